@@ -1,0 +1,11 @@
+"""kdgov: governance and evaluation of distilled model releases.
+
+The package in one line each, from the top layer down: `cli` (commands), `steps` (one module per step of a release),
+`guard` and `record` (the MLflow registry), `distill` and `evaluate` (training and suites), `checks`, `evidence` and
+`report`, `declare` (what users write), `gate` and `license` (the pure core), `items` (the item table), and the words
+everything shares: `finding`, `digest`, `errors`.
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Command line: parse, call one step, print, exit. The only package with imports inside functions."""

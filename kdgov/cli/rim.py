@@ -1,0 +1,61 @@
+"""The rim: where exceptions become messages and exit codes, and where output formats are chosen.
+
+Standard output carries the answer and nothing else; progress, logs and errors go to standard error.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+
+from kdgov.errors import EXIT_ENVIRONMENT, EnvironmentFault, Fault, KdgovError
+
+EXIT_INTERRUPTED = 130
+_ENVIRONMENT_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ECONNREFUSED}
+
+
+@contextmanager
+def rim(*, output_format: str = "text") -> Iterator[None]:
+    """Run a command's body; deliberate errors end it with their message and exit code, never a traceback."""
+    try:
+        yield
+    except KdgovError as error:
+        _end(error.faults, error.exit_code, output_format)
+    except KeyboardInterrupt:
+        _end((Fault(file="", key="", what="interrupted", mend="Run the same command again: finished steps are reused."),), EXIT_INTERRUPTED, output_format)
+    except OSError as error:
+        if error.errno not in _ENVIRONMENT_ERRNOS:
+            raise
+        fault = EnvironmentFault(error.strerror or str(error), where=str(error.filename or ""), mend=_mend_for(error.errno))
+        _end(fault.faults, EXIT_ENVIRONMENT, output_format)
+
+
+def _mend_for(code: int) -> str:
+    match code:
+        case errno.ENOSPC | errno.EDQUOT:
+            return "Free some disk space and run the same command again: finished steps are reused."
+        case errno.ECONNREFUSED:
+            return "Start the server or correct its address, then run the same command again."
+        case _:
+            return "Make the place writable, or choose another with --store, then run the same command again."
+
+
+def _end(faults: tuple[Fault, ...], code: int, output_format: str) -> NoReturn:
+    if output_format == "json":
+        rows = [{"file": f.file, "line": f.line, "key": f.key, "what": f.what, "mend": f.mend} for f in faults]
+        sys.stdout.write(json.dumps({"error": {"exit_code": code, "faults": rows}}, ensure_ascii=False) + "\n")
+    for fault in faults:
+        typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
+        typer.echo(str(fault), err=True)
+    raise typer.Exit(code)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
