@@ -5,7 +5,7 @@
     KdgovError                     what, where, how to mend
     ├── InputError                 exit 2: usage, unreadable or contradictory input
     │   └── DeclarationError       several faults of declared files, shown together
-    └── EnvironmentFault           exit 3: registry down, disk full, hub offline; a retry may help
+    └── UnavailableError         exit 3: registry down, disk full, hub offline; a retry may help
 
 A refusal of a release is not an exception: it is a `Decision` whose verdict is not ``pass`` (exit 1).
 Exceptions are caught only at the rim, in `kdgov.cli.rim`.
@@ -83,7 +83,7 @@ class DeclarationError(InputError):
         return self._faults
 
 
-class EnvironmentFault(KdgovError):
+class UnavailableError(KdgovError):
     """The environment is at fault; a retry may help once it is mended."""
 
     exit_code = EXIT_ENVIRONMENT

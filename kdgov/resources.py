@@ -24,4 +24,6 @@ def data_folder(name: DataFolder) -> Path:
     for candidate in (package / "_data" / name, package.parent / name):
         if candidate.is_dir():
             return candidate
-    raise InputError(f"the shipped folder {name}/ is missing", where=str(package), mend="Reinstall kdgov; the folder is part of the package.")
+    raise InputError(
+        f"the shipped folder {name}/ is missing", where=str(package), mend="Reinstall kdgov; the folder is part of the package."
+    )

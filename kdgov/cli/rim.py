@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from kdgov.errors import EXIT_ENVIRONMENT, EnvironmentFault, Fault, KdgovError
+from kdgov.errors import EXIT_ENVIRONMENT, Fault, KdgovError, UnavailableError
 
 EXIT_INTERRUPTED = 130
 _ENVIRONMENT_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ECONNREFUSED}
@@ -28,11 +28,15 @@ def rim(*, output_format: str = "text") -> Iterator[None]:
     except KdgovError as error:
         _end(error.faults, error.exit_code, output_format)
     except KeyboardInterrupt:
-        _end((Fault(file="", key="", what="interrupted", mend="Run the same command again: finished steps are reused."),), EXIT_INTERRUPTED, output_format)
+        _end(
+            (Fault(file="", key="", what="interrupted", mend="Run the same command again: finished steps are reused."),),
+            EXIT_INTERRUPTED,
+            output_format,
+        )
     except OSError as error:
         if error.errno not in _ENVIRONMENT_ERRNOS:
             raise
-        fault = EnvironmentFault(error.strerror or str(error), where=str(error.filename or ""), mend=_mend_for(error.errno))
+        fault = UnavailableError(error.strerror or str(error), where=str(error.filename or ""), mend=_mend_for(error.errno))
         _end(fault.faults, EXIT_ENVIRONMENT, output_format)
 
 

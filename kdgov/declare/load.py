@@ -37,7 +37,11 @@ def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise InputError("there is no such file", where=str(path), mend="Check the path; it is relative to the file that names it, then to the working folder.") from error
+        raise InputError(
+            "there is no such file",
+            where=str(path),
+            mend="Check the path; it is relative to the file that names it, then to the working folder.",
+        ) from error
     except IsADirectoryError as error:
         raise InputError("is a folder, not a file", where=str(path), mend="Name the YAML file itself.") from error
     except UnicodeDecodeError as error:
@@ -56,7 +60,13 @@ def parse_yaml(text: str, *, file: str) -> tuple[Any, dict[Location, int]]:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
         column = f", column {mark.column + 1}" if mark else ""
-        fault = Fault(file=file, key="", line=line, what=f"is not valid YAML: {error.problem}{column}", mend="Mend the syntax at that line; check indentation, colons and quotes.")
+        fault = Fault(
+            file=file,
+            key="",
+            line=line,
+            what=f"is not valid YAML: {error.problem}{column}",
+            mend="Mend the syntax at that line; check indentation, colons and quotes.",
+        )
         raise DeclarationError([fault]) from error
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"is not valid YAML: {error}", where=file, mend="Save the file as plain UTF-8 YAML.") from error
@@ -74,7 +84,13 @@ def _walk(node: yaml.Node, at: Location, lines: dict[Location, int], file: str) 
             here = (*at, str(key.value))
             line = key.start_mark.line + 1
             if here in lines:
-                yield Fault(file=file, key=dotted(here), line=line, what=f"is written twice (first on line {lines[here]})", mend="Keep one of the two.")
+                yield Fault(
+                    file=file,
+                    key=dotted(here),
+                    line=line,
+                    what=f"is written twice (first on line {lines[here]})",
+                    mend="Keep one of the two.",
+                )
             lines[here] = line
             yield from _walk(child, here, lines, file)
     elif isinstance(node, yaml.SequenceNode):
@@ -110,7 +126,9 @@ def validate(value: Any, model: type[DeclaredT], *, file: str, lines: Mapping[Lo
     lines = lines or {}
     if not isinstance(value, Mapping):
         what = "is empty" if value is None else f"holds a {_kind(value)}, not a mapping of keys"
-        raise DeclarationError([Fault(file=file, key="", what=what, mend=f"Start it with `schema: {_schema_of(model)}` and one `key: value` per line.")])
+        raise DeclarationError(
+            [Fault(file=file, key="", what=what, mend=f"Start it with `schema: {_schema_of(model)}` and one `key: value` per line.")]
+        )
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -129,9 +147,7 @@ def _real_location(location: Sequence[str | int], value: Any) -> Location:  # no
     kept: list[str | int] = []
     for position, part in enumerate(location):
         is_last = position == len(location) - 1
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, Sequence) and not isinstance(value, str) and isinstance(part, int) and part < len(value):
+        if isinstance(value, Mapping) and part in value or isinstance(value, Sequence) and not isinstance(value, str) and isinstance(part, int) and part < len(value):
             value = value[part]
         elif not is_last:
             continue
@@ -153,7 +169,10 @@ def _explain(item: Any, model: type[BaseModel], location: Location) -> tuple[str
         case "literal_error":
             return f"{given!r} is not one of the allowed values", f"Write one of {context.get('expected', '')}."
         case "union_tag_invalid" | "union_tag_not_found":
-            return f"has no known `{str(context.get('discriminator', 'kind')).strip(chr(39))}`", f"Write one of {context.get('expected_tags', 'the documented kinds')}."
+            return (
+                f"has no known `{str(context.get('discriminator', 'kind')).strip(chr(39))}`",
+                f"Write one of {context.get('expected_tags', 'the documented kinds')}.",
+            )
         case "value_error":
             what, _, mend = str(context.get("error", item["msg"])).partition("\n")
             return what, mend.strip() or "Correct the value."
