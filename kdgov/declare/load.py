@@ -147,7 +147,14 @@ def _real_location(location: Sequence[str | int], value: Any) -> Location:  # no
     kept: list[str | int] = []
     for position, part in enumerate(location):
         is_last = position == len(location) - 1
-        if isinstance(value, Mapping) and part in value or isinstance(value, Sequence) and not isinstance(value, str) and isinstance(part, int) and part < len(value):
+        if (
+            isinstance(value, Mapping)
+            and part in value
+            or isinstance(value, Sequence)
+            and not isinstance(value, str)
+            and isinstance(part, int)
+            and part < len(value)
+        ):
             value = value[part]
         elif not is_last:
             continue
