@@ -1,0 +1,61 @@
+# kdgov: the commands a person needs. `make` alone lists them.
+PYTHON ?= python3
+VENV   ?= .venv
+# A machine with a GPU sets TORCH to its own build; see README, "Installing".
+TORCH  ?= torch==2.13.0
+RUN    := $(VENV)/bin/
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev system release unsafe test lint nightly bench serve lock clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(RUN)python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+	$(RUN)python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+setup: $(VENV)/.runtime  ## Create the virtual environment with pinned dependencies
+setup-dev: $(VENV)/.dev  ## The same with what the tests need
+
+system:  # PostgreSQL and a browser for the tests that use the real ones; without root those tests skip and say so
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then sh tests/system_packages.sh; fi
+
+release: setup  ## Run the shipped miniature release from check to promotion
+	$(RUN)kdgov run registry/releases/miniature.yaml
+
+unsafe: setup  ## Run the miniature release that must be blocked (exit code 1 is the right answer)
+	$(RUN)kdgov run registry/releases/miniature-unsafe.yaml
+
+lint: setup-dev  ## Style, types, layers
+	$(RUN)ruff check kdgov tests
+	$(RUN)ruff format --check kdgov tests
+	$(RUN)mypy
+	$(RUN)lint-imports
+
+test: setup-dev system lint  ## Everything a change must pass (under 15 minutes on 2 cores)
+	$(RUN)pytest -n 2 --dist loadgroup -m "not nightly"
+
+nightly: setup-dev system  ## The longer checks
+	$(RUN)pytest -n 2 --dist loadgroup -m nightly
+
+bench: setup-dev  ## Measure what the README claims; prints tables, writes tests/.artifacts/bench/*.json
+	$(RUN)python -m tests.benchmarks
+
+serve: setup  ## Open the registry of finished releases in a browser
+	$(RUN)kdgov serve
+
+lock: setup-dev  ## Resolve the dependencies of pyproject.toml anew and write both lock files
+	sh tests/lock.sh
+
+clean:  ## Remove the environment and every finished result
+	rm -rf $(VENV) registry/store tests/.artifacts
