@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -16,23 +18,22 @@ import typer
 
 from kdgov.errors import EXIT_ENVIRONMENT, Fault, KdgovError, UnavailableError
 
-EXIT_INTERRUPTED = 130
 _ENVIRONMENT_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ECONNREFUSED}
 
 
 @contextmanager
 def rim(*, output_format: str = "text") -> Iterator[None]:
     """Run a command's body; deliberate errors end it with their message and exit code, never a traceback."""
+    # A scheduler's SIGTERM ends a command as Ctrl-C does: with a message and nothing half-written.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KdgovError as error:
         _end(error.faults, error.exit_code, output_format)
     except KeyboardInterrupt:
-        _end(
-            (Fault(file="", key="", what="interrupted", mend="Run the same command again: finished steps are reused."),),
-            EXIT_INTERRUPTED,
-            output_format,
-        )
+        fault = Fault(file="", key="", what="interrupted", mend="Run the same command again: it goes on where it stood.")
+        _end((fault,), EXIT_ENVIRONMENT, output_format)
     except OSError as error:
         if error.errno not in _ENVIRONMENT_ERRNOS:
             raise

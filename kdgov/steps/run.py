@@ -1,0 +1,77 @@
+"""The whole way of one release: check → distill → evaluate → gate → record → promote."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from kdgov.steps.check import check_step
+from kdgov.steps.context import ReleaseContext
+from kdgov.steps.distill import distill_step
+from kdgov.steps.evaluate import evaluate_step
+from kdgov.steps.gate import gate_step
+from kdgov.steps.promote import promote_step
+from kdgov.steps.record import record_step
+from kdgov.steps.store import Finished
+
+StepName = Literal["check", "distill", "evaluate", "gate", "record", "promote"]
+Step = Callable[[ReleaseContext], Finished]
+
+WAY: tuple[tuple[StepName, Step], ...] = (
+    ("check", check_step),
+    ("distill", distill_step),
+    ("evaluate", evaluate_step),
+    ("gate", gate_step),
+    ("record", record_step),
+    ("promote", promote_step),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTaken:
+    """One step of a run as it went."""
+
+    step: StepName
+    """Which step."""
+    finished: Finished
+    """Its result."""
+    wall_s: float
+    """Wall time it took now; a reused result takes next to none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """How a release went."""
+
+    taken: tuple[StepTaken, ...]
+    """Steps taken, in order."""
+    stopped_by: Literal["", "check", "gate"]
+    """Empty when the release was promoted; otherwise the step whose answer was no."""
+
+    def result_of(self, step: StepName) -> Finished | None:
+        """The result of one step, or None where the run ended before it."""
+        return next((taken.finished for taken in self.taken if taken.step == step), None)
+
+
+def run_release(context: ReleaseContext, *, on_step: Callable[[StepTaken], None]) -> RunOutcome:
+    """Take a release as far as it may go, telling ``on_step`` after each step.
+
+    A stopping finding ends it before any compute. A refused decision is recorded, so that the risk team sees it, but never
+    promoted.
+    """
+    taken: list[StepTaken] = []
+    stopped_by: Literal["", "check", "gate"] = ""
+    for name, step in WAY:
+        if stopped_by == "check" or (stopped_by == "gate" and name == "promote"):
+            break
+        began = time.monotonic()
+        finished = step(context)
+        taken.append(StepTaken(step=name, finished=finished, wall_s=time.monotonic() - began))
+        on_step(taken[-1])
+        if name == "check" and finished.facts["stops"]:
+            stopped_by = "check"
+        if name == "gate" and finished.facts["verdict"] != "pass":
+            stopped_by = "gate"
+    return RunOutcome(taken=tuple(taken), stopped_by=stopped_by)
