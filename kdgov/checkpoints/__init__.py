@@ -1,0 +1,1 @@
+"""Models on disk: who they are (`identity`, without torch) and how they are loaded (`loading`)."""
