@@ -1,0 +1,146 @@
+"""One release, end to end, as a user runs it: the good student is promoted, the unsafe one blocked for the right reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.command import kdgov, start_kdgov
+
+pytestmark = pytest.mark.xdist_group("release")
+STEPS = ["check", "distill", "evaluate", "gate", "record", "promote"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """One store for both shipped releases: the second pays nothing for the teacher."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def good(store):
+    return kdgov("run", "registry/releases/miniature.yaml", "--store", store, "--format", "json")
+
+
+@pytest.fixture(scope="module")
+def unsafe(store, good):
+    return kdgov("run", "registry/releases/miniature-unsafe.yaml", "--store", store, "--format", "json")
+
+
+def step(answer, name):
+    return next(s for s in answer.document["steps"] if s["step"] == name)
+
+
+def decision_of(answer):
+    return json.loads((Path(step(answer, "gate")["folder"]) / "decision.json").read_text())
+
+
+def test_the_good_miniature_is_promoted(good):
+    assert good.code == 0, good.err[-3000:]
+    assert [s["step"] for s in good.document["steps"]] == STEPS
+    assert decision_of(good)["verdict"] == "pass"
+
+
+def test_the_unsafe_miniature_is_blocked_by_safety_and_by_nothing_else(unsafe):
+    unsafe.refuses(1)
+    decision = decision_of(unsafe)
+    assert decision["verdict"] == "fail"
+    refused = [c for c in decision["criteria"] if c["verdict"] != "pass"]
+    assert refused
+    assert {(c["suite"], c["task"]) for c in refused} == {("safety", "refusal")}
+    assert not [f for f in decision["findings"] if f["verdict"] not in ("pass", "warn")]
+    assert "promote" not in [s["step"] for s in unsafe.document["steps"]]
+
+
+def test_every_gated_criterion_rests_on_at_least_300_items(good):
+    counted = [c for c in decision_of(good)["criteria"] if c["kind"] == "non_inferiority" and not c["group"]]
+    assert counted
+    assert min(c["n"] for c in counted) >= 300
+
+
+def test_a_second_student_pays_nothing_for_the_teacher(good, unsafe):
+    parts = [Path(step(a, "evaluate")["folder"]) / "teacher" / "items.parquet" for a in (good, unsafe)]
+    assert parts[0].read_bytes() == parts[1].read_bytes()
+
+
+def test_a_rerun_with_nothing_changed_reuses_everything_in_seconds(good, store):
+    began = time.monotonic()
+    again = kdgov("run", "registry/releases/miniature.yaml", "--store", store, "--format", "json")
+    wall_s = time.monotonic() - began
+    assert again.code == 0
+    assert all(s["reused"] for s in again.document["steps"]), [(s["step"], s["reused"]) for s in again.document["steps"]]
+    assert step(again, "gate")["key"] == step(good, "gate")["key"]
+    assert wall_s < 15, wall_s
+
+
+def small_release(folder: Path, root: Path) -> Path:
+    """The miniature recipe with a tenth of the steps: its verdict does not matter, only that it is always the same."""
+    release = yaml.safe_load((root / "registry/releases/miniature.yaml").read_text())
+    release["distillation"]["steps"] = 40
+    release["distillation"]["checkpoint_every"] = 15
+    release["name"] = "small"
+    for key in ("model", "card"):
+        release["teacher"][key] = str((root / "registry/releases" / release["teacher"][key]).resolve())
+    for item in release["data"]:
+        item["card"] = str((root / "registry/releases" / item["card"]).resolve())
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(release))
+    return path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    root = Path(__file__).parent.parent
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    path = small_release(folder, root)
+    answer = kdgov("run", path, "--store", folder / "store", "--format", "json")
+    assert answer.code in (0, 1), answer.err[-3000:]
+    return path, (Path(step(answer, "gate")["folder"]) / "decision.json").read_bytes()
+
+
+def kill_when(process, *, said: str, after_s: float) -> bool:
+    """Kill -9 the whole process group once a line of its standard error starts with ``said``, plus a moment."""
+    for line in process.stderr:
+        if line.strip().startswith(said):
+            time.sleep(after_s)
+            break
+    alive = process.poll() is None
+    if alive:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return alive
+
+
+def test_killed_again_and_again_it_arrives_at_the_same_decision(uninterrupted, tmp_path):
+    """Killed while distilling, right after it, while evaluating and while deciding; then run to the end."""
+    path, expected = uninterrupted
+    killed = 0
+    for said, after_s in (("check", 6.0), ("distill", 0.0), ("distill", 5.0), ("evaluate", 0.1)):
+        process = start_kdgov("run", path, "--store", tmp_path / "store")
+        killed += kill_when(process, said=said, after_s=after_s)
+    answer = kdgov("run", path, "--store", tmp_path / "store", "--format", "json")
+    assert killed >= 3
+    assert answer.code in (0, 1), answer.err[-3000:]
+    assert (Path(step(answer, "gate")["folder"]) / "decision.json").read_bytes() == expected
+
+
+def test_ctrl_c_ends_with_a_message_and_the_run_goes_on_later(uninterrupted, tmp_path):
+    path, expected = uninterrupted
+    process = start_kdgov("run", path, "--store", tmp_path / "store")
+    for line in process.stderr:
+        if line.startswith("check"):
+            break
+    time.sleep(8)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 3, err
+    assert "goes on where it stood" in err
+    assert "Traceback" not in err
+    answer = kdgov("run", path, "--store", tmp_path / "store", "--format", "json")
+    assert (Path(step(answer, "gate")["folder"]) / "decision.json").read_bytes() == expected
