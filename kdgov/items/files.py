@@ -1,0 +1,145 @@
+"""Reading and writing item tables: Parquet, JSON lines, CSV, `lm_eval --log_samples` folders, Inspect logs, shell globs."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kdgov.digest import write_atomic
+from kdgov.errors import InputError
+from kdgov.items.inspect_log import read_inspect_log
+from kdgov.items.lm_eval import is_samples_file, read_results_declarations, read_samples_files
+from kdgov.items.metric import MetricDeclaration
+from kdgov.items.table import COLUMNS, REVIEW_COLUMNS, ItemTable
+from kdgov.items.text import read_csv, read_json_lines
+
+ITEMS_FILE = "items.parquet"
+_MEND_FORMAT = "Name a .parquet, .jsonl or .csv item table, a folder of `lm_eval --output_path DIR --log_samples`, or an Inspect .eval log."
+
+
+def read_items(path: str | Path, *paths: str | Path, with_text: bool = True) -> ItemTable:
+    """The item table a path stands for; several paths are read as one table.
+
+    Args:
+        path: an item table file, a folder of such files or of lm_eval samples, an Inspect log, or a glob of them.
+        paths: further ones, as a shell expands an unquoted glob.
+        with_text: False leaves out the review texts, which the decision never reads.
+
+    Raises:
+        InputError: if nothing is there, or a file is empty, cut short, wrongly encoded or of mixed types, with its row.
+    """
+    source = str(path) if not paths else f"{path} and {len(paths)} more"
+    files = [file for given in (path, *paths) for file in _files_of(str(given))]
+    samples = [file for file in files if is_samples_file(file)]
+    tables = [_read_file(file, with_text=with_text) for file in files if file not in set(samples)]
+    if samples:
+        tables.append(read_samples_files(samples))
+    if not tables:
+        raise InputError("holds no item table", where=source, mend=_MEND_FORMAT)
+    whole = tables[0] if len(tables) == 1 else _join(tables, source)
+    if len(whole) == 0:
+        raise InputError("holds no rows", where=source, mend="An empty table proves nothing: write one row per item and metric.")
+    return whole
+
+
+def read_declarations(path: str | Path, *paths: str | Path) -> tuple[MetricDeclaration, ...]:
+    """What an lm_eval folder's results file says of its metrics' direction, with its known errors of polarity mended.
+
+    Empty for bare item tables: there the policy has to say which way is better.
+    """
+    folders: list[Path] = []
+    for given in (path, *paths):
+        place = Path(given)
+        folders += [place] if place.is_dir() else [file.parent for file in _files_of(str(given)) if is_samples_file(file)]
+    return read_results_declarations(sorted(set(folders)))
+
+
+def write_items(table: ItemTable, path: Path) -> None:
+    """Write a table as canonical Parquet, atomically: the same rows give the same bytes."""
+    buffer = io.BytesIO()
+    pq.write_table(table.canonical().data, buffer, compression="zstd", version="2.6", store_schema=False)
+    write_atomic(path, buffer.getvalue())
+
+
+def _files_of(given: str) -> list[Path]:
+    place = Path(given).expanduser()
+    if place.is_dir():
+        return _files_in(place)
+    if place.exists():
+        return [place]
+    if glob.has_magic(given):
+        found = [Path(name) for name in sorted(glob.glob(os.path.expanduser(given), recursive=True))]
+        files = [file for name in found for file in (_files_in(name) if name.is_dir() else [name])]
+        kept = [file for file in files if file.suffix in _READERS or is_samples_file(file)]
+        if kept:
+            return kept
+        raise InputError("matches no file", where=given, mend="Check the glob, or quote it so that the shell leaves it alone.")
+    raise InputError("there is no such file or folder", where=given, mend=_MEND_FORMAT)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    samples = sorted(file for file in folder.rglob("samples_*.jsonl") if is_samples_file(file))
+    if samples:
+        return samples
+    tables = sorted(file for file in folder.rglob("*") if file.suffix in _READERS and file.is_file() and not file.name.startswith("."))
+    if not tables:
+        raise InputError("holds neither an item table nor samples_*.jsonl files", where=str(folder), mend=_MEND_FORMAT)
+    return tables
+
+
+def _read_file(file: Path, *, with_text: bool) -> ItemTable:
+    reader = _READERS.get(file.suffix)
+    if reader is None:
+        raise InputError(f"has the ending {file.suffix or '(none)'}, which is no item table", where=str(file), mend=_MEND_FORMAT)
+    try:
+        if file.stat().st_size == 0:
+            raise InputError("is empty (0 bytes)", where=str(file), mend="The run that should have written it failed; run it again.")
+        table = reader(file)
+    except PermissionError as error:
+        raise InputError("cannot be read: permission denied", where=str(file), mend="Check the file's permissions.") from error
+    if with_text or not table.has("text"):
+        return table
+    return ItemTable(table.data.drop_columns(sorted(REVIEW_COLUMNS & set(table.data.column_names))), table.source)
+
+
+def _read_parquet(file: Path) -> ItemTable:
+    try:
+        parquet = pq.ParquetFile(file)
+        names = [name for name in parquet.schema_arrow.names if name in COLUMNS]
+        text = [n for n in names if n in ("suite", "task", "metric", "cluster", "group")]
+        data = pq.ParquetFile(file, read_dictionary=text).read(columns=names)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        if isinstance(error, PermissionError):
+            raise
+        raise InputError(
+            f"is not a whole Parquet file: {str(error).splitlines()[0]}", where=str(file), mend="Write the file again; it may be cut short."
+        ) from error
+    return ItemTable.from_arrow(data, source=str(file))
+
+
+def _join(tables: Sequence[ItemTable], source: str) -> ItemTable:
+    names = [name for name in COLUMNS if any(table.has(name) for table in tables)]
+    parts = []
+    for table in tables:
+        columns = {n: table.data.column(n) if table.has(n) else pa.nulls(len(table), pa.string()) for n in names}
+        parts.append({n: c.cast(pa.float64()) if n in ("score", "confidence") else c.cast(pa.large_string()) for n, c in columns.items()})
+    whole = pa.table({n: pa.chunked_array([chunk for part in parts for chunk in _chunks(part[n])]) for n in names})
+    return ItemTable.from_arrow(whole, source=source)
+
+
+def _chunks(column: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
+    return list(column.chunks) if isinstance(column, pa.ChunkedArray) else [column]
+
+
+_READERS: dict[str, Callable[[Path], ItemTable]] = {
+    ".parquet": _read_parquet,
+    ".jsonl": read_json_lines,
+    ".csv": read_csv,
+    ".eval": read_inspect_log,
+}

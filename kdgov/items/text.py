@@ -1,0 +1,154 @@
+"""Item tables as text: JSON lines and CSV, read fast where they are whole and line by line where they are not.
+
+Arrow reads millions of rows a second, yet says little about a broken one. So the fast way comes first, and a slow second
+reading finds the line that is at fault and names it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.json as pa_json
+
+from kdgov.errors import InputError
+from kdgov.items.table import COLUMNS, ItemTable
+
+_NUMBERS = frozenset({"score", "confidence"})
+_REQUIRED = ("suite", "task", "item_id", "metric", "score")
+_BLOCK_BYTES = 1 << 24
+
+
+def read_json_lines(file: Path) -> ItemTable:
+    """The item table of a JSON-lines file.
+
+    Raises:
+        InputError: naming the line that is cut short, not UTF-8, no object, or of the wrong type.
+    """
+    try:
+        data = pa_json.read_json(file, read_options=pa_json.ReadOptions(block_size=_BLOCK_BYTES))
+        if all(name in data.column_names for name in _REQUIRED) and _is_plain(data):
+            return ItemTable.from_arrow(data, source=str(file))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
+        pass
+    return ItemTable.from_rows(_slow_rows(file), source=str(file))
+
+
+def read_csv(file: Path) -> ItemTable:
+    """The item table of a CSV file with a header line; empty optional cells are absent values.
+
+    Raises:
+        InputError: naming the row whose cells are too few, too many or of the wrong type.
+    """
+    kinds = {name: pa.float64() if name in _NUMBERS else pa.string() for name in COLUMNS}
+    try:
+        data = pa_csv.read_csv(
+            file,
+            read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES),
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=kinds, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+            ),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
+        raise _csv_fault(file, error) from error
+    return ItemTable.from_arrow(data, source=str(file))
+
+
+def text_lines(file: Path) -> list[str]:
+    """The lines of a UTF-8 text file.
+
+    Raises:
+        InputError: naming the line that is not UTF-8.
+    """
+    raw = file.read_bytes()
+    try:
+        return raw.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise InputError(f"is not UTF-8 text (line {line}, byte {error.start})", where=str(file), mend="Save the file as UTF-8.") from error
+
+
+def json_objects(file: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Line number and object of every non-empty line.
+
+    Raises:
+        InputError: naming the first line that is cut short or holds no object.
+    """
+    lines = text_lines(file)
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            cut = number >= len(lines) - 1
+            what = "is cut short" if cut else "is not JSON"
+            raise InputError(
+                f"line {number} {what}: {error}",
+                where=str(file),
+                mend="The run that wrote it was killed or the file was edited; write it again.",
+            ) from error
+        if not isinstance(value, dict):
+            raise InputError(f"line {number} is no JSON object", where=str(file), mend="Every line is one object with the columns as keys.")
+        found.append((number, value))
+    return found
+
+
+def _is_plain(data: pa.Table) -> bool:
+    # Arrow turns date-like text into timestamps; only plain columns may take the fast way.
+    return not any(pa.types.is_temporal(data.schema.field(name).type) for name in COLUMNS if name in data.column_names)
+
+
+def _slow_rows(file: Path) -> list[dict[str, Any]]:
+    rows = []
+    for number, value in json_objects(file):
+        missing = [name for name in _REQUIRED if name not in value]
+        if missing:
+            raise InputError(
+                f"line {number} lacks {', '.join(missing)}", where=str(file), mend="Every row names suite, task, item_id, metric and score."
+            )
+        for name in _NUMBERS & set(value):
+            if not (value[name] is None or isinstance(value[name], (int, float))):
+                raise InputError(
+                    f"line {number}: {name} is {value[name]!r}, not a number",
+                    where=str(file),
+                    mend=f"Write {name} as one number in every line.",
+                )
+        rows.append({name: value[name] for name in COLUMNS if name in value})
+    if not rows:
+        raise InputError("holds no rows", where=str(file), mend="Write one line per item and metric.")
+    return rows
+
+
+def _csv_fault(file: Path, error: Exception) -> InputError:
+    lines = text_lines(file)
+    reader = csv.reader(lines)
+    try:
+        header = next(reader, [])
+        for row in reader:
+            if row and len(row) != len(header):
+                what = f"line {reader.line_num} has {len(row)} cells where the header has {len(header)}"
+                return InputError(what, where=str(file), mend="The file may be cut short, or a text with commas lacks its quotes.")
+            for name, cell in zip(header, row, strict=False):
+                if name in _NUMBERS and cell and not _is_number(cell):
+                    what = f"line {reader.line_num}: {name} is {cell!r}, not a number"
+                    return InputError(what, where=str(file), mend=f"Write {name} as one number in every row.")
+    except csv.Error as fault:
+        return InputError(f"line {reader.line_num}: {fault}", where=str(file), mend="Quote texts that hold commas or line breaks.")
+    return InputError(
+        f"is not a CSV item table: {str(error).splitlines()[0]}", where=str(file), mend="Write a header line and one row per item."
+    )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
