@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kdgov import __version__
+from kdgov.cli import run
 
 app = typer.Typer(
     name="kdgov",
@@ -30,6 +31,9 @@ def _root(
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")] = False,
 ) -> None:
     pass
+
+
+run.register(app)
 
 
 def main() -> None:
