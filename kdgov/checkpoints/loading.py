@@ -1,0 +1,123 @@
+"""Loading models and tokenizers from folders: never remote code, never pickled weights, nothing from the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import transformers
+
+from kdgov.checkpoints.identity import read_config
+from kdgov.errors import InputError, UnavailableError
+
+Task = Literal["causal_lm", "seq2seq_lm", "text_classification", "image_classification", "audio_classification"]
+AUTO_CLASSES: Mapping[Task, Any] = {
+    "causal_lm": transformers.AutoModelForCausalLM,
+    "seq2seq_lm": transformers.AutoModelForSeq2SeqLM,
+    "text_classification": transformers.AutoModelForSequenceClassification,
+    "image_classification": transformers.AutoModelForImageClassification,
+    "audio_classification": transformers.AutoModelForAudioClassification,
+}
+_ENDINGS: tuple[tuple[str, Task], ...] = (
+    ("ForCausalLM", "causal_lm"),
+    ("LMHeadModel", "causal_lm"),
+    ("ForConditionalGeneration", "seq2seq_lm"),
+    ("ForImageClassification", "image_classification"),
+)
+
+
+def task_of(path: Path) -> Task:
+    """What a checkpoint does, read from its architecture's name.
+
+    Raises:
+        InputError: if the name does not tell.
+    """
+    config = read_config(path)
+    name = str((config.get("architectures") or ["none"])[0])
+    if name.endswith("ForSequenceClassification"):
+        is_audio = name.startswith(("Wav2Vec2", "Hubert", "Wav", "UniSpeech", "SEW", "Data2VecAudio", "Whisper"))
+        return "audio_classification" if is_audio else "text_classification"
+    if name.endswith("ForAudioClassification"):
+        return "audio_classification"
+    for ending, task in _ENDINGS:
+        if name.endswith(ending):
+            return task
+    raise InputError(
+        f"architecture {name} does not say what the model does",
+        where=str(path / "config.json"),
+        mend=f"Set `distillation.task` to one of {', '.join(AUTO_CLASSES)}.",
+    )
+
+
+def load_model(path: Path, task: Task, *, dtype: torch.dtype | None = None, attention: str | None = None) -> Any:
+    """The model of a folder, in evaluation mode, on the CPU.
+
+    Args:
+        path: checkpoint folder.
+        task: which Auto class loads it.
+        dtype: type of the weights; absent: as stored.
+        attention: attention implementation, such as ``eager`` where attention maps are needed.
+
+    Raises:
+        InputError: if transformers cannot load it, or weights are missing from the checkpoint.
+        UnavailableError: if there is not enough memory.
+    """
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
+    options |= {"dtype": dtype or "auto"} | ({"attn_implementation": attention} if attention else {})
+    try:
+        with without_bars():
+            model, report = AUTO_CLASSES[task].from_pretrained(str(path), output_loading_info=True, **options)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise UnavailableError(
+            "the model does not fit into memory", where=str(path), mend="Use a machine with more memory, or a teacher cache."
+        ) from error
+    except (ValueError, KeyError, OSError, RuntimeError, ImportError, AttributeError) as error:
+        raise InputError(
+            f"cannot be loaded as {task}: {str(error).splitlines()[0]}",
+            where=str(path),
+            mend="Check the folder: it must hold config.json and safetensors weights of a model transformers knows.",
+        ) from error
+    if missing := sorted(report.get("missing_keys", ())):
+        shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+        raise InputError(
+            f"lacks weights of {task}: {shown} would be random", where=str(path), mend="Name a checkpoint saved with this very head."
+        )
+    return model.eval()
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keeps transformers' own progress bars out of the output."""
+    bars = transformers.utils.logging
+    was_on = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            bars.enable_progress_bar()
+
+
+def load_tokenizer(path: Path) -> Any:
+    """The tokenizer of a folder.
+
+    Raises:
+        InputError: if there is none or it cannot be loaded.
+    """
+    try:
+        return transformers.AutoTokenizer.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
+    except (ValueError, KeyError, OSError, RuntimeError, ImportError, AttributeError) as error:
+        raise InputError(
+            f"its tokenizer cannot be loaded: {str(error).splitlines()[0]}",
+            where=str(path),
+            mend="The folder needs tokenizer.json and tokenizer_config.json, as `tokenizer.save_pretrained` writes them.",
+        ) from error
+
+
+def freeze(model: Any) -> Any:
+    """The same model, unable to learn: no gradient, no dropout."""
+    model.requires_grad_(False)
+    return model.eval()

@@ -1,0 +1,146 @@
+"""One forward pass of a model: what comes out of it, and where its output head may be fused with the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from kdgov.errors import InputError
+
+Relation = Literal["query", "key", "value"]
+_PROJECTIONS: Mapping[Relation, tuple[str, ...]] = {
+    "query": ("q_proj", "query", "q_lin", "q"),
+    "key": ("k_proj", "key", "k_lin", "k"),
+    "value": ("v_proj", "value", "v_lin", "v"),
+}
+# One module that makes all three, side by side (GPT-2).
+_JOINT = ("c_attn",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a pass must bring besides its answer."""
+
+    hidden_states: bool = False
+    """The output of every layer."""
+    attentions: bool = False
+    """The attention maps of every layer."""
+    relations: tuple[int, ...] = ()
+    """Layers whose queries, keys and values are wanted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """What came out of one pass."""
+
+    answer: Tensor
+    """Last hidden state where the head is fused, logits otherwise; the batch first."""
+    hidden_states: tuple[Tensor, ...] = ()
+    """Output of every layer, the embedding's left out."""
+    attentions: tuple[Tensor, ...] = ()
+    """(batch, heads, time, time) of every layer."""
+    relations: Mapping[tuple[int, str], Tensor] = field(default_factory=dict)
+    """(layer, ``query`` | ``key`` | ``value``) → (batch, time, width)."""
+
+
+class Pass:
+    """How one model is run: through its body only, where its head has been proven to be a plain linear map."""
+
+    def __init__(self, model: Any, *, fused: bool) -> None:
+        self.model = model
+        inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._body = inner.base_model
+        head = inner.get_output_embeddings() if fused else None
+        self.head: nn.Linear | None = head if isinstance(head, nn.Linear) and self._is_plain(inner, head) else None
+        self._layers = _attention_layers(inner)
+
+    def __call__(self, inputs: Mapping[str, Tensor], wanted: Wanted) -> Passed:
+        """Run the model on a batch's inputs."""
+        options: dict[str, Any] = {}
+        if wanted.hidden_states:
+            options["output_hidden_states"] = True
+        if wanted.attentions:
+            options["output_attentions"] = True
+        if "input_ids" in inputs and "pixel_values" not in inputs:
+            options["use_cache"] = False
+        with _captured(self._layers, wanted.relations) as relations:
+            outputs = (self._body if self.head is not None else self.model)(**inputs, **_accepted(self.model, options))
+        answer = outputs[0] if self.head is not None else outputs.logits
+        return Passed(
+            answer=answer,
+            hidden_states=tuple((getattr(outputs, "hidden_states", None) or ())[1:]),
+            attentions=tuple(getattr(outputs, "attentions", None) or ()),
+            relations=relations,
+        )
+
+    def _is_plain(self, inner: Any, head: nn.Linear) -> bool:
+        # Some models scale or cap their logits behind the head; only running both ways tells.
+        was_training = inner.training
+        inner.eval()
+        ids = torch.arange(8, device=head.weight.device)[None] % head.weight.shape[0]
+        try:
+            with torch.no_grad():
+                logits = inner(input_ids=ids, use_cache=False).logits
+                fused = head(self._body(input_ids=ids, use_cache=False)[0])
+        except (TypeError, ValueError):
+            return False
+        finally:
+            inner.train(was_training)
+        return logits.shape == fused.shape and bool(torch.allclose(logits.float(), fused.float(), rtol=1e-4, atol=1e-5))
+
+
+def _accepted(model: Any, options: dict[str, Any]) -> dict[str, Any]:
+    # Encoders have no key-value cache to switch off.
+    if options.get("use_cache") is False and not hasattr(model.config, "use_cache"):
+        options.pop("use_cache")
+    return options
+
+
+def _attention_layers(model: Any) -> list[dict[str, nn.Module]]:
+    """Per layer, the modules that make queries, keys and values; empty where the names are unknown."""
+    layers: list[dict[str, nn.Module]] = []
+    for module in model.modules():
+        children = dict(module.named_children())
+        joint = next((children[name] for name in _JOINT if name in children), None)
+        found = {kind: next((children[n] for n in names if n in children), None) for kind, names in _PROJECTIONS.items()}
+        if joint is not None:
+            layers.append({"joint": joint})
+        elif all(part is not None for part in found.values()):
+            layers.append({kind: part for kind, part in found.items() if part is not None})
+    return layers
+
+
+@contextmanager
+def _captured(layers: list[dict[str, nn.Module]], wanted: tuple[int, ...]) -> Iterator[dict[tuple[int, str], Tensor]]:
+    caught: dict[tuple[int, str], Tensor] = {}
+    if wanted and max(wanted) >= len(layers):
+        raise InputError(
+            "attention_relation: the queries, keys and values of this architecture are not known by name",
+            where="distillation.terms",
+            mend="Use hidden_states or attention instead.",
+        )
+    handles = []
+    for layer in wanted:
+        for kind, module in layers[layer].items():
+            handles.append(module.register_forward_hook(_catch(caught, layer, kind)))
+    try:
+        yield caught
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _catch(caught: dict[tuple[int, str], Tensor], layer: int, kind: str) -> Any:
+    def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        if kind != "joint":
+            caught[layer, kind] = output
+            return
+        for name, part in zip(("query", "key", "value"), output.chunk(3, dim=-1), strict=True):
+            caught[layer, name] = part
+
+    return hook
