@@ -151,6 +151,13 @@ def verify_statement(
     return _counted(parsed, body, trust, purpose, (signed_at, at), max(threshold or 1, trust.threshold(purpose)))
 
 
+def claimed_type(envelope: Mapping[str, Any]) -> str:
+    """The predicate type an envelope claims, unverified: only good for choosing how to verify it. Empty when malformed."""
+    parsed = _parsed(envelope)
+    body = parsed if isinstance(parsed, str) else _body(parsed)
+    return str(body["predicateType"]) if isinstance(body, dict) else ""
+
+
 def envelope_digest(envelope: Mapping[str, Any]) -> str:
     """Digest that names an envelope: that of its canonical JSON."""
     return digest_bytes(canonical_json(envelope))

@@ -1,0 +1,1 @@
+"""The registry that says no: MLflow store plugins, write-once artifacts, the PostgreSQL trigger, the canary."""

@@ -1,0 +1,129 @@
+"""What the guard re-reads before it lets a version through: the evidence bundle, the card and, where reachable, the weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+from kdgov.checkpoints.digests import remembered_digest
+from kdgov.checkpoints.identity import model_identity
+from kdgov.digest import digest_bytes
+from kdgov.errors import KdgovError
+from kdgov.evidence.bundle import MANIFEST
+from kdgov.evidence.release import Refusal
+
+EVIDENCE_FOLDER = "evidence"
+"""Artifact folder of the release's run that holds the bundle."""
+WRITE_ONCE = "kdgov-artifacts:"
+DESTINATION_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
+PROXIED = "mlflow-artifacts:"
+
+
+def evidence_refusals(predicate: Mapping[str, Any], artifact_uri: str) -> list[Refusal]:
+    """Whether the bundle the decision names still lies, unchanged, in its run's artifacts.
+
+    Local files are hashed (remembered by inode, size and times); of an object store the manifest and the decision are read,
+    and every other file's presence is checked by its listing.
+    """
+    mend = "Record the release again; the evidence is never edited."
+    local = local_path(artifact_uri)
+    try:
+        fault = _local_fault(predicate, local / EVIDENCE_FOLDER) if local is not None else _remote_fault(predicate, artifact_uri)
+    except (OSError, ValueError, KeyError, TypeError, MlflowException, KdgovError) as error:
+        fault = f"the evidence cannot be read ({type(error).__name__})"
+    return [Refusal(criterion="evidence", reason=fault, mend=mend)] if fault else []
+
+
+def weights_refusals(predicate: Mapping[str, Any], *, required: bool) -> list[Refusal]:
+    """Whether the weights are those that were judged, where they can be read from here."""
+    path = local_path(str(predicate.get("weights_uri", "")))
+    if path is None or not path.exists():
+        if not required:
+            return []
+        reason = "the weights cannot be read from this server to compare them with those judged"
+        return [Refusal(criterion="weights", reason=reason, mend="Put them where the server reads them, or upload them with the release.")]
+    try:
+        found = model_identity(path).weights
+    except (KdgovError, OSError) as error:
+        return [Refusal(criterion="weights", reason=f"the weights cannot be read: {error}", mend="Restore the checkpoint that was judged.")]
+    if found == predicate["weights"]:
+        return []
+    reason = f"the weights were changed after they were judged (judged {predicate['weights'][:19]}…, found {found[:19]}…)"
+    return [Refusal(criterion="weights", reason=reason, mend="Restore the checkpoint that was judged, or judge the new one.")]
+
+
+def card_refusals(predicate: Mapping[str, Any], description: str) -> list[Refusal]:
+    """Whether the version still shows the card that was signed."""
+    if digest_bytes(description.encode()) == predicate["card"]:
+        return []
+    return [
+        Refusal(
+            criterion="card", reason="the description is not the card that was signed", mend="Restore it from card/short.md of the run."
+        )
+    ]
+
+
+def local_path(uri: str) -> Path | None:
+    """Folder of a URI when this machine can open it directly; None for object stores and the like."""
+    inner = uri.removeprefix(WRITE_ONCE)
+    if inner.startswith(PROXIED):
+        destination = os.environ.get(DESTINATION_VARIABLE, "")
+        root = local_path(destination) if destination else None
+        return root / urlparse(inner).path.lstrip("/") if root is not None else None
+    parsed = urlparse(inner)
+    if parsed.scheme not in ("", "file") or not parsed.path:
+        return None
+    return Path(unquote(parsed.path) if parsed.scheme else inner)
+
+
+def _local_fault(predicate: Mapping[str, Any], folder: Path) -> str:
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return "the evidence is missing"
+    if remembered_digest(manifest) != predicate["bundle"]:
+        return "the evidence's manifest was changed"
+    stated: Mapping[str, str] = json.loads(manifest.read_bytes())["files"]
+    if stated.get("decision.json") != predicate["decision"]:
+        return "the evidence holds another decision"
+    found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST}
+    if odd := sorted(found ^ stated.keys()):
+        return f"{odd[0]} was {'added to' if odd[0] in found else 'removed from'} the evidence"
+    changed = next((path for path in sorted(stated) if remembered_digest(folder / path) != stated[path]), "")
+    return f"{changed} was changed" if changed else ""
+
+
+def _remote_fault(predicate: Mapping[str, Any], artifact_uri: str) -> str:
+    uri = _resolved(artifact_uri)
+    repository = get_artifact_repository(posixpath.join(uri, EVIDENCE_FOLDER))
+    manifest = Path(repository.download_artifacts(MANIFEST)).read_bytes()
+    if digest_bytes(manifest) != predicate["bundle"]:
+        return "the evidence's manifest was changed"
+    stated: Mapping[str, str] = json.loads(manifest)["files"]
+    decision = Path(repository.download_artifacts("decision.json")).read_bytes()
+    if not stated.get("decision.json") == predicate["decision"] == digest_bytes(decision):
+        return "the evidence holds another decision"
+    found = set(_listed(repository, "")) - {MANIFEST}
+    if odd := sorted(found ^ stated.keys()):
+        return f"{odd[0]} was {'added to' if odd[0] in found else 'removed from'} the evidence"
+    return ""
+
+
+def _resolved(artifact_uri: str) -> str:
+    if not artifact_uri.startswith(PROXIED):
+        return artifact_uri
+    return posixpath.join(os.environ[DESTINATION_VARIABLE], urlparse(artifact_uri).path.lstrip("/"))
+
+
+def _listed(repository: Any, folder: str) -> list[str]:  # noqa: ANN401 - MLflow's repository
+    names: list[str] = []
+    for item in repository.list_artifacts(folder or None):
+        names += _listed(repository, item.path) if item.is_dir else [item.path]
+    return names

@@ -1,0 +1,416 @@
+"""The guarded model registry: MLflow's own SQL store, with a refusal in front of every way to promote.
+
+A guarded act runs in one transaction: take the log's lock, look, act through MLflow's own method, append the log entry, commit.
+Nothing is checked in one transaction and done in another, and no act is without its entry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import datetime
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+from flask import g, has_request_context, request
+from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
+from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, PERMISSION_DENIED
+from mlflow.store.entities.paged_list import PagedList
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+from mlflow.store.tracking.dbmodels.models import SqlRun
+from sqlalchemy.orm import Session
+
+from kdgov.evidence.log import ActKind, LogEntry
+from kdgov.evidence.release import (
+    NO_VERDICT,
+    RESERVED_PREFIX,
+    SUBMIT_TAG,
+    VERDICT_TAG,
+    Refusal,
+    VersionFacts,
+    binding_fault,
+    refusal_text,
+    standing,
+)
+from kdgov.evidence.signing import ACT_PREDICATE, DECISION_PREDICATE, Verification, claimed_type, verify_statement
+from kdgov.guard import tables
+from kdgov.guard.config import GuardConfig, guard_config
+from kdgov.guard.evidence import card_refusals, evidence_refusals, weights_refusals
+from kdgov.guard.methods import REGISTRY_GUARDED, REGISTRY_PASSED, refuse_unknown
+from kdgov.guard.views import is_view, view
+
+IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
+LOG_TAG = "kdgov.log"
+REVOKED_TAG = "kdgov.revoked"
+
+
+def open_registry_store(database_uri: str) -> SqlAlchemyStore:
+    """The guarded registry over one database, aware of workspaces where MLflow is.
+
+    Raises:
+        MlflowException: if this MLflow's store has a method the guard does not know, or its settings are at fault.
+    """
+    base = WorkspaceAwareSqlAlchemyStore if MLFLOW_ENABLE_WORKSPACES.get() else SqlAlchemyStore
+    refuse_unknown(base, REGISTRY_GUARDED | REGISTRY_PASSED, "registry store")
+    guarded = _GuardedWorkspaceStore if MLFLOW_ENABLE_WORKSPACES.get() else _GuardedStore
+    return guarded(database_uri)
+
+
+class _Guard:
+    """The refusals, mixed in before MLflow's store."""
+
+    config: GuardConfig
+    engine: Any
+    ManagedSessionMaker: Any
+
+    def __init__(self, db_uri: str, **options: Any) -> None:
+        super().__init__(db_uri, **options)  # type: ignore[call-arg]
+        self.config = guard_config(db_uri)
+        # A faulty trust store must stop the start, not the first promotion.
+        self.config.trust()
+        self._signer = self.config.signer()
+        tables.create_tables(self.engine)
+        self._plain_sessions = self.ManagedSessionMaker
+        # Older supported MLflow has no read replicas and no such option.
+        self._writing = {"read_only": False} if "read_only" in inspect.signature(self._plain_sessions).parameters else {}
+        self._shared: contextvars.ContextVar[Session | None] = contextvars.ContextVar(f"kdgov-{id(self)}", default=None)
+        self.ManagedSessionMaker = self._sessions
+
+    # One transaction for look, act and log entry.
+
+    @contextlib.contextmanager
+    def _sessions(self, *positional: Any, **options: Any) -> Iterator[Session]:
+        shared = self._shared.get()
+        if shared is not None:
+            yield shared
+            shared.flush()
+            return
+        with self._plain_sessions(*positional, **options) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def _act(self) -> Iterator[Session]:
+        with self._plain_sessions(**self._writing) as session:
+            tables.hold(session)
+            token = self._shared.set(session)
+            try:
+                yield session
+            finally:
+                self._shared.reset(token)
+
+    # What is known of a version.
+
+    def _facts(self, version: ModelVersion) -> VersionFacts:
+        return VersionFacts(
+            name=version.name,
+            version=int(version.version),
+            creation_timestamp=int(version.creation_timestamp),
+            source=version.source or "",
+            workspace=getattr(version, "workspace", None) or self._get_active_workspace(),  # type: ignore[attr-defined]
+            run_id=version.run_id or "",
+        )
+
+    def _whole_model(self, name: str) -> VersionFacts:
+        workspace = self._get_active_workspace()  # type: ignore[attr-defined]
+        return VersionFacts(name=name, version=0, creation_timestamp=0, source="", workspace=workspace, run_id="")
+
+    def _is_prompt(self, name: str) -> bool:
+        model = self.get_registered_model(name)  # type: ignore[attr-defined]
+        return _says_prompt(model._tags)
+
+    def _decision(self, session: Session, facts: VersionFacts) -> tuple[Verification | None, Verification | None]:
+        """The stored decision about a version and its revocation, each verified anew against today's trust store."""
+        trust = self.config.trust()
+        found: list[Verification | None] = []
+        for kind in ("decision", "revoke"):
+            stored = tables.latest_envelope(session, facts, kind)
+            purpose = "decision" if kind == "decision" else "act"
+            found.append(
+                verify_statement(stored.body, trust, purpose=purpose, at=stored.received_at) if stored else None  # type: ignore[arg-type]
+            )
+        return found[0], found[1]
+
+    def _refusals(self, session: Session, version: ModelVersion) -> tuple[Refusal, ...]:
+        facts = self._facts(version)
+        decision, revocation = self._decision(session, facts)
+        if revocation is not None:
+            # Even one whose key has since been distrusted stands: revoking errs on the safe side.
+            reason = str(revocation.predicate.get("reason", "revoked"))
+            return (Refusal(criterion="revoked", reason=reason, mend="A revoked version stays revoked; release a new one."),)
+        named = standing(decision, facts, at=_now(), policies=self.config.policies)
+        if named or decision is None:
+            return named
+        predicate = decision.predicate
+        run = session.query(SqlRun).filter(SqlRun.run_uuid == facts.run_id).one_or_none()
+        artifact_uri = run.artifact_uri if run is not None else ""
+        found = evidence_refusals(predicate, artifact_uri) + card_refusals(predicate, version.description or "")
+        return tuple(found + weights_refusals(predicate, required=self.config.weights_required))
+
+    def _log(self, session: Session, kind: ActKind, facts: VersionFacts, **details: Any) -> LogEntry:
+        entry = tables.append(session, kind, version=facts, by=_caller(), details=details, signer=self._signer, at=_now())
+        if facts.version and kind != "delete":
+            self._write_tag(facts, LOG_TAG, f"{entry.seq}:{entry.hash}")
+        return entry
+
+    def _write_tag(self, facts: VersionFacts, key: str, value: str) -> None:
+        super().set_model_version_tag(facts.name, facts.version, ModelVersionTag(key, value))  # type: ignore[misc]
+
+    # Promotion.
+
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
+        """MLflow's own, refused for a guarded alias unless a valid passing decision covers this very version."""
+        if alias in self.config.free_aliases or not self.config.guards(name) or self._is_prompt(name):
+            super().set_registered_model_alias(name, alias, version)  # type: ignore[misc]
+            return
+        with self._act() as session:
+            self._promote(session, name, alias, version, kind="promote", reason="")
+
+    def _promote(self, session: Session, name: str, alias: str, version: str | int, *, kind: ActKind, reason: str) -> None:
+        found = self.get_model_version(name, version)  # type: ignore[attr-defined]
+        facts = self._facts(found)
+        if refusals := self._refusals(session, found):
+            _refuse(refusal_text(name, facts.version, f"set @{alias} on", refusals))
+        before = self._get_registered_model_alias(session, name, alias)  # type: ignore[attr-defined]
+        previous = int(before.version) if before is not None else 0
+        super().set_registered_model_alias(name, alias, version)  # type: ignore[misc]
+        decision = self._decision(session, facts)[0]
+        digest = str(decision.predicate.get("decision", "")) if decision else ""
+        self._log(session, kind, facts, alias=alias, previous=previous, decision=digest, reason=reason)
+
+    def delete_registered_model_alias(self, name: str, alias: str) -> None:
+        """MLflow's own; taking a guarded alias away is allowed and logged (a demotion errs on the safe side)."""
+        if alias in self.config.free_aliases or not self.config.guards(name) or self._is_prompt(name):
+            super().delete_registered_model_alias(name, alias)  # type: ignore[misc]
+            return
+        with self._act() as session:
+            before = self._get_registered_model_alias(session, name, alias)  # type: ignore[attr-defined]
+            super().delete_registered_model_alias(name, alias)  # type: ignore[misc]
+            if before is not None:
+                facts = self._facts(self.get_model_version(name, before.version))  # type: ignore[attr-defined]
+                self._log(session, "demote", facts, alias=alias)
+
+    def transition_model_version_stage(self, name: str, version: str, stage: str, archive_existing_versions: bool) -> ModelVersion:
+        """MLflow's own, refused for Production as `set_registered_model_alias` is."""
+        if stage.strip().lower() in ("staging", "archived", "none") or not self.config.guards(name):
+            return super().transition_model_version_stage(name, version, stage, archive_existing_versions)  # type: ignore[misc]
+        with self._act() as session:
+            found = self.get_model_version(name, version)  # type: ignore[attr-defined]
+            if refusals := self._refusals(session, found):
+                _refuse(refusal_text(name, int(found.version), f"move to stage {stage}", refusals))
+            moved = super().transition_model_version_stage(name, version, stage, archive_existing_versions)  # type: ignore[misc]
+            self._log(session, "stage", self._facts(found), stage=stage)
+            return moved
+
+    # Submission of signed statements.
+
+    def set_model_version_tag(self, name: str, version: str, tag: ModelVersionTag) -> None:
+        """MLflow's own; the reserved tag ``kdgov.submit`` hands over a signed statement, all other reserved ones are refused."""
+        if tag.key == SUBMIT_TAG:
+            self._submit(name, version, tag.value)
+            return
+        self._refuse_reserved(name, tag.key, "set")
+        self._refuse_prompt_toggle(tag.key)
+        super().set_model_version_tag(name, version, tag)  # type: ignore[misc]
+
+    def _submit(self, name: str, version: str, text: str) -> None:
+        envelope = _json_object(text)
+        with self._act() as session:
+            found = self.get_model_version(name, version)  # type: ignore[attr-defined]
+            facts = self._facts(found)
+            trust = self.config.trust()
+            if claimed_type(envelope) == ACT_PREDICATE:
+                answer = verify_statement(envelope, trust, purpose="act", at=_now(), predicate_type=ACT_PREDICATE)
+                accept = self._accept_act
+            else:
+                answer = verify_statement(envelope, trust, purpose="decision", at=_now(), predicate_type=DECISION_PREDICATE)
+                accept = self._accept_decision
+            if not answer.is_valid:
+                _refuse(f"kdgov refuses this statement about {name} version {facts.version}: {answer.reason}. {answer.mend}")
+            accept(session, facts, answer, envelope)
+
+    def _accept_decision(self, session: Session, facts: VersionFacts, answer: Verification, envelope: Mapping[str, Any]) -> None:
+        if fault := binding_fault(answer.predicate, facts):
+            _refuse(
+                f"kdgov refuses this decision for {facts.name} version {facts.version}: {fault}. Record the release of this very version."
+            )
+        known = tables.latest_envelope(session, facts, "decision")
+        if known is not None and known.body == envelope:
+            return
+        entry = self._log(session, "decide", facts, decision=answer.predicate["decision"], verdict=answer.predicate["verdict"])
+        tables.store_envelope(session, "decision", facts, envelope, entry)
+        for key, value in answer.predicate["tags"].items():
+            self._write_tag(facts, key, value)
+
+    def _accept_act(self, session: Session, facts: VersionFacts, answer: Verification, envelope: Mapping[str, Any]) -> None:
+        predicate = answer.predicate
+        about = {"name": facts.name, "version": facts.version, "creation_timestamp": facts.creation_timestamp, "workspace": facts.workspace}
+        if odd := [key for key, value in about.items() if predicate.get(key) != value]:
+            _refuse(f"kdgov refuses this act on {facts.name} version {facts.version}: it is signed for another {odd[0]}.")
+        match predicate.get("act"):
+            case "revoke":
+                self._revoke(session, facts, str(predicate.get("reason", "")), envelope)
+            case "rollback":
+                alias = str(predicate.get("alias", ""))
+                self._promote(session, facts.name, alias, facts.version, kind="rollback", reason=str(predicate.get("reason", "")))
+            case other:
+                _refuse(f"kdgov does not know the act {other!r}.")
+
+    def _revoke(self, session: Session, facts: VersionFacts, reason: str, envelope: Mapping[str, Any]) -> None:
+        if tables.latest_envelope(session, facts, "revoke") is not None:
+            return
+        aliases = [a for a in self.get_model_version(facts.name, facts.version).aliases if a not in self.config.free_aliases]  # type: ignore[attr-defined]
+        for alias in aliases:
+            super().delete_registered_model_alias(facts.name, alias)  # type: ignore[misc]
+        entry = self._log(session, "revoke", facts, reason=reason, aliases=sorted(aliases))
+        tables.store_envelope(session, "revoke", facts, envelope, entry)
+        self._write_tag(facts, REVOKED_TAG, reason[:1000] or "revoked")
+        self._write_tag(facts, VERDICT_TAG, "REVOKED")
+
+    # Versions and models.
+
+    def create_registered_model(self, name: str, tags: Any = None, *rest: Any, **options: Any) -> Any:
+        """MLflow's own; reserved tags are refused."""
+        for tag in tags or []:
+            self._refuse_reserved(name, tag.key, "create a model with")
+        return super().create_registered_model(name, tags, *rest, **options)  # type: ignore[misc]
+
+    def create_model_version(self, name: str, source: str, run_id: str | None = None, tags: Any = None, *rest: Any, **options: Any) -> Any:
+        """MLflow's own; the new version is stamped as undecided, and a copy does not inherit a decision."""
+        given = list(tags or [])
+        prompt = self._is_prompt(name)
+        if prompt != _says_prompt(given):
+            kinds = ("prompt", "model version") if prompt else ("model", "prompt version")
+            _refuse(f"kdgov refuses: {name!r} is a {kinds[0]}, and a {kinds[1]} cannot be registered under it. Choose another name.")
+        if prompt or not self.config.guards(name):
+            return super().create_model_version(name, source, run_id, given, *rest, **options)  # type: ignore[misc]
+        if source.startswith("models:/") and not source.startswith("models:/m-"):
+            given = [tag for tag in given if not tag.key.startswith(RESERVED_PREFIX)]
+        for tag in given:
+            self._refuse_reserved(name, tag.key, "create a version with")
+        stamped = [*given, ModelVersionTag(VERDICT_TAG, NO_VERDICT)]
+        return super().create_model_version(name, source, run_id, stamped, *rest, **options)  # type: ignore[misc]
+
+    def update_model_version(self, name: str, version: str, description: str | None = None) -> ModelVersion:
+        """MLflow's own; the card of a decided version is sealed."""
+        if self.config.guards(name) and not self._is_prompt(name):
+            with self._act() as session:
+                facts = self._facts(self.get_model_version(name, version))  # type: ignore[attr-defined]
+                if tables.latest_envelope(session, facts, "decision") is not None:
+                    _refuse(f"kdgov refuses to edit the card of {name} version {version}: it is covered by a signed decision.")
+        return super().update_model_version(name, version, description)  # type: ignore[misc]
+
+    def delete_model_version(self, name: str, version: str) -> None:
+        """MLflow's own; refused once the version was promoted, logged otherwise."""
+        if not self.config.guards(name) or self._is_prompt(name):
+            super().delete_model_version(name, version)  # type: ignore[misc]
+            return
+        with self._act() as session:
+            facts = self._facts(self.get_model_version(name, version))  # type: ignore[attr-defined]
+            if tables.was_promoted(session, facts.workspace, name, facts.version):
+                _refuse(f"kdgov refuses to delete {name} version {version}: it was promoted, and its evidence is kept. Revoke it instead.")
+            super().delete_model_version(name, version)  # type: ignore[misc]
+            self._log(session, "delete", facts, what="version")
+
+    def delete_registered_model(self, name: str) -> None:
+        """MLflow's own; refused once a version was promoted, logged otherwise."""
+        self._remove_or_rename(name, "delete", lambda: super(_Guard, self).delete_registered_model(name))  # type: ignore[misc]
+
+    def rename_registered_model(self, name: str, new_name: str) -> Any:
+        """MLflow's own; refused once a version was promoted, logged otherwise."""
+        return self._remove_or_rename(name, "rename", lambda: super(_Guard, self).rename_registered_model(name, new_name))  # type: ignore[misc]
+
+    def _remove_or_rename(self, name: str, action: str, then: Any) -> Any:
+        if not self.config.guards(name) or self._is_prompt(name):
+            return then()
+        with self._act() as session:
+            facts = self._whole_model(name)
+            if tables.was_promoted(session, facts.workspace, name):
+                _refuse(f"kdgov refuses to {action} {name}: a version of it was promoted, and its evidence is kept.")
+            done = then()
+            self._log(session, "delete", facts, what=action)
+            return done
+
+    # Tags.
+
+    def set_registered_model_tag(self, name: str, tag: Any) -> None:
+        """MLflow's own; reserved tags are refused, and an entry stays what it is (model or prompt)."""
+        self._refuse_reserved(name, tag.key, "set")
+        self._refuse_prompt_toggle(tag.key)
+        super().set_registered_model_tag(name, tag)  # type: ignore[misc]
+
+    def delete_registered_model_tag(self, name: str, key: str) -> None:
+        """As `set_registered_model_tag`."""
+        self._refuse_reserved(name, key, "delete")
+        self._refuse_prompt_toggle(key)
+        super().delete_registered_model_tag(name, key)  # type: ignore[misc]
+
+    def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
+        """As `set_registered_model_tag`."""
+        self._refuse_reserved(name, key, "delete")
+        self._refuse_prompt_toggle(key)
+        super().delete_model_version_tag(name, version, key)  # type: ignore[misc]
+
+    def _refuse_reserved(self, name: str, key: str, action: str) -> None:
+        # Case and surrounding blanks are folded: `KDGOV.verdict` would read the same to a person.
+        if key.strip().lower().startswith(RESERVED_PREFIX) and self.config.guards(name):
+            _refuse(f"kdgov refuses to {action} the tag {key!r} on {name}: tags under {RESERVED_PREFIX} are written by the guard alone.")
+
+    @staticmethod
+    def _refuse_prompt_toggle(key: str) -> None:
+        if key.strip().lower() == IS_PROMPT_TAG:
+            _refuse("kdgov refuses to turn a model into a prompt or back: register it under another name.")
+
+    # Views on the guard itself.
+
+    def search_registered_models(
+        self, filter_string: str | None = None, max_results: int = 100, order_by: Any = None, page_token: str | None = None
+    ) -> PagedList:
+        """MLflow's own; ``kdgov.log > N`` and ``kdgov.guard = 'status'`` show the log and the guard's settings to any client."""
+        if is_view(filter_string):
+            with self._plain_sessions() as session:
+                return view(session, str(filter_string), max_results, self.config)
+        return super().search_registered_models(filter_string, max_results, order_by, page_token)  # type: ignore[misc]
+
+
+class _GuardedStore(_Guard, SqlAlchemyStore):
+    """The guard over MLflow's store."""
+
+
+class _GuardedWorkspaceStore(_Guard, WorkspaceAwareSqlAlchemyStore):
+    """The guard over MLflow's store with workspaces."""
+
+
+def _refuse(message: str) -> NoReturn:
+    raise MlflowException(message, error_code=PERMISSION_DENIED)
+
+
+def _says_prompt(tags: Any) -> bool:
+    pairs = tags.items() if isinstance(tags, Mapping) else [(t.key, t.value) for t in tags or []]
+    return any(key == IS_PROMPT_TAG and str(value).lower() == "true" for key, value in pairs)
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise MlflowException("kdgov.submit takes a DSSE envelope as JSON.", error_code=INVALID_PARAMETER_VALUE)
+    return value
+
+
+def _caller() -> str:
+    if not has_request_context():
+        return "local"
+    user = getattr(g, "mlflow_authenticated_user", None)
+    name = getattr(user, "username", None) or (user if isinstance(user, str) else "")
+    return f"{name or 'anonymous'} at {request.remote_addr}"
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -1,0 +1,171 @@
+"""The guard's own tables beside MLflow's: signed envelopes, and the log of acts.
+
+They are plain tables without triggers or foreign keys, so that `mlflow db upgrade` passes over them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from securesystemslib.signer import Signer  # type: ignore[attr-defined]
+from sqlalchemy.orm import Session
+
+from kdgov.evidence.log import GENESIS, ActKind, LogEntry, entry_from_json, signed_head
+from kdgov.evidence.release import VersionFacts
+from kdgov.evidence.signing import envelope_digest
+
+METADATA = sa.MetaData()
+
+ENVELOPES = sa.Table(
+    "kdgov_envelopes",
+    METADATA,
+    sa.Column("digest", sa.String(80), primary_key=True),
+    sa.Column("workspace", sa.String(63), nullable=False),
+    sa.Column("name", sa.String(256), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("creation_timestamp", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("received_at", sa.String(32), nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index("kdgov_envelopes_of_version", "workspace", "name", "version"),
+)
+LOG = sa.Table(
+    "kdgov_log",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.String(80), nullable=False),
+    sa.Column("workspace", sa.String(63), nullable=False),
+    sa.Column("name", sa.String(256), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("entry", sa.Text, nullable=False),
+    sa.Index("kdgov_log_of_version", "workspace", "name", "version"),
+)
+HEAD = sa.Table(
+    "kdgov_log_head",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("hash", sa.String(80), nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEnvelope:
+    """One signed statement the guard accepted."""
+
+    kind: str
+    """decision or revoke."""
+    received_at: datetime.datetime
+    """When, by the guard's clock."""
+    body: Mapping[str, Any]
+    """DSSE envelope."""
+
+
+def create_tables(engine: sa.Engine) -> None:
+    """Create what is missing; several workers may try at once."""
+    with engine.connect() as probe:
+        if sa.inspect(probe).has_table(HEAD.name):
+            return
+    try:
+        METADATA.create_all(engine, checkfirst=True)
+        with engine.begin() as connection:
+            connection.execute(HEAD.insert().values(id=1, seq=0, hash=GENESIS))
+    except (sa.exc.IntegrityError, sa.exc.OperationalError, sa.exc.ProgrammingError):
+        # Another worker was first; what it made must be there now, else the fault is real.
+        with engine.connect() as connection:
+            connection.execute(sa.select(HEAD.c.seq)).one()
+
+
+def hold(session: Session) -> None:
+    """Take the log's lock for the rest of the transaction: acts happen one after the other, each with its entry."""
+    session.execute(HEAD.update().where(HEAD.c.id == 1).values(seq=HEAD.c.seq))
+
+
+def append(
+    session: Session,
+    kind: ActKind,
+    *,
+    version: VersionFacts,
+    by: str,
+    details: Mapping[str, Any],
+    signer: Signer | None,
+    at: datetime.datetime,
+) -> LogEntry:
+    """Add one act to the log inside the caller's transaction, which must hold its lock (`hold`)."""
+    head = session.execute(sa.select(HEAD.c.seq, HEAD.c.hash).where(HEAD.c.id == 1)).one()
+    fields: dict[str, Any] = {
+        "seq": head.seq + 1,
+        "previous": head.hash,
+        "at": at.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "kind": kind,
+        "workspace": version.workspace,
+        "name": version.name,
+        "version": version.version,
+        "by": by,
+        "details": dict(details),
+    }
+    entry = LogEntry(**fields)
+    envelope = signed_head(entry, signer, at=at) if signer else {}
+    row = {k: fields[k] for k in ("seq", "workspace", "name", "version", "kind")}
+    text = json.dumps({**entry.body(), "head": envelope}, ensure_ascii=False, sort_keys=True)
+    session.execute(LOG.insert().values(**row, hash=entry.hash, entry=text))
+    session.execute(HEAD.update().where(HEAD.c.id == 1).values(seq=entry.seq, hash=entry.hash))
+    return entry
+
+
+def entries_after(session: Session, seq: int, limit: int) -> list[LogEntry]:
+    """Log entries in order, from after a number."""
+    rows = session.execute(sa.select(LOG.c.entry).where(LOG.c.seq > seq).order_by(LOG.c.seq).limit(limit))
+    return [entry_from_json(json.loads(row.entry)) for row in rows]
+
+
+def store_envelope(session: Session, kind: str, version: VersionFacts, envelope: Mapping[str, Any], entry: LogEntry) -> str:
+    """Keep a verified envelope; returns its digest. The same one twice is kept once."""
+    digest = envelope_digest(envelope)
+    if session.execute(sa.select(ENVELOPES.c.seq).where(ENVELOPES.c.digest == digest)).first() is None:
+        session.execute(
+            ENVELOPES.insert().values(
+                digest=digest,
+                workspace=version.workspace,
+                name=version.name,
+                version=version.version,
+                creation_timestamp=version.creation_timestamp,
+                kind=kind,
+                received_at=entry.at,
+                seq=entry.seq,
+                body=json.dumps(dict(envelope), sort_keys=True),
+            )
+        )
+    return digest
+
+
+def latest_envelope(session: Session, version: VersionFacts, kind: str) -> StoredEnvelope | None:
+    """The latest accepted statement of one kind about this very version."""
+    table = ENVELOPES
+    query = (
+        sa.select(table.c.kind, table.c.received_at, table.c.body)
+        .where(table.c.workspace == version.workspace, table.c.name == version.name, table.c.version == version.version)
+        .where(table.c.creation_timestamp == version.creation_timestamp, table.c.kind == kind)
+        .order_by(table.c.seq.desc())
+        .limit(1)
+    )
+    row = session.execute(query).first()
+    if row is None:
+        return None
+    received_at = datetime.datetime.fromisoformat(row.received_at)
+    return StoredEnvelope(kind=row.kind, received_at=received_at, body=json.loads(row.body))
+
+
+def was_promoted(session: Session, workspace: str, name: str, version: int | None = None) -> bool:
+    """Whether the log knows a promotion of this version, or of any version of the model."""
+    query = sa.select(LOG.c.seq).where(LOG.c.workspace == workspace, LOG.c.name == name, LOG.c.kind.in_(["promote", "stage", "rollback"]))
+    if version is not None:
+        query = query.where(LOG.c.version == version)
+    return session.execute(query.limit(1)).first() is not None

@@ -1,0 +1,45 @@
+"""What any client may read of the guard through MLflow's own search: the log of acts, and how the guard is set.
+
+``search_registered_models("kdgov.log > 41")`` answers with one pseudo-model per entry, its JSON in the description. No extra
+route is needed, so it works for the Python client, REST, basic-auth and every way to start the server; a registry without
+the guard answers that the filter is invalid, which tells as much.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from mlflow.entities.model_registry import RegisteredModel
+from mlflow.store.entities.paged_list import PagedList
+from sqlalchemy.orm import Session
+
+from kdgov import __version__
+from kdgov.guard import tables
+from kdgov.guard.config import GuardConfig
+
+_LOG = re.compile(r"^\s*kdgov\.log\s*>\s*(\d+)\s*$")
+_STATUS = re.compile(r"^\s*kdgov\.guard\s*=\s*'status'\s*$")
+PAGE = 500
+
+
+def is_view(filter_string: str | None) -> bool:
+    """Whether a search asks for the guard's own records."""
+    return bool(filter_string and (_LOG.match(filter_string) or _STATUS.match(filter_string)))
+
+
+def view(session: Session, filter_string: str, max_results: int, config: GuardConfig) -> PagedList:
+    """The records asked for, one page at a time; the next page is asked for by the last number seen."""
+    if match := _LOG.match(filter_string):
+        entries = tables.entries_after(session, int(match.group(1)), min(max_results, PAGE))
+        rows = [(f"kdgov.log/{e.seq}", json.dumps({**e.body(), "head": dict(e.head)}, ensure_ascii=False)) for e in entries]
+        return PagedList([RegisteredModel(name=name, description=text) for name, text in rows], None)
+    status = {
+        "version": __version__,
+        "free_aliases": sorted(config.free_aliases),
+        "unguarded_models": list(config.unguarded_models),
+        "log_is_signed": bool(config.guard_key),
+        "trusted_keys": [{"name": k.name, "keyid": k.keyid, "purposes": list(k.purposes)} for k in config.trust().keys],
+        "policies": sorted(config.policies),
+    }
+    return PagedList([RegisteredModel(name="kdgov.guard", description=json.dumps(status))], None)
