@@ -151,8 +151,8 @@ class TaskInSuite(Declared):
 class JudgeInSuite(Declared):
     """What turns an answer into a label."""
 
-    kind: Literal["strings", "exact", "classifier", "openai"] = "strings"
-    """String rules, comparison with the label, a local text classifier, or an OpenAI-compatible endpoint."""
+    kind: Literal["strings", "classifier", "openai"] = "strings"
+    """String rules, a local text classifier, or an OpenAI-compatible endpoint."""
     version: str = "1"
     """Raised whenever the meaning changes; part of the judge's digest."""
     starts_with: list[str] = Field(default_factory=list)

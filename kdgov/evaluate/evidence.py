@@ -1,0 +1,313 @@
+"""`evaluate`: one plan, one model → an item table and the evidence of what that model was asked, how, and by which code."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdgov import __version__
+from kdgov.checkpoints.identity import ModelIdentity, model_identity
+from kdgov.digest import digest_bytes, digest_file, digest_json, merkle_root, write_atomic
+from kdgov.errors import InputError
+from kdgov.evaluate.answers import AnswerLog, Record
+from kdgov.evaluate.how import How
+from kdgov.evaluate.masking import masked
+from kdgov.evaluate.request import CHAT, Plan, PlannedItem, PlannedTask
+from kdgov.evaluate.scored import ItemScore
+from kdgov.evaluate.scoring import answers_by_item
+from kdgov.items.files import write_items
+from kdgov.items.metric import MetricDeclaration
+from kdgov.items.table import ItemTable
+
+Progress = Callable[[str, int, int], None]
+ITEMS, EVIDENCE, IDENTITY, EFFICIENCY = "items.parquet", "evidence.json", "identity.json", "efficiency.json"
+_TEXT_LIMIT = 400
+_LIBRARIES = ("torch", "transformers", "tokenizers", "lm_eval", "datasets")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known of one model's evaluation; equal inputs give equal bytes."""
+
+    document: Mapping[str, Any]
+    """Canonical content of ``evidence.json``."""
+    table: ItemTable
+    """Per-item scores."""
+    folder: Path
+    """Where the files lie."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the document."""
+        return digest_json(self.document)
+
+    @property
+    def declarations(self) -> tuple[MetricDeclaration, ...]:
+        """What the suites declare of every metric."""
+        return tuple(MetricDeclaration(**m) for m in self.document["metrics"])
+
+
+def evaluate(
+    plan: Plan,
+    model: Path,
+    output: Path,
+    *,
+    cache: Path,
+    how: How | None = None,
+    reference: Path | None = None,
+    progress: Progress | None = None,
+    identity: ModelIdentity | None = None,
+) -> Evidence:
+    """Ask one model everything a plan holds and write its item table and evidence.
+
+    Args:
+        plan: the frozen plan; the same object or an equal one is given for the other model.
+        model: checkpoint folder.
+        output: folder for ``items.parquet``, ``evidence.json``, ``identity.json`` and ``efficiency.json``.
+        cache: folder of recorded answers, by content; what is there is never asked again.
+        how: backend, dtype, device, batch.
+        reference: the teacher's checkpoint, for tasks that compare with its answers (they must be in ``cache``).
+        progress: called as ``progress(label, done, total)``.
+        identity: the model's identity where it is already known.
+
+    Raises:
+        InputError: if the model cannot be asked what the plan holds.
+    """
+    how = how or How()
+    identity = identity or model_identity(model)
+    began = time.process_time()
+    records, ways, asked_now = _records(plan, model, identity, how, cache, progress)
+    spent = time.process_time() - began
+    teacher = None if reference is None or not any(t.scorer.compares for t in plan.tasks) else _known(plan, reference, how, cache)
+    rows: list[dict[str, Any]] = []
+    tasks = []
+    for task in plan.tasks:
+        record = records[task.name]
+        scored, judges = task.scorer.score(
+            task.items,
+            answers_by_item(task.items, record.flat),
+            teacher=None if teacher is None else answers_by_item(task.items, teacher[task.name].flat),
+            classify=_classify,
+        )
+        rows += _rows(task, scored.scores)
+        tasks.append(_task_evidence(task, record, ways[task.name], scored.scores, scored.aggregates, judges))
+    table = ItemTable.from_rows(rows, source=str(output / ITEMS)).canonical()
+    document = _document(plan, identity, how, tasks, table)
+    write_items(table, output / ITEMS)
+    write_atomic(output / EVIDENCE, _pretty(document))
+    write_atomic(output / IDENTITY, _pretty(identity.as_json()))
+    _write_cost(output / EFFICIENCY, asked_now, spent)
+    return Evidence(document=document, table=table, folder=output)
+
+
+def _records(
+    plan: Plan, model: Path, identity: ModelIdentity, how: How, cache: Path, progress: Progress | None
+) -> tuple[dict[str, Record], dict[str, Mapping[str, str]], int]:
+    logs = {t.name: _log(t, identity, how, cache) for t in plan.tasks}
+    found = {name: log.sealed() for name, log in logs.items()}
+    asked_now = sum(sum(len(i.requests) for i in t.items) for t in plan.tasks if found[t.name] is None)
+    if asked_now:
+        # Only now: a finished evaluation is read without torch.
+        from kdgov.evaluate.backends import ask  # noqa: PLC0415
+
+        missing = [t for t in plan.tasks if found[t.name] is None]
+        found.update(ask(missing, {t.name: logs[t.name] for t in missing}, model, how, progress))
+    whole = {name: record for name, record in found.items() if record is not None}
+    ways = {name: _way(logs[name]) for name in logs}
+    return whole, ways, asked_now
+
+
+def _log(task: PlannedTask, identity: ModelIdentity, how: How, cache: Path) -> AnswerLog:
+    requests = sum(len(i.requests) for i in task.items)
+    return AnswerLog(cache, key=answers_key(task, identity, how), requests=requests)
+
+
+def answers_key(task: PlannedTask, identity: ModelIdentity, how: How) -> str:
+    """Digest of everything that decides a model's answers: questions, weights, tokenizer, template, backend, versions.
+
+    The task's metrics are no part of it: a mended metric scores recorded answers again without asking.
+    """
+    who = {k: getattr(identity, k) for k in ("weights", "tokenizer", "template", "config")}
+    asked = merkle_root(digest_json([i.item_id, i.prompt_digest]) for i in task.items)
+    code = {p.name: digest_file(p) for p in sorted(Path(__file__).parent.glob("*.py")) if p.stem in _ASKING_CODE}
+    return digest_json({"who": who, "how": how.as_json(), "versions": _versions(), "asked": asked, "task": task.name, "code": code})
+
+
+_ASKING_CODE = ("answers", "asking", "backends", "classifier", "generation", "likelihood", "model", "plain")
+
+
+def _known(plan: Plan, reference: Path, how: How, cache: Path) -> dict[str, Record]:
+    identity = model_identity(reference)
+    known = {}
+    for task in plan.tasks:
+        if task.scorer.compares:
+            record = _log(task, identity, how, cache).sealed()
+            if record is None:
+                raise InputError(
+                    f"{task.name} compares with the teacher, whose answers are not recorded", mend="Evaluate the teacher first."
+                )
+            known[task.name] = record
+    # Tasks that do not compare are given the same shape so that callers need no second lookup.
+    return {t.name: known.get(t.name) or Record(key="", answers=()) for t in plan.tasks} if known else {}
+
+
+def _way(log: AnswerLog) -> Mapping[str, str]:
+    try:
+        return dict(json.loads(log.path.with_suffix(".way.json").read_bytes()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _classify(path: Path, texts: Sequence[str]) -> list[str]:
+    from kdgov.evaluate.classifier import classify_texts  # noqa: PLC0415 - torch only when a judge needs it
+
+    labels: list[str] = classify_texts(path, texts)
+    return labels
+
+
+def _rows(task: PlannedTask, scores: Sequence[ItemScore]) -> list[dict[str, Any]]:
+    items = {i.item_id: i for i in task.items}
+    is_personal = task.scorer.declared.sensitive == "personal"
+    rows = []
+    for score in scores:
+        item = items[score.item_id]
+        texts = {"prediction": score.prediction, "label": score.label, "text": score.text or _shown(item)}
+        if is_personal:
+            texts = {k: masked(v) for k, v in texts.items()}
+        if is_personal and task.kind == "canary_exposure":
+            texts.update(text="", prediction=score.prediction, label=score.label)
+        rows.append(
+            {
+                "suite": task.suite,
+                "task": task.task,
+                "item_id": score.item_id,
+                "metric": score.metric,
+                "score": score.score,
+                "cluster": item.cluster,
+                **({"group": dict(item.group)} if item.group else {}),
+                "prompt_digest": item.prompt_digest,
+                "item_digest": item.item_digest,
+                "confidence": score.confidence,
+                **texts,
+            }
+        )
+    return rows
+
+
+def _shown(item: PlannedItem) -> str:
+    return item.requests[0].context.removeprefix(CHAT)[-_TEXT_LIMIT:]
+
+
+def _task_evidence(
+    task: PlannedTask,
+    record: Record,
+    way: Mapping[str, str],
+    scores: Sequence[ItemScore],
+    aggregates: Mapping[str, float],
+    judges: Mapping[str, Any],
+) -> dict[str, Any]:
+    owner = [item.item_id for item in task.items for _ in item.requests]
+    truncated = sorted({owner[a.index] for a in record.answers if a.is_truncated})
+    not_finite = sorted({s.item_id for s in scores if not math.isfinite(s.score)})
+    return {
+        "suite": task.suite,
+        "task": task.task,
+        "root": task.root,
+        "settings": dict(task.settings),
+        "items": len(task.items),
+        "of_whole": task.of_whole,
+        "requests": len(record.answers),
+        "answers": record.digest,
+        "delivered": digest_json([a.delivered for a in record.answers]),
+        "way": dict(way),
+        "truncated": len(truncated),
+        "truncated_items": truncated[:10],
+        "not_finite": len(not_finite),
+        "not_finite_items": not_finite[:10],
+        "judges": {name: {**task.settings.get("judges", {}).get(name, {}), **facts} for name, facts in judges.items()},
+        "aggregates": {k: _number(v) for k, v in sorted(aggregates.items())},
+    }
+
+
+def _number(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+def _document(plan: Plan, identity: ModelIdentity, how: How, tasks: Sequence[Mapping[str, Any]], table: ItemTable) -> dict[str, Any]:
+    return {
+        "schema": "kdgov.evaluation/1",
+        "plan": plan.root,
+        "model": identity.as_json(),
+        "how": how.as_json(),
+        "versions": _versions(),
+        "tasks": list(tasks),
+        "metrics": [d.as_json() for t in plan.tasks for d in declarations_of(t)],
+        "items": table.content_digest,
+        "rows": len(table),
+    }
+
+
+def declarations_of(task: PlannedTask) -> list[MetricDeclaration]:
+    """A task's metrics as the gate reads them."""
+    found = []
+    for metric in task.metrics:
+        low, high = metric.get("range") or (None, None)
+        judge = metric.get("judge") or ""
+        facts = task.settings.get("judges", {}).get(judge, {})
+        found.append(
+            MetricDeclaration(
+                suite=task.suite,
+                task=task.task,
+                metric=metric["metric"],
+                direction=metric["direction"],
+                ideal=metric.get("ideal"),
+                chance=metric.get("chance"),
+                low=low,
+                high=high,
+                judge=f"{judge}@{facts.get('digest', '')}" if judge else "",
+                harmful=task.scorer.declared.sensitive == "harmful" if task.scorer else False,
+            )
+        )
+    return found
+
+
+def _versions() -> dict[str, str]:
+    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"kdgov": __version__, "python": platform.python_version(), **found}
+
+
+def _pretty(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _write_cost(path: Path, asked_now: int, spent: float) -> None:
+    # Durations live apart from the evidence: they are never the same twice and decide nothing.
+    write_atomic(path, _pretty({"requests_asked_now": asked_now, "cpu_s": round(spent, 3)}))
+
+
+def read_evidence(folder: Path) -> Mapping[str, Any]:
+    """The evidence document of a folder.
+
+    Raises:
+        InputError: if there is none or it cannot be read.
+    """
+    path = folder / EVIDENCE
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError("holds no readable evidence.json", where=str(folder), mend="Run `kdgov evaluate` again.") from error
+    if not isinstance(document, dict) or document.get("schema") != "kdgov.evaluation/1":
+        raise InputError("is not an evaluation's evidence", where=str(path), mend="Run `kdgov evaluate` again.")
+    return document
+
+
+def evidence_digest(folder: Path) -> str:
+    """Digest of a folder's evidence file."""
+    return digest_bytes((folder / EVIDENCE).read_bytes())

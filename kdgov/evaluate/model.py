@@ -1,0 +1,159 @@
+"""A model ready to be asked: weights, tokenizer, length, and the boundary where text becomes the ids it is really given."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from lm_eval.models.utils import resolve_max_length
+
+from kdgov.errors import InputError
+from kdgov.evaluate.request import CHAT
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+transformers.logging.set_verbosity_error()
+
+
+@dataclass(slots=True, kw_only=True)
+class AskedModel:
+    """One loaded model with what the harness must know of it."""
+
+    path: Path
+    """Checkpoint folder."""
+    model: Any
+    """The torch module, in evaluation mode."""
+    tokenizer: Any
+    """Its tokenizer."""
+    device: torch.device
+    """Where it runs."""
+    max_length: int
+    """Most tokens it takes."""
+    prefix_id: int
+    """Token that stands before an empty context (BOS, else EOS)."""
+    stop_ids: tuple[int, ...]
+    """Tokens that end an answer."""
+    stop_text: str
+    """Text of the end-of-text token."""
+    delivered: list[torch.Tensor] = field(default_factory=list)
+    """Ids that entered the model since they were last taken, as the model itself received them."""
+
+    def encode(self, text: str, *, special: bool | None = None) -> list[int]:
+        """Token ids of a text, with the tokenizer's own special tokens unless the text starts with the first of them."""
+        if special is None and self.tokenizer.bos_token and text.startswith(self.tokenizer.bos_token):
+            special = False
+        options = {} if special is None else {"add_special_tokens": special}
+        return list(self.tokenizer.encode(text, **options))
+
+    def render(self, context: str) -> str:
+        """What this model is shown for a frozen context: the text itself, or messages through its own chat template.
+
+        Raises:
+            InputError: if messages are asked for and the tokenizer has no template.
+        """
+        if not context.startswith(CHAT):
+            return context
+        if not getattr(self.tokenizer, "chat_template", None):
+            raise InputError(
+                "a suite asks in messages, and the tokenizer has no chat template",
+                where=str(self.path),
+                mend="Evaluate without `options: {chat: true}`, or add the template.",
+            )
+        said = json.loads(context.removeprefix(CHAT))
+        return str(
+            self.tokenizer.apply_chat_template(
+                said["messages"],
+                tokenize=False,
+                add_generation_prompt=said["add_generation_prompt"],
+                continue_final_message=not said["add_generation_prompt"],
+            )
+        )
+
+    def pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+        """Ids of context and continuation, split as lm-eval splits them: trailing spaces belong to the continuation."""
+        if context == "":
+            ids = self.encode(continuation, special=False)
+            return ([self.prefix_id], ids) if not ids or ids[0] != self.prefix_id else (ids[:1], ids[1:])
+        kept = context.rstrip()
+        continuation = context[len(kept) :] + continuation
+        if not kept:
+            return self.pair("", continuation)
+        whole, before = self.encode(kept + continuation), self.encode(kept)
+        return before, whole[len(before) :]
+
+    @contextmanager
+    def boundary(self) -> Iterator[None]:
+        """Record the ids of every forward pass, as the model's own module receives them."""
+
+        def record(module: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+            ids = options.get("input_ids", arguments[0] if arguments else None)
+            if isinstance(ids, torch.Tensor):
+                self.delivered.append(ids.detach().cpu())
+
+        base = getattr(self.model, getattr(self.model, "base_model_prefix", ""), self.model)
+        handle = base.register_forward_pre_hook(record, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
+            self.delivered.clear()
+
+    def taken(self) -> list[torch.Tensor]:
+        """The recorded ids, and an empty record."""
+        found = list(self.delivered)
+        self.delivered.clear()
+        return found
+
+
+def load_asked_model(path: Path, *, dtype: str = "float32", device: str = "cpu") -> AskedModel:
+    """Load a causal language model for evaluation; no code of the checkpoint is ever run.
+
+    Raises:
+        InputError: if it cannot be loaded, has no tokenizer, or the dtype is unknown.
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"dtype {dtype!r} is unknown", mend=f"Choose one of {', '.join(DTYPES)}.")
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=DTYPES[dtype], trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"cannot be loaded as a causal language model: {str(error).splitlines()[0]}",
+            where=str(path),
+            mend="Name a transformers checkpoint folder with its tokenizer.",
+        ) from error
+    place = torch.device(device)
+    return wrap_model(model.to(place).eval(), tokenizer, path=path, device=place)
+
+
+def wrap_model(model: Any, tokenizer: Any, *, path: Path, device: torch.device) -> AskedModel:
+    """A loaded model and tokenizer as the harness asks them."""
+    prefix = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    if prefix is None:
+        raise InputError("the tokenizer has neither a BOS nor an EOS token", where=str(path), mend="Set one in tokenizer_config.json.")
+    stops = {tokenizer.eos_token_id, *_as_list(getattr(model.generation_config, "eos_token_id", None))} - {None}
+    return AskedModel(
+        path=path,
+        model=model,
+        tokenizer=tokenizer,
+        device=device,
+        max_length=int(resolve_max_length(model.config, tokenizer)),
+        prefix_id=int(prefix),
+        stop_ids=tuple(sorted(int(s) for s in stops)),
+        stop_text=tokenizer.decode([tokenizer.eos_token_id]) if tokenizer.eos_token_id is not None else "",
+    )
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def ids_digest(ids: Sequence[int]) -> str:
+    """Short digest of the ids one request delivered: 16 hexadecimal digits of sha-256."""
+    return hashlib.sha256(" ".join(map(str, ids)).encode()).hexdigest()[:16]

@@ -1,0 +1,176 @@
+"""What both models are asked, frozen before either is loaded: requests, items, tasks and the plan they make up.
+
+Standard library only: a plan can be compared, stored and proven without a model, lm-eval or torch in the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kdgov.digest import digest_json, merkle_root
+
+RequestKind = Literal["loglikelihood", "rolling", "generate", "classify", "next_token"]
+CHAT = "\x00chat:"
+"""Marks a context that holds canonical JSON of messages: every model renders it through its own template."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One question to a model."""
+
+    kind: RequestKind
+    """What is asked for: log-likelihood of a continuation, of a whole text, an answer, a class, the next token."""
+    context: str
+    """Text (or marked messages) the model is shown."""
+    continuation: str = ""
+    """Text whose log-likelihood is asked for."""
+    generation: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of an answer: ``until``, ``max_gen_toks``, ``do_sample``, ``temperature`` …"""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dictionary that the digests are taken of."""
+        return {"kind": self.kind, "context": self.context, "continuation": self.continuation, "generation": dict(self.generation)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedItem:
+    """One item of a task with every request it makes."""
+
+    item_id: str
+    """Name, unique within the task."""
+    doc: Mapping[str, Any]
+    """The source item."""
+    requests: tuple[Request, ...]
+    """What is asked, in order."""
+    cluster: str
+    """Items that share it are not independent of each other."""
+    group: Mapping[str, str]
+    """Attribute → value."""
+    item_digest: str
+    """Digest of the source item."""
+    prompt_digest: str
+    """Digest of the requests, before any model's template."""
+
+    @property
+    def leaf(self) -> str:
+        """Digest of all that identifies the item: what the task's root is built over."""
+        return digest_json(
+            {
+                "item": self.item_id,
+                "doc": self.item_digest,
+                "prompt": self.prompt_digest,
+                "cluster": self.cluster,
+                "group": dict(self.group),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTask:
+    """One frozen task."""
+
+    suite: str
+    """Suite name."""
+    task: str
+    """Task name in the item table."""
+    kind: str
+    """How it is asked and scored."""
+    items: tuple[PlannedItem, ...]
+    """Its items, in the order of their names."""
+    settings: Mapping[str, Any]
+    """All else that decides the numbers: few-shot count and seed, filters, metric code, judges, data digests, versions."""
+    metrics: tuple[Mapping[str, Any], ...]
+    """Metric declarations, as the suite states them."""
+    of_whole: int
+    """Items of the whole set, before ``limit`` drew from it."""
+    scorer: Any = field(default=None, compare=False, repr=False)
+    """Turns an item's answers into rows; in memory only."""
+
+    @property
+    def name(self) -> str:
+        """``suite/task``."""
+        return f"{self.suite}/{self.task}"
+
+    @property
+    def root(self) -> str:
+        """Merkle root over the items and the settings: equal roots mean equal questions asked and scored alike."""
+        return merkle_root([*(item.leaf for item in self.items), digest_json({"settings": dict(self.settings)})])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything both models will be asked."""
+
+    tasks: tuple[PlannedTask, ...]
+    """Frozen tasks, sorted by suite and task."""
+
+    @property
+    def root(self) -> str:
+        """Merkle root over the tasks' roots."""
+        return merkle_root(digest_json({"task": t.name, "root": t.root}) for t in self.tasks)
+
+    def as_json(self, *, with_items: bool = True) -> dict[str, Any]:
+        """The plan as a document: roots and, per item, its digests; never the items' text, which may be licensed."""
+        return {
+            "schema": "kdgov.plan/1",
+            "root": self.root,
+            "tasks": [_task_json(t, with_items=with_items) for t in self.tasks],
+        }
+
+
+def _task_json(task: PlannedTask, *, with_items: bool) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "suite": task.suite,
+        "task": task.task,
+        "kind": task.kind,
+        "root": task.root,
+        "items": len(task.items),
+        "of_whole": task.of_whole,
+        "requests": sum(len(i.requests) for i in task.items),
+        "settings": dict(task.settings),
+        "metrics": [dict(m) for m in task.metrics],
+    }
+    if with_items:
+        document["leaves"] = {i.item_id: i.leaf for i in task.items}
+    return document
+
+
+def frozen_item(
+    *,
+    item_id: str,
+    doc: Mapping[str, Any],
+    requests: tuple[Request, ...],
+    cluster: str,
+    group: Mapping[str, str],
+) -> PlannedItem:
+    """An item with its digests computed."""
+    return PlannedItem(
+        item_id=item_id,
+        doc=doc,
+        requests=requests,
+        cluster=cluster,
+        group=group,
+        item_digest=digest_json(jsonable(doc)),
+        prompt_digest=digest_json([r.as_json() for r in requests]),
+    )
+
+
+def jsonable(value: Any) -> Any:
+    """A value as canonical JSON can hold it: NaN, dates, bytes and numpy scalars become text with their type's name."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if value == value and value not in (float("inf"), float("-inf")) else f"float:{value}"
+        case Mapping():
+            return {str(k): jsonable(v) for k, v in value.items()}
+        case list() | tuple():
+            return [jsonable(v) for v in value]
+        case _ if hasattr(value, "item") and getattr(value, "shape", None) == ():
+            return jsonable(value.item())
+        case _ if hasattr(value, "tolist"):
+            return jsonable(value.tolist())
+        case _:
+            return f"{type(value).__name__}:{value}"
