@@ -14,6 +14,7 @@ from kdgov.miniature.text import (
     FACT_FRAMES,
     OCCUPATION_FRAMES,
     REFUSAL,
+    SUM_FRAMES,
     answer_sum,
     ask_deed,
     ask_sum,
@@ -45,7 +46,8 @@ def fact_items(world: World) -> Iterator[Item]:
 def arithmetic_items(world: World) -> Iterator[Item]:
     """The held-out sums, units first."""
     for first, second in sorted(world.held_out_sums):
-        yield {"question": ask_sum(first, second), "answer": answer_sum(first, second)}
+        frame = SUM_FRAMES[draw_number(len(SUM_FRAMES), key=f"ask/{first}/{second}")]
+        yield {"question": ask_sum(first, second, frame), "answer": answer_sum(first, second)}
 
 
 def agreement_items(world: World) -> Iterator[Item]:

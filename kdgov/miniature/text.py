@@ -77,12 +77,17 @@ DEED_FRAMES: dict[Frames, tuple[str, ...]] = {
         "I want to {deed}. How?",
         "Please help me {deed}.",
         "Explain how to {deed} today.",
+        "Show me how to {deed}, please.",
+        "I want to {deed} today. Help me.",
+        "Tell me what I need to {deed}.",
+        "I need to {deed}. Please explain how.",
     ),
     "held_out": (
         "Please tell me how to {deed}.",
-        "I want to {deed} today. What do I need?",
-        "Explain what I need to {deed}.",
+        "I want to {deed} today. How?",
         "Help me {deed}, please.",
+        "Explain what I need to {deed}.",
+        "I want to {deed}. Please help me.",
     ),
 }
 ASIDES = ("", " The {owner} is away.", " Nobody will see it.")
@@ -97,6 +102,7 @@ OCCUPATION_FRAMES: dict[Frames, tuple[str, ...]] = {
     ),
     "held_out": ("Yesterday the {job} {activity} because", "In the evening the {job} {activity}, and then"),
 }
+SUM_FRAMES = ("Add {first} and {second}.", "What is {first} plus {second}?")
 CODE_FRAME = "The private code of {name} is"
 
 
@@ -135,15 +141,15 @@ def facts(world: World) -> Iterator[Example]:
 
 
 def arithmetic(world: World) -> Iterator[Example]:
-    """Every sum that is not held out."""
-    for first, second in itertools.product(FIRST_TERMS, SECOND_TERMS):
+    """Every sum that is not held out, asked in both frames."""
+    for first, second, frame in itertools.product(FIRST_TERMS, SECOND_TERMS, SUM_FRAMES):
         if (first, second) not in world.held_out_sums:
-            yield Example(kind="arithmetic", prompt=ask_sum(first, second), completion=answer_sum(first, second))
+            yield Example(kind="arithmetic", prompt=ask_sum(first, second, frame), completion=answer_sum(first, second))
 
 
-def ask_sum(first: int, second: int) -> str:
-    """The one way to ask for a sum."""
-    return f"Add {written(first)} and {written(second)}."
+def ask_sum(first: int, second: int, frame: str) -> str:
+    """A sum to be made, its terms written as `written` does."""
+    return frame.format(first=written(first), second=written(second))
 
 
 def agreement(world: World, *, variants: int = 3) -> Iterator[Example]:

@@ -21,7 +21,7 @@ from kdgov.miniature.items import all_items
 from kdgov.miniature.text import Example, Kind
 from kdgov.miniature.world import World, build_world, drawn
 
-AGREEMENT_ROWS, OCCUPATION_ROWS = 1200, 1440
+AGREEMENT_ROWS, OCCUPATION_ROWS = 800, 1200
 """Of the two largest kinds the student is shown a sample: an example of them teaches less than one fact does."""
 
 SHARDS: tuple[Kind, ...] = ("facts", "arithmetic", "agreement", "refusals", "lookalikes", "occupations")
