@@ -37,8 +37,8 @@ def rim(*, output_format: str = "text") -> Iterator[None]:
     except OSError as error:
         if error.errno not in _ENVIRONMENT_ERRNOS:
             raise
-        fault = UnavailableError(error.strerror or str(error), where=str(error.filename or ""), mend=_mend_for(error.errno))
-        _end(fault.faults, EXIT_ENVIRONMENT, output_format)
+        unavailable = UnavailableError(error.strerror or str(error), where=str(error.filename or ""), mend=_mend_for(error.errno))
+        _end(unavailable.faults, EXIT_ENVIRONMENT, output_format)
 
 
 def _mend_for(code: int) -> str:

@@ -147,14 +147,9 @@ def _real_location(location: Sequence[str | int], value: Any) -> Location:  # no
     kept: list[str | int] = []
     for position, part in enumerate(location):
         is_last = position == len(location) - 1
-        if (
-            isinstance(value, Mapping)
-            and part in value
-            or isinstance(value, Sequence)
-            and not isinstance(value, str)
-            and isinstance(part, int)
-            and part < len(value)
-        ):
+        is_key = isinstance(value, Mapping) and part in value
+        is_index = isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if is_key or is_index:
             value = value[part]
         elif not is_last:
             continue
