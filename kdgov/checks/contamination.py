@@ -1,0 +1,330 @@
+"""Contamination: which items of the suites occur in the training data, word for word, lightly edited, or as near-duplicates.
+
+Three tests, all over hashed words (`tokens`), all against an index of the items, so that memory depends on the suites and not
+on the corpus:
+
+* *verbatim*: a run of 13 words in common (GPT-3, arXiv:2005.14165 appendix C); a text of fewer words has to occur as a whole.
+* *edited*: runs of 5 words in common cover most of the item within a window of about its length.
+* *near-duplicate*: MinHash over runs of 3 words finds candidates, their exact Jaccard similarity decides.
+
+Runs that many different items share (frames of a template) say nothing about one item and are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdgov.checks.tokens import STEP, Hashes, Words, grams, mixed, normalised, words_of
+from kdgov.digest import digest_json
+
+MatchKind = Literal["verbatim", "edited", "near_duplicate"]
+KINDS: tuple[MatchKind, ...] = ("verbatim", "edited", "near_duplicate")
+
+LONG_RUN = 13
+SHORT_RUN = 5
+SHINGLE = 3
+SHARED_BY = 10
+"""A run that more than so many different texts share is a frame, not evidence."""
+LEAST_WORDS = SHORT_RUN
+"""Texts with fewer words are not looked for."""
+WHOLE_TEXT_WORDS = 8
+"""A text with fewer words counts only as a whole sentence, line or field."""
+EDITED_LEAST_WORDS = 16
+"""Texts with fewer words are not looked for in edited form."""
+EDITED_COVERAGE = 0.6
+"""Share of an item's words that common runs must cover."""
+NEAR_JACCARD = 0.6
+"""Jaccard similarity of the sets of 3-word runs from which two texts are near-duplicates."""
+_HASHES, _BAND = 64, 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteItem:
+    """One item of a suite, by what can be looked for."""
+
+    key: str
+    """``suite/task/id``."""
+    texts: tuple[str, ...]
+    """Its texts: question, context, answer …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """One item's text found in one row."""
+
+    text: int
+    """Number of the text in the index."""
+    piece: int
+    """Number of the piece within the batch."""
+    kind: MatchKind
+    """How alike."""
+    share: float
+    """Share of the item's words found; the Jaccard similarity for near-duplicates."""
+
+
+class _Lookup:
+    """Sorted hashes with the places each stands for, behind a bitmap that turns most queries away."""
+
+    def __init__(self, keys: Hashes, payload: NDArray[np.int64]) -> None:
+        order = np.argsort(keys, kind="stable")
+        self.keys, self.payload = keys[order], payload[order]
+        self.unique, self.first, self.counts = np.unique(self.keys, return_index=True, return_counts=True)
+        bits = max(16, min(26, int(len(self.unique) * 64).bit_length()))
+        self._shift = np.uint64(64 - bits)
+        self._bitmap = np.zeros(1 << bits, dtype=np.bool_)
+        self._bitmap[(self.unique >> self._shift).astype(np.int64)] = True
+
+    def places(self, hashes: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Positions in ``hashes`` that are known, and for each the row of ``unique``."""
+        if not len(self.unique) or not len(hashes):
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        maybe = np.flatnonzero(self._bitmap[(hashes >> self._shift).astype(np.int64)])
+        found = np.searchsorted(self.unique, hashes[maybe])
+        found[found == len(self.unique)] = 0
+        is_known = self.unique[found] == hashes[maybe]
+        return maybe[is_known], found[is_known]
+
+    def pairs(self, hashes: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Every (position in ``hashes``, payload) pair."""
+        positions, rows = self.places(hashes)
+        counts = self.counts[rows]
+        repeated = np.repeat(positions, counts)
+        within = np.arange(len(repeated)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return repeated, self.payload[np.repeat(self.first[rows], counts) + within]
+
+
+class ItemIndex:
+    """The items of all suites, ready to be looked for."""
+
+    def __init__(self, items: Iterable[SuiteItem]) -> None:
+        """Index the distinct texts of ``items``; the index is a few hundred bytes per word of the items."""
+        self.items: tuple[SuiteItem, ...] = tuple(items)
+        by_text: dict[bytes, list[int]] = {}
+        for number, item in enumerate(self.items):
+            for text in item.texts:
+                by_text.setdefault(b" ".join(_split(normalised(text))), []).append(number)
+        self._words: list[Hashes] = []
+        self.items_of: list[tuple[int, ...]] = []
+        for joined, numbers in by_text.items():
+            hashes = words_of(joined).hashes
+            if len(hashes) >= LEAST_WORDS:
+                self._words.append(hashes)
+                self.items_of.append(tuple(sorted(set(numbers))))
+        tested = {number for numbers in self.items_of for number in numbers}
+        self.not_testable: tuple[str, ...] = tuple(item.key for n, item in enumerate(self.items) if n not in tested)
+        self._lengths = np.array([len(w) for w in self._words], dtype=np.int64)
+        self.digest: str = digest_json([[item.key, list(item.texts)] for item in self.items])
+        """Digest of the items: what a kept report was made with."""
+        self._build()
+
+    def _build(self) -> None:
+        long_keys, long_texts = self._informative(LONG_RUN)
+        self._long = _Lookup(long_keys, long_texts >> 32)
+        short_keys, short_places = self._informative(SHORT_RUN)
+        self._short = _Lookup(short_keys, short_places)
+        has_long = np.zeros(len(self._words), dtype=np.bool_)
+        has_long[long_texts >> 32] = True
+        whole = np.flatnonzero(~has_long)
+        # Texts without a run of their own are looked for as a whole, from the hash of their first five words.
+        anchors = np.array([grams(self._words[n][:SHORT_RUN], SHORT_RUN)[0] for n in whole], dtype=np.uint64)
+        self._anchors = _Lookup(anchors, whole)
+        self._whole = np.array([grams(w, len(w))[0] for w in self._words], dtype=np.uint64)
+        self._build_sketches()
+
+    def _informative(self, n: int) -> tuple[Hashes, NDArray[np.int64]]:
+        """Hashes of runs few texts share, with text number (high half) and position (low half)."""
+        runs = [grams(words, n) for words in self._words]
+        if not runs:
+            return np.empty(0, np.uint64), np.empty(0, np.int64)
+        keys = np.concatenate(runs)
+        texts = np.repeat(np.arange(len(runs), dtype=np.int64), [len(r) for r in runs])
+        positions = np.concatenate([np.arange(len(r), dtype=np.int64) for r in runs])
+        pairs = np.unique(np.stack((keys, texts.astype(np.uint64)), axis=1), axis=0)
+        distinct, counts = np.unique(pairs[:, 0], return_counts=True)
+        keep = counts[np.searchsorted(distinct, keys)] <= SHARED_BY
+        return keys[keep], (texts[keep] << 32) | positions[keep]
+
+    def _build_sketches(self) -> None:
+        rng = np.random.default_rng(20_13)
+        self._factors = rng.integers(0, 1 << 63, _HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        self._shingles = [np.unique(grams(w, SHINGLE)) for w in self._words]
+        self._sketched = np.flatnonzero(self._lengths >= EDITED_LEAST_WORDS)
+        self._longest = int(self._lengths.max(initial=0))
+        flat = np.concatenate([grams(self._words[n], SHINGLE) for n in self._sketched]) if len(self._sketched) else np.empty(0, np.uint64)
+        sizes = np.array([len(self._words[n]) - SHINGLE + 1 for n in self._sketched], dtype=np.int64)
+        bands = self._bands(flat, np.cumsum(sizes) - sizes)
+        self._banded = _Lookup(bands.ravel(), np.tile(self._sketched, bands.shape[0]))
+
+    def _bands(self, shingles: Hashes, starts: NDArray[np.int64]) -> Hashes:
+        """Band keys of the MinHash sketch of each segment: (bands, segments)."""
+        if not len(starts):
+            return np.empty((0, 0), np.uint64)
+        keys = np.zeros((_HASHES // _BAND, len(starts)), dtype=np.uint64)
+        for number, factor in enumerate(self._factors):
+            least = np.minimum.reduceat(shingles * factor, starts)
+            keys[number // _BAND] = mixed(keys[number // _BAND] + least + np.uint64(number))
+        return keys
+
+    def find(self, text: bytes, piece_starts: NDArray[np.int64], row_of_piece: NDArray[np.int64]) -> list[Match]:
+        """Every match in a batch of normalised text.
+
+        Args:
+            text: normalised pieces one after another, separated by a byte that is no word.
+            piece_starts: first byte of each piece.
+            row_of_piece: row number of each piece; runs may cross pieces of one row, never rows.
+        """
+        if not self._words:
+            return []
+        words = words_of(text)
+        batch = _Batch(text=text, words=words, piece_starts=piece_starts, row_of_piece=row_of_piece)
+        short = grams(words.hashes, SHORT_RUN)
+        found: dict[tuple[int, int], Match] = {}
+        for match in (*self._verbatim(batch), *self._whole_texts(batch, short), *self._edited(batch, short), *self._near(batch)):
+            row = int(row_of_piece[match.piece])
+            known = found.get((match.text, row))
+            if known is None or (KINDS.index(match.kind), -match.share) < (KINDS.index(known.kind), -known.share):
+                found[match.text, row] = match
+        return list(found.values())
+
+    def _verbatim(self, batch: _Batch) -> Iterator[Match]:
+        positions, texts = self._long.pairs(grams(batch.words.hashes, LONG_RUN))
+        for position, text in _first_of_each(positions, texts, batch, LONG_RUN):
+            yield Match(text=text, piece=batch.piece_at(position), kind="verbatim", share=1.0)
+
+    def _whole_texts(self, batch: _Batch, short: Hashes) -> Iterator[Match]:
+        positions, texts = self._anchors.pairs(short)
+        lengths = self._lengths[texts]
+        fits = positions + lengths <= len(batch.words.hashes)
+        positions, texts, lengths = positions[fits], texts[fits], lengths[fits]
+        is_equal = np.zeros(len(positions), dtype=np.bool_)
+        for length in np.unique(lengths).tolist():
+            chosen = np.flatnonzero(lengths == length)
+            windows = batch.words.hashes[positions[chosen][:, None] + np.arange(length)]
+            is_equal[chosen] = _whole_hash(windows) == self._whole[texts[chosen]]
+        for position, text in zip(positions[is_equal].tolist(), texts[is_equal].tolist(), strict=True):
+            length = int(self._lengths[text])
+            if batch.is_one_row(position, length) and (length >= WHOLE_TEXT_WORDS or batch.stands_alone(position, length)):
+                yield Match(text=text, piece=batch.piece_at(position), kind="verbatim", share=1.0)
+
+    def _edited(self, batch: _Batch, short: Hashes) -> Iterator[Match]:
+        positions, packed = self._short.pairs(short)
+        if not len(positions):
+            return
+        texts, places = packed >> 32, packed & 0xFFFFFFFF
+        rows = batch.rows_at(positions)
+        group = texts * (int(batch.row_of_piece[-1]) + 1) + rows
+        order = np.lexsort((positions, group))
+        group, positions, places, texts = group[order], positions[order], places[order], texts[order]
+        _, first, counts = np.unique(group, return_index=True, return_counts=True)
+        lengths = self._lengths[texts[first]]
+        # Fewer runs than this cannot cover enough words: one run covers five words, each further one at least one more.
+        enough = (lengths >= EDITED_LEAST_WORDS) & (counts * SHORT_RUN >= EDITED_COVERAGE * lengths)
+        for start, count in zip(first[enough].tolist(), counts[enough].tolist(), strict=True):
+            text, length = int(texts[start]), int(self._lengths[texts[start]])
+            here = slice(start, start + count)
+            share = _best_cover(positions[here], places[here], length)
+            if share >= EDITED_COVERAGE:
+                yield Match(text=text, piece=batch.piece_at(int(positions[start])), kind="edited", share=round(share, 3))
+
+    def _near(self, batch: _Batch) -> Iterator[Match]:
+        if not len(self._sketched):
+            return
+        starts = np.searchsorted(batch.words.starts, batch.piece_starts)
+        ends = np.append(starts[1:], len(batch.words.starts))
+        counts = ends - starts
+        chosen = np.flatnonzero((counts >= EDITED_LEAST_WORDS // 2) & (counts * NEAR_JACCARD <= self._longest))
+        if not len(chosen):
+            return
+        runs = grams(batch.words.hashes, SHINGLE)
+        sizes = counts[chosen] - SHINGLE + 1
+        offsets = np.cumsum(sizes) - sizes
+        index = np.repeat(starts[chosen] - offsets, sizes) + np.arange(int(sizes.sum()))
+        flat = runs[index]
+        keys = self._bands(flat, offsets)
+        hits, texts = self._banded.pairs(keys.ravel())
+        candidates = np.unique(np.stack((hits % len(chosen), texts), axis=1), axis=0) if len(hits) else np.empty((0, 2), np.int64)
+        for number, text in candidates.tolist():
+            own = np.unique(flat[offsets[number] : offsets[number] + sizes[number]])
+            share = jaccard(own, self._shingles[text])
+            if share >= NEAR_JACCARD:
+                yield Match(text=text, piece=int(chosen[number]), kind="near_duplicate", share=round(share, 3))
+
+
+def jaccard(one: Hashes, other: Hashes) -> float:
+    """Jaccard similarity of two sets, each given as sorted distinct values; 1.0 for two empty sets."""
+    common = len(np.intersect1d(one, other, assume_unique=True))
+    union = len(one) + len(other) - common
+    return common / union if union else 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    text: bytes
+    words: Words
+    piece_starts: NDArray[np.int64]
+    row_of_piece: NDArray[np.int64]
+
+    def piece_at(self, word: int) -> int:
+        return int(np.searchsorted(self.piece_starts, self.words.starts[word], side="right")) - 1
+
+    def rows_at(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.row_of_piece[np.searchsorted(self.piece_starts, self.words.starts[words], side="right") - 1]
+
+    def is_one_row(self, word: int, length: int) -> bool:
+        first, last = self.row_of_piece[self.piece_at(word)], self.row_of_piece[self.piece_at(word + length - 1)]
+        return bool(first == last)
+
+    def stands_alone(self, word: int, length: int) -> bool:
+        """Whether a run of words begins and ends where a sentence, a line or a field does."""
+        after_last = word + length
+        before = self.text[self.words.ends[word - 1] if word else 0 : self.words.starts[word]]
+        behind = self.text[self.words.ends[after_last - 1] : self.words.starts[after_last] if after_last < len(self.words.starts) else None]
+        return (word == 0 or _has_break(before)) and (after_last == len(self.words.starts) or _has_break(behind))
+
+
+def _has_break(gap: bytes) -> bool:
+    return any(byte in b'\x00\n.?!:;"|' for byte in gap)
+
+
+def _first_of_each(positions: NDArray[np.int64], texts: NDArray[np.int64], batch: _Batch, length: int) -> Iterator[tuple[int, int]]:
+    """The first place of every (row, text), leaving out runs that cross rows."""
+    if not len(positions):
+        return
+    rows = batch.rows_at(positions)
+    is_one_row = rows == batch.rows_at(positions + length - 1)
+    positions, texts, rows = positions[is_one_row], texts[is_one_row], rows[is_one_row]
+    _, first = np.unique(np.stack((rows, texts), axis=1), axis=0, return_index=True)
+    yield from zip(positions[first].tolist(), texts[first].tolist(), strict=True)
+
+
+def _best_cover(positions: NDArray[np.int64], places: NDArray[np.int64], length: int) -> float:
+    """Largest share of an item's words that common runs cover, over windows of one and a half times its length."""
+    span = length + length // 2
+    best, start = 0, 0
+    ends = np.searchsorted(positions, positions + span, side="right")
+    for start, end in enumerate(ends.tolist()):
+        if end - start <= best // SHORT_RUN:
+            continue
+        covered = np.zeros(length, dtype=np.bool_)
+        for shift in range(SHORT_RUN):
+            covered[places[start:end] + shift] = True
+        best = max(best, int(covered.sum()))
+        if end == len(positions) or best == length:
+            break
+    return best / length
+
+
+def _whole_hash(windows: Hashes) -> Hashes:
+    """Hash of each row of word hashes, equal to `grams` over the whole row."""
+    factors = np.array([pow(STEP, j, 1 << 64) for j in range(windows.shape[1])], dtype=np.uint64)
+    return mixed((windows * factors).sum(axis=1, dtype=np.uint64))
+
+
+def _split(text: bytes) -> Sequence[bytes]:
+    words = words_of(text)
+    return [text[start:end] for start, end in zip(words.starts.tolist(), words.ends.tolist(), strict=True)]

@@ -1,0 +1,113 @@
+"""The items of a release's suites as texts to look for in the training data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdgov.checks.contamination import SuiteItem
+from kdgov.checks.materials import SuiteFile
+from kdgov.checks.shards import Tally, read_rows
+from kdgov.declare.suite import DataInSuite, TaskInSuite, data_path
+from kdgov.digest import digest_file
+from kdgov.errors import InputError
+
+_SENTENCE_ENDS = (".", "?", "!", ":", '"', "”")
+_BEGINNINGS = ("prefix", "context", "ctx", "sentence", "text", "prompt", "question", "query", "request", "input")
+_ENDINGS = ("answer", "secret", "target", "completion", "ending")
+_MANY_CHOICES = 26
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteItems:
+    """What can be looked for, and what cannot."""
+
+    items: tuple[SuiteItem, ...]
+    """The items at hand."""
+    absent: tuple[str, ...]
+    """``suite/task: reason`` where the items are not at hand."""
+    digests: Mapping[str, str]
+    """``suite/task`` → digest of its item file."""
+
+
+def suite_items(suites: Sequence[SuiteFile]) -> SuiteItems:
+    """Every item whose text is at hand: tasks with a data file of their own.
+
+    Raises:
+        InputError: if an item file cannot be read.
+    """
+    items: list[SuiteItem] = []
+    absent: list[str] = []
+    digests: dict[str, str] = {}
+    for file in suites:
+        for task in file.suite.tasks:
+            name = f"{file.suite.name}/{task.task}"
+            path, reason = _path_of(task, file.path)
+            if path is None:
+                absent.append(f"{name}: {reason}")
+                continue
+            digests[name] = digest_file(path)
+            items += _items(name, task, path)
+    return SuiteItems(items=tuple(items), absent=tuple(absent), digests=digests)
+
+
+def _path_of(task: TaskInSuite, suite_file: Path) -> tuple[Path | None, str]:
+    if task.data is None:
+        return None, "its items come from a hub or from lm-eval itself"
+    try:
+        path = data_path(task.data, suite_file=suite_file)
+    except InputError as error:
+        return None, error.what
+    return (path, "") if path.is_file() else (None, f"{task.data.path} does not exist")
+
+
+def _items(name: str, task: TaskInSuite, path: Path) -> Iterator[SuiteItem]:
+    tally = Tally()
+    for row in read_rows(path, tally):
+        if not isinstance(row.value, Mapping) or not _is_wanted(row.value, task.data):
+            continue
+        named = {new: row.value.get(old) for new, old in task.data.columns.items()} if task.data is not None else {}
+        value = {**row.value, **named}
+        texts = tuple(dict.fromkeys(text for text in _texts(value, task) if text.strip()))
+        identity = value.get("id", value.get("item_id", row.number))
+        yield SuiteItem(key=f"{name}/{identity}", texts=texts)
+    if tally.unreadable_count:
+        raise InputError(
+            f"has {tally.unreadable_count} lines that are no JSON (first: line {tally.unreadable[0]})",
+            where=str(path),
+            mend="Mend those lines: items that cannot be read cannot be judged either.",
+        )
+
+
+def _is_wanted(value: Mapping[str, Any], data: DataInSuite | None) -> bool:
+    return data is None or all(value.get(key) in allowed for key, allowed in data.where.items())
+
+
+def _texts(value: Mapping[str, Any], task: TaskInSuite) -> Iterator[str]:
+    """Texts whose presence in the training data would give the item away."""
+    left_out = {"id", "item_id", task.cluster, task.label, *task.groups}
+    choices = _choices(value)
+    for key, entry in value.items():
+        if isinstance(entry, str) and key not in left_out:
+            is_beginning = not entry.rstrip().endswith(_SENTENCE_ENDS) and key.lower() in _BEGINNINGS
+            # The beginning of a sentence is not the item: "The keys on the table" may be trained on, with another ending.
+            yield from (f"{entry} {ending}" for ending in (_endings(value, choices) if is_beginning else ()))
+            if not is_beginning or not (choices or _endings(value, ())):
+                yield entry
+        elif isinstance(entry, list) and key not in left_out and len(entry) <= _MANY_CHOICES:
+            yield from (part for part in entry if isinstance(part, str))
+
+
+def _choices(value: Mapping[str, Any]) -> list[str]:
+    for key in ("choices", "options", "endings"):
+        entry = value.get(key)
+        if isinstance(entry, list) and len(entry) <= _MANY_CHOICES and all(isinstance(part, str) for part in entry):
+            return entry
+    return []
+
+
+def _endings(value: Mapping[str, Any], choices: Sequence[str]) -> list[str]:
+    answers = [value[key] for key in _ENDINGS if isinstance(value.get(key), str)]
+    return [*answers, *choices]

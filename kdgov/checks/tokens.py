@@ -1,0 +1,124 @@
+"""Words and their n-grams as 64-bit hashes, over a whole batch of texts at once.
+
+A word is a run of letters or digits, lower-cased; everything else separates. CJK characters are words of their own. Hashes
+are equal exactly where words are, up to a chance of about 2**-64 per pair; they do not depend on the process or machine.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Hashes = NDArray[np.uint64]
+Positions = NDArray[np.int64]
+
+_BASE = 0x9E3779B97F4A7C15 | 1
+STEP = 0xD6E8FEB86659FD93 | 1
+"""Factor of each next word in the hash of a run."""
+_MASK = (1 << 64) - 1
+_CJK = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af])")
+_LOWER = bytes(b + 32 if 65 <= b <= 90 else b for b in range(256))
+_IS_WORD = np.array([48 <= b <= 57 or 65 <= b <= 90 or 97 <= b <= 122 or b >= 128 for b in range(256)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """The words of one batch, in order."""
+
+    starts: Positions
+    """First byte of each word in the normalised batch."""
+    ends: Positions
+    """One past its last byte."""
+    hashes: Hashes
+    """One number per word."""
+
+
+def normalised(text: str) -> bytes:
+    """Text as its words are compared: compatibility form, case folded, typographic marks as spaces, CJK characters apart."""
+    if text.isascii():
+        return text.encode().translate(_LOWER)
+    text = text.translate(_marks())
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).casefold()
+        if _CJK.search(text):
+            text = _CJK.sub(r" \1 ", text)
+    return text.encode("utf-8", "replace").translate(_LOWER)
+
+
+def words_of(text: bytes) -> Words:
+    """Words of normalised text."""
+    data = np.frombuffer(text, dtype=np.uint8)
+    is_word = np.empty(len(data) + 2, dtype=np.bool_)
+    is_word[0] = is_word[-1] = False
+    np.take(_IS_WORD, data, out=is_word[1:-1])
+    edges = np.flatnonzero(is_word[1:] != is_word[:-1])
+    starts, ends = edges[::2], edges[1::2]
+    powers, inverses = _powers(1 << max(10, len(data).bit_length()))
+    # Prefix sums of byte · base**position; a word's sum times base**-start depends on its bytes only.
+    sums = np.empty(len(data) + 1, dtype=np.uint64)
+    sums[0] = 0
+    np.cumsum((data.astype(np.uint64) + np.uint64(1)) * powers[: len(data)], out=sums[1:])
+    return Words(starts=starts, ends=ends, hashes=mixed((sums[ends] - sums[starts]) * inverses[starts]))
+
+
+def grams(hashes: Hashes, n: int) -> Hashes:
+    """Hash of every run of ``n`` words, by the position of its first; empty where there are fewer words."""
+    count = len(hashes) - n + 1
+    if count <= 0:
+        return np.empty(0, dtype=np.uint64)
+    # Doubling: a run of 2k words is two runs of k, so 13 words take five products instead of twelve.
+    result, width = hashes, 1
+    total: Hashes | None = None
+    taken = 0
+    bits = n
+    while bits:
+        if bits & 1:
+            part = result[taken : taken + count]
+            total = part.copy() if total is None else total + part * np.uint64(pow(STEP, taken, 1 << 64))
+            taken += width
+        bits >>= 1
+        if bits:
+            result = result[: len(result) - width] + result[width:] * np.uint64(pow(STEP, width, 1 << 64))
+            width *= 2
+    assert total is not None
+    return mixed(total)
+
+
+def mixed(values: Hashes) -> Hashes:
+    """Values scattered over all 64 bits (the finaliser of SplitMix64): low bits of a polynomial alone are weak."""
+    out = values ^ (values >> np.uint64(30))
+    out *= np.uint64(0xBF58476D1CE4E5B9)
+    out ^= out >> np.uint64(27)
+    out *= np.uint64(0x94D049BB133111EB)
+    out ^= out >> np.uint64(31)
+    return out
+
+
+@lru_cache(maxsize=4)
+def _powers(size: int) -> tuple[Hashes, Hashes]:
+    """base**k and base**-k modulo 2**64 for k < size."""
+    inverse = pow(_BASE, -1, 1 << 64)
+    return _power_table(_BASE, size), _power_table(inverse, size)
+
+
+def _power_table(base: int, size: int) -> Hashes:
+    table = np.ones(size, dtype=np.uint64)
+    filled = 1
+    while filled < size:
+        more = min(filled, size - filled)
+        table[filled : filled + more] = table[:more] * np.uint64(pow(base, filled, 1 << 64))
+        filled += more
+    return table
+
+
+@lru_cache(maxsize=1)
+def _marks() -> dict[int, str]:
+    """Every non-ASCII punctuation mark, symbol and space, as a space."""
+    spaced = ("P", "S", "Z")
+    return {code: " " for code in range(128, min(sys.maxunicode, 0x30000)) if unicodedata.category(chr(code))[0] in spaced}
