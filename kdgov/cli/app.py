@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kdgov import __version__
-from kdgov.cli import run
+from kdgov.cli import distill, evaluate, run, suites
 
 app = typer.Typer(
     name="kdgov",
@@ -33,7 +33,10 @@ def _root(
     pass
 
 
+distill.register(app)
+evaluate.register(app)
 run.register(app)
+suites.register(app)
 
 
 def main() -> None:

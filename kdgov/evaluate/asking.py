@@ -42,7 +42,7 @@ class Asker:
     @classmethod
     def of(cls, asked: AskedModel, *, batch_tokens: int, use_lm_eval: bool = False) -> Asker:
         """An asker that tried out what the model allows."""
-        packs, why = (False, "asked for by name") if use_lm_eval else allows_packing(asked)
+        packs, why = _may_pack(asked, use_lm_eval)
         made = cls(asked=asked, batch_tokens=batch_tokens, packs=packs, why_not=why)
         if not packs:
             made.plain = PlainBackend.of(asked)
@@ -52,6 +52,12 @@ class Asker:
     def way(self) -> dict[str, str]:
         """How log-likelihoods were computed, for the evidence."""
         return {"likelihoods": "shared prefix"} if self.packs else {"likelihoods": "lm-eval HFLM", "because": self.why_not}
+
+
+def _may_pack(asked: AskedModel, use_lm_eval: bool) -> tuple[bool, str]:
+    if use_lm_eval:
+        return False, "asked for by name"
+    return allows_packing(asked) if asked.is_causal else (False, "an encoder-decoder reads and writes apart")
 
 
 def ask_task(
@@ -103,10 +109,13 @@ def _batches(requests: Sequence[Request], asker: Asker) -> list[Batch]:
         size = 16
         for start in range(0, len(scored), size):
             batches.append((f"hf{start}", functools.partial(asker.plain.score, scored[start : start + size])))
-    prompts, cut = _prompts(asked, [(i, r) for i, r in enumerate(requests) if r.kind == "generate"])
-    for number, group in enumerate(prompt_batches([p for p in prompts if is_greedy(p.settings)], max_tokens=asker.batch_tokens)):
+    written = [(i, r) for i, r in enumerate(requests) if r.kind == "generate"]
+    own = [(i, r) for i, r in written if asked.is_causal and is_greedy(r.generation)]
+    prompts, cut = _prompts(asked, own)
+    for number, group in enumerate(prompt_batches(prompts, max_tokens=asker.batch_tokens)):
         batches.append((f"gen{number}", functools.partial(_write, asked, group, cut)))
-    if sampled := [(i, r) for i, r in enumerate(requests) if r.kind == "generate" and not is_greedy(r.generation)]:
+    mine = {i for i, _ in own}
+    if sampled := [(i, r) for i, r in written if i not in mine]:
         asker.plain = asker.plain or PlainBackend.of(asked)
         for start in range(0, len(sampled), 16):
             batches.append((f"sample{start}", functools.partial(asker.plain.write, sampled[start : start + 16], seed=start)))

@@ -35,8 +35,12 @@ def ask(
     asked = load_asked_model(model, dtype=how.dtype, device=how.device)
     asker = Asker.of(asked, batch_tokens=how.batch_tokens, use_lm_eval=how.backend == "hf-plain")
     for task in tasks:
-        found[task.name] = ask_task(task, asker, _own(logs[task.name], rank), progress=progress, rank=rank, world=world)
-        _write_way(logs[task.name], asker.way)
+        record = ask_task(task, asker, _own(logs[task.name], rank), progress=progress, rank=rank, world=world)
+        if rank == 0:
+            _write_way(logs[task.name], asker.way)
+        if world > 1:
+            torch.distributed.barrier()
+        found[task.name] = record or logs[task.name].sealed()
     return found
 
 

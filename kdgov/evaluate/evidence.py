@@ -27,7 +27,8 @@ from kdgov.items.metric import MetricDeclaration
 from kdgov.items.table import ItemTable
 
 Progress = Callable[[str, int, int], None]
-ITEMS, EVIDENCE, IDENTITY, EFFICIENCY = "items.parquet", "evidence.json", "identity.json", "efficiency.json"
+ITEMS, EVIDENCE, IDENTITY = "items.parquet", "evidence.json", "identity.json"
+COST, EFFICIENCY = "cost.json", "efficiency.json"
 _TEXT_LIMIT = 400
 _LIBRARIES = ("torch", "transformers", "tokenizers", "lm_eval", "datasets")
 
@@ -85,7 +86,7 @@ def evaluate(
     began = time.process_time()
     records, ways, asked_now = _records(plan, model, identity, how, cache, progress)
     spent = time.process_time() - began
-    teacher = None if reference is None or not any(t.scorer.compares for t in plan.tasks) else _known(plan, reference, how, cache)
+    teacher = {} if reference is None else _known(plan, reference, how, cache)
     rows: list[dict[str, Any]] = []
     tasks = []
     for task in plan.tasks:
@@ -93,7 +94,7 @@ def evaluate(
         scored, judges = task.scorer.score(
             task.items,
             answers_by_item(task.items, record.flat),
-            teacher=None if teacher is None else answers_by_item(task.items, teacher[task.name].flat),
+            teacher=answers_by_item(task.items, teacher[task.name].flat) if task.name in teacher else None,
             classify=_classify,
         )
         rows += _rows(task, scored.scores)
@@ -103,7 +104,7 @@ def evaluate(
     write_items(table, output / ITEMS)
     write_atomic(output / EVIDENCE, _pretty(document))
     write_atomic(output / IDENTITY, _pretty(identity.as_json()))
-    _write_cost(output / EFFICIENCY, asked_now, spent)
+    _write_cost(output / COST, asked_now, spent)
     return Evidence(document=document, table=table, folder=output)
 
 
@@ -144,18 +145,17 @@ _ASKING_CODE = ("answers", "asking", "backends", "classifier", "generation", "li
 
 
 def _known(plan: Plan, reference: Path, how: How, cache: Path) -> dict[str, Record]:
+    comparing = [t for t in plan.tasks if t.scorer.compares]
+    if not comparing:
+        return {}
     identity = model_identity(reference)
     known = {}
-    for task in plan.tasks:
-        if task.scorer.compares:
-            record = _log(task, identity, how, cache).sealed()
-            if record is None:
-                raise InputError(
-                    f"{task.name} compares with the teacher, whose answers are not recorded", mend="Evaluate the teacher first."
-                )
-            known[task.name] = record
-    # Tasks that do not compare are given the same shape so that callers need no second lookup.
-    return {t.name: known.get(t.name) or Record(key="", answers=()) for t in plan.tasks} if known else {}
+    for task in comparing:
+        record = _log(task, identity, how, cache).sealed()
+        if record is None:
+            raise InputError(f"{task.name} compares with the teacher, whose answers are not recorded", mend="Evaluate the teacher first.")
+        known[task.name] = record
+    return known
 
 
 def _way(log: AnswerLog) -> Mapping[str, str]:

@@ -223,8 +223,14 @@ def _faithfulness_scores(items: Sequence[PlannedItem], answers: Answers, declare
         texts: dict[str, Any] = {"item_id": item.item_id, "prediction": str(own["top"]), "label": str(other["top"])}
         found.append(ItemScore(metric="top1_agreement", score=float(own["top"] == other["top"]), **texts))
         p, q = np.asarray(other["log_probs"], dtype=np.float64), np.asarray(own["log_probs"], dtype=np.float64)
+        if p.shape != q.shape and any((m.source or m.metric) == "kl" for m in declared.metrics):
+            raise InputError(
+                f"kl: the teacher has {len(p)} tokens and the student {len(q)}: there is no divergence between two vocabularies",
+                where=declared.task,
+                mend="Leave `kl` out of the suite; top1_agreement holds for two tokenizers as well.",
+            )
         if p.shape == q.shape:
-            # KL(teacher ‖ student) in nats; with two vocabularies there is no such number, and the metric is absent.
+            # KL(teacher ‖ student) in nats.
             found.append(ItemScore(metric="kl", score=float(np.sum(np.exp(p) * (p - q))), **texts))
     return found
 

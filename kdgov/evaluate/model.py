@@ -14,11 +14,12 @@ import torch
 import transformers
 from lm_eval.models.utils import resolve_max_length
 
+from kdgov.checkpoints.loading import load_model, load_tokenizer, task_of
 from kdgov.errors import InputError
 from kdgov.evaluate.request import CHAT
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-transformers.logging.set_verbosity_error()
+transformers.utils.logging.set_verbosity_error()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +42,8 @@ class AskedModel:
     """Tokens that end an answer."""
     stop_text: str
     """Text of the end-of-text token."""
+    is_causal: bool = True
+    """Whether it continues text; an encoder-decoder is asked through lm-eval's own class."""
     delivered: list[torch.Tensor] = field(default_factory=list)
     """Ids that entered the model since they were last taken, as the model itself received them."""
 
@@ -112,22 +115,19 @@ class AskedModel:
 
 
 def load_asked_model(path: Path, *, dtype: str = "float32", device: str = "cpu") -> AskedModel:
-    """Load a causal language model for evaluation; no code of the checkpoint is ever run.
+    """Load a language model for evaluation; no code of the checkpoint is ever run.
 
     Raises:
         InputError: if it cannot be loaded, has no tokenizer, or the dtype is unknown.
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r} is unknown", mend=f"Choose one of {', '.join(DTYPES)}.")
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-        model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=DTYPES[dtype], trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    task = task_of(path)
+    if task not in ("causal_lm", "seq2seq_lm"):
         raise InputError(
-            f"cannot be loaded as a causal language model: {str(error).splitlines()[0]}",
-            where=str(path),
-            mend="Name a transformers checkpoint folder with its tokenizer.",
-        ) from error
+            f"is a model for {task}, and the suite asks a language model", where=str(path), mend="Name a suite of kind classification."
+        )
+    tokenizer, model = load_tokenizer(path), load_model(path, task, dtype=DTYPES[dtype])
     place = torch.device(device)
     return wrap_model(model.to(place).eval(), tokenizer, path=path, device=place)
 
@@ -147,6 +147,7 @@ def wrap_model(model: Any, tokenizer: Any, *, path: Path, device: torch.device) 
         prefix_id=int(prefix),
         stop_ids=tuple(sorted(int(s) for s in stops)),
         stop_text=tokenizer.decode([tokenizer.eos_token_id]) if tokenizer.eos_token_id is not None else "",
+        is_causal=not getattr(model.config, "is_encoder_decoder", False),
     )
 
 

@@ -45,11 +45,14 @@ def read_suites(names: Sequence[str], *, beside: Path | None = None) -> list[Sui
     return sources
 
 
-def build_plan(sources: Sequence[SuiteSource], *, first: int | None = None, progress: Progress | None = None) -> Plan:
+def build_plan(
+    sources: Sequence[SuiteSource], *, limit: int | None = None, first: int | None = None, progress: Progress | None = None
+) -> Plan:
     """Freeze every request of every task of some suites.
 
     Args:
         sources: suites, from `read_suites`.
+        limit: at most so many items of each task, drawn by hash.
         first: keep only the first so many items of each task, as lm-eval's ``--limit`` does; for parity checks alone.
         progress: called as ``progress(label, done, total)``.
 
@@ -57,7 +60,7 @@ def build_plan(sources: Sequence[SuiteSource], *, first: int | None = None, prog
         InputError: if a suite, a task file or its data are at fault.
         UnavailableError: if hub data are missing.
     """
-    named = [(source, task) for source in sources for task in source.suite.tasks]
+    named = [(source, _limited(task, limit)) for source in sources for task in source.suite.tasks]
     planned = []
     for number, (source, task) in enumerate(named):
         if progress is not None:
@@ -66,6 +69,10 @@ def build_plan(sources: Sequence[SuiteSource], *, first: int | None = None, prog
     if progress is not None:
         progress("Freezing the plan", len(named), len(named))
     return Plan(tasks=tuple(sorted(planned, key=lambda t: (t.suite, t.task))))
+
+
+def _limited(task: TaskInSuite, limit: int | None) -> TaskInSuite:
+    return task if limit is None else task.model_copy(update={"limit": min(limit, task.limit or limit)})
 
 
 def _plan_task(source: SuiteSource, declared: TaskInSuite, *, first: int | None) -> PlannedTask:

@@ -1,0 +1,110 @@
+"""``kdgov evaluate``: teacher and student on one frozen plan, or one model on its own."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kdgov.cli.progress import progress_bars
+from kdgov.cli.rim import print_json, rim
+from kdgov.errors import EXIT_BLOCKED, InputError
+
+if TYPE_CHECKING:
+    from kdgov.evaluate.how import How
+    from kdgov.steps.store import Finished
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+  kdgov evaluate registry/releases/miniature.yaml                 both models of a release; what is finished is reused
+
+  kdgov evaluate --model ./student --suite capability --suite safety --out results/
+
+  kdgov evaluate --model ./student --suite bias-core --limit 50 --out /tmp/look     a look, drawn by hash, never the first 50
+
+  accelerate launch --cpu --num_processes 2 -m kdgov evaluate --model ./student --suite capability --out results/
+
+Exit code 1 where the two models were not asked the same; the reason is printed. `kdgov gate` decides what the numbers mean.
+"""
+
+
+class EvaluateFormat(StrEnum):
+    """How the outcome is printed."""
+
+    text = "text"
+    json = "json"
+
+
+def evaluate(
+    release: Annotated[Path | None, typer.Argument(help="Release declaration (schema kdgov.release/1).")] = None,
+    model: Annotated[Path | None, typer.Option(help="One checkpoint on its own, instead of a release.")] = None,
+    suite: Annotated[list[str] | None, typer.Option(help="Suite name or folder, with --model; may be repeated.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the item table and evidence, with --model.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Items per task, drawn by hash; with --model.")] = None,
+    backend: Annotated[str, typer.Option(help="hf, hf-plain (lm-eval's own scorer), vllm or local-completions; with --model.")] = "hf",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16; with --model.")] = "float32",
+    device: Annotated[str, typer.Option(help="Torch device; with --model.")] = "cpu",
+    store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
+    output_format: Annotated[EvaluateFormat, typer.Option("--format", help="text for people, json for programs.")] = EvaluateFormat.text,
+) -> None:
+    """Ask teacher and student the same frozen questions and write what each answered."""
+    with rim(output_format=output_format):
+        if (release is None) == (model is None):
+            raise InputError("names a release and a model, or neither", mend="Give one: kdgov evaluate RELEASE, or --model with --suite.")
+        if release is not None:
+            finished = _release(release, store)
+            _print_release(finished, output_format)
+            if finished.facts["findings"]:
+                raise typer.Exit(EXIT_BLOCKED)
+            return
+        document = _single(model, suite or [], out, limit=limit, how=_how(backend, dtype, device))
+        _print_single(document, output_format)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=EXAMPLES)(evaluate)
+
+
+def _release(release: Path, store: Path | None) -> Finished:
+    from kdgov.steps.context import open_release
+    from kdgov.steps.evaluate import evaluate_step
+
+    with progress_bars() as progress:
+        return evaluate_step(open_release(release, store=store, progress=progress))
+
+
+def _how(backend: str, dtype: str, device: str) -> How:
+    from kdgov.evaluate.how import How
+
+    return How(backend=backend, dtype=dtype, device=device)
+
+
+def _single(model: Path | None, suites: list[str], out: Path | None, *, limit: int | None, how: How) -> dict[str, Any]:
+    if model is None or out is None or not suites:
+        raise InputError("--model needs --suite and --out", mend="Name at least one suite and the folder to write to.")
+    from kdgov.evaluate.single import evaluate_single
+
+    with progress_bars() as progress:
+        return evaluate_single(model, suites, out, limit=limit, how=how, progress=progress)
+
+
+def _print_release(finished: Finished, output_format: EvaluateFormat) -> None:
+    if output_format is EvaluateFormat.json:
+        print_json({"key": finished.key, "folder": str(finished.folder), "reused": finished.reused, "facts": dict(finished.facts)})
+        return
+    typer.echo(f"{'reused' if finished.reused else 'evaluated'}: {finished.facts['summary']}")
+    typer.echo(str(finished.folder))
+
+
+def _print_single(document: dict[str, Any], output_format: EvaluateFormat) -> None:
+    if output_format is EvaluateFormat.json:
+        print_json(document)
+        return
+    for task in document["tasks"]:
+        numbers = ", ".join(f"{k.removesuffix(',none')} {v:.4f}" for k, v in task["aggregates"].items() if isinstance(v, float))
+        typer.echo(f"{task['suite']}/{task['task']:<24} {task['items']:>6} items  {numbers}")
+    typer.echo(f"plan {document['plan']}")

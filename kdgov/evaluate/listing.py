@@ -1,0 +1,137 @@
+"""What a suite holds and whether it can be run here, read without lm-eval, a model or the network."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from kdgov.checkpoints.digests import remembered_digest
+from kdgov.declare.suite import SUITE_FILE, MetricInSuite, Suite, TaskInSuite, data_path, find_suite, load_suite
+from kdgov.digest import write_atomic
+from kdgov.errors import InputError
+from kdgov.evaluate.builtin import builtin_task_file
+from kdgov.evaluate.data import read_data
+from kdgov.evaluate.sources import hub_commit
+
+_HUB_ID = re.compile(rb"^dataset_path:[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
+_INCLUDE = re.compile(rb"^include:[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
+
+
+def suite_facts(name: str) -> dict[str, Any]:
+    """A suite with, per task, items, licence, source, revision and whether its data are here.
+
+    Raises:
+        InputError: if there is no such suite.
+    """
+    path = find_suite(name)
+    suite = load_suite(path)
+    return {
+        "name": suite.name,
+        "title": suite.title,
+        "license": suite.license,
+        "description": suite.description.strip(),
+        "file": str(path),
+        "tasks": [_task_facts(suite, task, path) for task in suite.tasks],
+    }
+
+
+def _task_facts(suite: Suite, task: TaskInSuite, path: Path) -> dict[str, Any]:
+    common = {"task": task.task, "kind": task.kind, "metrics": [_metric_line(m) for m in task.metrics]}
+    if task.data is not None:
+        return {**common, **_file_facts(suite, task, path)}
+    hub = task.hub.id if task.hub else hub_dataset(task, path)
+    revision = task.hub.revision if task.hub else None
+    commit = hub_commit(hub, revision)
+    is_here = _in_cache(hub, commit)
+    return {
+        **common,
+        "items": task.limit or "all",
+        "license": (task.hub.license if task.hub else None) or "see the hub card",
+        "source": f"hub {hub}",
+        "revision": revision or (f"unpinned (cache: {commit[:12]})" if commit else "unpinned"),
+        "available": is_here,
+        "missing": "" if is_here else f"dataset {hub}; fetch it once, or set HF_ENDPOINT to a mirror",
+    }
+
+
+def _file_facts(suite: Suite, task: TaskInSuite, path: Path) -> dict[str, Any]:
+    assert task.data is not None  # noqa: S101 - the caller's own check
+    facts: dict[str, Any] = {
+        "license": task.data.license or suite.license,
+        "source": f"file {task.data.path}",
+        "revision": (task.data.digest or "not pinned")[:19],
+    }
+    try:
+        rows, _ = read_data(task.data, suite_file=path)
+    except InputError as error:
+        return {**facts, "items": "?", "available": False, "missing": error.what}
+    return {**facts, "items": min(len(rows), task.limit or len(rows)), "available": True, "missing": ""}
+
+
+def _metric_line(metric: MetricInSuite) -> str:
+    aim = {"higher": "higher is better", "lower": "lower is better", "target": f"best at {metric.ideal}"}[metric.direction]
+    chance = "" if metric.chance is None else f", chance {metric.chance:g}"
+    judge = f", judged by {metric.judge}" if metric.judge else ""
+    return f"{metric.metric}: {aim}{chance}{judge}"
+
+
+def hub_dataset(task: TaskInSuite, path: Path) -> str:
+    """Hub id that a task file reads, following its includes."""
+    file = (path.parent / task.file) if task.file else builtin_task_file(task.lm_eval or task.task, where=str(path))
+    for _ in range(5):
+        text = file.read_bytes()
+        if found := _HUB_ID.search(text):
+            return found[1].decode()
+        included = _INCLUDE.search(text)
+        if included is None:
+            break
+        file = file.parent / included[1].decode()
+    return ""
+
+
+def _in_cache(hub: str, commit: str) -> bool:
+    home = Path(os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface")))
+    cache = Path(os.environ.get("HF_HUB_CACHE", str(home / "hub"))) / f"datasets--{hub.replace('/', '--')}"
+    snapshot = cache / "snapshots" / commit if commit else cache / "none"
+    return snapshot.is_dir() and any(snapshot.iterdir())
+
+
+def pin(name: Path) -> list[dict[str, str]]:
+    """Write missing or moved digests into a suite's file, changing nothing else in it; what was written.
+
+    Raises:
+        InputError: if the suite or one of its files is missing, or the file spells its data in a way that cannot be edited.
+    """
+    path = find_suite(str(name))
+    suite = load_suite(path)
+    text = path.read_text(encoding="utf-8")
+    written = []
+    for task in suite.tasks:
+        if task.data is None or "${" in task.data.path:
+            continue
+        digest = remembered_digest(data_path(task.data, suite_file=path))
+        if digest == task.data.digest:
+            continue
+        text = _with_digest(text, task.data.path, task.data.digest, digest, path)
+        written.append({"task": task.task, "key": "data.digest", "value": digest})
+    if written:
+        write_atomic(path, text.encode("utf-8"))
+        load_suite(path)
+    return written
+
+
+def _with_digest(text: str, data: str, old: str | None, new: str, path: Path) -> str:
+    if old is not None and text.count(old) == 1:
+        return text.replace(old, new)
+    # `{path: x.jsonl}` on one line: the form the shipped suites use.
+    pattern = re.compile(rf"(path:[ \t]*[\"']?{re.escape(data)}[\"']?)(?=[ \t]*[,}}])")
+    changed, count = pattern.subn(rf'\1, digest: "{new}"', text)
+    if old is None and count == 1:
+        return changed
+    raise InputError(
+        f"the digest of {data!r} cannot be written in place",
+        where=str(path),
+        mend=f'Add `digest: "{new}"` beside its path in {SUITE_FILE}.',
+    )

@@ -1,0 +1,31 @@
+"""One model on some suites, without a release: what `kdgov evaluate --model` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from kdgov.checkpoints.identity import resolve_model
+from kdgov.digest import write_atomic
+from kdgov.evaluate.evidence import evaluate
+from kdgov.evaluate.how import How
+from kdgov.evaluate.plan import build_plan, read_suites
+
+Progress = Callable[[str, int, int], None]
+
+
+def evaluate_single(
+    model: Path, suites: Sequence[str], out: Path, *, limit: int | None = None, how: How | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Evaluate one checkpoint into a folder and return its evidence document; recorded answers in the folder are reused.
+
+    Raises:
+        InputError: if the model or a suite is at fault.
+    """
+    path = resolve_model(str(model), beside=Path.cwd() / "here")
+    plan = build_plan(read_suites(suites), limit=limit, progress=progress)
+    evidence = evaluate(plan, path, out, cache=out / "answers", how=how, progress=progress)
+    write_atomic(out / "plan.json", (json.dumps(plan.as_json(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+    return dict(evidence.document)

@@ -1,0 +1,71 @@
+"""What the evaluation step does when something has to be asked: imported only then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kdgov.declare.release import Release
+from kdgov.declare.suite import DataInSuite, Suite, find_suite, load_suite
+from kdgov.digest import digest_json, write_atomic
+from kdgov.evaluate.control import make_control
+from kdgov.evaluate.evidence import Evidence, evaluate
+from kdgov.evaluate.how import How
+from kdgov.evaluate.plan import SuiteSource, build_plan, read_suites
+from kdgov.evaluate.request import Plan
+
+Progress = Callable[[str, int, int], None]
+REPLAY_SUITE = "production-replay"
+
+
+def release_plan(release: Release, path: Path, *, logged: tuple[Path, str] | None, progress: Progress | None = None) -> Plan:
+    """The plan of a release: its suites, and its logged production inputs as one suite more."""
+    sources = read_suites(release.suites, beside=path)
+    if logged is not None and REPLAY_SUITE not in {s.suite.name for s in sources}:
+        sources.append(replay_source(*logged))
+    return build_plan(sources, progress=progress)
+
+
+def replay_source(path: Path, field: str) -> SuiteSource:
+    """The shipped replay suite on a user's own logged inputs."""
+    file = find_suite(REPLAY_SUITE)
+    suite = load_suite(file)
+    data = DataInSuite(path=str(path.resolve()))
+    tasks = [t.model_copy(update={"data": data, "options": {**t.options, "field": field}}) for t in suite.tasks]
+    return SuiteSource(suite=Suite.model_validate(suite.model_copy(update={"tasks": tasks}).model_dump(by_alias=True)), path=file)
+
+
+def evaluate_one(
+    plan: Plan,
+    model: Path,
+    folder: Path,
+    *,
+    role: str,
+    teacher: Path,
+    cache: Path,
+    how: How,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Evaluate one model of a release into its folder and say in small values what came out."""
+    if role == "control":
+        model = make_control(model, folder.with_name(f"{folder.name}.control"))
+    told = None if progress is None else lambda label, done, total: progress(f"{role} {label}", done, total)
+    evidence = evaluate(plan, model, folder, cache=cache, how=how, reference=teacher, progress=told)
+    write_atomic(folder / "plan.json", _plan_bytes(plan))
+    return _facts(evidence)
+
+
+def _plan_bytes(plan: Plan) -> bytes:
+    return (json.dumps(plan.as_json(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _facts(evidence: Evidence) -> dict[str, Any]:
+    document = evidence.document
+    return {
+        "plan": document["plan"],
+        "items": document["items"],
+        "evidence": digest_json(document),
+        "aggregates": {f"{t['suite']}/{t['task']}": t["aggregates"] for t in document["tasks"]},
+    }
