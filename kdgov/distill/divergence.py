@@ -13,6 +13,9 @@ from torch import Tensor
 
 from kdgov.declare.distillation import Divergence
 
+_LIMIT = 80.0
+"""Log-ratio at which exp still fits into float32; beyond it the smaller probability weighs nothing."""
+
 
 def divergence(
     student_logits: Tensor, teacher_logits: Tensor, *, kind: Divergence = "forward_kl", temperature: float = 1.0, beta: float = 0.5
@@ -61,11 +64,11 @@ def _at_unit_temperature(log_q: Tensor, log_p: Tensor, kind: Divergence, beta: f
         case "reverse_kl":
             return _from_slope(log_q.exp(), log_q - log_p)
         case "jensen_shannon":
-            p, q = log_p.exp(), log_q.exp()
-            log_m = (beta * p + (1 - beta) * q).clamp_min_(torch.finfo(p.dtype).tiny).log_()
-            against_p = torch.linalg.vecdot(p, log_p - log_m)
-            values, gradient = _from_slope(q, log_q - log_m)
-            return beta * against_p + (1 - beta) * values, gradient.mul_(1 - beta)
+            # log(m / q) = log1p(beta expm1(log p - log q)): nought, not merely small, where the two agree.
+            ahead = (log_p - log_q).clamp_(-_LIMIT, _LIMIT)
+            over_q, over_p = torch.log1p(beta * ahead.expm1()), torch.log1p((1 - beta) * (-ahead).expm1())
+            values, gradient = _from_slope(log_q.exp(), -over_q)
+            return (1 - beta) * values - beta * torch.linalg.vecdot(log_p.exp(), over_p), gradient.mul_(1 - beta)
         case "total_variation":
             q = log_q.exp()
             difference = q - log_p.exp()
