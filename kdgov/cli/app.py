@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kdgov import __version__
-from kdgov.cli import distill, evaluate, run, suites
+from kdgov.cli import distill, evaluate, gate, run, suites
 
 app = typer.Typer(
     name="kdgov",
@@ -35,6 +35,7 @@ def _root(
 
 distill.register(app)
 evaluate.register(app)
+gate.register(app)
 run.register(app)
 suites.register(app)
 

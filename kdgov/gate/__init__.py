@@ -49,9 +49,9 @@ class _CallableGate(ModuleType):
     """The package itself, which can be called."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """`kdgov.steps.gate.gate`: paths or tables in, a decision with a notebook rendering out."""
+        """`kdgov.steps.judging.gate`: paths or tables in, a decision with a notebook rendering out."""
         # By name: the steps lie above this layer, and only a person's notebook asks for them here.
-        return importlib.import_module("kdgov.steps.gate").gate(*args, **kwargs)
+        return importlib.import_module("kdgov.steps.judging").gate(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         home = _HOMES.get(name)

@@ -146,6 +146,17 @@ def scale_of(criterion: Criterion, key: MetricKey, metrics: tuple[MetricDeclarat
     )
 
 
+def _contradiction(criterion: Criterion, key: MetricKey, metrics: tuple[MetricDeclaration, ...]) -> str | None:
+    declared = declaration_for(metrics, *key)
+    if declared is None or criterion.direction is None or criterion.kind == "exposure":
+        return None
+    if criterion.direction != declared.direction:
+        return f"the policy says that {criterion.direction} {key.metric} is better, the suite says {declared.direction}"
+    if declared.ideal is not None and criterion.ideal is not None and criterion.ideal != declared.ideal:
+        return f"the policy says that the ideal {key.metric} is {criterion.ideal:g}, the suite says {declared.ideal:g}"
+    return None
+
+
 def cells_of(criterion: Criterion, tables: Tables, reference: Reference = "teacher") -> Iterator[Cell | CriterionResult]:
     """Every cell a criterion has to judge; a result instead where a cell cannot be built."""
     matching = [key for key in tables.metric_keys() if criterion.matches(key)]
@@ -171,6 +182,9 @@ def _cells_of_bundle(
 ) -> Iterator[Cell | CriterionResult]:
     name = MetricKey(keys[0].suite, "+".join(key.task for key in keys), keys[0].metric)
     scale = scale_of(criterion, keys[0], tables.metrics)
+    if (contradiction := _contradiction(criterion, keys[0], tables.metrics)) is not None:
+        yield blank(criterion, "invalid", contradiction, name)
+        return
     if any(scale_of(criterion, key, tables.metrics) != scale for key in keys[1:]):
         yield blank(criterion, "invalid", f"the tasks of {name} declare different directions or ranges and cannot be pooled", name)
         return

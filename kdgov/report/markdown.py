@@ -1,0 +1,65 @@
+"""The decision as Markdown: short enough for a pull request comment, whole enough for a job summary."""
+
+from __future__ import annotations
+
+from kdgov.gate.decision import CriterionResult, Decision
+from kdgov.report.order import headline, points, shares, value, worst_first
+
+_SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❓", "invalid": "⛔"}
+_LIMIT_CHARACTERS = 60_000
+_FOLD_FROM = 30
+
+
+def as_markdown(decision: Decision) -> str:
+    """The decision as GitHub-flavoured Markdown, below a comment's limit of 65,536 characters."""
+    results = worst_first(decision)
+    lines = [f"## {_SIGNS[decision.verdict]} {_escape(headline(decision))}", ""]
+    lines += [
+        f"- **{r.verdict}** `{r.id}`: {_escape(r.reason)}" + (" _(waived)_" if r.waived else "") for r in results if r.verdict != "pass"
+    ]
+    lines += [
+        f"- **{f.verdict}** {f.check}, {_escape(f.subject)}: {_escape(f.reason)} {_escape(f.mend)}".rstrip()
+        for f in decision.findings
+        if f.verdict != "pass"
+    ]
+    lines += [
+        f"- waiver for `{w['criterion']}` by {_escape(w['owner'])} until {w['expires']}: {_escape(w['state'])}" for w in decision.waivers
+    ]
+    lines += [f"- approval of {_escape(a['role'])}: {_escape(a['state'])}" for a in decision.approvals]
+    lines += ["", *_table(results), "", _footer(decision), ""]
+    text = "\n".join(lines)
+    if len(text) > _LIMIT_CHARACTERS:
+        text = text[:_LIMIT_CHARACTERS].rsplit("\n", 1)[0] + f"\n\n… cut here; the whole decision is `{decision.digest}`.\n"
+    return text
+
+
+def _table(results: list[CriterionResult]) -> list[str]:
+    head = ["| verdict | criterion | where | n | teacher | student | change | bound | allowed |", "|---|---|---|--:|--:|--:|--:|--:|--:|"]
+    rows = [_row(result) for result in results]
+    if len(rows) <= _FOLD_FROM:
+        return head + rows
+    kept = sum(r.verdict != "pass" for r in results)
+    folded = ["", f"<details><summary>{len(rows) - kept} results that hold</summary>", "", *head, *rows[kept:], "", "</details>"]
+    return (head + rows[:kept] if kept else []) + folded
+
+
+def _row(result: CriterionResult) -> str:
+    share = shares(result)
+    numbers = [
+        value(result.teacher, share=share),
+        value(result.student, share=share),
+        points(result.difference, share=share),
+        points(result.bound, share=share),
+        points(None if result.margin is None else -result.margin, share=share),
+    ]
+    sign = f"{_SIGNS[result.verdict]} {result.verdict}" + (" (waived)" if result.waived else "")
+    return f"| {sign} | `{result.id}` | {_escape(result.place)} | {result.n or '–'} | " + " | ".join(numbers) + " |"
+
+
+def _footer(decision: Decision) -> str:
+    policy = decision.policy
+    return f"policy `{policy['name']}` {policy['version']} (`{policy['digest'][:19]}…`), decision `{decision.digest}`"
+
+
+def _escape(text: str) -> str:
+    return str(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

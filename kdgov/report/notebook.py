@@ -1,0 +1,67 @@
+"""The decision in a notebook: the same value, which shows itself as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from html import escape
+
+from kdgov.gate.decision import Decision
+from kdgov.report.order import headline, points, shares, value, worst_first
+
+_COLOURS = {"pass": "#1a7f37", "fail": "#b3261e", "inconclusive": "#8a5a00", "invalid": "#7b1fa2"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotebookDecision(Decision):
+    """A decision with a rich display; equal in every field, and in its digest, to the plain one."""
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+
+def shown(decision: Decision) -> NotebookDecision:
+    """The decision, ready for a notebook cell."""
+    return NotebookDecision(**{f.name: getattr(decision, f.name) for f in fields(Decision)})
+
+
+def as_html(decision: Decision) -> str:
+    """The decision as one self-contained HTML fragment: no script, no network, readable without colour."""
+    colour = _COLOURS[decision.verdict]
+    rows = "".join(_row(decision, index) for index in range(len(decision.criteria)))
+    held = [r for r in worst_first(decision) if r.verdict != "pass"]
+    reasons = "".join(f"<li>{escape(r.id)}: {escape(r.reason)}</li>" for r in held)
+    reasons += "".join(
+        f"<li>{escape(f.check)} {escape(f.verdict)}: {escape(f.subject)}: {escape(f.reason)}</li>"
+        for f in decision.findings
+        if f.verdict != "pass"
+    )
+    head = "".join(
+        f"<th scope='col'>{name}</th>"
+        for name in ("verdict", "criterion", "where", "n", "teacher", "student", "change", "bound", "allowed")
+    )
+    policy = decision.policy
+    return (
+        f"<section class='kdgov-decision'><p style='color:{colour}'><strong>{escape(headline(decision))}</strong></p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        + (f"<ul>{reasons}</ul>" if reasons else "")
+        + f"<p><small>policy {escape(policy['name'])} {escape(policy['version'])}, decision <code>{decision.digest}</code></small></p></section>"
+    )
+
+
+def _row(decision: Decision, index: int) -> str:
+    result = worst_first(decision)[index]
+    share = shares(result)
+    verdict = f"{result.verdict} (waived)" if result.waived else result.verdict
+    numbers = (
+        str(result.n or "–"),
+        value(result.teacher, share=share),
+        value(result.student, share=share),
+        points(result.difference, share=share),
+        points(result.bound, share=share),
+        points(None if result.margin is None else -result.margin, share=share),
+    )
+    cells = "".join(f"<td style='text-align:right'>{text}</td>" for text in numbers)
+    return (
+        f"<tr><td style='color:{_COLOURS[result.verdict]}'>{escape(verdict)}</td><td>{escape(result.id)}</td>"
+        f"<td>{escape(result.place)}</td>{cells}</tr>"
+    )

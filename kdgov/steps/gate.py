@@ -1,0 +1,241 @@
+"""The gate step: results, findings and policy → one decision, sealed with all it rests on as an evidence bundle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kdgov.declare.policy import load_policy
+from kdgov.digest import canonical_json, digest_file, digest_json, is_finite_json, write_atomic
+from kdgov.errors import InputError
+from kdgov.evidence.bundle import write_manifest
+from kdgov.evidence.trust import trust_path
+from kdgov.finding import Finding
+from kdgov.gate.cells import Tables
+from kdgov.gate.decision import Decision
+from kdgov.gate.policy import Policy
+from kdgov.items import MetricDeclaration, read_items
+from kdgov.report.flips import flip_report
+from kdgov.report.formats import FORMATS
+from kdgov.steps.check import check_step
+from kdgov.steps.context import ReleaseContext, code_digest
+from kdgov.steps.distill import distill_step
+from kdgov.steps.evaluate import evaluate_step
+from kdgov.steps.judging import Judged, late_policy
+from kdgov.steps.statements import read_statements
+from kdgov.steps.store import Finished
+
+STEP = "gate"
+DECISION, INPUTS, FINDINGS, POLICY, RELEASE = "decision.json", "inputs.json", "findings.json", "policy.yaml", "release.json"
+STATEMENTS = "statements"
+_ROLES = {"teacher": "teacher", "student": "student", "control": "control", "root": "root_teacher"}
+_EVIDENCE_FILES = ("items.parquet", "evidence.json", "identity.json")
+_REPORTS = {"markdown": "decision.md", "junit": "junit.xml", "sarif": "decision.sarif", "text": "decision.txt"}
+_COUNTED = ("parameters", "size_bytes", "layers")
+
+
+def gate_step(context: ReleaseContext, *, statements: Sequence[Path] = (), trust: Path | None = None) -> Finished:
+    """Judge a release by its policy and assemble the evidence bundle; a finished decision is reused.
+
+    The folder is the bundle of docs/architecture.md, with the reports beside it. The facts name ``verdict``, ``decision``
+    (digest), ``policy`` (digest) and ``summary``.
+
+    Raises:
+        InputError: if the release, its policy or a statement is at fault.
+    """
+    checked, distilled, evaluated = check_step(context), distill_step(context), evaluate_step(context)
+    path = context.policy_path()
+    policy = load_policy(path)
+    trusted = trust or trust_path(context.store.root)
+    kept = sorted((context.store.root / STATEMENTS).glob("*.json"))
+    judged = Judged(
+        policy=policy,
+        policy_text=path.read_bytes(),
+        tables=_bundle_tables(evaluated.folder, _measured(evaluated.folder)),
+        findings=(*_findings(checked.folder), *_findings(evaluated.folder), *_seal(context, evaluated, policy)),
+        digests=_digests(distilled, evaluated),
+        subject={
+            "release": context.release.name,
+            "teacher": context.release.teacher.model,
+            "student": context.release.student.name or context.release.name,
+        },
+        statements=read_statements((*statements, *kept), trust=trusted),
+    )
+    decision = judged.decide()
+    key = digest_json({"decision": decision.digest, "release": digest_file(context.path), "code": code_digest("gate", "report"), "step": 1})
+    if (finished := context.store.finished(STEP, key)) is not None:
+        return finished
+    folder = context.store.working(STEP, key)
+    _write_bundle(folder, context, judged, decision, (distilled, evaluated))
+    facts = {
+        "verdict": decision.verdict,
+        "decision": decision.digest,
+        "policy": policy.digest,
+        "bundle": write_manifest(folder),
+        "summary": f"{decision.verdict}: {decision.reason}",
+    }
+    return context.store.finish(STEP, key, facts)
+
+
+def _seal(context: ReleaseContext, evaluated: Finished, policy: Policy) -> tuple[Finding, ...]:
+    """The first policy that saw these results is their own; a later one is named."""
+    seals = context.store.root / "policy-seals" / f"{evaluated.key.removeprefix('sha256:')[:24]}.json"
+    if not seals.exists():
+        write_atomic(seals, canonical_json({"policy": policy.digest, "name": policy.name, "version": policy.version}))
+        return ()
+    first = json.loads(seals.read_bytes())
+    if first["policy"] == policy.digest:
+        return ()
+    return (
+        late_policy(
+            f"These results were first judged by policy {first['name']} {first['version']} ({first['policy'][:19]}…), not by this one."
+        ),
+    )
+
+
+def _bundle_tables(folder: Path, measurements: Mapping[str, Mapping[str, float]]) -> Tables:
+    read = {
+        mine: read_items(folder / theirs / "items.parquet")
+        for theirs, mine in _ROLES.items()
+        if (folder / theirs / "items.parquet").exists()
+    }
+    return Tables(
+        teacher=read["teacher"],
+        student=read["student"],
+        control=read.get("control"),
+        root_teacher=read.get("root_teacher"),
+        metrics=read_evidence_declarations(folder / "teacher"),
+        measurements=measurements,
+    )
+
+
+def _measured(folder: Path) -> dict[str, dict[str, float]]:
+    """Countable quantities of both models: the same on every machine, so that a decision may hold them."""
+    found: dict[str, dict[str, float]] = {}
+    for role in ("teacher", "student"):
+        identity = json.loads((folder / role / "identity.json").read_bytes())
+        found[role] = {name: float(identity[name]) for name in _COUNTED if isinstance(identity.get(name), (int, float))}
+    return found
+
+
+def _findings(folder: Path) -> tuple[Finding, ...]:
+    try:
+        document = json.loads((folder / FINDINGS).read_bytes())
+    except FileNotFoundError:
+        return ()
+    rows = document["findings"] if isinstance(document, Mapping) else document
+    return tuple(Finding(**row) for row in rows)
+
+
+def _digests(distilled: Finished, evaluated: Finished) -> dict[str, str]:
+    identities = {role: json.loads((evaluated.folder / role / "identity.json").read_bytes()) for role in ("teacher", "student")}
+    found = {"plan": str(evaluated.facts["plan"]), "distillation": digest_file(distilled.folder / "distillation.json")}
+    made = {"teacher": distilled.facts.get("teacher"), "student": distilled.facts.get("identity")}
+    for role, identity in identities.items():
+        for part in ("weights", "tokenizer", "template", "config"):
+            if isinstance(identity.get(part), str) and identity[part]:
+                found[f"{role}_{part}_evaluated"] = identity[part]
+                own = made[role]
+                found[f"{role}_{part}"] = own[part] if isinstance(own, Mapping) and own.get(part) else identity[part]
+        found[f"{role}_evidence"] = digest_file(evaluated.folder / role / "evidence.json")
+    record = json.loads((distilled.folder / "distillation.json").read_bytes())
+    data = record.get("data") or []
+    for entry in data if isinstance(data, list) else []:
+        if isinstance(entry, Mapping) and isinstance(entry.get("digest"), str):
+            found[f"data/{Path(str(entry.get('path') or entry.get('file') or entry.get('name'))).name}"] = entry["digest"]
+    return found
+
+
+def _write_bundle(folder: Path, context: ReleaseContext, judged: Judged, decision: Decision, made: tuple[Finished, Finished]) -> None:
+    distilled, evaluated = made
+    write_atomic(folder / RELEASE, _pretty(context.release.model_dump(mode="json", by_alias=True)))
+    write_atomic(folder / POLICY, judged.policy_text)
+    write_atomic(folder / DECISION, decision.canonical)
+    write_atomic(folder / FINDINGS, _pretty({"findings": [f.as_json() for f in judged.findings]}))
+    write_atomic(
+        folder / INPUTS,
+        _pretty(
+            {
+                "digests": dict(judged.digests),
+                "subject": dict(judged.subject),
+                "measurements": judged.tables.measurements,
+                "as_of": judged.statements.as_of,
+            }
+        ),
+    )
+    shutil.copyfile(evaluated.folder / "plan.json", folder / "plan.json")
+    shutil.copyfile(distilled.folder / "distillation.json", folder / "distillation.json")
+    for theirs in _ROLES:
+        for name in _EVIDENCE_FILES:
+            source = evaluated.folder / theirs / name
+            if source.exists():
+                (folder / theirs).mkdir(exist_ok=True)
+                shutil.copyfile(source, folder / theirs / name)
+    for name in ("disaggregation.json", "efficiency.json"):
+        if (evaluated.folder / name).exists():
+            shutil.copyfile(evaluated.folder / name, folder / name)
+    for name, envelope in judged.statements.envelopes.items():
+        write_atomic(folder / STATEMENTS / name, envelope)
+    _write_cards(folder / "cards", context)
+    for name, file in _REPORTS.items():
+        write_atomic(folder / "reports" / file, FORMATS[name](decision, judged.policy).encode())
+    tables = judged.tables
+    write_atomic(folder / "reports" / "flips.md", flip_report(tables.teacher, tables.student, metrics=tables.metrics, mask=True).encode())
+
+
+def _write_cards(folder: Path, context: ReleaseContext) -> None:
+    release = context.release
+    named = [release.teacher.card, release.student.card, *(item.card for item in release.data)]
+    for name in named:
+        if name is not None:
+            source = context.path_of(name)
+            write_atomic(folder / source.name, source.read_bytes())
+
+
+def read_evidence_declarations(folder: Path) -> tuple[Any, ...]:
+    """What the suites declared of their metrics when a model was evaluated, from its ``evidence.json``.
+
+    Raises:
+        InputError: if the file is absent or no evidence.
+    """
+    path = folder / "evidence.json"
+    try:
+        rows = json.loads(path.read_bytes())["metrics"]
+        return tuple(MetricDeclaration(**row) for row in rows)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"is no evidence of an evaluation: {error}", where=str(path), mend="Evaluate again.") from error
+
+
+def rejudge(folder: Path, *, trust: Path | None = None, store: Path | None = None) -> tuple[Decision, Judged]:
+    """Judge an evidence bundle again from its own files, with nothing taken from its ``decision.json``.
+
+    Equal to the sealed decision, byte by byte, unless a file of the bundle or kdgov's judgement changed.
+
+    Raises:
+        InputError: if a file of the bundle is missing or unreadable.
+    """
+    try:
+        inputs = json.loads((folder / INPUTS).read_bytes())
+        policy_text = (folder / POLICY).read_bytes()
+    except (OSError, ValueError) as error:
+        raise InputError(f"is no evidence bundle: {error}", where=str(folder), mend="Fetch it from the registry again.") from error
+    envelopes = sorted((folder / STATEMENTS).glob("*.json"))
+    judged = Judged(
+        policy=load_policy(folder / POLICY),
+        policy_text=policy_text,
+        tables=_bundle_tables(folder, inputs["measurements"]),
+        findings=_findings(folder),
+        digests=inputs["digests"],
+        subject=inputs["subject"],
+        statements=read_statements(envelopes, trust=trust or trust_path(store), as_of=inputs["as_of"]),
+    )
+    return judged.decide(), judged
+
+
+def _pretty(document: Mapping[str, Any]) -> bytes:
+    if not is_finite_json(document):
+        raise InputError("holds a number that is not finite", mend="Evaluate again: a measurement failed.")
+    return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, default=dict) + "\n").encode()

@@ -1,0 +1,185 @@
+"""Judging results at hand: item tables, folders of lm_eval, or what a bundle holds; light enough for a commit hook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kdgov.declare.policy import load_policy
+from kdgov.errors import InputError
+from kdgov.finding import Finding
+from kdgov.gate.cells import Tables
+from kdgov.gate.decision import Approval, Decision, Waiver
+from kdgov.gate.judgement import Progress, judge
+from kdgov.gate.policy import Policy
+from kdgov.items import ItemTable, read_declarations, read_items
+from kdgov.report.notebook import NotebookDecision, shown
+from kdgov.resources import data_folder
+
+_SLOW_ROWS = 1_000_000
+"""Tables of this size take long enough to deserve a progress bar."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statements:
+    """Verified waivers and approvals, and the day they are counted on."""
+
+    waivers: tuple[Waiver, ...] = ()
+    """Waivers signed by a key trusted for waivers."""
+    approvals: tuple[Approval, ...] = ()
+    """Approvals signed by a key trusted for that role."""
+    as_of: str = ""
+    """The day, YYYY-MM-DD; empty where there is no waiver."""
+    envelopes: Mapping[str, bytes] = field(default_factory=dict)
+    """File name → bytes, for the evidence bundle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Everything a decision was made from."""
+
+    policy: Policy
+    """The policy."""
+    policy_text: bytes
+    """Its file as it was."""
+    tables: Tables
+    """Item tables and what the suites declare."""
+    findings: tuple[Finding, ...] = ()
+    """What the checks found, before the policy's levels."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Name → digest of what was judged."""
+    subject: Mapping[str, Any] = field(default_factory=dict)
+    """Names for people."""
+    statements: Statements = field(default_factory=Statements)
+    """Waivers and approvals, verified."""
+
+    def decide(self, progress: Progress | None = None) -> Decision:
+        """The decision."""
+        tables = self.tables
+        return judge(
+            tables.teacher,
+            tables.student,
+            self.policy,
+            metrics=tables.metrics,
+            findings=self.findings,
+            control=tables.control,
+            root_teacher=tables.root_teacher,
+            measurements=tables.measurements,
+            waivers=self.statements.waivers,
+            approvals=self.statements.approvals,
+            digests=self.digests,
+            subject=self.subject,
+            as_of=self.statements.as_of,
+            progress=progress,
+        )
+
+
+def gate(
+    teacher: ItemTable | str | Path,
+    student: ItemTable | str | Path,
+    policy: Policy | str | Path,
+    **further: Any,
+) -> NotebookDecision:
+    """The decision on two item tables, which a notebook shows as a table; what ``kdgov.gate(…)`` calls.
+
+    Args:
+        teacher: item table, file or lm_eval folder.
+        student: likewise.
+        policy: policy, file or name of a shipped one.
+        further: what `kdgov.gate.judge` takes beyond: ``metrics``, ``findings``, ``control`` …
+    """
+    metrics = further.pop("metrics", None)
+    if metrics is None and not isinstance(teacher, ItemTable):
+        metrics = read_declarations(teacher)
+    first, second = (table if isinstance(table, ItemTable) else read_items(table) for table in (teacher, student))
+    used = policy if isinstance(policy, Policy) else load_policy(find_policy(str(policy)))
+    return shown(judge(first, second, used, metrics=metrics or (), **further))
+
+
+def find_policy(name: str) -> Path:
+    """The policy file of that path, or the shipped policy of that name.
+
+    Raises:
+        InputError: listing the shipped names.
+    """
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    shipped = data_folder("policies") / f"{name.removesuffix('.yaml')}.yaml"
+    if "/" not in name and shipped.is_file():
+        return shipped
+    known = ", ".join(sorted(p.stem for p in data_folder("policies").glob("*.yaml")))
+    raise InputError("there is no such policy", where=name, mend=f"Name a file, or one of the shipped policies: {known}.")
+
+
+def judge_paths(
+    *,
+    teacher: Sequence[str],
+    student: Sequence[str],
+    policy: str | None,
+    control: Sequence[str] = (),
+    root_teacher: Sequence[str] = (),
+    statements: Statements | None = None,
+    progress: Progress | None = None,
+) -> tuple[Decision, Judged]:
+    """The decision on results that lie in files, and what it was made from.
+
+    Args:
+        teacher: item table files, globs, or an lm_eval folder.
+        student: likewise.
+        policy: policy file, or name of a shipped one.
+        control: results of a model that knows nothing.
+        root_teacher: results of the first teacher of the chain.
+        statements: verified waivers and approvals.
+        progress: called with (label, done, total).
+
+    Raises:
+        InputError: if something is not named, or a file is at fault.
+    """
+    named = {"teacher": teacher, "student": student, "policy": policy}
+    if absent := [f"--{name}" for name, value in named.items() if not value]:
+        raise InputError(f"lacks {' and '.join(absent)}", where="kdgov gate", mend="Name --teacher, --student and --policy.")
+    path = find_policy(str(policy))
+    used = load_policy(path)
+    tables = Tables(
+        teacher=read_items(*teacher),
+        student=read_items(*student),
+        control=read_items(*control) if control else None,
+        root_teacher=read_items(*root_teacher) if root_teacher else None,
+        metrics=read_declarations(*teacher),
+    )
+    judged = Judged(
+        policy=used,
+        policy_text=path.read_bytes(),
+        tables=tables,
+        findings=_newer_policy(path, (*teacher, *student)),
+        statements=statements or Statements(),
+    )
+    return judged.decide(progress if len(tables.teacher) >= _SLOW_ROWS else None), judged
+
+
+def _newer_policy(policy: Path, results: Sequence[str]) -> tuple[Finding, ...]:
+    if policy.resolve().is_relative_to(data_folder("policies").resolve()):
+        return ()
+    files = [
+        file for name in results for file in ([p for p in Path(name).rglob("*") if p.is_file()] if Path(name).is_dir() else [Path(name)])
+    ]
+    written = [file.stat().st_mtime for file in files if file.is_file()]
+    if not written or policy.stat().st_mtime <= max(written):
+        return ()
+    return (late_policy("The policy file was changed after the results it judges were written."),)
+
+
+def late_policy(reason: str) -> Finding:
+    """The finding that names a policy younger than the results it judges."""
+    return Finding(
+        check="evidence",
+        verdict="warn",
+        subject="policy",
+        reason=reason,
+        mend="Margins belong into the policy before results are read; `findings: {evidence.policy-newer: block}` makes this stop.",
+        rule="evidence.policy-newer",
+        source="FDA 2016, Non-Inferiority Clinical Trials: the margin is fixed before the trial",
+    )
