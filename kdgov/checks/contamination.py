@@ -7,7 +7,8 @@ on the corpus:
 * *edited*: runs of 5 words in common cover most of the item within a window of about its length.
 * *near-duplicate*: MinHash over runs of 3 words finds candidates, their exact Jaccard similarity decides.
 
-Runs that many different items share (frames of a template) say nothing about one item and are left out.
+Runs that many different items share (frames of a template) say nothing about one item and are left out; so are, for the second
+test, runs that a few items share and many rows of the data as well.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ SHORT_RUN = 5
 SHINGLE = 3
 SHARED_BY = 10
 """A run that more than so many different texts share is a frame, not evidence."""
+FRAME_OF = 3
+"""A run of five words that so many texts share, and more than `SHARED_BY` rows of a batch, is a frame of both."""
 LEAST_WORDS = SHORT_RUN
 """Texts with fewer words are not looked for."""
 WHOLE_TEXT_WORDS = 8
@@ -38,6 +41,8 @@ EDITED_LEAST_WORDS = 16
 """Texts with fewer words are not looked for in edited form."""
 EDITED_COVERAGE = 0.6
 """Share of an item's words that common runs must cover."""
+EDITED_SHORT_WORDS, EDITED_SHORT_COVERAGE = 24, 0.75
+"""Texts with fewer words need a larger share: two sentences of one template share much by chance."""
 NEAR_JACCARD = 0.6
 """Jaccard similarity of the sets of 3-word runs from which two texts are near-duplicates."""
 _HASHES, _BAND = 64, 4
@@ -112,7 +117,8 @@ class ItemIndex:
         self.items_of: list[tuple[int, ...]] = []
         for joined, numbers in by_text.items():
             hashes = words_of(joined).hashes
-            if len(hashes) >= LEAST_WORDS:
+            # A text of many items ("None of the above", a fixed refusal) gives none of them away.
+            if len(hashes) >= LEAST_WORDS and len(set(numbers)) <= SHARED_BY:
                 self._words.append(hashes)
                 self.items_of.append(tuple(sorted(set(numbers))))
         tested = {number for numbers in self.items_of for number in numbers}
@@ -215,8 +221,12 @@ class ItemIndex:
         positions, packed = self._short.pairs(short)
         if not len(positions):
             return
-        texts, places = packed >> 32, packed & 0xFFFFFFFF
         rows = batch.rows_at(positions)
+        is_telling = ~self._is_frame(short[positions], rows)
+        positions, packed, rows = positions[is_telling], packed[is_telling], rows[is_telling]
+        if not len(positions):
+            return
+        texts, places = packed >> 32, packed & 0xFFFFFFFF
         group = texts * (int(batch.row_of_piece[-1]) + 1) + rows
         order = np.lexsort((positions, group))
         group, positions, places, texts = group[order], positions[order], places[order], texts[order]
@@ -228,8 +238,16 @@ class ItemIndex:
             text, length = int(texts[start]), int(self._lengths[texts[start]])
             here = slice(start, start + count)
             share = _best_cover(positions[here], places[here], length)
-            if share >= EDITED_COVERAGE:
+            if share >= (EDITED_COVERAGE if length >= EDITED_SHORT_WORDS else EDITED_SHORT_COVERAGE):
                 yield Match(text=text, piece=batch.piece_at(int(positions[start])), kind="edited", share=round(share, 3))
+
+    def _is_frame(self, runs: Hashes, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the found runs are frames: shared by several texts of the index and by many rows of the batch."""
+        _, once = np.unique(mixed(runs + rows.astype(np.uint64) * np.uint64(STEP)), return_index=True)
+        distinct, row_counts = np.unique(runs[once], return_counts=True)
+        text_counts = self._short.counts[np.searchsorted(self._short.unique, distinct)]
+        is_frame = (row_counts > SHARED_BY) & (text_counts >= FRAME_OF)
+        return is_frame[np.searchsorted(distinct, runs)]
 
     def _near(self, batch: _Batch) -> Iterator[Match]:
         if not len(self._sketched):
@@ -298,7 +316,7 @@ def _first_of_each(positions: NDArray[np.int64], texts: NDArray[np.int64], batch
     rows = batch.rows_at(positions)
     is_one_row = rows == batch.rows_at(positions + length - 1)
     positions, texts, rows = positions[is_one_row], texts[is_one_row], rows[is_one_row]
-    _, first = np.unique(np.stack((rows, texts), axis=1), axis=0, return_index=True)
+    _, first = np.unique((texts << 40) | (rows & ((1 << 40) - 1)), return_index=True)
     yield from zip(positions[first].tolist(), texts[first].tolist(), strict=True)
 
 

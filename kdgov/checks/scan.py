@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kdgov.checks.contamination import ItemIndex
 from kdgov.checks.identifiers import Finder, find_identifiers
@@ -27,6 +28,8 @@ from kdgov.errors import InputError
 
 PLACES_PER_KIND = 20
 """Places reported per kind of identifier and file; all are counted."""
+SEPARATOR = "\n\x00\n"
+"""Between two pieces of a batch: no word, no part of an identifier, and a break of lines."""
 SCAN_VERSION = 1
 """Raised when the same bytes would be reported differently."""
 
@@ -209,16 +212,12 @@ def _look_for_withdrawn(number: int, value: Any, shard: Shard, report: ShardRepo
 
 
 def _scan_batch(pieces: list[Piece], index: ItemIndex, finder: Finder, key: bytes, report: ShardReport) -> None:
-    joined = "\n\x00\n".join(piece.text for piece in pieces)
-    if joined.isascii():
-        raw = joined.encode()
-        text, starts = normalised(joined), _starts([len(piece.text) for piece in pieces])
-        raw_starts = starts
-    else:
-        raws = [piece.text.encode("utf-8", "replace") for piece in pieces]
-        words = [normalised(piece.text) for piece in pieces]
-        raw, text = b"\n\x00\n".join(raws), b"\n\x00\n".join(words)
-        raw_starts, starts = _starts([len(r) for r in raws]), _starts([len(w) for w in words])
+    joined = SEPARATOR.join(piece.text for piece in pieces)
+    if joined.count("\x00") != len(pieces) - 1:
+        pieces = [piece._replace(text=piece.text.replace("\x00", " ")) for piece in pieces]
+        joined = SEPARATOR.join(piece.text for piece in pieces)
+    raw, text = joined.encode("utf-8", "replace"), normalised(joined)
+    starts, raw_starts = _starts(text), _starts(raw)
     report.text_bytes += len(raw) - 3 * (len(pieces) - 1)
     _note_identifiers(raw, raw_starts, pieces, finder, key, report)
     rows = np.array([piece.row for piece in pieces], dtype=np.int64)
@@ -227,14 +226,13 @@ def _scan_batch(pieces: list[Piece], index: ItemIndex, finder: Finder, key: byte
             _note_match(report, index.items[number].key, match.kind, match.share, pieces[match.piece])
 
 
-def _starts(lengths: list[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    sizes = np.array(lengths, dtype=np.int64) + 3
-    return np.cumsum(sizes) - sizes
+def _starts(text: bytes) -> NDArray[np.int64]:
+    """First byte of each piece: right after a separator."""
+    ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == 0)
+    return np.concatenate((np.zeros(1, dtype=np.int64), ends + 2))
 
 
-def _note_identifiers(
-    raw: bytes, starts: np.ndarray[Any, np.dtype[np.int64]], pieces: list[Piece], finder: Finder, key: bytes, report: ShardReport
-) -> None:
+def _note_identifiers(raw: bytes, starts: NDArray[np.int64], pieces: list[Piece], finder: Finder, key: bytes, report: ShardReport) -> None:
     counts: Counter[str] = Counter(report.identifiers)
     for hit in finder(raw):
         number = int(np.searchsorted(starts, hit.start, side="right")) - 1

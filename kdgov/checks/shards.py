@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, Literal, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -62,9 +62,8 @@ class Tally:
     """Lines scanned as raw text because they are too long to parse."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """One text of one row."""
+class Piece(NamedTuple):
+    """One text of one row; a plain tuple, because millions of them are made."""
 
     row: int
     """Row number, from 1 (for plain text: number of the first line)."""
@@ -82,8 +81,7 @@ class Piece:
     """Where the text starts within its row's text, in characters."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """One example."""
 
     number: int
@@ -174,7 +172,7 @@ def _json_row(line: str, number: int, tally: Tally) -> Iterator[Row]:
         yield Row(number=number, pieces=(Piece(row=number, field="", role="text", text=line),), value=None)
         return
     tally.rows += 1
-    yield Row(number=number, pieces=tuple(_pieces(value, number)), value=value)
+    yield Row(number=number, pieces=_pieces(value, number), value=value)
 
 
 def _long_line(stream: IO[bytes], held: bytes, number: int, tally: Tally) -> Generator[Row, None, bytes]:
@@ -213,7 +211,7 @@ def _json_file(stream: IO[bytes], tally: Tally) -> Iterator[Row]:
         return
     for number, item in enumerate(value if isinstance(value, list) else [value], 1):
         tally.rows += 1
-        yield Row(number=number, pieces=tuple(_pieces(item, number)), value=item)
+        yield Row(number=number, pieces=_pieces(item, number), value=item)
 
 
 def _long_line_from(stream: IO[bytes], head: bytes, tally: Tally) -> Iterator[Row]:
@@ -297,7 +295,7 @@ def _csv_rows(stream: IO[bytes], tally: Tally, *, delimiter: str) -> Iterator[Ro
     lines = _lines(_decoded(stream, tally))
     for number, row in enumerate(csv.DictReader(lines, delimiter=delimiter, restkey="…"), 1):
         tally.rows += 1
-        yield Row(number=number, pieces=tuple(_pieces(row, number)), value=row)
+        yield Row(number=number, pieces=_pieces(row, number), value=row)
 
 
 def _lines(texts: Iterator[str]) -> Iterator[str]:
@@ -316,22 +314,38 @@ def _parquet_rows(path: Path, tally: Tally) -> Iterator[Row]:
             for value in batch.to_pylist():
                 number += 1
                 tally.rows += 1
-                yield Row(number=number, pieces=tuple(_pieces(value, number)), value=value)
+                yield Row(number=number, pieces=_pieces(value, number), value=value)
 
 
-def _pieces(value: Any, row: int, name: str = "", role: Role = "text") -> Iterator[Piece]:  # noqa: ANN401 - parsed JSON
+def _pieces(value: Any, row: int) -> tuple[Piece, ...]:  # noqa: ANN401 - parsed JSON
+    if isinstance(value, dict):
+        # The common row, a flat mapping, without recursion: this is the reader's inner loop.
+        found: list[Piece] = []
+        for key, item in value.items():
+            if type(item) is str:
+                if item:
+                    found.append(Piece(row, key, _ROLES.get(key) or _role_of(key), item))
+            elif isinstance(item, (dict, list)):
+                found += _nested(item, row, str(key), _role_of(str(key)))
+        return tuple(found)
+    return tuple(_nested(value, row, "", "text"))
+
+
+def _nested(value: Any, row: int, name: str, role: Role) -> Iterator[Piece]:  # noqa: ANN401 - parsed JSON
     if isinstance(value, str):
         if value:
-            yield Piece(row=row, field=name, role=role, text=value)
+            yield Piece(row, name, role, value)
     elif isinstance(value, dict):
         speaker = value.get("role") or value.get("from")
         for key, item in value.items():
-            if isinstance(item, (str, dict, list)) and item:
-                said = _role_of(str(speaker)) if speaker and key in ("content", "value") else _role_of(str(key), role)
-                yield from _pieces(item, row, f"{name}.{key}" if name else str(key), said)
+            said = _role_of(str(speaker)) if speaker and key in ("content", "value") else _role_of(str(key), role)
+            yield from _nested(item, row, f"{name}.{key}" if name else str(key), said)
     elif isinstance(value, list):
         for item in value:
-            yield from _pieces(item, row, name, role)
+            yield from _nested(item, row, name, role)
+
+
+_ROLES: dict[str, Role] = {"text": "text", "prompt": "prompt", "completion": "output", "question": "prompt", "answer": "output"}
 
 
 def _role_of(key: str, otherwise: Role = "text") -> Role:

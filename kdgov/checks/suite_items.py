@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdgov.checks.contamination import SuiteItem
+from kdgov.checks.contamination import WHOLE_TEXT_WORDS, SuiteItem
 from kdgov.checks.materials import SuiteFile
 from kdgov.checks.shards import Tally, read_rows
 from kdgov.declare.suite import DataInSuite, TaskInSuite, data_path
@@ -90,14 +90,14 @@ def _texts(value: Mapping[str, Any], task: TaskInSuite) -> Iterator[str]:
     left_out = {"id", "item_id", task.cluster, task.label, *task.groups}
     choices = _choices(value)
     for key, entry in value.items():
-        if isinstance(entry, str) and key not in left_out:
+        if isinstance(entry, str) and key not in left_out and not (key in _ENDINGS and len(entry.split()) < WHOLE_TEXT_WORDS):
             is_beginning = not entry.rstrip().endswith(_SENTENCE_ENDS) and key.lower() in _BEGINNINGS
             # The beginning of a sentence is not the item: "The keys on the table" may be trained on, with another ending.
             yield from (f"{entry} {ending}" for ending in (_endings(value, choices) if is_beginning else ()))
             if not is_beginning or not (choices or _endings(value, ())):
                 yield entry
         elif isinstance(entry, list) and key not in left_out and len(entry) <= _MANY_CHOICES:
-            yield from (part for part in entry if isinstance(part, str))
+            yield from (part for part in entry if isinstance(part, str) and len(part.split()) >= WHOLE_TEXT_WORDS)
 
 
 def _choices(value: Mapping[str, Any]) -> list[str]:

@@ -23,6 +23,8 @@ STEP = 0xD6E8FEB86659FD93 | 1
 """Factor of each next word in the hash of a run."""
 _MASK = (1 << 64) - 1
 _CJK = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af])")
+_COMBINING = re.compile(r"[\u0300-\u036f\u3099\u309a\u1100-\u11ff]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _LOWER = bytes(b + 32 if 65 <= b <= 90 else b for b in range(256))
 _IS_WORD = np.array([48 <= b <= 57 or 65 <= b <= 90 or 97 <= b <= 122 or b >= 128 for b in range(256)])
 
@@ -43,12 +45,24 @@ def normalised(text: str) -> bytes:
     """Text as its words are compared: compatibility form, case folded, typographic marks as spaces, CJK characters apart."""
     if text.isascii():
         return text.encode().translate(_LOWER)
-    text = text.translate(_marks())
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).casefold()
-        if _CJK.search(text):
-            text = _CJK.sub(r" \1 ", text)
+    if _COMBINING.search(text):
+        text = unicodedata.normalize("NFC", text)
+    # Mostly ASCII text costs no more than a search for what is not; a text in another script is folded as a whole.
+    is_mostly_ascii = len(text.encode("utf-8", "replace")) < 1.2 * len(text)
+    text = _NOT_ASCII.sub(_folded_match, text) if is_mostly_ascii else _folded(text)
     return text.encode("utf-8", "replace").translate(_LOWER)
+
+
+def _folded(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text.translate(_marks())).casefold()
+    return _CJK.sub(r" \1 ", text)
+
+
+_folded_run = lru_cache(maxsize=1 << 16)(_folded)
+
+
+def _folded_match(match: re.Match[str]) -> str:
+    return _folded_run(match[0])
 
 
 def words_of(text: bytes) -> Words:
