@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import gammaincc, gammainccinv, gammaincinv
 
 from kdgov.gate.cells import Cell, Tables, better, blank
 from kdgov.gate.decision import CriterionResult, Verdict
@@ -15,6 +14,7 @@ from kdgov.gate.intervals import ShiftedInterval, Values, p_worse
 from kdgov.gate.methods import Codes, Estimate, absolute, is_binary
 from kdgov.gate.planning import items_needed
 from kdgov.gate.policy import Criterion
+from kdgov.gate.special import gamma_isf, gamma_sf
 from kdgov.gate.wording import is_share, number
 from kdgov.items import ItemTable
 
@@ -129,11 +129,11 @@ def judge_exposure(cell: Cell, student: ItemTable) -> CriterionResult:
     if (fault := _exposure_fault(cell, student)) is not None:
         return cell.result("invalid", fault)
     k, total = len(exposures), float(exposures.sum()) * _LN2
-    chance = float(gammaincc(k, total))
+    chance = gamma_sf(total, k)
     alpha = cell.criterion.alpha
     mean = float(exposures.mean())
     # A memorising model stretches the whole law: exact bounds of the mean under Gamma(k, scale).
-    lower, upper = total / float(gammainccinv(k, alpha)) / _LN2, total / float(gammaincinv(k, alpha)) / _LN2
+    lower, upper = total / gamma_isf(alpha, k) / _LN2, total / gamma_isf(1.0 - alpha, k) / _LN2
     ceiling = cell.criterion.ceiling
     verdict: Verdict = "fail" if chance < alpha or (ceiling is not None and lower > ceiling) else "pass"
     if verdict == "pass" and (k < cell.min_items or (ceiling is not None and upper > ceiling)):
@@ -204,14 +204,14 @@ def exposure_power(canaries: int, alpha: float, *, candidates: int = 1000) -> fl
     Over the number memorised (binomial); the exposures of memorised ones are taken at their mean, of the others as
     Exp(1): a close approximation, for planning only.
     """
-    needed = float(gammainccinv(canaries, alpha))
+    needed = gamma_isf(alpha, canaries)
     seen = float(np.mean([math.log(candidates / rank) for rank in range(1, _MEMORISED_RANK + 1)]))
     power = 0.0
     for memorised in range(canaries + 1):
         weight = math.comb(canaries, memorised) * _MEMORISED_SHARE**memorised * (1 - _MEMORISED_SHARE) ** (canaries - memorised)
         rest = needed - memorised * seen
         unseen = canaries - memorised
-        power += weight * (1.0 if rest <= 0 else float(gammaincc(unseen, rest)) if unseen else 0.0)
+        power += weight * (1.0 if rest <= 0 else gamma_sf(rest, unseen) if unseen else 0.0)
     return power
 
 

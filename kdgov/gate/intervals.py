@@ -15,7 +15,8 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv, stdtrit
+
+from kdgov.gate.special import beta_quantile, student_quantile
 
 Values = npt.NDArray[np.float64]
 
@@ -128,7 +129,7 @@ class NewcombeInterval:
 
     def bounds(self, alpha: float) -> tuple[float, float]:
         """Lower and upper one-sided bound in closed form."""
-        z = float(stdtrit(self.df, 1.0 - alpha)) if self.df else normal_quantile(1.0 - alpha)
+        z = student_quantile(1.0 - alpha, self.df) if self.df else normal_quantile(1.0 - alpha)
         a, b, c, e = self.both, self.lost, self.won, self.neither
         n = a + b + c + e
         student, teacher = (a + c) / n, (a + b) / n
@@ -176,7 +177,7 @@ class StudentInterval:
 
     def bounds(self, alpha: float) -> tuple[float, float]:
         """Mean minus and plus the t quantile times the standard error."""
-        width = float(stdtrit(self.df, 1.0 - alpha)) * self.error
+        width = student_quantile(1.0 - alpha, self.df) * self.error
         return self.estimate - width, self.estimate + width
 
 
@@ -288,8 +289,8 @@ def exact_bounds(hits: float, n: float, alpha: float) -> tuple[float, float]:
 
     Source: Clopper and Pearson 1934; 0 of n gives the zero-harm bound 1 - alpha^(1/n).
     """
-    low = 0.0 if hits <= 0 else float(betaincinv(hits, n - hits + 1, alpha))
-    high = 1.0 if hits >= n else float(betaincinv(hits + 1, n - hits, 1 - alpha))
+    low = 0.0 if hits <= 0 else beta_quantile(alpha, hits, n - hits + 1)
+    high = 1.0 if hits >= n else beta_quantile(1 - alpha, hits + 1, n - hits)
     return low, high
 
 
