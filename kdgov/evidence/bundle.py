@@ -13,6 +13,8 @@ from kdgov.errors import InputError
 
 MANIFEST = "manifest.json"
 SCHEMA = "kdgov.bundle/1"
+_NOT_EVIDENCE = (MANIFEST, "result.json")
+# The manifest itself, and the store's own record of a finished step.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,11 @@ def bundle_digest(folder: Path) -> str:
     return digest_file(folder / MANIFEST)
 
 
+def bundle_files(folder: Path) -> list[str]:
+    """Relative paths of a bundle's files, the manifest last: whoever copies in this order never seals a part."""
+    return [*_files(folder), MANIFEST]
+
+
 def _files(folder: Path) -> Iterator[str]:
     root = folder.resolve()
     for parent, folders, names in os.walk(folder, followlinks=False):
@@ -111,7 +118,7 @@ def _files(folder: Path) -> Iterator[str]:
             if path.is_symlink() and not path.resolve().is_relative_to(root):
                 raise InputError("is a link that leaves the evidence bundle", where=str(path), mend="Put the file itself there.")
             relative = path.relative_to(folder).as_posix()
-            if relative != MANIFEST and path.is_file():
+            if relative not in _NOT_EVIDENCE and path.is_file():
                 yield relative
 
 

@@ -18,8 +18,9 @@ from kdgov import __version__
 from kdgov.guard import tables
 from kdgov.guard.config import GuardConfig
 
-_LOG = re.compile(r"^\s*kdgov\.log\s*>\s*(\d+)\s*$")
-_STATUS = re.compile(r"^\s*kdgov\.guard\s*=\s*'status'\s*$")
+# MLflow's client appends its own "AND …" that leaves prompts out.
+_LOG = re.compile(r"^\s*kdgov\.log\s*>\s*(\d+)\s*(AND\b.*)?$")
+_STATUS = re.compile(r"^\s*kdgov\.guard\s*=\s*'status'\s*(AND\b.*)?$")
 PAGE = 500
 
 

@@ -1,0 +1,33 @@
+"""Words of others made safe for Markdown and HTML: a card shows what a release says, it never runs it."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#+!|~$])")
+_AUTOLINK = re.compile(r"(?i)\b(https?|ftp|javascript|data|file|mailto|vbscript):")
+
+
+def plain(text: object, *, limit: int = 500) -> str:
+    """One line of text without control, direction or invisible characters, cut at a limit."""
+    kept = "".join(c for c in str(text) if c in " \t\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
+    line = " ".join(kept.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def markdown(text: object, *, limit: int = 500) -> str:
+    """As `plain`, with everything that Markdown or inline HTML would interpret escaped; links are shown, never followed."""
+    escaped = _MARKDOWN.sub(r"\\\1", plain(text, limit=limit))
+    return _AUTOLINK.sub(lambda m: f"{m.group(1)}&#58;", escaped.replace("&", "&amp;")).replace("\\<", "&lt;").replace("\\>", "&gt;")
+
+
+def code(text: object, *, limit: int = 200) -> str:
+    """A Markdown code span that its content cannot leave."""
+    return "`" + plain(text, limit=limit).replace("`", "ʼ").replace("|", "¦") + "`"
+
+
+def escaped(text: object, *, limit: int = 2000) -> str:
+    """As `plain`, for HTML and SVG."""
+    return html.escape(plain(text, limit=limit), quote=True)

@@ -1,0 +1,77 @@
+"""The record step: the judged release into the registry. A rerun with nothing changed reads a receipt and loads no MLflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kdgov.digest import digest_json, write_atomic
+from kdgov.evidence.bundle import bundle_digest
+from kdgov.evidence.trust import trust_path
+from kdgov.record.embedded import embedded_version
+from kdgov.record.target import RegistryTarget, registry_target
+from kdgov.steps.context import ReleaseContext, code_digest
+from kdgov.steps.distill import distill_step
+from kdgov.steps.gate import gate_step
+from kdgov.steps.store import Finished
+
+STEP = "record"
+RECEIPT, STATE = "receipt.json", "recording.json"
+
+
+def record_step(context: ReleaseContext, *, registry: str | None = None, upload_weights: bool = False) -> Finished:
+    """Record the release, whatever its verdict; a blocked one shows in the registry and is never promoted.
+
+    The facts name ``name``, ``version``, ``verdict``, ``decision``, ``run_id``, ``is_guarded``, ``registry`` and ``summary``.
+
+    Args:
+        context: the release.
+        registry: address; KDGOV_REGISTRY or the store's own by default.
+        upload_weights: copy the weights into the registry instead of naming them by digest.
+
+    Raises:
+        InputError: if the release is at fault.
+        UnavailableError: if the registry cannot be reached; a later call goes on where this one stopped.
+    """
+    gate = gate_step(context)
+    target = registry_target(context.store.root, registry)
+    key = digest_json({
+        "bundle": bundle_digest(gate.folder),
+        "registry": target.tracking_uri,
+        "weights": upload_weights,
+        "code": code_digest("record"),
+    })  # fmt: skip
+    finished = context.store.finished(STEP, key)
+    if finished is not None and _still_there(finished, target):
+        return finished
+    folder = context.store.working(STEP, key)
+    facts = _recorded(context, gate, target, folder / STATE, upload_weights)
+    write_atomic(folder / RECEIPT, json.dumps(facts, indent=2, sort_keys=True).encode())
+    return context.store.finish(STEP, key, facts)
+
+
+def student_path(context: ReleaseContext) -> Path:
+    """Folder of the student's checkpoint."""
+    distilled = distill_step(context)
+    path = Path(str(distilled.facts["student"]))
+    return path if path.is_absolute() else distilled.folder / path
+
+
+def _recorded(context: ReleaseContext, gate: Finished, target: RegistryTarget, state: Path, upload_weights: bool) -> dict[str, Any]:
+    # MLflow takes seconds to load: only when something is written.
+    from kdgov.record.release import record_release  # noqa: PLC0415
+
+    context.progress("record", 0, 7)
+    recorded = record_release(
+        gate.folder, target, weights=student_path(context), upload_weights=upload_weights, state=state, progress=context.progress
+    )
+    facts = recorded.as_json()
+    signed = f"; {recorded.note}" if recorded.note else ""
+    summary = f"{recorded.name} version {recorded.version} in {target.name}, {recorded.verdict}{signed}"
+    return {**facts, "registry": target.tracking_uri, "trust": str(trust_path(target.store)), "summary": summary}
+
+
+def _still_there(finished: Finished, target: RegistryTarget) -> bool:
+    # The receipt outlives a deleted database file; of a server it is taken at its word.
+    return not target.is_embedded or embedded_version(target.store, str(finished.facts["name"]), int(finished.facts["version"])) is not None
