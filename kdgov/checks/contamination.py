@@ -31,6 +31,8 @@ SHORT_RUN = 5
 SHINGLE = 3
 SHARED_BY = 10
 """A run that more than so many different texts share is a frame, not evidence."""
+LEAST_LETTER_WORDS = 8
+"""A run of 13 words with fewer words of letters is arithmetic or a table, not evidence of one text."""
 FRAME_OF = 3
 """A run of five words that so many texts share, and more than `SHARED_BY` rows of a batch, is a frame of both."""
 LEAST_WORDS = SHORT_RUN
@@ -114,12 +116,16 @@ class ItemIndex:
             for text in item.texts:
                 by_text.setdefault(b" ".join(_split(normalised(text))), []).append(number)
         self._words: list[Hashes] = []
+        self._is_number: list[NDArray[np.bool_]] = []
         self.items_of: list[tuple[int, ...]] = []
         for joined, numbers in by_text.items():
-            hashes = words_of(joined).hashes
+            words = words_of(joined)
+            hashes = words.hashes
             # A text of many items ("None of the above", a fixed refusal) gives none of them away.
             if len(hashes) >= LEAST_WORDS and len(set(numbers)) <= SHARED_BY:
                 self._words.append(hashes)
+                first_bytes = np.frombuffer(joined, dtype=np.uint8)[words.starts]
+                self._is_number.append((first_bytes >= 48) & (first_bytes <= 57))
                 self.items_of.append(tuple(sorted(set(numbers))))
         tested = {number for numbers in self.items_of for number in numbers}
         self.not_testable: tuple[str, ...] = tuple(item.key for n, item in enumerate(self.items) if n not in tested)
@@ -153,6 +159,9 @@ class ItemIndex:
         pairs = np.unique(np.stack((keys, texts.astype(np.uint64)), axis=1), axis=0)
         distinct, counts = np.unique(pairs[:, 0], return_counts=True)
         keep = counts[np.searchsorted(distinct, keys)] <= SHARED_BY
+        if n == LONG_RUN:
+            # "3 * 7 = 21" is seven words that any sum may share: a run needs words of letters to be somebody's.
+            keep &= np.concatenate([_letters_within(numbers, n) for numbers in self._is_number]) >= LEAST_LETTER_WORDS
         return keys[keep], (texts[keep] << 32) | positions[keep]
 
     def _build_sketches(self) -> None:
@@ -271,6 +280,12 @@ class ItemIndex:
             share = jaccard(own, self._shingles[text])
             if share >= NEAR_JACCARD:
                 yield Match(text=text, piece=int(chosen[number]), kind="near_duplicate", share=round(share, 3))
+
+
+def _letters_within(is_number: NDArray[np.bool_], n: int) -> NDArray[np.int64]:
+    """How many words of each run of ``n`` words are no numbers."""
+    sums = np.concatenate(([0], np.cumsum(~is_number)))
+    return sums[n:] - sums[:-n] if len(is_number) >= n else np.empty(0, np.int64)
 
 
 def jaccard(one: Hashes, other: Hashes) -> float:

@@ -82,7 +82,7 @@ _IS_FOREIGN = np.array([not (48 <= b <= 57 or 65 <= b <= 90 or b in b" -./()+") 
 _NEAR = 6
 _LEAST_DIGITS = 7
 _MARGIN = 26
-_CARD = re.compile(rb"(?<![0-9A-Za-z.\-])[2-6](?:[ \-]?[0-9]){12,18}(?![0-9A-Za-z]|[.\-][0-9])")
+_CARD = re.compile(rb"(?<![0-9A-Za-z.\-])[1-6](?:[ \-]?[0-9]){11,18}(?![0-9A-Za-z]|[.\-][0-9])")
 _IBAN = re.compile(rb"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?:[ \-]?[0-9A-Z]){11,30}(?![0-9A-Za-z])")
 _SSN = re.compile(rb"(?<![0-9A-Za-z.\-])([0-9]{3})([\- ])([0-9]{2})\2([0-9]{4})(?![0-9A-Za-z]|[\-.][0-9])")
 _BARE_SSN = re.compile(rb"(?<![0-9A-Za-z.\-])([0-9]{3})()([0-9]{2})([0-9]{4})(?![0-9A-Za-z]|[\-.][0-9])")
@@ -93,8 +93,9 @@ _PHONE = re.compile(
     rb"(?:\+|00)[1-9][0-9]{0,2}[ .\-]?(?:\(0\)[ ]?)?(?:\(?[0-9]{1,5}\)?[ .\-/]?){1,6}[0-9]{2,5}"
     rb"|(?:(?:\+?1|001)[ .\-]?)?\([2-9][0-9]{2}\)[ .\-]?[2-9][0-9]{2}[ .\-]?[0-9]{4}"
     rb"|(?:(?:\+?1|001)[ .\-])?[2-9][0-9]{2}[ .\-][2-9][0-9]{2}[ .\-][0-9]{4}"
-    rb"|\(0[0-9]{1,5}\)[ ]?[0-9]{2,5}(?:[ \-]?[0-9]{2,5}){0,3}"
+    rb"|\(0[0-9]{1,5}\)[ \-]{0,2}[0-9]{2,5}(?:[ \-]?[0-9]{2,5}){0,3}"
     rb"|0[1-9](?:[ .\-][0-9]{2}){4}"
+    rb"|0[1-9][0-9]{1,3}[ ][0-9]{3,4}[ ][0-9]{3,4}"
     rb"|0[0-9]{2,5}[ /\-][0-9]{4,5}(?:[ \-]?[0-9]{2,5}){0,3}"
     rb"|1?[2-9][0-9]{2}[2-9][0-9]{6}"
     rb"|0[1-9][0-9]{8,9}"
@@ -167,7 +168,8 @@ def _is_phone(text: bytes, match: re.Match[bytes]) -> bool:
     if len(digits) < 10:  # 0900-0130 is a time of day as well
         return False
     # A bare number, or one in groups that other numbers use as well, needs to be free of words that say otherwise.
-    return not (_OTHER_WORDS.search(before) or (is_bare and not _is_north_american(digits)))
+    is_plausible = not is_bare or _is_north_american(digits) or (digits[:1] == b"0" and digits[1:2] != b"0")
+    return is_plausible and not _OTHER_WORDS.search(before)
 
 
 def _is_north_american(digits: bytes) -> bool:
@@ -189,6 +191,8 @@ def _is_card(text: bytes) -> bool:
 def _has_card_prefix(digits: bytes) -> bool:
     two, four = int(digits[:2]), int(digits[:4])
     match len(digits):
+        case 12:
+            return four in (5018, 5020, 5038, 5893, 6304, 6390, 6759, 6761, 6762, 6763) or 56 <= two <= 58
         case 13 | 19:
             return digits[:1] == b"4" or two in (62, 63, 67) or (two == 50 or 56 <= two <= 58)
         case 14:

@@ -89,9 +89,10 @@ def _card_findings(
             mend="Write one with `kdgov card new`.",
         )
         return
-    missing = [
-        name for name in fields if not getattr(card, name) and not (name == "generation_method" and getattr(card, "generation", None))
-    ]
+    # What a generator wrote comes from no country, and its record is the method.
+    is_synthetic = getattr(card, "generation", None) is not None
+    excused = ("generation_method", "origin_geography") if is_synthetic else ()
+    missing = [name for name in fields if not getattr(card, name) and name not in excused]
     if missing:
         yield stances.finding(
             "provenance.fields-missing",
@@ -174,7 +175,7 @@ def _generation_findings(body: Body, stances: Stances) -> Iterable[Finding]:
 def _missing_of(record: Generation) -> tuple[list[str], list[str]]:
     """Fields without which the record proves nothing, and those a dispute will ask for."""
     if record.kind == "program":
-        return [], [name for name in ("revision", "seed") if getattr(record, name) is None]
+        return [], ["seed"] if record.seed is None else []
     needed = [name for name in ("revision", "sampling", "prompt_template_digest", "filters") if getattr(record, name) is None]
     if record.license is None and record.terms is None:
         needed.append("license or terms")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kdgov import __version__
-from kdgov.cli import distill, evaluate, gate, run, suites
+from kdgov.cli import check, distill, evaluate, gate, run, suites
 
 app = typer.Typer(
     name="kdgov",
@@ -37,6 +37,7 @@ distill.register(app)
 evaluate.register(app)
 gate.register(app)
 run.register(app)
+check.register(app)
 suites.register(app)
 
 

@@ -1,0 +1,239 @@
+"""The check of a release: may this student exist, and is it known what it is made of? Answers before any compute is spent."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kdgov import license as licensing
+from kdgov.checkpoints.digests import remembered_digest
+from kdgov.checkpoints.identity import model_identity, resolve_model
+from kdgov.checks.contamination import ItemIndex
+from kdgov.checks.licences import licence_case
+from kdgov.checks.materials import Body, Materials, SuiteFile, follow_cards, model_facts, read_bodies
+from kdgov.checks.practice import practice_findings
+from kdgov.checks.privacy import personal_data_findings, withdrawn_ids
+from kdgov.checks.provenance import provenance_findings
+from kdgov.checks.rules import Stances, read_stances
+from kdgov.checks.scan import Shard, ShardReport, scan
+from kdgov.checks.scan_findings import contaminated_items, not_testable_finding, scan_findings
+from kdgov.checks.suite_items import SuiteItems, suite_items
+from kdgov.declare.load import resolve
+from kdgov.declare.policy import load_policy
+from kdgov.declare.suite import find_suite, load_suite
+from kdgov.digest import digest_file, digest_json, write_atomic
+from kdgov.finding import Finding
+from kdgov.steps.context import ReleaseContext, code_digest
+from kdgov.steps.store import Finished
+
+FINDINGS = "findings.json"
+"""The findings, in a fixed order."""
+CONTAMINATED = "contamination.json"
+"""Item → how it was found in the data."""
+CASE = "licence-case.json"
+"""What the licence reasoner was asked."""
+ANSWER = "licence-answer.json"
+"""What it answered."""
+
+_CHECKS = ("licence", "provenance", "privacy", "contamination", "coverage", "practice", "evidence")
+_GRAVITY = ("invalid", "block", "review", "warn", "pass")
+
+
+def check_step(context: ReleaseContext, *, today: datetime.date | None = None, workers: int = 1) -> Finished:
+    """Check a release's licences, provenance, privacy, contamination and practice.
+
+    The folder of the result holds `FINDINGS`, `CASE`, `ANSWER`, `CONTAMINATED`, the cards and one report per data file.
+    ``facts["stops"]`` says whether the release may not go on; ``facts["digests"]`` names every input by digest.
+
+    Args:
+        context: the release on its way.
+        today: day on which expiries are judged; default the present day. Recorded in the facts.
+        workers: processes for the scan of the data; the result is the same for any number.
+
+    Raises:
+        InputError: if a card, suite or policy is at fault.
+        UnavailableError: if a pinned hub model is not at hand and the hub cannot be reached.
+    """
+    today = today or datetime.datetime.now(tz=datetime.UTC).date()
+    materials = gather(context)
+    policy = load_policy(context.policy_path())
+    stances = read_stances(policy.findings, file=str(context.policy_path()))
+    choices = dict(policy.sections.get("license", {}).get("choices", {}))
+    items = suite_items(materials.suites)
+    case = licence_case(materials, choices=choices)
+    key = digest_json(
+        {
+            "release": context.release.model_dump(mode="json", by_alias=True),
+            "policy": policy.digest,
+            "inputs": materials.digests(),
+            "suites": {file.name: digest_file(file.path) for file in materials.suites},
+            "items": dict(items.digests),
+            "texts": _licence_texts(case),
+            "withdrawn": [sorted(withdrawn_ids(body)) for body in materials.bodies],
+            "today": today.isoformat(),
+            "code": code_digest("checks", "license", "declare"),
+        }
+    )
+    if (done := context.store.finished("check", key)) is not None:
+        return done
+    folder = context.store.working("check", key)
+    reports, index = _scan(context, materials, items, folder, workers)
+    findings = _findings(materials, stances, reports, items, index, today)
+    answer = licensing.check(licensing.case_from_json(case))
+    findings += licensing.findings(answer)
+    findings.sort(key=_order)
+    _write(folder, findings, case, answer.as_json(), materials, reports)
+    return context.store.finish("check", key, _facts(findings, materials, items, today))
+
+
+def gather(context: ReleaseContext) -> Materials:
+    """Everything the release is made from: cards, data files, suites, identities.
+
+    Raises:
+        InputError: if a card or suite is at fault or a lineage runs in a circle.
+        UnavailableError: if a pinned hub model is not at hand and the hub cannot be reached.
+    """
+    release, where = context.release, str(context.path)
+    teacher_identity = _identity(context, release.teacher.model, release.teacher.revision)
+    teacher = model_facts(
+        "teacher",
+        release.teacher.model,
+        release.teacher.card,
+        context.path_of,
+        where=where,
+        revision=release.teacher.revision,
+        identity=teacher_identity,
+    )
+    own = release.student.model or ""
+    student = model_facts(
+        "student",
+        own,
+        release.student.card,
+        context.path_of,
+        where=where,
+        revision=release.student.revision,
+        identity=_identity(context, own, release.student.revision) if own else {},
+    )
+    bodies = read_bodies(release, context.path_of, where=where, digest_of=remembered_digest)
+    cards = {file.name: file for file in (teacher.card, student.card, *(body.card for body in bodies)) if file is not None}
+    suites = tuple(_suite(name, context.path) for name in release.suites)
+    return Materials(
+        release=release,
+        where=where,
+        teacher=teacher,
+        student=student,
+        bodies=bodies,
+        suites=suites,
+        upstream=follow_cards(cards, context.path_of),
+    )
+
+
+def _identity(context: ReleaseContext, name: str, revision: str | None) -> Mapping[str, Any]:
+    """Identity of a model; empty for a hub id that no commit pins: that is a finding, not an error."""
+    is_local = resolve(name, beside=context.path).is_dir()
+    if not is_local and (revision is None or len(revision) != 40) and not name.startswith((".", "/")):
+        return {}
+    return model_identity(resolve_model(name, beside=context.path, revision=revision)).as_json()
+
+
+def _suite(name: str, beside: Path) -> SuiteFile:
+    path = find_suite(name, beside=beside)
+    return SuiteFile(suite=load_suite(path), path=path, name=name)
+
+
+def _licence_texts(value: Any) -> dict[str, str]:  # noqa: ANN401 - walks JSON
+    """Licence text file → digest, wherever the case names one: a changed text is another question."""
+    found: dict[str, str] = {}
+    if isinstance(value, dict):
+        text = value.get("license_text")
+        if isinstance(text, str) and Path(text).is_file():
+            found[text] = digest_file(Path(text))
+        for inner in value.values():
+            found |= _licence_texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            found |= _licence_texts(inner)
+    return found
+
+
+def _scan(
+    context: ReleaseContext, materials: Materials, items: SuiteItems, folder: Path, workers: int
+) -> tuple[list[tuple[Body, ShardReport]], ItemIndex]:
+    index = ItemIndex(items.items)
+    owners, shards = [], []
+    for body in materials.bodies:
+        record = body.dataset.personal_data if body.dataset is not None else None
+        id_field = getattr(record, "id_field", None)
+        for file in body.files:
+            if file.digest:
+                owners.append(body)
+                shards.append(
+                    Shard(name=file.name, path=file.path, digest=file.digest, id_field=id_field, withdrawn=frozenset(withdrawn_ids(body)))
+                )
+    reports = scan(shards, index, workers=workers, kept=folder / "scan", progress=context.progress)
+    return list(zip(owners, reports, strict=True)), index
+
+
+def _findings(
+    materials: Materials,
+    stances: Stances,
+    reports: list[tuple[Body, ShardReport]],
+    items: SuiteItems,
+    index: ItemIndex,
+    today: datetime.date,
+) -> list[Finding]:
+    findings = provenance_findings(materials, stances)
+    for body in materials.bodies:
+        findings += personal_data_findings(body, materials, stances, today=today)
+    findings += scan_findings(materials, reports, items, stances)
+    findings += not_testable_finding(index.not_testable, len(index.items), stances)
+    return findings + practice_findings(materials, stances, rows=sum(report.rows for _, report in reports))
+
+
+def _order(finding: Finding) -> tuple[int, int, str, str, str]:
+    return (_CHECKS.index(finding.check), _GRAVITY.index(finding.verdict), finding.rule, finding.subject, finding.reason)
+
+
+def _write(
+    folder: Path,
+    findings: list[Finding],
+    case: Mapping[str, Any],
+    answer: Mapping[str, Any],
+    materials: Materials,
+    reports: list[tuple[Body, ShardReport]],
+) -> None:
+    documents = {
+        FINDINGS: [finding.as_json() for finding in findings],
+        CASE: case,
+        ANSWER: answer,
+        CONTAMINATED: contaminated_items([report for _, report in reports]),
+    }
+    for name, document in documents.items():
+        write_atomic(folder / name, json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+    named = {"teacher": materials.teacher.card, "student": materials.student.card}
+    named |= {f"data-{n}": body.card for n, body in enumerate(materials.bodies)}
+    named |= {f"upstream-{n}": file for n, file in enumerate(materials.upstream.values())}
+    (folder / "cards").mkdir(exist_ok=True)
+    for name, file in named.items():
+        if file is not None:
+            shutil.copyfile(file.path, folder / "cards" / f"{name}{file.path.suffix}")
+
+
+def _facts(findings: list[Finding], materials: Materials, items: SuiteItems, today: datetime.date) -> dict[str, Any]:
+    counts: Counter[str] = Counter(finding.verdict for finding in findings)
+    stopping = [finding for finding in findings if finding.stops]
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _GRAVITY if counts[verdict])
+    return {
+        "stops": bool(stopping),
+        "summary": f"{told}; stopped by {stopping[0].rule}" if stopping else told,
+        "counts": dict(counts),
+        "stopped_by": [finding.rule for finding in stopping],
+        "digests": {**materials.digests(), **{f"suite {name}": digest for name, digest in items.digests.items()}},
+        "teacher": dict(materials.teacher.identity),
+        "today": today.isoformat(),
+    }
