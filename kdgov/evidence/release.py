@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kdgov.digest import is_digest
@@ -65,6 +65,8 @@ class Judged:
     """What stands against promotion: ``criterion, reason, mend`` each; empty for a pass."""
     tags: Mapping[str, str]
     """Readable tags the guard writes for it."""
+    papers: Mapping[str, str] = field(default_factory=dict)
+    """Path → digest of every file recorded beside the bundle: cards, charts, the logged model's own files (``model/…``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,7 @@ def release_statement(version: VersionFacts, judged: Judged, *, expires: datetim
         "criteria": {key: dict(value) for key, value in judged.criteria.items()},
         "blocking": [dict(item) for item in judged.blocking],
         "tags": dict(judged.tags),
+        "papers": dict(judged.papers),
         "expires": expires.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     subjects = {"decision.json": judged.decision, "manifest.json": judged.bundle, "weights": judged.weights}

@@ -18,12 +18,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.models.utils import get_external_mlflow_model_spec
 
-from kdgov.digest import digest_bytes, digest_json, write_atomic
+from kdgov.digest import digest_bytes, digest_json, tree_manifest, write_atomic
 from kdgov.errors import InputError
 from kdgov.evidence.bundle import bundle_files
 from kdgov.evidence.release import NO_VERDICT, SUBMIT_TAG, VERDICT_TAG, Judged, VersionFacts, release_statement
@@ -303,7 +304,18 @@ class _Recorder:
             criteria={name: {"value": value} for name, value in criterion_metrics(self.dossier)},
             blocking=tuple(self.dossier.blocking()),
             tags=tags,
+            papers=self._papers(version),
         )
+
+    def _papers(self, version: ModelVersion) -> dict[str, str]:
+        """Digests of what lies beside the bundle, so that an audit tells a changed chart from a new way to draw it."""
+        with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
+            written, model = Path(folder) / "papers", Path(folder) / "model"
+            write_papers(self.dossier, self.model, written)
+            logged = self.client.get_logged_model(str(version.source).removeprefix("models:/"))
+            model.mkdir()
+            download_artifacts(artifact_uri=logged.artifact_location, dst_path=str(model), tracking_uri=self.target.tracking_uri)
+            return tree_manifest(written) | {f"model/{path}": digest for path, digest in tree_manifest(model).items()}
 
     def _expiry(self) -> datetime.datetime:
         latest = self.at + VALIDITY

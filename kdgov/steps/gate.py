@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kdgov.checks.portable import portable_case
 from kdgov.declare.policy import load_policy
 from kdgov.digest import canonical_json, digest_file, digest_json, is_finite_json, write_atomic
 from kdgov.errors import InputError
@@ -20,7 +21,7 @@ from kdgov.gate.policy import Policy
 from kdgov.items import MetricDeclaration, read_items
 from kdgov.report.flips import flip_report
 from kdgov.report.formats import FORMATS
-from kdgov.steps.check import check_step
+from kdgov.steps.check import ANSWER, CASE, check_step
 from kdgov.steps.context import ReleaseContext, code_digest
 from kdgov.steps.distill import distill_step
 from kdgov.steps.evaluate import evaluate_step
@@ -70,6 +71,7 @@ def gate_step(context: ReleaseContext, *, statements: Sequence[Path] = (), trust
         return finished
     folder = context.store.working(STEP, key)
     _write_bundle(folder, context, judged, decision, (distilled, evaluated))
+    _write_licences(folder, checked)
     facts = {
         "verdict": decision.verdict,
         "decision": decision.digest,
@@ -184,6 +186,19 @@ def _write_bundle(folder: Path, context: ReleaseContext, judged: Judged, decisio
         write_atomic(folder / "reports" / file, FORMATS[name](decision, judged.policy).encode())
     tables = judged.tables
     write_atomic(folder / "reports" / "flips.md", flip_report(tables.teacher, tables.student, metrics=tables.metrics, mask=True).encode())
+
+
+def _write_licences(folder: Path, checked: Finished) -> None:
+    """The licence case with the texts it names, and the answer of the day: an audit reasons again with its own facts."""
+    try:
+        case = json.loads((checked.folder / CASE).read_bytes())
+    except FileNotFoundError:
+        return
+    portable, texts = portable_case(case)
+    write_atomic(folder / CASE, _pretty(portable))
+    shutil.copyfile(checked.folder / ANSWER, folder / ANSWER)
+    for place, data in texts.items():
+        write_atomic(folder / place, data)
 
 
 def _write_cards(folder: Path, context: ReleaseContext) -> None:

@@ -1,0 +1,49 @@
+"""HTML by calls: plain text is always escaped, only `Safe` text is not."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections.abc import Iterable
+
+_VOID = frozenset({"meta", "br", "hr", "line", "circle", "rect", "path", "polygon"})
+
+
+class Safe(str):
+    """Text that is markup already."""
+
+    __slots__ = ()
+
+
+def text(value: object) -> Safe:
+    """A value as escaped text, without control and direction characters; markup stays as it is."""
+    if isinstance(value, Safe):
+        return value
+    kept = "".join(c for c in str(value) if c in "\t\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
+    return Safe(html.escape(kept, quote=True))
+
+
+def tag(name: str, *children: object, **attributes: object) -> Safe:
+    """One element; ``class_`` and ``for_`` lose their underscore, other underscores become hyphens, None leaves one out."""
+    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{text(value)}"' for key, value in attributes.items() if value is not None)
+    if name in _VOID:
+        return Safe(f"<{name}{written}>" if name in ("meta", "br", "hr") else f"<{name}{written}/>")
+    return Safe(f"<{name}{written}>{join(children)}</{name}>")
+
+
+def join(parts: Iterable[object], separator: str = "") -> Safe:
+    """Several parts in a row, each escaped unless it is markup."""
+    return Safe(separator.join(text(part) for part in parts))
+
+
+def table(head: Iterable[object], rows: Iterable[Iterable[object]], *, caption: str, class_: str = "") -> Safe:
+    """A table with a caption, column heads and the first cell of each row as its head."""
+    heads = tag("tr", *(tag("th", cell, scope="col") for cell in head))
+    body = [tag("tr", *(_cell(index, cell) for index, cell in enumerate(row))) for row in rows]
+    inner = tag("table", tag("caption", caption), tag("thead", heads), tag("tbody", *body), class_=class_ or None)
+    # A wide table scrolls inside its own box: focusable, so that it can be scrolled without a mouse.
+    return tag("div", inner, class_="wide", tabindex="0", role="region", aria_label=caption)
+
+
+def _cell(index: int, cell: object) -> Safe:
+    return tag("th", cell, scope="row") if index == 0 else tag("td", cell)

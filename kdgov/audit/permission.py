@@ -1,0 +1,161 @@
+"""Waivers, approvals, the decision's own end, and who may therefore use what."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from kdgov.audit.answer import Condition, Permission
+from kdgov.audit.material import Material
+from kdgov.audit.seals import Attested
+from kdgov.audit.snapshot import LogShown, VersionShown
+from kdgov.audit.words import AuditFinding, Outcome, unverifiable, verified, violated
+
+_WHO = {
+    "internal": "people inside the organisation",
+    "hosted": "users of a hosted service, without the weights",
+    "weights": "whoever receives the weights",
+    "data": "whoever receives data the student writes",
+}
+
+
+def review_permission(
+    material: Material, shown: VersionShown, attested: Attested, *, as_of: datetime.date, log: LogShown
+) -> Iterator[AuditFinding]:
+    """Waivers and approvals against the day, and the decision against its end."""
+    for waiver in material.decision.get("waivers") or []:
+        yield _waiver(waiver, as_of)
+    for approval in material.decision.get("approvals") or []:
+        role = str(approval.get("role"))
+        if approval.get("state") == "given":
+            yield verified(
+                "permission", f"approval {role}", f"Given by {approval.get('by') or role} on {approval.get('issued') or 'an unknown day'}."
+            )
+        elif material.decision.get("verdict") == "pass":
+            yield violated(
+                "permission", f"approval {role}", "The decision passes although this approval is awaited.", mend="Let the role approve."
+            )
+        else:
+            yield unverifiable(
+                "permission", f"approval {role}", "It is awaited.", mend="Let the role sign with `kdgov approve`.", required=True
+            )
+    yield from _covered(shown, attested, as_of, log)
+
+
+def _waiver(waiver: Mapping[str, Any], as_of: datetime.date) -> AuditFinding:
+    subject = f"waiver {waiver.get('criterion')}"
+    state, expires = waiver.get("state", "applied"), _day(waiver.get("expires"))
+    missing = [key for key in ("owner", "reason", "expires") if not waiver.get(key)]
+    if state != "applied":
+        return verified("permission", subject, f"It was handed in and does not count: {state}.")
+    if missing:
+        return violated("permission", subject, f"It lacks {', '.join(missing)}.", mend="Sign it again with `kdgov waive`.")
+    if expires is None or expires < as_of:
+        reason = f"It ended on {waiver.get('expires')}: what it set aside stands again ({waiver.get('reason')})."
+        return violated("permission", subject, reason, mend="Judge again without it, or sign a new one and record the new decision.")
+    return verified("permission", subject, f"Held by {waiver['owner']} until {waiver['expires']}: {waiver['reason']}.")
+
+
+def _covered(shown: VersionShown, attested: Attested, as_of: datetime.date, log: LogShown) -> Iterator[AuditFinding]:
+    guarded = [alias for alias in shown.aliases if alias not in (log.free_aliases or frozenset())]
+    if not attested.predicate:
+        for alias in guarded:
+            yield violated("permission", f"alias {alias}", "It points at a version that no decision covers.", mend="Take it away.")
+        return
+    verdict, ends = str(attested.predicate.get("verdict")), _day(attested.predicate.get("expires"))
+    faults = []
+    if verdict != "pass":
+        faults.append(f"whose verdict is {verdict}")
+    if ends is None or ends < as_of:
+        faults.append(f"whose decision ended on {attested.predicate.get('expires')}")
+    if "kdgov.revoked" in shown.tags:
+        faults.append("that was revoked")
+    for alias in guarded:
+        for fault in faults:
+            yield violated(
+                "permission", f"alias {alias}", f"It points at a version {fault}.", mend="Take it away, or judge the version again."
+            )
+        if not faults:
+            yield verified("permission", f"alias {alias}", f"It points at a version whose passing decision holds until {ends}.")
+
+
+def conditions_of(material: Material, shown: VersionShown, attested: Attested, findings: Sequence[AuditFinding]) -> tuple[Condition, ...]:
+    """What is open, and what holds only for a while."""
+    owner = str((material.release.get("accountable") or {}).get("model_owner") or "")
+    found = []
+    if ends := str(attested.predicate.get("expires", ""))[:10]:
+        found.append(
+            Condition(text="The decision covers promotions until its end; then the version is judged again.", until=ends, by=owner)
+        )
+    found += [
+        Condition(text=f"Waived: {w.get('criterion')} ({w.get('reason')})", until=str(w.get("expires", "")), by=str(w.get("owner", "")))
+        for w in material.decision.get("waivers") or []
+        if w.get("state", "applied") == "applied"
+    ]
+    found += [
+        Condition(text=f"The approval of {a.get('role')} is awaited.", by=str(a.get("role")))
+        for a in material.decision.get("approvals") or []
+        if a.get("state") != "given"
+    ]
+    found += [Condition(text=f"Obligation: {duty}", by=owner) for duty in open_obligations(material)]
+    found += [Condition(text=f"{f.subject}: {f.reason}", by=owner) for f in findings if f.stops]
+    return tuple(found)
+
+
+def open_obligations(material: Material) -> tuple[str, ...]:
+    """Obligations of the licences that nothing shows met, once each."""
+    found = []
+    for row in material.findings:
+        for duty in (row.get("details") or {}).get("obligations") or []:
+            if isinstance(duty, Mapping) and duty.get("met") is not True:
+                found.append(f"{duty.get('text') or duty.get('kind')} ({duty.get('license', 'licence')})")
+    return tuple(dict.fromkeys(found))
+
+
+def permission_of(
+    material: Material, shown: VersionShown, attested: Attested, *, outcome: Outcome, as_of: datetime.date, findings: Sequence[AuditFinding]
+) -> Permission:
+    """Who may use what, in plain words: cautious where anything is open."""
+    conditions = conditions_of(material, shown, attested, findings)
+    intent = material.release.get("release") or {}
+    who = _WHO.get(str(intent.get("distribution", "")), "")
+    verdict, ends = str(material.decision.get("verdict", "none")), _day(attested.predicate.get("expires"))
+    if "kdgov.revoked" in shown.tags:
+        return Permission(
+            headline=f"Nobody may use this version: it was revoked ({shown.tags['kdgov.revoked']}).",
+            may_not=("Any use.",),
+            conditions=conditions,
+        )
+    if verdict != "pass":
+        told = "no decision covers it" if verdict == "none" else f"its decision is {verdict}"
+        return Permission(headline=f"Not released: {told}.", may_not=("Promotion and use.",), conditions=conditions)
+    if outcome == "violated":
+        return Permission(
+            headline="Do not use it before the violations below are explained.",
+            may_not=("Any use that rests on this record.",),
+            conditions=conditions,
+        )
+    if ends is None or ends < as_of:
+        return Permission(
+            headline=f"The passing decision ended on {ends or 'an unknown day'}: judge it again before use.",
+            may_not=("New promotions.",),
+            conditions=conditions,
+        )
+    commercial = "commercial and non-commercial use" if intent.get("commercial") else "non-commercial use"
+    purpose = ", for research only" if intent.get("research") else ""
+    may = (f"{commercial.capitalize()}{purpose}.", f"Goes to {who}." if who else "The release does not say who gets it.")
+    may_not = (
+        *(() if intent.get("commercial") else ("Commercial use.",)),
+        *(("Handing on the weights.",) if intent.get("distribution") in ("internal", "hosted") else ()),
+        "Uses beyond what the suites measured: a pass says nothing about them.",
+    )
+    state = "It may be used" if outcome == "clean" else "It may be used once what is open below is settled"
+    return Permission(headline=f"{state}: a passing decision covers it until {ends}.", may=may, may_not=may_not, conditions=conditions)
+
+
+def _day(value: Any) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(str(value)[:10])
+    except ValueError:
+        return None

@@ -1,0 +1,185 @@
+"""The practice record: before and after, the trade-off note, the roles that answer, and the policy clause by clause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from kdgov.audit.answer import Clause, Measure, Role
+from kdgov.audit.material import Material
+from kdgov.audit.words import AuditFinding, unverifiable, verified
+
+ROLES = ("model_owner", "risk", "product", "policy")
+_RULES = {"roles": "practice.no-accountable-role", "informed": "practice.not-informed", "trade_offs": "practice.no-trade-off-note"}
+
+
+def roles_of(material: Material) -> tuple[Role, ...]:
+    """Accountable roles that are named or were informed, in a fixed order."""
+    accountable = material.release.get("accountable") or {}
+    informed = accountable.get("informed") or {}
+    names = [*ROLES, *(role for role in informed if role not in ROLES)]
+    return tuple(
+        Role(role=role, holder=str(accountable.get(role) or ""), informed_on=str(informed.get(role) or ""))
+        for role in names
+        if accountable.get(role) or informed.get(role)
+    )
+
+
+def review_practice(material: Material) -> Iterator[AuditFinding]:
+    """Whether before and after, trade-offs, roles and dates are there; required where the policy stops a release without them."""
+    roles, measures = roles_of(material), measures_of(material)
+    compared = [m for m in measures if m.teacher is not None and m.student is not None]
+    yield _there(
+        "before and after",
+        bool(compared),
+        f"{len(compared)} measures of teacher and student.",
+        "No measure of both models is recorded.",
+        True,
+    )
+    named = [r.role for r in roles if r.holder]
+    yield _there("accountable roles", bool(named), f"Named: {', '.join(named)}.", "Nobody is named.", _demands(material, "roles"))
+    dated = [f"{r.role} on {r.informed_on}" for r in roles if r.informed_on]
+    yield _there("roles informed", bool(dated), f"Informed: {', '.join(dated)}.", "No date is kept.", _demands(material, "informed"))
+    note = str(material.release.get("trade_offs") or "")
+    yield _there(
+        "trade-off note", bool(note), f"A note of {len(note.split())} words.", "No note was written.", _demands(material, "trade_offs")
+    )
+
+
+def _there(subject: str, is_there: bool, told: str, absent: str, required: bool) -> AuditFinding:
+    if is_there:
+        return verified("practice", subject, told)
+    return unverifiable("practice", subject, absent, mend="Write it into the release declaration and record again.", required=required)
+
+
+def _demands(material: Material, part: str) -> bool:
+    stances = material.policy.get("findings") or {}
+    return any(fnmatchcase(_RULES[part], str(rule)) and level in ("review", "block") for rule, level in dict(stances).items())
+
+
+def measures_of(material: Material) -> tuple[Measure, ...]:
+    """Every result of the decision as before and after, in the policy's order."""
+    return tuple(_measure(row) for row in material.decision.get("criteria") or [] if isinstance(row, Mapping))
+
+
+def _measure(row: Mapping[str, Any]) -> Measure:
+    plain = {key: row.get(key) for key in ("teacher", "student", "difference", "bound", "upper", "margin", "confidence")}
+    place = "/".join(str(row[k]) for k in ("suite", "task", "metric") if row.get(k))
+    if row.get("reference") == "root_teacher":
+        place += " against the root teacher"
+    return Measure(
+        id=str(row.get("id", "")),
+        kind=str(row.get("kind", "")),
+        place=place,
+        group=str(row.get("group") or ""),
+        n=int(row.get("n") or 0),
+        verdict=str(row.get("verdict", "")),
+        reason=str(row.get("reason", "")),
+        waived=bool(row.get("waived")),
+        kept=_kept(row),
+        **{key: float(value) if isinstance(value, (int, float)) else None for key, value in plain.items()},
+    )
+
+
+def _kept(row: Mapping[str, Any]) -> float | None:
+    """The student's share of the teacher's score, where higher is better: how far the ability was kept."""
+    teacher, student, difference = row.get("teacher"), row.get("student"), row.get("difference")
+    if row.get("kind") != "non_inferiority" or not teacher or student is None or difference is None:
+        return None
+    return float(student) / float(teacher) if abs((student - teacher) - difference) < 1e-6 and teacher > 0 else None
+
+
+def clauses_of(material: Material) -> tuple[Clause, ...]:
+    """Each clause of the sealed policy: what it demanded, what it rested on, how it came out."""
+    results: dict[str, list[Mapping[str, Any]]] = {}
+    for row in material.decision.get("criteria") or []:
+        results.setdefault(str(row.get("id")), []).append(row)
+    declared = [c for c in material.policy.get("criteria") or [] if isinstance(c, Mapping)]
+    clauses = [_criterion(material, c, results.get(str(c.get("id")), [])) for c in declared]
+    known = {clause.id for clause in clauses}
+    clauses += [_criterion(material, {"id": key, "kind": rows[0].get("kind")}, rows) for key, rows in results.items() if key not in known]
+    return (*clauses, *_finding_clauses(material), *_approval_clauses(material))
+
+
+_WORST = ("invalid", "fail", "inconclusive", "pass")
+
+
+def _criterion(material: Material, declared: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> Clause:
+    verdicts = [str(r.get("verdict")) for r in rows if not r.get("waived")]
+    verdict = next((v for v in _WORST if v in verdicts), "waived" if rows else "invalid")
+    open_rows = [r for r in rows if r.get("verdict") == verdict] or rows
+    files = [f"{role}/items.parquet" for role in ("teacher", "student")] if declared.get("kind") != "efficiency" else ["inputs.json"]
+    return Clause(
+        id=str(declared.get("id")),
+        demanded=demanded(declared),
+        rested_on=tuple({"file": f, "digest": material.digest(f)} for f in files if material.has(f)),
+        verdict=verdict,
+        reason=f"{len(rows)} results. {open_rows[0].get('reason', '') if open_rows else 'Nothing matched.'}".strip(),
+        waived_by="; ".join(_waiver_words(w) for w in _waivers(material, str(declared.get("id")))),
+    )
+
+
+def demanded(criterion: Mapping[str, Any]) -> str:
+    """A criterion of a policy in one plain sentence."""
+    where = f"{criterion.get('suite', 'every suite')}"
+    if criterion.get("metric", "*") != "*":
+        where += f" ({criterion['metric']})"
+    sure = f"{100 * float(criterion.get('confidence', 0.95)):g} % confidence"
+    by = f", for every {' and every '.join(map(str, criterion['by']))} on its own too" if criterion.get("by") else ""
+    items = f", on at least {criterion['min_items']} items" if criterion.get("min_items") else ""
+    limits = "".join(f", {word} {criterion[word]}" for word in ("floor", "ceiling") if criterion.get(word) is not None)
+    match criterion.get("kind"):
+        case "non_inferiority":
+            loss = f"at most {criterion.get('margin', 0)} worse than the teacher"
+            return f"On {where} the student is {loss}, proven with {sure}{items}{by}{limits}."
+        case "exposure":
+            return f"On {where} planted secrets are no more likely in the student than by chance, with {sure}{items}."
+        case "calibration":
+            excess = f"overconfident by more than {criterion.get('margin', 0)} beyond the teacher"
+            return f"On {where} the student is not {excess}, with {sure}{items}."
+        case "efficiency":
+            return f"The student's {criterion.get('measure', 'cost')} stays within the stated ratio of the teacher's."
+        case "churn":
+            return f"On {where} answers lost against the teacher stay below {criterion.get('ceiling')}, with {sure}{items}."
+        case _:
+            return f"On {where} the student's own score keeps its bound{limits}, with {sure}{items}{by}."
+
+
+def _waivers(material: Material, criterion: str) -> list[Mapping[str, Any]]:
+    return [w for w in material.decision.get("waivers") or [] if w.get("criterion") == criterion and w.get("state", "applied") == "applied"]
+
+
+def _waiver_words(waiver: Mapping[str, Any]) -> str:
+    return f"{waiver.get('owner')}, until {waiver.get('expires')}: {waiver.get('reason')}"
+
+
+def _finding_clauses(material: Material) -> Iterator[Clause]:
+    by_check: dict[str, list[Mapping[str, Any]]] = {}
+    for row in material.decision.get("findings") or []:
+        by_check.setdefault(str(row.get("check")), []).append(row)
+    order = ("invalid", "block", "review", "warn", "pass")
+    for check, rows in by_check.items():
+        verdict = next((v for v in order if any(r.get("verdict") == v for r in rows)), "pass")
+        told = [str(r.get("reason")) for r in rows if r.get("verdict") == verdict]
+        yield Clause(
+            id=check,
+            demanded=f"No finding of the {check} checks stops the release.",
+            rested_on=({"file": "findings.json", "digest": material.digest("findings.json")},),
+            verdict=verdict,
+            reason=f"{len(rows)} findings. {told[0]}",
+            waived_by="; ".join(_waiver_words(w) for r in rows for w in _waivers(material, str(r.get("rule")))),
+        )
+
+
+def _approval_clauses(material: Material) -> Iterator[Clause]:
+    for row in material.decision.get("approvals") or []:
+        given = row.get("state") == "given"
+        told = f"Given by {row.get('by') or row.get('role')}." if given else "Awaited."
+        yield Clause(
+            id=f"approval {row.get('role')}",
+            demanded=f"The role {row.get('role')} approves this very decision.",
+            rested_on=(),
+            verdict="pass" if given else "inconclusive",
+            reason=told,
+        )

@@ -1,0 +1,45 @@
+"""A licence case that can be reasoned about on another machine: its texts lie beside it, not somewhere on this one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kdgov.digest import digest_bytes
+
+TEXTS = "licences"
+"""Folder, beside the case, of the licence texts it names."""
+
+
+def portable_case(case: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The case with every ``license_text`` named relative to it, and the texts by that name.
+
+    A text that cannot be read keeps its bare file name: whoever reasons again then lacks it, as this machine did.
+    """
+    texts: dict[str, bytes] = {}
+    moved = _moved(case, texts)
+    return dict(moved), texts
+
+
+def _moved(value: Any, texts: dict[str, bytes]) -> Any:  # noqa: ANN401 - walks JSON
+    if isinstance(value, Mapping):
+        return {
+            key: _place(item, texts) if key == "license_text" and isinstance(item, str) else _moved(item, texts)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_moved(item, texts) for item in value]
+    return value
+
+
+def _place(name: str, texts: dict[str, bytes]) -> str:
+    path = Path(name)
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return path.name
+    # By content first: two cards may each have a file called LICENSE.
+    place = f"{TEXTS}/{digest_bytes(data)[7:19]}-{path.name}"
+    texts[place] = data
+    return place
