@@ -77,7 +77,13 @@ def parse_yaml(text: str, *, file: str) -> tuple[Any, dict[Location, int]]:
     return value, lines
 
 
-def _walk(node: yaml.Node, at: Location, lines: dict[Location, int], file: str) -> Iterator[Fault]:
+def _walk(node: yaml.Node, at: Location, lines: dict[Location, int], file: str, above: tuple[yaml.Node, ...] = ()) -> Iterator[Fault]:
+    if any(node is ancestor for ancestor in above):
+        # An alias inside its own anchor: YAML allows it, no declaration can mean it.
+        line = node.start_mark.line + 1
+        yield Fault(file=file, key=dotted(at), line=line, what="holds itself: the reference is circular", mend="Break the circle.")
+        return
+    above = (*above, node)
     lines.setdefault(at, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key, child in node.value:
@@ -92,11 +98,11 @@ def _walk(node: yaml.Node, at: Location, lines: dict[Location, int], file: str) 
                     mend="Keep one of the two.",
                 )
             lines[here] = line
-            yield from _walk(child, here, lines, file)
+            yield from _walk(child, here, lines, file, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
             lines[(*at, index)] = child.start_mark.line + 1
-            yield from _walk(child, (*at, index), lines, file)
+            yield from _walk(child, (*at, index), lines, file, above)
 
 
 def dotted(location: Sequence[str | int]) -> str:
