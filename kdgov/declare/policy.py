@@ -28,6 +28,17 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
+class PlanSection(Declared):
+    """What the criterion was designed for; it decides nothing, and `kdgov policy drill` measures the policy at it."""
+
+    items: Annotated[int, Field(ge=1)] | None = None
+    """Items a suite should hold; default ``min_items``."""
+    disagreement: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of items on which an equally good student differs."""
+    level: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share the teacher has right."""
+
+
 class _CriterionBase(Declared):
     id: CriterionId
     """Name in decisions and waivers."""
@@ -57,6 +68,8 @@ class _CriterionBase(Declared):
     """Fewer items of a group than this are never a pass; default ``min_items``."""
     threshold: float | None = None
     """Count scores of at least this as 1 and all others as 0: rare harm is judged as a rate."""
+    plan: PlanSection = Field(default_factory=PlanSection)
+    """What the criterion was designed for; used by the drill alone."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> _CriterionBase:
@@ -84,7 +97,8 @@ class _CriterionBase(Declared):
         names = ("id", "suite", "metric", "direction", "ideal", "confidence", "min_items", "pooled", "min_group_items", "threshold")
         values = {name: getattr(self, name) for name in names}
         groups = MappingProxyType({k: tuple(v) for k, v in self.groups.items()})
-        return {**values, "tasks": tuple(self.tasks), "low": low, "high": high, "by": self.attributes, "groups": groups}
+        plan = {"plan_items": self.plan.items, "plan_disagreement": self.plan.disagreement, "plan_level": self.plan.level}
+        return {**values, **plan, "tasks": tuple(self.tasks), "low": low, "high": high, "by": self.attributes, "groups": groups}
 
     def frozen(self) -> Criterion:
         """The criterion as the gate reads it."""

@@ -324,6 +324,8 @@ def p_worse(interval: Interval, margin: float) -> float:
 
     Null hypothesis: the true difference is -margin or better.
     """
+    if isinstance(interval, TangoInterval):
+        return 0.5 * math.erfc(interval.score(margin) / math.sqrt(2.0))
     if interval.bounds(0.5)[1] >= -margin:
         return 0.5
     low, high = math.log(1e-15), math.log(0.5)

@@ -196,6 +196,10 @@ def _identity_findings(stated: Mapping[str, str], own: Mapping[str, str], policy
         if name in stated and stated[name] != digest:
             said = f"the {name.replace('_', ' ')} are not those the evidence sealed"
             found.append(_identity(name, said, "evidence.items-changed", stated[name], digest))
+    sealed = stated.get("policy", policy.digest)
+    if sealed != policy.digest:
+        said = "the evidence was sealed under another policy than the one that judges it"
+        found.append(_identity("policy", said, "evidence.policy-changed", sealed, policy.digest))
     known = {**stated, **own}
     for name, digest in stated.items():
         evaluated = stated.get(f"{name}_evaluated")

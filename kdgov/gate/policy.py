@@ -76,6 +76,13 @@ class Criterion:
     of: Churn = "negative_flips"
     """Churn: items lost, or items answered differently."""
 
+    plan_items: int | None = None
+    """Items a suite for this criterion should hold; None: ``min_items``. Decides nothing, `kdgov policy drill` uses it."""
+    plan_disagreement: float | None = None
+    """Share of items on which an equally good student is expected to differ; likewise."""
+    plan_level: float | None = None
+    """Share the teacher is expected to have right; likewise."""
+
     @property
     def alpha(self) -> float:
         """One-sided error level."""
