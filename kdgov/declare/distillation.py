@@ -177,10 +177,10 @@ class TeacherCache(Declared):
 
     kind: Literal["top_k", "sampled"] = "top_k"
     """The ``k`` likeliest tokens and the mass of the rest (biased), or ``k`` draws with counts (unbiased, arXiv:2503.16870)."""
-    k: int = Field(default=64, ge=1, le=256)
-    """Tokens kept per position."""
+    k: int = Field(default=56, ge=1, le=255)
+    """Tokens kept, or draws taken, per position; 56 fit into 300 bytes whatever the vocabulary."""
     folder: str | None = None
-    """Where caches are kept; absent: in the store, shared by all releases."""
+    """Folder of this very cache; absent: one in the store, shared by all releases it fits."""
 
 
 class Distillation(Declared):

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kdgov.checkpoints.loading import Task
 from kdgov.declare.distillation import (
     Attention,
     AttentionRelation,
@@ -22,10 +23,12 @@ from kdgov.declare.distillation import (
     OnPolicy,
     SoftTargets,
     TeacherText,
+    UniversalLogits,
 )
 from kdgov.distill import layers
 from kdgov.distill.heads import KeptTargets, LogitTerms, Targets, loss_of_hidden, loss_of_logits
 from kdgov.distill.passes import Pass, Passed, Wanted
+from kdgov.distill.universal import paired_rows, universal_distance
 from kdgov.errors import InputError
 
 FeatureTerm = HiddenStates | Attention | AttentionRelation
@@ -56,27 +59,31 @@ class Learner(nn.Module):
         student: the model that learns.
         teacher: the frozen teacher; ``None`` where only labels or a cache are learnt from.
         recipe: what is added up.
-        is_causal: whether positions attend only backwards.
+        task: what both do.
     """
 
-    def __init__(self, student: Any, teacher: Any | None, recipe: Distillation, *, is_causal: bool) -> None:
+    def __init__(self, student: Any, teacher: Any | None, recipe: Distillation, *, task: Task) -> None:
         super().__init__()
         self.student = student
-        self._is_causal = is_causal
+        self._is_causal = task == "causal_lm"
         self._chunk_rows = recipe.chunk_tokens
         self.terms = logit_terms(recipe)
         self._features: list[FeatureTerm] = [term for term in recipe.terms if isinstance(term, _FEATURES)]
         self._policy = next((on_policy_terms(term) for term in recipe.terms if isinstance(term, OnPolicy)), None)
-        self._run_student = Pass(student, fused=recipe.fused_head and is_causal)
+        self._universal = next((term for term in recipe.terms if isinstance(term, UniversalLogits)), None)
+        is_generative = task in ("causal_lm", "seq2seq_lm")
+        self._run_student = Pass(student, fused=recipe.fused_head and self._is_causal, is_generative=is_generative)
         # In a tuple, out of the sight of nn.Module: the teacher is not part of what is trained or saved.
-        self._teacher: tuple[Pass, ...] = () if teacher is None else (Pass(teacher, fused=self._run_student.head is not None),)
+        fused = self._run_student.head is not None
+        self._teacher: tuple[Pass, ...] = () if teacher is None else (Pass(teacher, fused=fused, is_generative=is_generative),)
         self._pairs = [self._pairs_of(term) for term in self._features]
         self.projections = nn.ModuleDict()
 
     @property
     def names(self) -> list[str]:
         """Names of the parts of the loss, in the order `forward` gives them."""
-        return ["soft_targets", "hard_labels", *(term.kind for term in self._features)]
+        names = ["soft_targets", "hard_labels", *(term.kind for term in self._features)]
+        return names if self._universal is None else [*names, "universal_logits"]
 
     @property
     def teacher(self) -> Any | None:
@@ -119,6 +126,10 @@ class Learner(nn.Module):
             loss = loss + term.weight * value
             sums.append(value.detach()[None])
         sums += [parts.new_zeros(len(self._features) - len(features))]
+        if self._universal is not None:
+            value = self._universal_sum(self._universal, passed, batch)
+            loss = loss + self._universal.weight * value
+            sums.append(value.detach()[None])
         return loss, torch.cat(sums)
 
     def _teach(self, batch: Mapping[str, Any], features: list[FeatureTerm], terms: LogitTerms) -> Passed | None:
@@ -191,6 +202,17 @@ class Learner(nn.Module):
             for kind in term.relations
         ]
         return torch.stack(distances).mean(0)
+
+    def _universal_sum(self, term: UniversalLogits, passed: Passed, batch: Mapping[str, Any]) -> Tensor:
+        theirs = batch["teacher"]
+        with torch.no_grad():
+            taught = self._teacher[0](theirs["inputs"], Wanted())
+        mine_at, theirs_at = paired_rows(batch["weights"], theirs["weights"])
+        rows, taught_rows = passed.answer[mine_at], taught.answer[theirs_at]
+        logits = rows if self._run_student.head is None else self._run_student.head(rows)
+        with torch.no_grad():
+            taught_logits = taught_rows if self._teacher[0].head is None else self._teacher[0].head(taught_rows)
+        return torch.dot(universal_distance(logits, taught_logits, temperature=term.temperature), batch["weights"][mine_at])
 
     def _pairs_of(self, term: FeatureTerm) -> list[tuple[int, int]]:
         if not self._teacher:

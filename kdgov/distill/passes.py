@@ -51,8 +51,9 @@ class Passed:
 class Pass:
     """How one model is run: through its body only, where its head has been proven to be a plain linear map."""
 
-    def __init__(self, model: Any, *, fused: bool) -> None:
+    def __init__(self, model: Any, *, fused: bool, is_generative: bool = True) -> None:
         self.model = model
+        self._is_generative = is_generative
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._body = inner.base_model
         head = inner.get_output_embeddings() if fused else None
@@ -66,10 +67,10 @@ class Pass:
             options["output_hidden_states"] = True
         if wanted.attentions:
             options["output_attentions"] = True
-        if "input_ids" in inputs and "pixel_values" not in inputs:
+        if self._is_generative:
             options["use_cache"] = False
         with _captured(self._layers, wanted.relations) as relations:
-            outputs = (self._body if self.head is not None else self.model)(**inputs, **_accepted(self.model, options))
+            outputs = (self._body if self.head is not None else self.model)(**inputs, **options)
         answer = outputs[0] if self.head is not None else outputs.logits
         return Passed(
             answer=answer,
@@ -92,13 +93,6 @@ class Pass:
         finally:
             inner.train(was_training)
         return logits.shape == fused.shape and bool(torch.allclose(logits.float(), fused.float(), rtol=1e-4, atol=1e-5))
-
-
-def _accepted(model: Any, options: dict[str, Any]) -> dict[str, Any]:
-    # Encoders have no key-value cache to switch off.
-    if options.get("use_cache") is False and not hasattr(model.config, "use_cache"):
-        options.pop("use_cache")
-    return options
 
 
 def _attention_layers(model: Any) -> list[dict[str, nn.Module]]:

@@ -7,50 +7,33 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from kdgov.checkpoints.identity import ModelIdentity, model_identity
-from kdgov.checkpoints.loading import Task, freeze, load_model, load_tokenizer, task_of, without_bars
-from kdgov.declare.distillation import Attention, Distillation, HardLabels, TeacherText, UniversalLogits
-from kdgov.digest import digest_bytes, digest_file, digest_json, write_atomic
+from kdgov.checkpoints.identity import model_identity
+from kdgov.checkpoints.loading import freeze, load_model, without_bars
+from kdgov.declare.distillation import Attention, Distillation, UniversalLogits
+from kdgov.digest import digest_bytes, write_atomic
 from kdgov.distill import provenance
-from kdgov.distill.examples import Example, read_examples
+from kdgov.distill.cache import LogitCache, cached_collator, header_of
 from kdgov.distill.learner import Learner
+from kdgov.distill.material import Material, gather, sampled_term
 from kdgov.distill.order import batch_order
 from kdgov.distill.progress import Progress, last_whole_checkpoint, silent
 from kdgov.distill.provenance import DistillationRecord
+from kdgov.distill.sampling import StudentSampler
 from kdgov.distill.students import StudentStart, build_student, copy_companions
-from kdgov.distill.tokens import Planned, TokenCollator, Tokenized, tokenized
-from kdgov.distill.training import DistillationTrainer, train, training_arguments
+from kdgov.distill.tokens import Planned, TokenCollator
+from kdgov.distill.training import DistillationTrainer, training_arguments
 from kdgov.errors import InputError, UnavailableError
 
 STUDENT = "student"
+ADAPTER = "adapter"
 LOSSES = "losses.json"
 _CHECKPOINTS = "checkpoints"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Material:
-    """What a run is made of, before any model is loaded."""
-
-    recipe: Distillation
-    task: Task
-    teacher_path: Path
-    teacher: ModelIdentity
-    start: StudentStart
-    start_facts: Mapping[str, Any]
-    examples: Sequence[Example]
-    data: Mapping[str, str]
-    tokens: Tokenized
-    pad_id: int
-    run: str
 
 
 def distill(
@@ -60,6 +43,8 @@ def distill(
     data_files: Sequence[Path],
     output: Path,
     *,
+    prompt_files: Sequence[Path] = (),
+    cache_root: Path | None = None,
     progress: Progress = silent,
 ) -> DistillationRecord:
     """Train a student and write it, with the record of what was trained, into a folder.
@@ -74,111 +59,50 @@ def distill(
         student: where the student starts.
         data_files: JSON lines or text.
         output: folder to write into.
+        prompt_files: files that ``teacher_text`` terms name, in their order.
+        cache_root: where teacher caches of many runs lie; default beside the output.
         progress: told every step.
 
     Raises:
         InputError: if recipe, models and data do not fit together, or a loss is not finite.
-        UnavailableError: if memory runs out.
+        UnavailableError: if memory runs out, or an endpoint cannot be reached.
     """
-    material = _gather(recipe, teacher_path, student, data_files, progress)
     output.mkdir(parents=True, exist_ok=True)
+    root = cache_root or output.parent / "teacher-cache"
     with _memory_advice(recipe):
+        material = gather(recipe, teacher_path, student, data_files, output, prompt_files=prompt_files, cache_root=root, progress=progress)
         return _run(material, output, progress)
 
 
-def _gather(recipe: Distillation, teacher_path: Path, start: StudentStart, data_files: Sequence[Path], progress: Progress) -> _Material:
-    task: Task = task_of(teacher_path) if recipe.task == "auto" else recipe.task
-    progress("reading the teacher's identity", 0, 0)
-    teacher = model_identity(teacher_path)
-    facts = start_facts(start, recipe, teacher)
-    if not data_files:
-        raise InputError("names no file to learn from", where="data", mend="Add a card or a file.")
-    examples = read_examples(data_files)
-    tokenizer = load_tokenizer(teacher_path)
-    progress("tokenising", 0, 0)
-    tokens = tokenized(examples, tokenizer, recipe)
-    data = {path.name: digest_file(path) for path in data_files}
-    pad = next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)
-    return _Material(
-        recipe=recipe,
-        task=task,
-        teacher_path=teacher_path,
-        teacher=teacher,
-        start=start,
-        start_facts=facts,
-        examples=examples,
-        data=data,
-        tokens=tokens,
-        pad_id=pad,
-        run=run_digest(recipe, teacher, facts, sorted(data.values())),
-    )
-
-
-def start_facts(start: StudentStart, recipe: Distillation, teacher: ModelIdentity) -> dict[str, Any]:
-    """What the record says about where the student starts.
-
-    Raises:
-        InputError: if it starts from a model with another tokenizer than the teacher's, and a term compares tokens.
-    """
-    facts: dict[str, Any] = {"quantization": start.quantization, "adapter": dict(start.adapter) if start.adapter else None}
-    if start.keep_layers is not None:
-        keep = start.keep_layers
-        return facts | {"keep_layers": keep if isinstance(keep, str) else list(keep), "weights": teacher.weights}
-    if start.config is not None:
-        return facts | {"config": digest_file(start.config)}
-    if start.model is None:
-        raise InputError("says nowhere to start", where="student", mend="Set one of keep_layers, config, model.")
-    identity = model_identity(start.model)
-    compares = [term.kind for term in recipe.terms if not isinstance(term, (HardLabels, TeacherText, UniversalLogits))]
-    if identity.tokenizer != teacher.tokenizer and compares:
-        raise InputError(
-            f"the tokenizers differ: the teacher's is {teacher.tokenizer}, the student's {identity.tokenizer}; "
-            f"{', '.join(compares)} would compare unrelated tokens",
-            where="student.model",
-            mend="Start from a student with the teacher's tokenizer, or use `kind: universal_logits` or `kind: teacher_text`.",
-        )
-    return facts | {"model": identity.as_json()}
-
-
-def run_digest(recipe: Distillation, teacher: ModelIdentity, facts: Mapping[str, Any], data: Sequence[str]) -> str:
-    """Digest of everything that decides the trained weights, on one kind of machine."""
-    libraries = {name: metadata.version(name) for name in ("torch", "transformers", "accelerate", "tokenizers")}
-    return digest_json(
-        {
-            "teacher": [teacher.weights, teacher.tokenizer, teacher.template, teacher.config],
-            "student": dict(facts),
-            "data": list(data),
-            "recipe": recipe.model_dump(mode="json"),
-            "code": provenance.code_version(),
-            "libraries": libraries,
-        }
-    )
-
-
-def _run(material: _Material, output: Path, progress: Progress) -> DistillationRecord:
-    recipe, examples = material.recipe, material.tokens.examples
+def _run(material: Material, output: Path, progress: Progress) -> DistillationRecord:
+    recipe, prepared = material.recipe, material.prepared
     progress("loading the models", 0, 0)
-    teacher, student = _load(material)
+    teacher, student = load_models(material)
     warnings = [*_fit(teacher, student, material), *_left_out(material)]
+    cache = _cache(material, teacher, progress)
+    collate: Any = prepared.collate
+    if cache is not None and isinstance(collate, TokenCollator):
+        collate, teacher = cached_collator(collate, cache), None
     before = memory_digest(teacher)
-    lengths = np.array([len(example.ids) for example in examples], dtype=np.int64)
-    order = batch_order(lengths, steps=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed, by_length=recipe.length_bucketing)
-    collator = TokenCollator(pad_id=material.pad_id, by_example=recipe.weighting == "example")
-    learner = Learner(student, teacher, recipe, is_causal=material.task == "causal_lm")
-    planned = Planned(examples, order)
-    learner.add_projections(collator([planned[0]]))
+    order = batch_order(
+        prepared.lengths, steps=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed, by_length=recipe.length_bucketing
+    )
+    planned = Planned(prepared.items, order)
+    learner = Learner(student, teacher, recipe, task=material.task)
+    learner.add_projections(collate([planned[0]]))
     checkpoints = output / _CHECKPOINTS
-    arguments = training_arguments(recipe, checkpoints, world_size=int(os.environ.get("WORLD_SIZE", "1")))
     trainer = DistillationTrainer(
         model=learner,
-        args=arguments,
-        data_collator=collator,
+        args=training_arguments(recipe, checkpoints, world_size=int(os.environ.get("WORLD_SIZE", "1"))),
+        data_collator=collate,
         train_dataset=planned,
-        examples=examples,
+        examples=prepared.items,
         progress=progress,
         run=material.run,
+        sampler=_sampler(material),
     )
-    train(trainer, learner, resume_from=last_whole_checkpoint(checkpoints, material.run) if checkpoints.is_dir() else None)
+    resume_from = last_whole_checkpoint(checkpoints, material.run) if checkpoints.is_dir() else None
+    trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     if memory_digest(teacher) != before or model_identity(material.teacher_path, verify=True) != material.teacher:
         raise InputError(
             "the teacher changed while the student was trained",
@@ -186,18 +110,25 @@ def _run(material: _Material, output: Path, progress: Progress) -> DistillationR
             mend="Leave its folder alone during a run, and start again.",
         )
     progress("saving", 0, 0)
-    folder = output / STUDENT
-    _save_student(trainer, student, folder, material)
-    record = _record(material, folder, trainer, warnings, order, lengths)
+    _save_student(trainer, output, material)
+    counts = {
+        "learnt_from": len(prepared.items),
+        "left_out": len(prepared.left_out),
+        "cut_short": prepared.truncated,
+        "order": digest_bytes(order.tobytes()),
+        "tokens": int(prepared.lengths[order].sum()),
+    }
+    record = _record(material, output / STUDENT, trainer, warnings, counts, {} if cache is None else cache.facts())
     if trainer.is_world_process_zero():
-        provenance.write_record(record, folder, output)
+        provenance.write_record(record, output / STUDENT, output)
         rows = [dict(zip(learner.names, step, strict=True)) for step in trainer.curve]
         write_atomic(output / LOSSES, json.dumps(rows).encode())
         shutil.rmtree(checkpoints, ignore_errors=True)
     return record
 
 
-def _load(material: _Material) -> tuple[Any, Any]:
+def load_models(material: Material) -> tuple[Any, Any]:
+    """The frozen teacher and the student before its first step."""
     attention = "eager" if any(isinstance(term, Attention) for term in material.recipe.terms) else None
     # A CPU computes bfloat16 slower than float32; an accelerator takes the teacher as stored.
     dtype = None if torch.cuda.is_available() else torch.float32
@@ -206,9 +137,37 @@ def _load(material: _Material) -> tuple[Any, Any]:
     return teacher, student
 
 
-def _fit(teacher: Any, student: Any, material: _Material) -> Iterator[str]:
+def _sampler(material: Material) -> StudentSampler | None:
+    term = sampled_term(material.recipe)
+    if term is None:
+        return None
+    prepared = material.prepared
+    return StudentSampler(
+        term=term,
+        pad_id=prepared.pad_id,
+        end_id=prepared.end_id,
+        seed=material.recipe.seed,
+        by_example=material.recipe.weighting == "example",
+    )
+
+
+def _cache(material: Material, teacher: Any, progress: Progress) -> LogitCache | None:
+    declared = material.recipe.cache
+    if declared is None:
+        return None
+    if material.task != "causal_lm" or not isinstance(material.prepared.collate, TokenCollator):
+        raise InputError("is for language models", where="distillation.cache", mend="Remove `cache:`: a classifier's answers are small.")
+    header = header_of(material.recipe, declared, material.teacher)
+    named = declared.folder
+    cache = LogitCache.shared(material.cache_root, header) if named is None else LogitCache(material.cache_root, header)
+    cache.fill(material.prepared.items, teacher, material.prepared.collate, progress)
+    return cache
+
+
+def _fit(teacher: Any, student: Any, material: Material) -> Iterator[str]:
     sizes = [_classes(model) for model in (teacher, student)]
-    if sizes[0] != sizes[1] and not any(isinstance(term, UniversalLogits) for term in material.recipe.terms):
+    across = any(isinstance(term, UniversalLogits) for term in material.recipe.terms)
+    if sizes[0] != sizes[1] and not across and material.start_facts.get("model", {}).get("tokenizer") in (None, material.teacher.tokenizer):
         raise InputError(
             f"the teacher answers over {sizes[0]} classes or tokens, the student over {sizes[1]}",
             where="student",
@@ -224,12 +183,13 @@ def _classes(model: Any) -> int:
     return int(head.weight.shape[0]) if head is not None else int(model.config.num_labels)
 
 
-def _left_out(material: _Material) -> Iterator[str]:
-    tokens = material.tokens
-    if tokens.left_out:
-        yield f"{len(tokens.left_out)} examples leave nothing to learn within max_length and were left out, the first: {tokens.left_out[0]}"
-    if tokens.truncated:
-        yield f"{tokens.truncated} examples were cut to max_length {material.recipe.max_length}"
+def _left_out(material: Material) -> Iterator[str]:
+    prepared = material.prepared
+    if prepared.left_out:
+        first = prepared.left_out[0]
+        yield f"{len(prepared.left_out)} examples leave nothing to learn within max_length and were left out, the first: {first}"
+    if prepared.truncated:
+        yield f"{prepared.truncated} examples were cut to max_length {material.recipe.max_length}"
 
 
 def memory_digest(model: Any) -> str:
@@ -237,35 +197,38 @@ def memory_digest(model: Any) -> str:
     state = sha256()
     for name, tensor in model.state_dict().items() if model is not None else ():
         state.update(name.encode())
-        state.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        state.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return f"sha256:{state.hexdigest()}"
 
 
-def _save_student(trainer: DistillationTrainer, student: Any, folder: Path, material: _Material) -> None:
-    recipe = material.recipe
+def _save_student(trainer: DistillationTrainer, output: Path, material: Material) -> None:
+    recipe, folder = material.recipe, output / STUDENT
     dtype = getattr(torch, recipe.save_dtype or recipe.dtype)
     state = None
     if trainer.is_fsdp_enabled:
         whole = trainer.accelerator.get_state_dict(trainer.model_wrapped)
         state = {name.removeprefix("student."): tensor.to(dtype) for name, tensor in whole.items() if name.startswith("student.")}
-    if not trainer.is_world_process_zero():
-        return
-    model = trainer.accelerator.unwrap_model(trainer.model).student
-    if hasattr(model, "merge_and_unload"):
-        model.save_pretrained(str(folder.parent / "adapter"))
-        model = model.merge_and_unload()
-    shutil.rmtree(folder, ignore_errors=True)
-    model.config.use_cache = True
-    with without_bars():
-        model.to(dtype).save_pretrained(str(folder), state_dict=state)
-    copy_companions(material.start.model if material.start.model is not None else material.teacher_path, folder)
+    if trainer.is_world_process_zero():
+        model = trainer.accelerator.unwrap_model(trainer.model).student
+        with without_bars():
+            if hasattr(model, "merge_and_unload"):
+                model.save_pretrained(str(output / ADAPTER))
+                model = model.merge_and_unload()
+            shutil.rmtree(folder, ignore_errors=True)
+            model.to(dtype).save_pretrained(str(folder), state_dict=state)
+        copy_companions(material.tokenizer_path, folder)
+    trainer.accelerator.wait_for_everyone()
 
 
 def _record(
-    material: _Material, folder: Path, trainer: DistillationTrainer, warnings: Sequence[str], order: Any, lengths: Any
+    material: Material,
+    folder: Path,
+    trainer: DistillationTrainer,
+    warnings: Sequence[str],
+    counts: Mapping[str, Any],
+    cache: Mapping[str, Any],
 ) -> DistillationRecord:
     recipe = material.recipe
-    trainer.accelerator.wait_for_everyone()
     return DistillationRecord(
         schema=provenance.SCHEMA,
         run=material.run,
@@ -274,19 +237,14 @@ def _record(
         student_start=dict(material.start_facts),
         student=model_identity(folder).as_json(),
         data=dict(material.data),
-        examples={
-            "learnt_from": len(material.tokens.examples),
-            "left_out": len(material.tokens.left_out),
-            "cut_short": material.tokens.truncated,
-            "order": digest_bytes(order.tobytes()),
-        },
+        examples={key: value for key, value in counts.items() if key != "tokens"},
         recipe=recipe.model_dump(mode="json"),
-        teacher_text=(),
-        cache={},
+        teacher_text=material.shards,
+        cache=cache,
         warnings=tuple(warnings),
         seed=recipe.seed,
         steps=recipe.steps,
-        tokens=int(lengths[order].sum()),
+        tokens=counts["tokens"],
         environment=provenance.environment(
             threads=torch.get_num_threads(), device=trainer.args.device.type, processes=trainer.args.world_size
         ),

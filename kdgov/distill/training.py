@@ -16,7 +16,6 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from kdgov.declare.distillation import Distillation
-from kdgov.distill.learner import Learner
 from kdgov.distill.progress import Progress, Teller
 from kdgov.distill.tokens import item_ids, weigh
 from kdgov.errors import InputError
@@ -206,13 +205,3 @@ def training_arguments(recipe: Distillation, folder: Path, *, world_size: int = 
         raise InputError(
             f"is not what transformers takes: {error}", where="distillation.trainer", mend="Use keys of transformers.TrainingArguments."
         ) from error
-
-
-def train(trainer: DistillationTrainer, learner: Learner, *, resume_from: Path | None) -> None:
-    """Run all steps.
-
-    Raises:
-        InputError: if a loss or gradient is not finite.
-    """
-    learner.train()
-    trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))

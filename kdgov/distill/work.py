@@ -50,4 +50,6 @@ def make_student(
         adapter=student.adapter,
         quantization=student.quantization,
     )
-    return distill(recipe, teacher_path, start, data_files, output, progress=progress).as_json()
+    return distill(
+        recipe, teacher_path, start, data_files, output, prompt_files=prompt_files, cache_root=cache_root, progress=progress
+    ).as_json()
