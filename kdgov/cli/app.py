@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kdgov import __version__
-from kdgov.cli import check, distill, evaluate, gate, run, suites
+from kdgov.cli import check, distill, evaluate, gate, keys, promote, record, registry, run, serve, suites
 
 app = typer.Typer(
     name="kdgov",
@@ -39,6 +39,11 @@ gate.register(app)
 run.register(app)
 check.register(app)
 suites.register(app)
+record.register(app)
+promote.register(app)
+registry.register(app)
+serve.register(app)
+keys.register(app)
 
 
 def main() -> None:

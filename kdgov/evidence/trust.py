@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from kdgov.declare.load import Declared, load
+from kdgov.declare.load import Declared, load, validate
 from kdgov.digest import write_atomic
 from kdgov.errors import InputError
 from kdgov.evidence.keys import keyid_of
@@ -133,3 +134,60 @@ def save_trust(path: Path, trust: TrustStore) -> None:
     """Write a trust store in one move."""
     document = trust.model_dump(mode="json", by_alias=True, exclude_none=True)
     write_atomic(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def trusted_key(
+    pem: str,
+    *,
+    name: str,
+    purposes: Sequence[str] | None = None,
+    roles: Sequence[str] | None = None,
+    since: str | None = None,
+    until: str | None = None,
+) -> TrustedKey:
+    """A key ready for the trust store, from what a person typed; ``since`` and ``until`` are whole days (YYYY-MM-DD).
+
+    Raises:
+        InputError: if the key, a purpose or a day is wrong.
+    """
+    fields: dict[str, Any] = {
+        "keyid": keyid_of(pem),
+        "name": name,
+        "public": pem,
+        "purposes": list(purposes or PURPOSES),
+        "roles": list(roles or []),
+        "not_before": _day(since, datetime.time.min) if since else None,
+        "not_after": _day(until, datetime.time.max) if until else None,
+    }
+    return validate(fields, TrustedKey, file="")
+
+
+def with_threshold(trust: TrustStore, purpose: str, count: int) -> TrustStore:
+    """The store in which a purpose needs that many different keys.
+
+    Raises:
+        InputError: if there is no such purpose, or the number is below 1.
+    """
+    document = trust.model_dump(by_alias=True)
+    return validate({**document, "thresholds": {**trust.thresholds, purpose: count}}, TrustStore, file="")
+
+
+def with_revoked(trust: TrustStore, name: str, *, because: str, compromised: bool, at: datetime.datetime) -> TrustStore:
+    """The store in which a key (by name or identifier) is revoked.
+
+    Raises:
+        InputError: if no key, or more than one, bears that name.
+    """
+    found = [key for key in trust.keys if name in (key.name, key.keyid)]
+    if len(found) != 1:
+        what = "no key bears the name" if not found else "several keys bear the name"
+        raise InputError(f"{what} {name!r}", mend="Name it as `kdgov keys list` shows it, or by its keyid.")
+    revoked = found[0].model_copy(update={"revoked_at": at, "revoked_because": because, "compromised": compromised})
+    return trust.model_copy(update={"keys": [revoked if key is found[0] else key for key in trust.keys]})
+
+
+def _day(text: str, time: datetime.time) -> datetime.datetime:
+    try:
+        return datetime.datetime.combine(datetime.date.fromisoformat(text), time.replace(microsecond=0), tzinfo=datetime.UTC)
+    except ValueError as error:
+        raise InputError(f"{text!r} is no day", mend="Write it as 2027-12-31.") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,26 +16,27 @@ from mlflow.exceptions import MlflowException
 from kdgov.errors import InputError
 from kdgov.evidence.bundle import MANIFEST, read_manifest
 from kdgov.record.client import registry_client
-from kdgov.record.target import RegistryTarget
+from kdgov.record.target import STORE_VARIABLE, RegistryTarget, registry_target
 
 EVIDENCE, ATTESTATION = "evidence", "attestation"
 
 
-def fetch_bundle(name: str, version: int | str, target: RegistryTarget, *, into: Path) -> Path:
+def fetch_bundle(name: str, version: int | str, target: RegistryTarget | None = None, *, into: Path | None = None) -> Path:
     """Download a version's evidence bundle; returns its folder. Nothing is verified here.
 
     Args:
         name: registered model.
         version: number, or ``@alias``.
-        target: which registry.
-        into: folder to download to; created when absent.
+        target: which registry; KDGOV_REGISTRY or the embedded one of ``registry/store`` by default.
+        into: folder to download to, created when absent; a new temporary one by default.
 
     Raises:
         InputError: if there is no such version, or it has no evidence.
         UnavailableError: if the registry cannot be reached.
     """
-    with registry_client(target) as client:
-        return download_bundle(client, find_version(client, name, version), into=into)
+    where = target or registry_target(Path(os.environ.get(STORE_VARIABLE) or Path("registry") / "store"))
+    with registry_client(where) as client:
+        return download_bundle(client, find_version(client, name, version), into=into or Path(tempfile.mkdtemp(prefix="kdgov-evidence-")))
 
 
 def find_version(client: MlflowClient, name: str, version: int | str) -> ModelVersion:

@@ -8,7 +8,11 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from kdgov.evidence.log import LogEntry, entry_from_json
+from kdgov.errors import InputError
+from kdgov.evidence.log import LogEntry, chain_faults, entry_from_json
+from kdgov.evidence.trust import load_trust, trust_path
+from kdgov.record.client import registry_client
+from kdgov.record.target import RegistryTarget
 
 _PAGE = 200
 
@@ -38,3 +42,17 @@ def guard_status(client: MlflowClient) -> dict[str, Any] | None:
         raise
     found: dict[str, Any] = json.loads(page[0].description)
     return found
+
+
+def verified_log(target: RegistryTarget) -> tuple[list[LogEntry], tuple[str, ...]]:
+    """The whole log of a registry and everything wrong with its chain and signatures.
+
+    Raises:
+        InputError: if the registry keeps no log.
+        UnavailableError: if it cannot be reached.
+    """
+    with registry_client(target) as client:
+        entries = read_log(client)
+    if entries is None:
+        raise InputError("this registry has no guard, so it keeps no log", where=target.name, mend="Serve it with `kdgov serve`.")
+    return entries, chain_faults(entries, load_trust(trust_path(target.store)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from kdgov.errors import InputError
 
 REGISTRY_VARIABLE = "KDGOV_REGISTRY"
+STORE_VARIABLE = "KDGOV_STORE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,13 @@ class RegistryTarget:
     @property
     def name(self) -> str:
         """What messages and receipts call it."""
-        return "the embedded registry" if self.is_embedded else self.tracking_uri
+        return "the embedded registry" if self.is_embedded else without_password(self.tracking_uri)
+
+    def page(self, name: str, version: int) -> str:
+        """How a person opens a version: the page's address, or the command that serves the embedded registry."""
+        if self.tracking_uri.startswith("http"):
+            return f"{self.tracking_uri}/#/models/{quote(name)}/versions/{version}"
+        return f"kdgov serve --store {self.store}" if self.is_embedded else f"kdgov serve --backend-store-uri {self.name}"
 
 
 def registry_target(store: Path, uri: str | None = None) -> RegistryTarget:
@@ -54,3 +62,11 @@ def registry_target(store: Path, uri: str | None = None) -> RegistryTarget:
         )
     database = named if named.startswith(("http", "kdgov:")) else f"kdgov:{named}"
     return RegistryTarget(tracking_uri=database, registry_uri=database, artifact_root="", store=absolute, is_embedded=False)
+
+
+def without_password(uri: str) -> str:
+    """A URI that may be shown: the password, where it holds one, is left out."""
+    scheme, mark, rest = uri.partition("://")
+    login, at, place = rest.rpartition("@")
+    user = login.partition(":")[0]
+    return f"{scheme}{mark}{user}{at}{place}" if mark and at else uri

@@ -29,7 +29,7 @@ def promote_step(context: ReleaseContext, *, alias: str = "champion", registry: 
     """
     recorded = record_step(context, registry=registry)
     target = registry_target(context.store.root, registry)
-    place = {"name": recorded.facts["name"], "version": recorded.facts["version"], "alias": alias, "registry": target.tracking_uri}
+    place = {"name": recorded.facts["name"], "version": recorded.facts["version"], "alias": alias, "registry": target.name}
     key = digest_json({**place, "decision": recorded.facts["decision"], "run": recorded.facts["run_id"], "code": code_digest("record")})
     finished = context.store.finished(STEP, key)
     if finished is not None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from kdgov.digest import digest_json, write_atomic
 from kdgov.evidence.bundle import bundle_digest
-from kdgov.evidence.trust import trust_path
 from kdgov.record.embedded import embedded_version
 from kdgov.record.target import RegistryTarget, registry_target
 from kdgov.steps.context import ReleaseContext, code_digest
@@ -23,7 +22,7 @@ RECEIPT, STATE = "receipt.json", "recording.json"
 def record_step(context: ReleaseContext, *, registry: str | None = None, upload_weights: bool = False) -> Finished:
     """Record the release, whatever its verdict; a blocked one shows in the registry and is never promoted.
 
-    The facts name ``name``, ``version``, ``verdict``, ``decision``, ``run_id``, ``is_guarded``, ``registry`` and ``summary``.
+    The facts name ``name``, ``version``, ``verdict``, ``decision``, ``run_id``, ``is_guarded``, ``registry``, ``open`` and ``summary``.
 
     Args:
         context: the release.
@@ -38,7 +37,7 @@ def record_step(context: ReleaseContext, *, registry: str | None = None, upload_
     target = registry_target(context.store.root, registry)
     key = digest_json({
         "bundle": bundle_digest(gate.folder),
-        "registry": target.tracking_uri,
+        "registry": target.name,
         "weights": upload_weights,
         "code": code_digest("record"),
     })  # fmt: skip
@@ -69,7 +68,7 @@ def _recorded(context: ReleaseContext, gate: Finished, target: RegistryTarget, s
     facts = recorded.as_json()
     signed = f"; {recorded.note}" if recorded.note else ""
     summary = f"{recorded.name} version {recorded.version} in {target.name}, {recorded.verdict}{signed}"
-    return {**facts, "registry": target.tracking_uri, "trust": str(trust_path(target.store)), "summary": summary}
+    return {**facts, "registry": target.name, "open": target.page(recorded.name, recorded.version), "summary": summary}
 
 
 def _still_there(finished: Finished, target: RegistryTarget) -> bool:

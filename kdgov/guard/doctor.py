@@ -1,0 +1,94 @@
+"""The canary: does this very server really refuse? Proven with a throw-away version, never read off a setting.
+
+A server started without the guarded registry address is a plain registry and says nothing; only trying tells.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+CANARY_EXPERIMENT = "kdgov/canary"
+SEALED_TAG = "kdgov.sealed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryCheck:
+    """One thing that a guarded server refuses."""
+
+    attempt: str
+    """What was tried."""
+    refused: bool
+    """Whether the server refused."""
+    detail: str
+    """The server's words, or what it let through."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dictionary."""
+        return asdict(self)
+
+
+def examine(client: MlflowClient, *, alias: str = "champion") -> tuple[CanaryCheck, ...]:
+    """Try what a guarded server must refuse, on a canary model that is deleted afterwards.
+
+    The seal and the write-once store are tried on one run of the experiment ``kdgov/canary``, which is kept.
+
+    Args:
+        client: of the server in question.
+        alias: the guarded alias.
+    """
+    name = f"kdgov-canary-{uuid.uuid4().hex[:8]}"
+    client.create_registered_model(name)
+    try:
+        version = str(client.create_model_version(name, source="s3://kdgov-canary/nothing").version)
+        found = [
+            _try(f"set @{alias} without a decision", lambda: client.set_registered_model_alias(name, alias, version)),
+            _try("set a look-alike of it (Cyrillic с)", lambda: client.set_registered_model_alias(name, "сhampion", version)),
+            _try("write the verdict tag by hand", lambda: client.set_model_version_tag(name, version, "kdgov.verdict", "PASS")),
+            _try("hand over an unsigned decision", lambda: client.set_model_version_tag(name, version, "kdgov.submit", "{}")),
+        ]
+    finally:
+        for held in list(client.get_registered_model(name).aliases):
+            client.delete_registered_model_alias(name, held)
+        client.delete_registered_model(name)
+    run_id = _canary_run(client)
+    found.append(_try("rewrite a sealed run", lambda: client.log_metric(run_id, "canary", 2.0)))
+    found.append(_try("overwrite stored evidence", lambda: _write(client, run_id, "other bytes")))
+    return tuple(found)
+
+
+def _try(attempt: str, act: Callable[[], object]) -> CanaryCheck:
+    try:
+        act()
+    except MlflowException as error:
+        words = str(error.message).removeprefix(f"{error.error_code}: ")
+        return CanaryCheck(attempt=attempt, refused=error.error_code == "PERMISSION_DENIED" or "kdgov" in words, detail=words[:300])
+    return CanaryCheck(attempt=attempt, refused=False, detail="the server let it through")
+
+
+def _canary_run(client: MlflowClient) -> str:
+    known = client.get_experiment_by_name(CANARY_EXPERIMENT)
+    experiment = known.experiment_id if known else client.create_experiment(CANARY_EXPERIMENT)
+    runs = client.search_runs([experiment], filter_string=f"tags.`{SEALED_TAG}` = 'canary'", max_results=1)
+    if runs:
+        return str(runs[0].info.run_id)
+    run_id = str(client.create_run(experiment, run_name="canary").info.run_id)
+    _write(client, run_id, "first bytes")
+    client.log_metric(run_id, "canary", 1.0)
+    client.set_terminated(run_id)
+    client.set_tag(run_id, SEALED_TAG, "canary")
+    return run_id
+
+
+def _write(client: MlflowClient, run_id: str, text: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
+        path = Path(folder) / "canary.txt"
+        path.write_text(text)
+        client.log_artifact(run_id, str(path))

@@ -1,0 +1,137 @@
+"""Start an MLflow server with the guard inside, and stop it again unless it proves that it refuses."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kdgov.errors import InputError, UnavailableError
+
+START_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerPlan:
+    """What to start."""
+
+    backend: str
+    """Database URI, without the guard's scheme."""
+    artifacts: str
+    """Where artifacts go, without the write-once scheme."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = 5000
+    """Port to listen on."""
+    workers: int = 1
+    """Server processes."""
+    further: tuple[str, ...] = ()
+    """Options passed on to `mlflow server` as they are."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """The guard's settings, as environment variables."""
+
+    @property
+    def address(self) -> str:
+        """What clients connect to."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - shown, not bound
+        return f"http://{host}:{self.port}"
+
+    def command(self) -> list[str]:
+        """The command line: MLflow's own server on the guard's three schemes."""
+        guarded = f"kdgov:{database_uri(self.backend)}"
+        return [
+            sys.executable, "-m", "mlflow", "server", "--backend-store-uri", guarded, "--registry-store-uri", guarded,
+            "--artifacts-destination", f"kdgov-artifacts:{self.artifacts}", "--host", self.host, "--port", str(self.port),
+            "--workers", str(self.workers), *self.further,
+        ]  # fmt: skip
+
+
+def database_uri(uri: str) -> str:
+    """The URI with a driver that is installed: SQLAlchemy 2.1 reads bare ``postgresql:`` as psycopg 3.
+
+    Raises:
+        InputError: if it is no database URI.
+    """
+    plain = uri.removeprefix("kdgov:")
+    if plain.startswith("postgres://"):
+        plain = "postgresql://" + plain.removeprefix("postgres://")
+    if plain.startswith("postgresql://") and importlib.util.find_spec("psycopg") is None and importlib.util.find_spec("psycopg2"):
+        return "postgresql+psycopg2://" + plain.removeprefix("postgresql://")
+    if not plain.startswith(("sqlite:", "postgresql")):
+        raise InputError(f"{uri!r} is no database the guard works on", mend="Write sqlite:///path or postgresql://user@host/database.")
+    return plain
+
+
+def start_server(plan: ServerPlan, *, log: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start the server and wait until it answers.
+
+    Args:
+        plan: what to start.
+        log: file for the server's output; inherited when None.
+
+    Raises:
+        UnavailableError: if it ends or does not answer in time.
+    """
+    output = log.open("ab") if log is not None else None
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", **plan.settings}
+    process = subprocess.Popen(
+        plan.command(), env=environment, stdout=output, stderr=subprocess.STDOUT if output else None, start_new_session=True
+    )
+    if output is not None:
+        output.close()
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise UnavailableError(
+                f"the server ended with {process.returncode} while starting",
+                where=plan.address,
+                mend="Read its messages above; is the port free?",
+            )
+        if _answers(plan.address):
+            return process
+        time.sleep(0.3)
+    stop_server(process)
+    raise UnavailableError("the server did not answer in time", where=plan.address, mend="Start it with fewer --workers, or try again.")
+
+
+def stop_server(process: subprocess.Popen[bytes]) -> None:
+    """Stop a server and its workers, kindly first."""
+    for act in (_terminate, _kill):
+        if process.poll() is None:
+            act(process)
+        try:
+            process.wait(timeout=15)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _terminate(process: subprocess.Popen[bytes]) -> None:
+    _signal(process, 15)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    _signal(process, 9)
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    try:
+        # Workers are children of the server: the whole group it leads is ours.
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=2) as answer:  # noqa: S310 - http to our own server
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
