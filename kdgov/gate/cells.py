@@ -10,6 +10,7 @@ import numpy as np
 from kdgov.gate.decision import CriterionResult, Reference, Verdict
 from kdgov.gate.intervals import Values
 from kdgov.gate.match import Mismatch, Pairs, group_masks, match, pool
+from kdgov.gate.methods import count_clusters
 from kdgov.gate.policy import Criterion
 from kdgov.items import Direction, ItemTable, MetricDeclaration, MetricKey
 from kdgov.items.metric import declaration_for
@@ -111,7 +112,7 @@ class Cell:
             group=self.group,
             reference=self.reference,
             n=self.pairs.n,
-            clusters=self.pairs.n if self.pairs.clusters is None else len(np.unique(self.pairs.clusters)),
+            clusters=self.pairs.n if self.pairs.clusters is None else count_clusters(self.pairs.clusters),
             confidence=self.criterion.confidence,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -71,18 +72,13 @@ def judge(
         metrics=tuple(metrics),
         measurements=measurements or {},
     )
-    results: list[CriterionResult] = []
-    for done, criterion in enumerate(policy.criteria):
-        if progress is not None:
-            progress("judging", done, len(policy.criteria))
-        results += _results(criterion, tables, policy)
-    if progress is not None:
-        progress("judging", len(policy.criteria), len(policy.criteria))
+    named = {"teacher_items": teacher, "student_items": student, "control_items": control, "root_teacher_items": root_teacher}
+    # Hashing releases the interpreter: large tables are digested while the criteria are judged.
+    with ThreadPoolExecutor(max_workers=1) as background:
+        hashed = {name: background.submit(_digest_of, table) for name, table in named.items() if table is not None}
+        results = _all_results(tables, policy, progress)
+        own = {name: future.result() for name, future in hashed.items()}
     stated = dict(digests or {})
-    own = {"teacher_items": teacher.content_digest, "student_items": student.content_digest}
-    for name, table in (("control_items", control), ("root_teacher_items", root_teacher)):
-        if table is not None:
-            own[name] = table.content_digest
     heard = [_at_policy_level(finding, policy) for finding in findings] + _identity_findings(stated, own, policy)
     base = Decision(
         verdict="pass",
@@ -94,6 +90,21 @@ def judge(
         subject=dict(subject or {}),
     )
     return settle(base, policy, waivers=waivers, approvals=approvals, as_of=as_of)
+
+
+def _digest_of(table: ItemTable) -> str:
+    return table.content_digest
+
+
+def _all_results(tables: Tables, policy: Policy, progress: Progress | None) -> list[CriterionResult]:
+    results: list[CriterionResult] = []
+    for done, criterion in enumerate(policy.criteria):
+        if progress is not None:
+            progress("judging", done, len(policy.criteria))
+        results += _results(criterion, tables, policy)
+    if progress is not None:
+        progress("judging", len(policy.criteria), len(policy.criteria))
+    return results
 
 
 def _results(criterion: Criterion, tables: Tables, policy: Policy) -> list[CriterionResult]:

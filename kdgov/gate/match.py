@@ -92,13 +92,14 @@ def match(
         if key not in table.partitions:
             return Mismatch(reason=f"the {role} has no rows for {key} ({table.source or 'item table'})")
     ids = [table.column("item_id", table.partitions[key]) for _, table in sides]
-    for (role, table), items in zip(sides, ids, strict=True):
-        if (fault := _repeated(items, table, table.partitions[key], role)) is not None:
-            return fault
     teacher_rows = teacher.partitions[key]
+    if (fault := _repeated(ids[0], teacher, teacher_rows, "teacher")) is not None:
+        return fault
+    # The teacher's ids are all different, so a student with as many rows that holds each of them repeats none.
     placed = _place(ids[0], ids[1], student.partitions[key])
     if isinstance(placed, tuple):
-        return _unequal_sets(teacher, student, key, *placed)
+        twice = _repeated(ids[1], student, student.partitions[key], "student")
+        return twice or _unequal_sets(teacher, student, key, *placed)
     for role, table, rows in (("teacher", teacher, teacher_rows), ("student", student, placed)):
         if (fault := _bad_scores(table, rows, role, low, high)) is not None:
             return fault
@@ -242,9 +243,9 @@ def _clusters(teacher: ItemTable, student: ItemTable, teacher_rows: Indices, stu
                 # An item without a cluster is a cluster of its own.
                 alone = codes == names.index(None)
                 codes = np.where(alone, len(names) + np.arange(len(codes)), codes)
-                codes = np.unique(codes, return_inverse=True)[1].astype(np.int64)
-            if len(np.unique(codes)) < len(codes):
-                return codes, copies
+            compact = np.unique(codes, return_inverse=True)[1].astype(np.int64)
+            if int(compact.max(initial=-1)) + 1 < len(compact):
+                return compact, copies
     return None, False
 
 

@@ -127,7 +127,7 @@ def _design_effect(values: Values, clusters: Codes, spread: float, *, discordant
     n, k = len(values), len(sizes)
     naive = spread / n
     effect = max(error * error / naive, 1.0) if naive > 0 else 1.0
-    if len(np.unique(clusters[discordant])) < MIN_DISCORDANT_CLUSTERS:
+    if count_clusters(clusters[discordant]) < MIN_DISCORDANT_CLUSTERS:
         # Nearly no cluster disagrees, so the correlation within clusters cannot be seen: assume some rather than none.
         mean_size = float(np.sum(sizes**2)) / n
         effect = max(effect, 1.0 + (mean_size - 1.0) * ASSUMED_CORRELATION)
@@ -176,9 +176,9 @@ def _clustered(difference: Values, clusters: Codes, mean: float, spread: float, 
     sizes, error = _cluster_error(difference, clusters)
     n, k = len(difference), len(sizes)
     effect = max(error * error / (spread / n), 1.0) if spread > 0 else 1.0
-    touched = len(np.unique(clusters[difference != 0]))
+    touched = count_clusters(clusters[difference != 0])
     if touched < MIN_EVENTS:
-        losing = len(np.unique(clusters[difference < 0]))
+        losing = count_clusters(clusters[difference < 0])
         interval: Interval = FewEventsInterval(estimate=mean, losses=losing, gains=touched, n=k, reach=reach)
     else:
         interval = StudentInterval(estimate=mean, error=error, df=max(k - 1, 1), method="cluster-t")
@@ -207,8 +207,13 @@ def _few_clusters(k: int) -> str:
     return "" if k >= MIN_CLUSTERS else f"{k} clusters; at least {MIN_CLUSTERS} are needed for an honest bound"
 
 
+def count_clusters(clusters: Codes) -> int:
+    """How many different clusters there are; codes are small and not negative."""
+    return int(np.count_nonzero(np.bincount(clusters))) if len(clusters) else 0
+
+
 def _all_alone(clusters: Codes) -> bool:
-    return len(np.unique(clusters)) == len(clusters)
+    return count_clusters(clusters) == len(clusters)
 
 
 def _reach(teacher: Values, student: Values) -> float:

@@ -72,7 +72,9 @@ def _settle_ties(data: pa.Table, order: npt.NDArray[np.int64], key: npt.NDArray[
     ordered = items.take(pa.array(order))
     same = pc.equal(ordered.slice(0, len(order) - 1), ordered.slice(1)).to_numpy(zero_copy_only=False) & (np.diff(key[order]) == 0)
     begin = 0
-    while begin < len(order) and same.any():
+    if not same.any():
+        return order
+    while begin < len(order):
         starts = np.flatnonzero(same[begin:])
         if not len(starts):
             break
