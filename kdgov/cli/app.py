@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kdgov import __version__
-from kdgov.cli import check, distill, evaluate, gate, keys, promote, record, registry, run, serve, suites
+from kdgov.cli import check, distill, evaluate, gate, keys, license, promote, record, registry, run, serve, suites
 
 app = typer.Typer(
     name="kdgov",
@@ -39,6 +39,7 @@ gate.register(app)
 run.register(app)
 check.register(app)
 suites.register(app)
+license.register(app)
 record.register(app)
 promote.register(app)
 registry.register(app)

@@ -135,6 +135,8 @@ class LicenseAnswer:
     """Stances on contested readings that were in force."""
     unused_evidence: tuple[str, ...]
     """Evidence that met nothing, each with the reason."""
+    facts_digest: str
+    """Digest of the fact files it rests on."""
 
     def as_json(self) -> dict[str, Any]:
         """The answer document of ``kdgov license check --format json``."""
@@ -148,4 +150,5 @@ class LicenseAnswer:
             "obligations": [obligation.as_json() for obligation in self.obligations],
             "choices": dict(self.choices),
             "unused_evidence": list(self.unused_evidence),
+            "facts_digest": self.facts_digest,
         }

@@ -156,7 +156,7 @@ class LicenseCase:
     evidence: tuple[Evidence, ...] = ()
     """What meets obligations or lifts a deny."""
     as_of: date | None = None
-    """Day on which expiries are judged; None judges no expiry as passed."""
+    """Day on which expiries are judged; without it no separate licence lifts anything."""
 
     def choice(self, name: str) -> str:
         """The stance on one contested reading."""

@@ -48,6 +48,7 @@ def check(case: LicenseCase, *, known: Facts | None = None) -> LicenseAnswer:
         paths=_paths(edges),
         choices={name: case.choice(name) for name in DEFAULT_CHOICES},
         unused_evidence=tuple(_unused(case, obligations, outbound, known)),
+        facts_digest=known.digest,
     )
 
 

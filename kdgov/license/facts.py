@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.license.vocabulary import USE_GROUPS, Basis, Confidence, Distribution, ObligationKind, Trigger, Use, Verdict
 
@@ -123,6 +124,9 @@ class Facts:
     texts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Licence id → what identifies its text."""
 
+    digest: str = ""
+    """Digest of the content of every fact file: what an answer rested on."""
+
     def find(self, name: str) -> License | None:
         """The licence that a name stands for; None where it is unknown or only a family."""
         key = name.strip().lower()
@@ -169,7 +173,15 @@ def build(content: Mapping[str, Any]) -> Facts:
         artifacts += [_artifact(raw) for raw in document.get("artifacts", ())]
         texts |= document.get("texts") or {}
     names = {alias.lower(): entry.id for entry in licenses.values() for alias in (entry.id, *entry.aliases)}
-    return Facts(licenses=licenses, names=names, families=families, exceptions=exceptions, artifacts=tuple(artifacts), texts=texts)
+    return Facts(
+        licenses=licenses,
+        names=names,
+        families=families,
+        exceptions=exceptions,
+        artifacts=tuple(artifacts),
+        texts=texts,
+        digest=digest_bytes(repr(sorted(content.items(), key=lambda item: item[0])).encode()),
+    )
 
 
 def inherited(raw: Mapping[str, Any], raw_by_id: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

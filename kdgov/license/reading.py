@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from kdgov.errors import DeclarationError, Fault
+from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.license.case import (
     CHOICE_VALUES,
     Evidence,
@@ -60,7 +60,8 @@ def case_from_json(
         lines: line of every key, from `kdgov.declare.load.read_yaml`.
         read_text: gives the text behind a ``license_text`` path; without it such a use goes to review. It may raise
             `InputError`, whose words become a fault.
-        as_of: day on which expiries are judged; the document's own ``as_of`` wins.
+        as_of: day on which expiries are judged. The document's own ``as_of`` can only move it later: no file may wind
+            the clock back to revive an expired agreement. Without either, no separate licence lifts anything.
 
     Raises:
         DeclarationError: naming every fault at once.
@@ -78,12 +79,16 @@ def case_from_json(
         organization=_organization(top.get("organization"), reader),
         choices=_choices(top.get("choices"), reader),
         evidence=tuple(_evidence(top.get("evidence"), reader)),
-        as_of=reader.day(top.get("as_of"), ("as_of",)) or as_of,
+        as_of=_later(reader.day(top.get("as_of"), ("as_of",)), as_of),
     )
     reader.faults += [f for f in _case_faults(case, reader) if f not in reader.faults]
     if reader.faults:
         raise DeclarationError(reader.faults)
     return case
+
+
+def _later(stated: date | None, given: date | None) -> date | None:
+    return max((day for day in (stated, given) if day is not None), default=None)
 
 
 def _student(value: Any, reader: Reader) -> Student:
@@ -140,7 +145,7 @@ def _read(path: str, at: Sequence[str | int], reader: Reader, read_text: Callabl
         return None
     try:
         return read_text(path)
-    except DeclarationError as error:
+    except InputError as error:
         reader.faults += error.faults
     except (OSError, UnicodeError) as error:
         what = f"is not UTF-8 text (byte {error.start})" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {error}"

@@ -259,7 +259,9 @@ def separate_fault(evidence: Evidence, owner: License | None, name: str, situati
         return ""
     if evidence.expires is None:
         return f"separate licence {evidence.separate_license} states no expiry"
-    if situation.case.as_of and evidence.expires < situation.case.as_of:
+    if situation.case.as_of is None:
+        return f"separate licence {evidence.separate_license}: no day is given (as_of) to judge its expiry by"
+    if evidence.expires < situation.case.as_of:
         return f"separate licence {evidence.separate_license} expired on {evidence.expires}"
     return None
 

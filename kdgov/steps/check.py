@@ -84,8 +84,8 @@ def check_step(context: ReleaseContext, *, today: datetime.date | None = None, w
     folder = context.store.working("check", key)
     reports, index = _scan(context, materials, items, folder, workers)
     findings = _findings(materials, stances, reports, items, index, today)
-    answer = licensing.check(licensing.case_from_json(case))
-    findings += licensing.findings(answer)
+    answer = licensing.check(licensing.case_from_json(case, as_of=today, read_text=lambda name: Path(name).read_text(encoding="utf-8")))
+    findings += [stances.applied(finding) for finding in licensing.findings(answer)]
     findings.sort(key=_order)
     _write(folder, findings, case, answer.as_json(), materials, reports)
     return context.store.finish("check", key, _facts(findings, materials, items, today))

@@ -94,4 +94,6 @@ def code_digest(*packages: str) -> str:
 
 
 def _source_digest(folder: Path) -> str:
-    return digest_json({p.relative_to(folder).as_posix(): digest_file(p) for p in sorted(folder.rglob("*.py"))})
+    # Fact files decide as much as code does: a changed clause must not serve an old answer.
+    kept = sorted(p for p in folder.rglob("*") if p.suffix in {".py", ".yaml"})
+    return digest_json({p.relative_to(folder).as_posix(): digest_file(p) for p in kept})
