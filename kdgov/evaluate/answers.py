@@ -7,6 +7,7 @@ the same batches and write the same file. A kill loses at most the batch in flig
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,6 +51,26 @@ class Record:
     def digest(self) -> str:
         """Digest of the sealed file."""
         return digest_bytes(_sealed_bytes(self))
+
+
+def number(value: float) -> float | str:
+    """A number as JSON can hold it: one that is none is kept as text, so that it stays visible and no reader takes it for a score."""
+    return value if math.isfinite(value) else str(value)
+
+
+def is_whole(answer: Any) -> bool:
+    """Whether the model gave an answer at all: finite numbers, or text; a failed computation leaves neither."""
+    match answer:
+        case None:
+            return False
+        case [value, *_]:
+            return math.isfinite(float(value))
+        case str():
+            return True
+        case float() | int():
+            return math.isfinite(answer)
+        case _:
+            return True
 
 
 class AnswerLog:

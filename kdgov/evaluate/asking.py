@@ -13,7 +13,7 @@ import torch
 from lm_eval import utils as lm_eval_utils
 
 from kdgov.errors import InputError
-from kdgov.evaluate.answers import Answered, AnswerLog, Record
+from kdgov.evaluate.answers import Answered, AnswerLog, Record, number
 from kdgov.evaluate.generation import Prompt, answer_length, is_greedy, prompt_batches, write_answers
 from kdgov.evaluate.likelihood import Scorable, allows_packing, packed, score_packs
 from kdgov.evaluate.model import AskedModel, ids_digest
@@ -156,16 +156,9 @@ def _windows(asked: AskedModel, scored: Sequence[tuple[int, Request]]) -> tuple[
 
 def _score(asked: AskedModel, batch: Any, cut: Mapping[int, bool]) -> list[Answered]:
     return [
-        Answered(
-            index=s.index, answer=[_number(s.log_likelihood), s.is_greedy], delivered=s.delivered, is_truncated=cut.get(s.index, False)
-        )
+        Answered(index=s.index, answer=[number(s.log_likelihood), s.is_greedy], delivered=s.delivered, is_truncated=cut.get(s.index, False))
         for s in score_packs(asked, batch)
     ]
-
-
-def _number(value: float) -> float | str:
-    # JSON has no NaN: a number that is none is kept as text, so that it stays visible and no reader takes it for a score.
-    return value if math.isfinite(value) else str(value)
 
 
 def _joined(requests: Sequence[Request], answers: Sequence[Answered]) -> dict[int, Answered]:
@@ -179,10 +172,10 @@ def _joined(requests: Sequence[Request], answers: Sequence[Answered]) -> dict[in
     for index, parts in windows.items():
         parts.sort(key=lambda a: a.delivered)
         total = math.fsum(float(a.answer[0]) for a in parts)
-        joined[index] = Answered(index=index, answer=_number(total), delivered=ids_digest_of(parts))
+        joined[index] = Answered(index=index, answer=[number(total), False], delivered=ids_digest_of(parts))
     for index, request in enumerate(requests):
         if request.kind == "rolling" and index not in joined and request.context == "":
-            joined[index] = Answered(index=index, answer=0.0, delivered=ids_digest([]))
+            joined[index] = Answered(index=index, answer=[0.0, False], delivered=ids_digest([]))
     return joined
 
 

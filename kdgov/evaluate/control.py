@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import transformers
 
-from kdgov.checkpoints.loading import AUTO_CLASSES, task_of
+from kdgov.checkpoints.loading import AUTO_CLASSES, task_of, without_bars
 from kdgov.digest import digest_json, write_atomic
 
 SEED = 20_260_101
@@ -32,7 +32,8 @@ def make_control(student: Path, folder: Path) -> Path:
     torch.manual_seed(SEED)
     model = AUTO_CLASSES[task_of(student)].from_config(config)
     torch.random.set_rng_state(generator_state)
-    model.to(torch.float32).save_pretrained(folder)
+    with without_bars():
+        model.to(torch.float32).save_pretrained(folder)
     for pattern in _TOKENIZER_FILES:
         for file in student.glob(pattern):
             shutil.copyfile(file, folder / file.name)

@@ -34,8 +34,8 @@ class Written:
 
     index: int
     """To which prompt."""
-    text: str
-    """The answer up to its first stop."""
+    text: str | None
+    """The answer up to its first stop; None where the model's numbers were not finite."""
     delivered: str
     """Digest of the prompt's ids as the model received them."""
 
@@ -86,12 +86,16 @@ def write_answers(asked: AskedModel, batch: Sequence[Prompt]) -> list[Written]:
     asked.taken()
     written, seen = _decode(asked, batch, most, stops)
     return [
-        Written(index=p.index, text=_until(asked.tokenizer.decode(ids, skip_special_tokens=True), stops), delivered=ids_digest(s))
+        Written(index=p.index, text=_text(asked, ids, stops), delivered=ids_digest(s))
         for p, ids, s in zip(batch, written, seen, strict=True)
     ]
 
 
-def _decode(asked: AskedModel, batch: Sequence[Prompt], most: int, stops: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
+def _text(asked: AskedModel, ids: Sequence[int] | None, stops: Sequence[str]) -> str | None:
+    return None if ids is None else _until(asked.tokenizer.decode(ids, skip_special_tokens=True), stops)
+
+
+def _decode(asked: AskedModel, batch: Sequence[Prompt], most: int, stops: Sequence[str]) -> tuple[list[list[int] | None], list[list[int]]]:
     width = max(len(p.ids) for p in batch)
     ids = torch.full((len(batch), width), asked.tokenizer.pad_token_id or 0, dtype=torch.long)
     mask = torch.zeros((len(batch), width), dtype=torch.long)
@@ -103,6 +107,7 @@ def _decode(asked: AskedModel, batch: Sequence[Prompt], most: int, stops: Sequen
     written: list[list[int]] = [[] for _ in batch]
     is_done = [False] * len(batch)
     cache, fed, seen = None, ids, []
+    has_failed = torch.zeros(len(batch), dtype=torch.bool)
     for step in range(most):
         # Only the last position is needed: the prompt's other logits would cost the whole vocabulary each.
         output = asked.model(
@@ -113,7 +118,10 @@ def _decode(asked: AskedModel, batch: Sequence[Prompt], most: int, stops: Sequen
             rows = received[0].tolist() if received else ids.cpu().tolist()
             seen = [row[width - len(p.ids) :] for row, p in zip(rows, batch, strict=True)]
         cache = output.past_key_values
-        chosen = output.logits[:, -1].argmax(dim=-1)
+        last = output.logits[:, -1]
+        # Some vocabularies are padded with -inf; NaN and +inf mean that the computation failed.
+        has_failed |= (torch.isnan(last) | (last == float("inf"))).any(dim=-1).cpu()
+        chosen = last.argmax(dim=-1)
         for row, token in enumerate(chosen.tolist()):
             if not is_done[row]:
                 written[row].append(token)
@@ -123,7 +131,7 @@ def _decode(asked: AskedModel, batch: Sequence[Prompt], most: int, stops: Sequen
         fed, positions = chosen[:, None], positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones((len(batch), 1))], dim=1)
     asked.taken()
-    return written, seen
+    return [None if failed else ids for ids, failed in zip(written, has_failed.tolist(), strict=True)], seen
 
 
 def _has_stop(asked: AskedModel, ids: Sequence[int], stops: Sequence[str]) -> bool:

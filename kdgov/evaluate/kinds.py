@@ -148,7 +148,7 @@ def _membership_requests(doc: Mapping[str, Any], declared: TaskInSuite, where: s
 
 
 def _membership_scores(items: Sequence[PlannedItem], answers: Answers, declared: TaskInSuite, teacher: Answers | None) -> list[ItemScore]:
-    bits = {i.item_id: -float(answers[i.item_id][0]) / (math.log(2) * max(1, len(str(i.doc["text"]).encode()))) for i in items}
+    bits = {i.item_id: -float(answers[i.item_id][0][0]) / (math.log(2) * max(1, len(str(i.doc["text"]).encode()))) for i in items}
     outside = np.sort([bits[i.item_id] for i in items if not i.doc["member"]])
     found = [
         ItemScore(item_id=i.item_id, metric="bits_per_byte", score=bits[i.item_id], label="member" if i.doc["member"] else "outside")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +34,6 @@ _PLACES = ("dataset_kwargs", "custom_dataset", "metadata", "task_alias", "tag", 
 _KINDS = {"loglikelihood": "loglikelihood", "loglikelihood_rolling": "rolling", "generate_until": "generate"}
 DERIVED = ("overconfidence", "confidence", "brier")
 """Metrics kdgov adds to every multiple-choice task: calibration needs no task of its own."""
-
-logging.getLogger("lm_eval").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,9 +228,19 @@ def _instances(built: LmTask, item: PlannedItem, answers: Sequence[Answer]) -> l
         elif kind == "generate_until":
             arguments = (request.context, copy.deepcopy(dict(request.generation)))
         made = Instance(request_type=kind, doc=dict(item.doc), arguments=arguments, idx=index, metadata=(built.declared.task, 0, 1))  # type: ignore[arg-type]
-        made.resps = [(float(answer[0]), bool(answer[1])) if kind == "loglikelihood" else answer]
+        made.resps = [_response(kind, answer)]
         fresh.append(made)
     return fresh
+
+
+def _response(kind: str, answer: Answer) -> Any:
+    match kind:
+        case "loglikelihood":
+            return (float(answer[0]), bool(answer[1]))
+        case "loglikelihood_rolling":
+            return float(answer[0])
+        case _:
+            return str(answer)
 
 
 def _item_scores(

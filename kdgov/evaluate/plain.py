@@ -11,7 +11,7 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from kdgov.evaluate.answers import Answered
+from kdgov.evaluate.answers import Answered, number
 from kdgov.evaluate.generation import answer_length
 from kdgov.evaluate.model import AskedModel, ids_digest
 from kdgov.evaluate.request import Request
@@ -45,14 +45,14 @@ class PlainBackend:
                 is_cut = len(context) + len(continuation) > self.asked.max_length + 1
                 given = [*context, *continuation][-(self.asked.max_length + 1) :]
                 found.append(
-                    Answered(index=index, answer=[float(value), bool(is_greedy)], delivered=ids_digest(given), is_truncated=is_cut)
+                    Answered(index=index, answer=[number(float(value)), bool(is_greedy)], delivered=ids_digest(given), is_truncated=is_cut)
                 )
         for index, request in group:
             if request.kind == "rolling":
                 text = self.asked.render(request.context)
                 made = Instance(request_type="loglikelihood_rolling", doc={}, arguments=(text,), idx=0)
                 total = self.lm.loglikelihood_rolling([made], disable_tqdm=True)[0]
-                found.append(Answered(index=index, answer=[float(total), False], delivered=ids_digest(self.asked.encode(text))))
+                found.append(Answered(index=index, answer=[number(float(total)), False], delivered=ids_digest(self.asked.encode(text))))
         return found
 
     def write(self, group: Sequence[tuple[int, Request]], *, seed: int) -> list[Answered]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from kdgov.declare.suite import Suite, TaskInSuite
 from kdgov.errors import InputError
+from kdgov.evaluate.answers import is_whole
 from kdgov.evaluate.judges import agreement, make_judge
 from kdgov.evaluate.kinds import KINDS, Answers
 from kdgov.evaluate.lm_tasks import LmTask, score_lm_task
@@ -45,9 +46,22 @@ class Scorer:
         Raises:
             InputError: if the suite declares a metric that this kind of task does not give.
         """
-        scored = score_lm_task(self.lm, items, answers) if self.lm is not None else self._own(items, answers, teacher)
-        judged, facts = self._judged(items, answers, classify)
-        return Scored(scores=(*scored.scores, *judged), aggregates=scored.aggregates), facts
+        whole = [i for i in items if all(is_whole(a) for a in answers[i.item_id])]
+        scored = Scored(scores=(), aggregates={})
+        facts: dict[str, Any] = {}
+        judged: list[ItemScore] = []
+        if whole:
+            scored = score_lm_task(self.lm, whole, answers) if self.lm is not None else self._own(whole, answers, teacher)
+            judged, facts = self._judged(whole, answers, classify)
+        # A metric such as accuracy would turn a failed item into an ordinary 0 or 1: it is missing instead, under every metric.
+        kept = {i.item_id for i in whole}
+        lost = [
+            ItemScore(item_id=i.item_id, metric=m.metric, score=math.nan)
+            for i in items
+            if i.item_id not in kept
+            for m in self.declared.metrics
+        ]
+        return Scored(scores=(*scored.scores, *judged, *lost), aggregates=scored.aggregates if not lost else {}), facts
 
     def _own(self, items: Sequence[PlannedItem], answers: Answers, teacher: Answers | None) -> Scored:
         kind = KINDS[self.declared.kind]
