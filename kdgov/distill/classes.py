@@ -140,7 +140,8 @@ def _sound(example: ClassExample, rate: int) -> NDArray[np.float32]:
             mend="Convert the file, for example with ffmpeg -ar.",
         )
     samples = np.frombuffer(frames, dtype="<i2").astype(np.float32) / 32768
-    return samples.reshape(-1, channels).mean(axis=1)
+    mono: NDArray[np.float32] = samples.reshape(-1, channels).mean(axis=1)
+    return mono
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

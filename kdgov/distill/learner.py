@@ -82,8 +82,9 @@ class Learner(nn.Module):
     @property
     def names(self) -> list[str]:
         """Names of the parts of the loss, in the order `forward` gives them."""
-        names = ["soft_targets", "hard_labels", *(term.kind for term in self._features)]
-        return names if self._universal is None else [*names, "universal_logits"]
+        kinds = [term.kind for term in self._features]
+        named = [f"{kind}_{kinds[:place].count(kind) + 1}" if kind in kinds[:place] else kind for place, kind in enumerate(kinds)]
+        return ["soft_targets", "hard_labels", *named, *(["universal_logits"] if self._universal is not None else [])]
 
     @property
     def teacher(self) -> Any | None:

@@ -96,17 +96,20 @@ def keep_layers(teacher: Any, keep: KeepLayers) -> Any:
         InputError: if the layers cannot be found or chosen.
     """
     count = int(teacher.config.num_hidden_layers)
-    stacks = [name for name, module in teacher.named_modules() if isinstance(module, nn.ModuleList) and len(module) == count]
-    stacks = [name for name in stacks if not any(name.startswith(f"{outer}.") for outer in stacks)]
+    layers = chosen_layers(keep, count)
+    student = type(teacher)(_narrowed(teacher.config, layers, count))
+    # The stacks of layers are the lists that became shorter: convolutions of the same number did not.
+    lengths = {name: len(module) for name, module in student.named_modules() if isinstance(module, nn.ModuleList)}
+    lists = [(name, len(module)) for name, module in teacher.named_modules() if isinstance(module, nn.ModuleList)]
+    stacks = [name for name, length in lists if length == count and lengths.get(name) == len(layers)]
+    if len(layers) < count:
+        stacks = [name for name in stacks if lengths[name] < count]
     if not stacks:
         raise InputError(
             f"{type(teacher).__name__} has no list of {count} layers to choose from",
             where="student.keep_layers",
             mend="Start the student from `config:` or `model:` instead.",
         )
-    layers = chosen_layers(keep, count)
-    config = _narrowed(teacher.config, layers, count)
-    student = type(teacher)(config)
     held = teacher.state_dict()
     state = {key: held[_source(key, stacks, layers, held)].detach().clone() for key in student.state_dict()}
     student.load_state_dict(state, strict=True)
@@ -119,7 +122,8 @@ def _narrowed(config: Any, layers: Sequence[int], count: int) -> Any:
     narrowed = copy.deepcopy(config)
     for key, value in list(vars(config).items()):
         # Per-layer lists, such as the attention type of each layer.
-        if isinstance(value, list) and len(value) == count and key != "architectures":
+        is_per_layer = "layer" in key or "block" in key
+        if isinstance(value, list) and len(value) == count and is_per_layer:
             setattr(narrowed, key, [value[layer] for layer in layers])
     for key in ("num_hidden_layers", "encoder_layers", "decoder_layers", "num_decoder_layers"):
         if getattr(config, key, None) == count:
