@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kdgov import __version__
-from kdgov.cli import check, distill, evaluate, gate, keys, license, promote, record, registry, run, serve, suites
+from kdgov.cli import check, distill, evaluate, gate, init, keys, license, policy, promote, record, registry, run, serve, suites, waive
 
 app = typer.Typer(
     name="kdgov",
@@ -36,9 +36,12 @@ def _root(
 distill.register(app)
 evaluate.register(app)
 gate.register(app)
+init.register(app)
+policy.register(app)
 run.register(app)
 check.register(app)
 suites.register(app)
+waive.register(app)
 license.register(app)
 record.register(app)
 promote.register(app)

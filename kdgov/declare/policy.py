@@ -11,10 +11,11 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from kdgov.declare.load import Declared, parse_yaml, read_yaml, validate
 from kdgov.digest import digest_json, is_digest
-from kdgov.errors import DeclarationError, Fault
+from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.gate.policy import Criterion, Policy, WaiverRules
 from kdgov.items.metric import Direction
 from kdgov.license.case import CHOICE_VALUES
+from kdgov.resources import data_folder
 
 CriterionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$", max_length=100)]
 Confidence = Annotated[float, Field(gt=0.5, lt=1.0)]
@@ -286,6 +287,8 @@ class PolicyFile(Declared):
     """Whether the root teacher's results are compared as well."""
     require_digests: list[str] = Field(default_factory=list)
     """Names that the decision's digests must hold, such as ``plan``."""
+    allowed_differences: list[Literal["backend", "dtype", "device", "batch_tokens"]] = Field(default_factory=list)
+    """Ways in which the two models may have been run differently."""
     license: LicenseSection = Field(default_factory=LicenseSection)
     """Stances on contested licence readings."""
     promotion: PromotionSection = Field(default_factory=PromotionSection)
@@ -317,6 +320,28 @@ def parse_policy(text: str, *, file: str = "policy") -> Policy:
     return _policy(value, lines, file)
 
 
+def find_policy(name: str) -> Path:
+    """The policy file of that path, or the shipped policy of that name.
+
+    Raises:
+        InputError: listing the shipped names.
+    """
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    shipped = data_folder("policies") / f"{name.removesuffix('.yaml')}.yaml"
+    if "/" not in name and shipped.is_file():
+        return shipped
+    known = ", ".join(sorted(p.stem for p in data_folder("policies").glob("*.yaml")))
+    raise InputError("there is no such policy", where=name, mend=f"Name a file, or one of the shipped policies: {known}.")
+
+
+def policy_schema() -> dict[str, Any]:
+    """The JSON schema of policy files; ``policies/kdgov.policy.schema.json`` is this."""
+    schema = PolicyFile.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "kdgov.policy/1", **schema, "title": "kdgov policy"}
+
+
 def _policy(value: Any, lines: Mapping[tuple[str | int, ...], int], file: str) -> Policy:
     declared = validate(value, PolicyFile, file=file, lines=lines)
     _check_choices(declared, file, lines)
@@ -332,6 +357,7 @@ def _policy(value: Any, lines: Mapping[tuple[str | int, ...], int], file: str) -
         pins=MappingProxyType(dict(declared.pins)),
         root_teacher=declared.root_teacher,
         require_digests=tuple(declared.require_digests),
+        allowed_differences=tuple(declared.allowed_differences),
         sections=MappingProxyType({"license": meaning["license"], "promotion": meaning["promotion"]}),
         source=file,
         lines=MappingProxyType({c.id: lines.get(("criteria", n), 0) for n, c in enumerate(declared.criteria)}),

@@ -134,6 +134,8 @@ class Policy:
     """Whether a root teacher's table is required."""
     require_digests: tuple[str, ...] = ()
     """Names that the decision's digests must hold."""
+    allowed_differences: tuple[str, ...] = ()
+    """Ways in which the two models may have been run differently: ``backend``, ``dtype``, ``device``."""
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
     """The policy's other parts as written: ``license``, ``provenance``, ``privacy``, ``promotion`` …, for their readers."""
     source: str = ""

@@ -44,7 +44,8 @@ def as_html(decision: Decision) -> str:
         f"<section class='kdgov-decision'><p style='color:{colour}'><strong>{escape(headline(decision))}</strong></p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         + (f"<ul>{reasons}</ul>" if reasons else "")
-        + f"<p><small>policy {escape(policy['name'])} {escape(policy['version'])}, decision <code>{decision.digest}</code></small></p></section>"
+        + f"<p><small>policy {escape(policy['name'])} {escape(policy['version'])}, "
+        f"decision <code>{decision.digest}</code></small></p></section>"
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kdgov.declare.policy import load_policy
+from kdgov.declare.policy import find_policy, load_policy
 from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.gate.cells import Tables
@@ -96,22 +96,6 @@ def gate(
     first, second = (table if isinstance(table, ItemTable) else read_items(table) for table in (teacher, student))
     used = policy if isinstance(policy, Policy) else load_policy(find_policy(str(policy)))
     return shown(judge(first, second, used, metrics=metrics or (), **further))
-
-
-def find_policy(name: str) -> Path:
-    """The policy file of that path, or the shipped policy of that name.
-
-    Raises:
-        InputError: listing the shipped names.
-    """
-    path = Path(name).expanduser()
-    if path.exists():
-        return path
-    shipped = data_folder("policies") / f"{name.removesuffix('.yaml')}.yaml"
-    if "/" not in name and shipped.is_file():
-        return shipped
-    known = ", ".join(sorted(p.stem for p in data_folder("policies").glob("*.yaml")))
-    raise InputError("there is no such policy", where=name, mend=f"Name a file, or one of the shipped policies: {known}.")
 
 
 def judge_paths(

@@ -1,0 +1,108 @@
+"""``kdgov policy``: check, compare and drill policies before trusting them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdgov.cli.rim import print_json, rim
+from kdgov.errors import EXIT_BLOCKED
+
+policies = typer.Typer(no_args_is_help=True, help="Check, compare and drill policies before trusting them.")
+
+
+class PolicyFormat(StrEnum):
+    """How the answer is printed."""
+
+    text = "text"
+    json = "json"
+
+
+Format = Annotated[PolicyFormat, typer.Option("--format", help="text for people, json for programs.")]
+
+
+@policies.command(epilog="[bold]Example[/bold]: kdgov policy check policies/default.yaml")
+def check(
+    files: Annotated[list[str], typer.Argument(help="Policy files, or names of shipped ones.")], output_format: Format = PolicyFormat.text
+) -> None:
+    """Read policies and say what they demand; every fault at once, with line and mend."""
+    with rim(output_format=output_format):
+        from kdgov.declare.policy import find_policy, load_policy
+        from kdgov.report.policy import policy_json, policy_text
+
+        read = [load_policy(find_policy(name)) for name in files]
+        if output_format is PolicyFormat.json:
+            print_json([policy_json(policy) for policy in read])
+        else:
+            typer.echo("\n".join(policy_text(policy) for policy in read))
+
+
+@policies.command(
+    epilog="[bold]Example[/bold]: kdgov policy diff policies/default.yaml my-policy.yaml; exit code 1 when something became looser"
+)
+def diff(
+    before: Annotated[str, typer.Argument(help="The policy as it was.")],
+    after: Annotated[str, typer.Argument(help="The policy as it is to be.")],
+    output_format: Format = PolicyFormat.text,
+) -> None:
+    """Say in words what changed, and what became looser; exit code 1 if anything did."""
+    with rim(output_format=output_format):
+        from kdgov.declare.policy import find_policy, load_policy
+        from kdgov.gate.difference import policy_difference
+
+        changes = policy_difference(*(load_policy(find_policy(name)) for name in (before, after)))
+        if output_format is PolicyFormat.json:
+            print_json([{"effect": c.effect, "where": c.where, "words": c.words} for c in changes])
+        else:
+            typer.echo("\n".join(map(str, changes)) or "Both demand the same.")
+        if any(change.effect == "looser" for change in changes):
+            raise typer.Exit(EXIT_BLOCKED)
+
+
+@policies.command(epilog="[bold]Example[/bold]: kdgov policy drill policies/default.yaml --quick --svg curves.svg")
+def drill(
+    policy: Annotated[str, typer.Argument(help="Policy file, or name of a shipped one.")],
+    items: Annotated[
+        int | None, typer.Option(min=1, help="Items per metric; default what each criterion plans.", show_default=False)
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A tenth of the tables: seconds instead of minutes.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of all chance.")] = 0,
+    only: Annotated[list[str] | None, typer.Option(help="Ids of plants to run, such as R03.", show_default=False)] = None,
+    svg: Annotated[Path | None, typer.Option(help="Draw the operating characteristics here.", show_default=False)] = None,
+    output_format: Format = PolicyFormat.text,
+) -> None:
+    """Plant every known regression and every good student, and count what this policy does with them."""
+    with rim(output_format=output_format):
+        from kdgov.cli.progress import progress_bars
+        from kdgov.declare.policy import find_policy, load_policy
+        from kdgov.digest import write_atomic
+        from kdgov.gate.drill import drill as run_drill
+        from kdgov.report.curve import curves_svg
+        from kdgov.report.drill import drill_markdown
+
+        read = load_policy(find_policy(policy))
+        with progress_bars() as progress:
+            report = run_drill(read, items=items, quick=quick, seed=seed, only=only or (), progress=progress)
+        if svg is not None:
+            write_atomic(svg, curves_svg(report.curves, title=f"Policy {read.name} {read.version}: chance of promotion").encode())
+        if output_format is PolicyFormat.json:
+            print_json(report.as_json())
+        else:
+            typer.echo(drill_markdown(report), nl=False)
+
+
+@policies.command(epilog="[bold]Example[/bold]: kdgov policy schema > policy.schema.json")
+def schema() -> None:
+    """Print the JSON schema of policy files, for editors."""
+    with rim():
+        from kdgov.declare.policy import policy_schema
+
+        print_json(policy_schema())
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(policies, name="policy")
