@@ -87,6 +87,8 @@ class License:
     """As an outbound licence: ``unrestricted`` carries no use limits, ``no_further_restrictions`` forbids adding any."""
     or_later: str
     """Id of the -or-later form; empty where there is none."""
+    edition_of: str
+    """What this and other ids are editions of, whose rules do not differ: a text of one is no conflict with another."""
     bars: tuple[Rule, ...]
     """Rules that are all weighed: thresholds, territories, conflicts with the outbound licence."""
     rules: tuple[Rule, ...]
@@ -201,6 +203,7 @@ def _license(raw: Mapping[str, Any], raw_by_id: Mapping[str, Mapping[str, Any]],
         kind=full["kind"],
         traits=frozenset(full.get("traits", ())),
         or_later=raw.get("or_later", ""),
+        edition_of=raw.get("edition_of", ""),
         bars=tuple(_rule(rule, full) for rule in (*full.get("bars", ()), *full.get("more_bars", ()))),
         rules=tuple(_rule(rule, full) for rule in full["rules"]),
     )

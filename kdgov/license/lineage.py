@@ -206,7 +206,9 @@ def _by_text(upstream: Upstream, tag: Expression, situation: Situation, use: Use
         return _doubted(by_tag, by_tag, f"{where} is no licence text known here ({match.why})"), []
     tagged = {entry.id for one in ones(tag) if (entry := walk.facts.find(one.name))}
     by_text = _rulings(One(name=match.license), use, situation, walk)
-    if match.license in tagged and match.is_sure:
+    editions = {walk.facts.licenses[name].edition_of for name in tagged} - {""}
+    agrees = match.license in tagged or walk.facts.licenses[match.license].edition_of in editions
+    if agrees and match.is_sure:
         return by_tag, [f"{where} is {match.license}: {match.why}"]
     silent = all(one.name.lower() in NOT_STATED or one.name.lower() in walk.facts.families for one in ones(tag))
     if silent and match.is_sure:

@@ -50,16 +50,37 @@ def identify(text: str, facts: Facts) -> TextMatch:
     for name, known in facts.texts.items():
         if digest in known.get("digests", ()):
             return TextMatch(license=name, is_sure=True, why="its words are those of the known text")
+    for name, known in facts.texts.items():
+        if (core := _core(words, known)) and hashlib.sha256(core.encode()).hexdigest() in known["core_digests"]:
+            return TextMatch(license=name, is_sure=True, why="its terms are those of the known text, word for word")
     found = [(name, known) for name, known in facts.texts.items() if _has_phrases(words, known)]
     if not found:
         return TextMatch(license=None, is_sure=False, why="no known digest and no known phrases")
     if len(found) > 1:
         return TextMatch(license=None, is_sure=False, why="it holds phrases of " + " and ".join(name for name, _ in found))
     name, known = found[0]
-    drift = abs(count - known["words"]) / known["words"]
+    if "core_digests" in known:
+        return TextMatch(license=name, is_sure=False, why="it opens like the known text, but its terms differ")
+    # Some licences are shipped with their use policy or without: both lengths are known.
+    drift = min(abs(count - length) / length for length in known["words"])
     if drift > LENGTH_TOLERANCE:
-        return TextMatch(license=name, is_sure=False, why=f"{count} words, the known text has {known['words']}")
+        lengths = " or ".join(map(str, known["words"]))
+        return TextMatch(license=name, is_sure=False, why=f"{count} words, the known text has {lengths}")
     return TextMatch(license=name, is_sure=True, why="its distinguishing phrases and its length are those of the known text")
+
+
+def _core(words: str, known: Mapping[str, Any]) -> str:
+    """The terms proper, without copyright lines before and appendices after; empty where a text has no such frame."""
+    if "core_digests" not in known:
+        return ""
+    start = words.find(normalised(known["core_from"]))
+    end = words.rfind(normalised(known["core_to"]))
+    if not 0 <= start < end:
+        return ""
+    end += len(normalised(known["core_to"]))
+    # Clauses added before or after the terms change them: only as many words as a title and holders, or an appendix, take.
+    is_framed = len(words[:start].split()) <= known["words_before"] and len(words[end:].split()) <= known["words_after"]
+    return words[start:end] if is_framed else ""
 
 
 def _has_phrases(words: str, known: Mapping[str, Any]) -> bool:
