@@ -22,7 +22,8 @@ _LN2 = math.log(2.0)
 _MEMORISED_SHARE = 0.3
 _MEMORISED_RANK = 5
 _RANK_TOLERANCE_BITS = 1e-6
-_TIMED = ("_s", "_ms", "_per_s", "seconds", "latency", "throughput")
+_COUNTED = frozenset({"parameters", "size_bytes", "layers"})
+"""Quantities that are counted, not measured: the same on every machine, so that a decision may hold their values."""
 
 
 def judge_level(cell: Cell, scores: Values, *, floor: float | None = None, ceiling: float | None = None, what: str = "") -> CriterionResult:
@@ -243,9 +244,9 @@ def judge_efficiency(criterion: Criterion, tables: Tables) -> CriterionResult:
         method="ratio",
         details={"allowed": stated},
     )
-    if criterion.measure.endswith(_TIMED):
-        # A measured duration differs on every run; it stands in evidence.json, so that the decision's digest does not.
-        text = f"{criterion.measure} of the student is {'not ' if broken else ''}{stated} of the teacher's (values in evidence.json)"
+    if criterion.measure not in _COUNTED:
+        # A measured value differs on every run; it stands in efficiency.json, so that the decision's digest does not.
+        text = f"{criterion.measure} of the student is {'not ' if broken else ''}{stated} of the teacher's (values in efficiency.json)"
         return replace(result, reason=f"{text}: {'blocked' if broken else 'holds'}")
     text = f"{criterion.measure} falls from {teacher:,.6g} to {student:,.6g}, {ratio:.3f} of the teacher's (allowed {stated})"
     return replace(result, teacher=teacher, student=student, reason=f"{text}: {'blocked' if broken else 'holds'}")

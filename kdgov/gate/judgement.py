@@ -194,6 +194,8 @@ def _with_holm(results: Sequence[CriterionResult]) -> list[CriterionResult]:
 
 
 def _at_policy_level(finding: Finding, policy: Policy) -> Finding:
+    if finding.check == "evidence" and finding.rule.removeprefix("evidence.").replace("-", "_") in policy.allowed_differences:
+        return replace(finding, verdict="warn", reason=f"{finding.reason} The policy allows it.")
     if finding.verdict == "invalid" or (finding.check == "licence" and finding.verdict == "block"):
         # A licence deny yields only to evidence of another licence, never to a policy's wish.
         return finding

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kdgov.gate.decision import CriterionResult, Decision
-from kdgov.report.order import headline, points, shares, value, worst_first
+from kdgov.report.order import columns, headline, worst_first
 
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❓", "invalid": "⛔"}
 _LIMIT_CHARACTERS = 60_000
@@ -44,16 +44,8 @@ def _table(results: list[CriterionResult]) -> list[str]:
 
 
 def _row(result: CriterionResult) -> str:
-    share = shares(result)
-    numbers = [
-        value(result.teacher, share=share),
-        value(result.student, share=share),
-        points(result.difference, share=share),
-        points(result.bound, share=share),
-        points(None if result.margin is None else -result.margin, share=share),
-    ]
     sign = f"{_SIGNS[result.verdict]} {result.verdict}" + (" (waived)" if result.waived else "")
-    return f"| {sign} | `{result.id}` | {_escape(result.place)} | {result.n or '–'} | " + " | ".join(numbers) + " |"
+    return f"| {sign} | `{result.id}` | {_escape(result.place)} | {result.n or '–'} | " + " | ".join(columns(result)) + " |"
 
 
 def _footer(decision: Decision) -> str:

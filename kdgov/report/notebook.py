@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from html import escape
 
 from kdgov.gate.decision import Decision
-from kdgov.report.order import headline, points, shares, value, worst_first
+from kdgov.report.order import columns, headline, worst_first
 
 _COLOURS = {"pass": "#1a7f37", "fail": "#b3261e", "inconclusive": "#8a5a00", "invalid": "#7b1fa2"}
 
@@ -51,16 +51,8 @@ def as_html(decision: Decision) -> str:
 
 def _row(decision: Decision, index: int) -> str:
     result = worst_first(decision)[index]
-    share = shares(result)
     verdict = f"{result.verdict} (waived)" if result.waived else result.verdict
-    numbers = (
-        str(result.n or "–"),
-        value(result.teacher, share=share),
-        value(result.student, share=share),
-        points(result.difference, share=share),
-        points(result.bound, share=share),
-        points(None if result.margin is None else -result.margin, share=share),
-    )
+    numbers = (str(result.n or "–"), *columns(result))
     cells = "".join(f"<td style='text-align:right'>{text}</td>" for text in numbers)
     return (
         f"<tr><td style='color:{_COLOURS[result.verdict]}'>{escape(verdict)}</td><td>{escape(result.id)}</td>"

@@ -45,6 +45,22 @@ def points(number: float | None, *, share: bool) -> str:
     return text.replace("-", "−")
 
 
+def columns(result: CriterionResult) -> tuple[str, str, str, str, str]:
+    """Teacher, student, change, bound and limit of a result, as every table shows them.
+
+    Against a floor or ceiling the bound is that of the student's own value, and there is no change.
+    """
+    share = shares(result)
+    teacher, student = value(result.teacher, share=share), value(result.student, share=share)
+    limit = result.details.get("limit")
+    if limit is None:
+        allowed = points(None if result.margin is None else -result.margin, share=share)
+        return teacher, student, points(result.difference, share=share), points(result.bound, share=share), allowed
+    is_floor = result.details.get("limit_kind") == "floor"
+    edge = None if result.bound is None else (limit + result.bound if is_floor else limit - result.bound)
+    return teacher, student, "–", value(edge, share=share), f"{'≥' if is_floor else '≤'} {value(limit, share=share)}"
+
+
 def headline(decision: Decision) -> str:
     """``FAIL: the student is blocked. Of 12 results 1 failed.``."""
     waived = " with waivers" if decision.verdict == "pass" and any(r.waived for r in decision.criteria) else ""

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kdgov.gate.decision import Decision
-from kdgov.report.order import headline, points, shares, value, worst_first
+from kdgov.report.order import columns, headline, worst_first
 
 _STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "invalid": "bold magenta"}
 
@@ -55,18 +55,12 @@ def _table(decision: Decision) -> Table:
     for name in ("n", "teacher", "student", "change", "bound", "allowed"):
         table.add_column(name, justify="right", no_wrap=True)
     for result in worst_first(decision):
-        share = shares(result)
         verdict = f"{result.verdict} (waived)" if result.waived else result.verdict
-        allowed = None if result.margin is None else -result.margin
         table.add_row(
             Text(verdict, style=_STYLES[result.verdict]),
             Text(result.id),
             Text(result.place),
             str(result.n) if result.n else "–",
-            value(result.teacher, share=share),
-            value(result.student, share=share),
-            points(result.difference, share=share),
-            points(result.bound, share=share),
-            points(allowed, share=share),
+            *columns(result),
         )
     return table

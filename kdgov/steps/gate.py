@@ -10,7 +10,7 @@ from typing import Any
 
 from kdgov.checks.portable import portable_case
 from kdgov.declare.policy import load_policy
-from kdgov.digest import canonical_json, digest_file, digest_json, is_finite_json, write_atomic
+from kdgov.digest import canonical_json, digest_file, digest_json, is_digest, is_finite_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.evidence.bundle import write_manifest
 from kdgov.evidence.trust import trust_path
@@ -35,6 +35,7 @@ STATEMENTS = "statements"
 _ROLES = {"teacher": "teacher", "student": "student", "control": "control", "root": "root_teacher"}
 _EVIDENCE_FILES = ("items.parquet", "evidence.json", "identity.json")
 _REPORTS = {"markdown": "decision.md", "junit": "junit.xml", "sarif": "decision.sarif", "text": "decision.txt"}
+EFFICIENCY = "efficiency.json"
 _COUNTED = ("parameters", "size_bytes", "layers")
 
 
@@ -57,7 +58,7 @@ def gate_step(context: ReleaseContext, *, statements: Sequence[Path] = (), trust
         policy_text=path.read_bytes(),
         tables=_bundle_tables(evaluated.folder, _measured(evaluated.folder)),
         findings=(*_findings(checked.folder), *_findings(evaluated.folder), *_seal(context, evaluated, policy)),
-        digests=_digests(distilled, evaluated),
+        digests=_digests(checked, distilled, evaluated),
         subject={
             "release": context.release.name,
             "teacher": context.release.teacher.model,
@@ -115,11 +116,13 @@ def _bundle_tables(folder: Path, measurements: Mapping[str, Mapping[str, float]]
 
 
 def _measured(folder: Path) -> dict[str, dict[str, float]]:
-    """Countable quantities of both models: the same on every machine, so that a decision may hold them."""
+    """Quantities of both models: counted ones from their identities, measured ones where evaluation measured them."""
     found: dict[str, dict[str, float]] = {}
+    cost = json.loads((folder / EFFICIENCY).read_bytes()) if (folder / EFFICIENCY).exists() else {}
     for role in ("teacher", "student"):
         identity = json.loads((folder / role / "identity.json").read_bytes())
-        found[role] = {name: float(identity[name]) for name in _COUNTED if isinstance(identity.get(name), (int, float))}
+        named = {**cost.get(role, {}), **{name: identity.get(name) for name in _COUNTED}}
+        found[role] = {name: float(value) for name, value in named.items() if isinstance(value, (int, float))}
     return found
 
 
@@ -132,7 +135,7 @@ def _findings(folder: Path) -> tuple[Finding, ...]:
     return tuple(Finding(**row) for row in rows)
 
 
-def _digests(distilled: Finished, evaluated: Finished) -> dict[str, str]:
+def _digests(checked: Finished, distilled: Finished, evaluated: Finished) -> dict[str, str]:
     identities = {role: json.loads((evaluated.folder / role / "identity.json").read_bytes()) for role in ("teacher", "student")}
     found = {"plan": str(evaluated.facts["plan"]), "distillation": digest_file(distilled.folder / "distillation.json")}
     made = {"teacher": distilled.facts.get("teacher"), "student": distilled.facts.get("identity")}
@@ -143,11 +146,8 @@ def _digests(distilled: Finished, evaluated: Finished) -> dict[str, str]:
                 own = made[role]
                 found[f"{role}_{part}"] = own[part] if isinstance(own, Mapping) and own.get(part) else identity[part]
         found[f"{role}_evidence"] = digest_file(evaluated.folder / role / "evidence.json")
-    record = json.loads((distilled.folder / "distillation.json").read_bytes())
-    data = record.get("data") or []
-    for entry in data if isinstance(data, list) else []:
-        if isinstance(entry, Mapping) and isinstance(entry.get("digest"), str):
-            found[f"data/{Path(str(entry.get('path') or entry.get('file') or entry.get('name'))).name}"] = entry["digest"]
+    inputs = checked.facts.get("digests", {})
+    found.update({f"input/{name}": digest for name, digest in inputs.items() if isinstance(digest, str) and is_digest(digest)})
     return found
 
 
