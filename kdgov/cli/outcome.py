@@ -12,6 +12,8 @@ from kdgov.gate.decision import decision_from_json
 from kdgov.report.text import as_text
 from kdgov.steps.run import RunOutcome
 
+_LOG_COLUMNS = 130
+
 
 def print_outcome(outcome: RunOutcome, release: Path) -> None:
     """Print the end of a run to standard output."""
@@ -21,7 +23,9 @@ def print_outcome(outcome: RunOutcome, release: Path) -> None:
     gate = outcome.result_of("gate")
     if gate is not None:
         decision = decision_from_json(json.loads((gate.folder / "decision.json").read_bytes()))
-        typer.echo(as_text(decision, colour=sys.stdout.isatty()))
+        # A pipe has no width of its own; a log line may be long, a folded table can't be read.
+        is_terminal = sys.stdout.isatty()
+        typer.echo(as_text(decision, colour=is_terminal, width=None if is_terminal else _LOG_COLUMNS))
     promoted, recorded = outcome.result_of("promote"), outcome.result_of("record")
     if recorded is not None:
         standing = promoted.facts["summary"] if promoted is not None else "not promoted: the gate refused it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -93,7 +94,9 @@ def code_digest(*packages: str) -> str:
     return digest_json({name: _source_digest(here / name) for name in packages})
 
 
+@functools.cache
 def _source_digest(folder: Path) -> str:
+    # Once per process: an upgrade in the middle of a run must not give its steps different keys.
     # Fact files decide as much as code does: a changed clause must not serve an old answer.
     kept = sorted(p for p in folder.rglob("*") if p.suffix in {".py", ".yaml"})
     return digest_json({p.relative_to(folder).as_posix(): digest_file(p) for p in kept})
