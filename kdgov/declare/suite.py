@@ -113,8 +113,8 @@ class TaskInSuite(Declared):
     """Few-shot examples from a file of their own."""
     hub: HubInSuite | None = None
     """Pin of the hub dataset the task reads."""
-    cluster: str | None = None
-    """Field of the item that names its cluster (template, source, question); default the item itself."""
+    cluster: str | list[str] | None = None
+    """Field or fields of the item that name its cluster (template, source, question); default the item itself."""
     groups: list[str] = Field(default_factory=list)
     """Fields of the item that become group attributes."""
     label: str | None = None

@@ -15,8 +15,8 @@ from kdgov.evaluate.builtin import builtin_task_file
 from kdgov.evaluate.data import read_data
 from kdgov.evaluate.sources import hub_commit
 
-_HUB_ID = re.compile(rb"^dataset_path:[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
-_INCLUDE = re.compile(rb"^include:[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
+_HUB_ID = re.compile(rb"^[\"']?dataset_path[\"']?:[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
+_INCLUDE = re.compile(rb"^[\"']?include[\"']?:[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
 
 
 def suite_facts(name: str) -> dict[str, Any]:

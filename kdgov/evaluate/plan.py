@@ -155,10 +155,9 @@ def _items(
 def _cluster(doc: Mapping[str, Any], declared: TaskInSuite, where: str) -> str | None:
     if declared.cluster is None:
         return None
-    if doc.get(declared.cluster) is None:
+    fields = [declared.cluster] if isinstance(declared.cluster, str) else declared.cluster
+    if missing := [f for f in fields if doc.get(f) is None]:
         raise InputError(
-            f"cluster: an item has no value for {declared.cluster!r}",
-            where=where,
-            mend=f"Its fields are {', '.join(sorted(map(str, doc)))}.",
+            f"cluster: an item has no value for {missing[0]!r}", where=where, mend=f"Its fields are {', '.join(sorted(map(str, doc)))}."
         )
-    return str(doc[declared.cluster])
+    return "/".join(str(doc[f]) for f in fields)
