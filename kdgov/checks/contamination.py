@@ -168,6 +168,8 @@ class ItemIndex:
         rng = np.random.default_rng(20_13)
         self._factors = rng.integers(0, 1 << 63, _HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
         self._shingles = [np.unique(grams(w, SHINGLE)) for w in self._words]
+        distinct, counts = np.unique(np.concatenate([*self._shingles, np.empty(0, np.uint64)]), return_counts=True)
+        self._frames = distinct[counts > SHARED_BY]
         self._sketched = np.flatnonzero(self._lengths >= EDITED_LEAST_WORDS)
         self._longest = int(self._lengths.max(initial=0))
         flat = np.concatenate([grams(self._words[n], SHINGLE) for n in self._sketched]) if len(self._sketched) else np.empty(0, np.uint64)
@@ -276,8 +278,9 @@ class ItemIndex:
         hits, texts = self._banded.pairs(keys.ravel())
         candidates = np.unique(np.stack((hits % len(chosen), texts), axis=1), axis=0) if len(hits) else np.empty((0, 2), np.int64)
         for number, text in candidates.tolist():
-            own = np.unique(flat[offsets[number] : offsets[number] + sizes[number]])
-            share = jaccard(own, self._shingles[text])
+            own = np.setdiff1d(flat[offsets[number] : offsets[number] + sizes[number]], self._frames)
+            theirs = np.setdiff1d(self._shingles[text], self._frames, assume_unique=True)
+            share = jaccard(own, theirs) if len(theirs) >= SHINGLE else 0.0
             if share >= NEAR_JACCARD:
                 yield Match(text=text, piece=int(chosen[number]), kind="near_duplicate", share=round(share, 3))
 

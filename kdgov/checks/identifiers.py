@@ -79,9 +79,9 @@ def _emails(text: bytes, data: NDArray[np.uint8]) -> Iterator[Hit]:
 # Numbers: runs with at least seven digits that stand close together.
 # What may stand between the digits of one number: separators, brackets, and the capitals of an IBAN.
 _IS_FOREIGN = np.array([not (48 <= b <= 57 or 65 <= b <= 90 or b in b" -./()+") for b in range(256)])
-_NEAR = 6
+_NEAR = 9
 _LEAST_DIGITS = 7
-_MARGIN = 26
+_MARGIN = 36
 _CARD = re.compile(rb"(?<![0-9A-Za-z.\-])[1-6](?:[ \-]?[0-9]){11,18}(?![0-9A-Za-z]|[.\-][0-9])")
 _IBAN = re.compile(rb"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?:[ \-]?[0-9A-Z]){11,30}(?![0-9A-Za-z])")
 _SSN = re.compile(rb"(?<![0-9A-Za-z.\-])([0-9]{3})([\- ])([0-9]{2})\2([0-9]{4})(?![0-9A-Za-z]|[\-.][0-9])")

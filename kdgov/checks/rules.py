@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any, get_args
 
 from kdgov.errors import DeclarationError, Fault
@@ -80,7 +81,7 @@ RULES: dict[str, Rule] = {
     "contamination.not-testable": _rule("warn", "items too short to be looked for", "arXiv:2005.14165 appendix C"),
     "contamination.items-absent": _rule("warn", "items that are not at hand could not be looked for", "arXiv:2005.14165 appendix C"),
     # Coverage: does the data look like what the student will be asked?
-    "coverage.shifted": _rule("review", "the data does not look like the production inputs", "arXiv:1610.06545"),
+    "coverage.shifted": _rule("warn", "the data does not look like the production inputs", "arXiv:1610.06545"),
     "coverage.not-testable": _rule("warn", "too little to compare data with production inputs", "arXiv:1610.06545"),
     # Practice: the field's common mistakes.
     "practice.completions-only": _rule("warn", "sampled completions although logits are at hand", "arXiv:1503.02531 section 2"),
@@ -106,38 +107,45 @@ RULES: dict[str, Rule] = {
 """Rule → its meaning. Licence findings come from `kdgov.license` and are not listed: a policy changes them through its licence choices."""
 
 _ALLOWED: tuple[FindingVerdict, ...] = ("warn", "review", "block")
+_ELSEWHERE = ("licence.", "evidence.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stances:
-    """What the policy makes of each rule."""
+    """What the policy makes of each rule; read as the gate reads it, so that check and decision agree."""
 
     changed: Mapping[str, FindingVerdict] = field(default_factory=dict)
-    """Rule → verdict, where the policy departs from `RULES`."""
+    """Rule or glob → verdict, where the policy departs from `RULES`; the last that matches counts."""
 
-    def verdict(self, rule: str) -> FindingVerdict:
+    def verdict(self, rule: str, otherwise: FindingVerdict) -> FindingVerdict:
         """What the rule means for this release."""
-        return self.changed.get(rule, RULES[rule].verdict)
+        named = [verdict for pattern, verdict in self.changed.items() if fnmatchcase(rule, pattern)]
+        return named[-1] if named else otherwise
 
     def finding(self, rule: str, subject: str, reason: str, *, mend: str = "", details: Mapping[str, Any] | None = None) -> Finding:
         """A finding of this rule with the verdict this policy gives it."""
-        verdict = self.verdict(rule)
-        family = rule.partition(".")[0]
+        verdict = self.verdict(rule, RULES[rule].verdict)
         hint = "" if verdict in ("review", "block") else f" A policy makes it stop with `findings: {{{rule}: block}}`."
         return Finding(
-            check=_family(family),
+            check=_family(rule.partition(".")[0]),
             verdict=verdict,
             subject=subject,
             reason=reason,
-            mend=mend + hint,
+            mend=(mend + hint).strip(),
             source=RULES[rule].source,
             rule=rule,
             details=dict(details or {}),
         )
 
+    def applied(self, finding: Finding) -> Finding:
+        """A finding of another part with this policy's verdict; a licence deny and an invalid result yield to no policy."""
+        if finding.verdict in ("pass", "invalid") or (finding.check == "licence" and finding.verdict == "block"):
+            return finding
+        return replace(finding, verdict=self.verdict(finding.rule, finding.verdict))
+
 
 def read_stances(value: Any, *, file: str) -> Stances:  # noqa: ANN401 - parsed YAML
-    """The ``findings`` section of a policy as stances.
+    """The ``findings`` section of a policy as stances; keys are rules or globs over them.
 
     Raises:
         DeclarationError: naming every unknown rule and every unknown verdict.
@@ -150,11 +158,11 @@ def read_stances(value: Any, *, file: str) -> Stances:  # noqa: ANN401 - parsed 
         )
     faults = []
     for rule, verdict in value.items():
-        if rule not in RULES:
+        if not str(rule).startswith(_ELSEWHERE) and not any(fnmatchcase(known, str(rule)) for known in RULES):
             near = difflib.get_close_matches(str(rule), RULES, n=1)
             mend = f"Did you mean `{near[0]}`?" if near else "`kdgov check --rules` lists the rules."
             faults.append(Fault(file=file, key=f"findings.{rule}", what="is not a known rule", mend=mend))
-        elif verdict not in _ALLOWED:
+        if verdict not in _ALLOWED:
             faults.append(Fault(file=file, key=f"findings.{rule}", what=f"{verdict!r} is no stance", mend="Write warn, review or block."))
     if faults:
         raise DeclarationError(faults)

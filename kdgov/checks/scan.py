@@ -234,18 +234,23 @@ def _starts(text: bytes) -> NDArray[np.int64]:
 
 def _note_identifiers(raw: bytes, starts: NDArray[np.int64], pieces: list[Piece], finder: Finder, key: bytes, report: ShardReport) -> None:
     counts: Counter[str] = Counter(report.identifiers)
+    reached, chars = 0, 0
+    last = -1
     for hit in finder(raw):
         number = int(np.searchsorted(starts, hit.start, side="right")) - 1
+        if number != last:
+            last, reached, chars = number, int(starts[number]), 0
+        # Bytes to characters from the hit before, not from the start of the text: a text may be long and full of hits.
+        chars += len(raw[reached : hit.start].decode("utf-8", "replace"))
+        reached = hit.start
         piece = pieces[number]
-        begin = int(starts[number])
-        offset = len(raw[begin : hit.start].decode("utf-8", "replace"))
-        if offset < piece.own_from or (piece.own_to is not None and offset >= piece.own_to):
+        if chars < piece.own_from or (piece.own_to is not None and chars >= piece.own_to):
             continue
         counts[hit.kind] += 1
         places = report.places.setdefault(hit.kind, [])
         if len(places) < PLACES_PER_KIND:
             seal = hmac.new(key, raw[hit.start : hit.end], hashlib.sha256).hexdigest()
-            places.append({"row": piece.row, "field": piece.field, "offset": piece.offset + offset, "keyed_digest": seal})
+            places.append({"row": piece.row, "field": piece.field, "offset": piece.offset + chars, "keyed_digest": seal})
     report.identifiers = dict(sorted(counts.items()))
 
 

@@ -183,7 +183,7 @@ def _long_line(stream: IO[bytes], held: bytes, number: int, tally: Tally) -> Gen
 
     def blocks() -> Iterator[bytes]:
         nonlocal after
-        yield held
+        yield from _cut(held)
         while block := stream.read(BLOCK_BYTES):
             cut = block.find(b"\n")
             if cut >= 0:
@@ -219,11 +219,17 @@ def _long_line_from(stream: IO[bytes], head: bytes, tally: Tally) -> Iterator[Ro
     tally.rows += 1
 
     def blocks() -> Iterator[bytes]:
-        yield head
+        yield from _cut(head)
         while block := stream.read(BLOCK_BYTES):
             yield block
 
     yield from _windows((_unescaped(text) for text in _decoded_blocks(blocks(), tally)), 1)
+
+
+def _cut(held: bytes) -> Iterator[bytes]:
+    # What was held to see whether the line ends is given out in blocks, so that windows stay small.
+    for start in range(0, len(held), BLOCK_BYTES):
+        yield held[start : start + BLOCK_BYTES]
 
 
 def _unescaped(text: str) -> str:

@@ -14,6 +14,7 @@ from kdgov import license as licensing
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checkpoints.identity import model_identity, resolve_model
 from kdgov.checks.contamination import ItemIndex
+from kdgov.checks.coverage import coverage_findings
 from kdgov.checks.licences import licence_case
 from kdgov.checks.materials import Body, Materials, SuiteFile, follow_cards, model_facts, read_bodies
 from kdgov.checks.practice import practice_findings
@@ -75,6 +76,7 @@ def check_step(context: ReleaseContext, *, today: datetime.date | None = None, w
             "items": dict(items.digests),
             "texts": _licence_texts(case),
             "withdrawn": [sorted(withdrawn_ids(body)) for body in materials.bodies],
+            "production_inputs": _inputs_digest(context),
             "today": today.isoformat(),
             "code": code_digest("checks", "license", "declare"),
         }
@@ -84,6 +86,7 @@ def check_step(context: ReleaseContext, *, today: datetime.date | None = None, w
     folder = context.store.working("check", key)
     reports, index = _scan(context, materials, items, folder, workers)
     findings = _findings(materials, stances, reports, items, index, today)
+    findings += _coverage(context, materials, reports, stances)
     answer = licensing.check(licensing.case_from_json(case, as_of=today, read_text=lambda name: Path(name).read_text(encoding="utf-8")))
     findings += [stances.applied(finding) for finding in licensing.findings(answer)]
     findings.sort(key=_order)
@@ -193,6 +196,20 @@ def _findings(
     findings += scan_findings(materials, reports, items, stances)
     findings += not_testable_finding(index.not_testable, len(index.items), stances)
     return findings + practice_findings(materials, stances, rows=sum(report.rows for _, report in reports))
+
+
+def _coverage(context: ReleaseContext, materials: Materials, reports: list[tuple[Body, ShardReport]], stances: Stances) -> list[Finding]:
+    declared = context.release.production_inputs
+    whole = {(body.key, report.name) for body, report in reports if report.rows and not report.damage}
+    data = [file.path for body in materials.bodies for file in body.files if (body.key, file.name) in whole]
+    if declared is None or not data:
+        return []
+    return coverage_findings(data, context.path_of(declared.path), declared.field, stances)
+
+
+def _inputs_digest(context: ReleaseContext) -> str:
+    declared = context.release.production_inputs
+    return remembered_digest(context.path_of(declared.path)) if declared is not None else ""
 
 
 def _order(finding: Finding) -> tuple[int, int, str, str, str]:

@@ -1,0 +1,324 @@
+"""One planted violation of each kind: the release is blocked, with the path and with what mends it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kdgov.checks.rules import RULES
+from kdgov.digest import digest_bytes
+from kdgov.errors import DeclarationError, InputError
+from kdgov.steps.check import check_step
+from kdgov.steps.context import open_release
+from tests.checks.conftest import POLICY, QUESTION, World
+
+TODAY = datetime.date(2026, 11, 22)
+BOOK = {
+    "kind": "model",
+    "generator": "writer-7b",
+    "revision": "a" * 40,
+    "license": "Apache-2.0",
+    "sampling": {"temperature": 0.7},
+    "prompt_template_digest": "sha256:" + "1" * 64,
+    "filters": [],
+    "access_date": "2026-01-01",
+    "seed": 1,
+}
+PERSONS = {
+    "lawful_basis": "consent",
+    "consent": "CR-1",
+    "purposes": ["model_training", "commercial"],
+    "retention_until": "2027-01-01",
+    "id_field": "person",
+}
+
+
+def blocked(world: World, rule: str, *, subject: str = "", verdicts: tuple[str, ...] = ("block", "review")) -> None:
+    finding = world.rules(today=TODAY)[rule]
+    assert finding.verdict in verdicts
+    assert finding.stops
+    assert finding.mend
+    assert finding.source
+    assert subject in finding.subject + finding.reason
+
+
+def test_a_release_in_order_has_no_finding_to_mend(world):
+    assert world.rules(today=TODAY) == {}
+
+
+def test_a_file_changed_since_its_digest(world):
+    world.data["files"][0]["digest"] = "sha256:" + "0" * 64
+    blocked(world, "provenance.file-changed", subject="data.jsonl")
+
+
+def test_a_file_without_a_digest(world):
+    world.is_pinned = False
+    blocked(world, "provenance.file-unpinned", subject="data.jsonl")
+
+
+def test_a_file_that_is_not_there(world):
+    world.data["files"].append({"path": "more.jsonl", "digest": "sha256:" + "0" * 64})
+    blocked(world, "provenance.file-missing", subject="more.jsonl")
+
+
+def test_a_teacher_that_is_not_the_one_of_its_card(world):
+    world.teacher["digest"] = "sha256:" + "0" * 64
+    blocked(world, "provenance.model-changed", subject="teacher.yaml")
+
+
+def test_a_hub_teacher_without_a_commit(world):
+    world.release["teacher"] = {"model": "some/model", "revision": "main", "card": "teacher.yaml"}
+    blocked(world, "provenance.teacher-unpinned", subject="some/model")
+
+
+def test_a_hub_student_without_a_commit(world):
+    world.release["student"] = {"model": "some/base", "license": "MIT"}
+    blocked(world, "provenance.student-unpinned", subject="some/base")
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (lambda w: w.release.update(data=["data.jsonl"]), "provenance.card-missing"),
+        (lambda w: w.data.pop("issuer"), "provenance.fields-missing"),
+        (lambda w: w.data.update(generation={**BOOK, "seed": None}), "provenance.synthetic-thin"),
+        (lambda w: w.data.pop("personal_data"), "privacy.personal-data-unsaid"),
+    ],
+)
+def test_what_is_merely_not_said_warns(world, change, rule):
+    change(world)
+    assert world.rules(today=TODAY)[rule].verdict == "warn"
+
+
+def test_an_empty_shard(world):
+    world.raw = b""
+    blocked(world, "provenance.file-empty", subject="data.jsonl")
+
+
+def test_lines_that_are_no_json(world):
+    world.raw = b'{"text": "a"}\n{"text":\n'
+    blocked(world, "provenance.file-unreadable", subject="line 2")
+
+
+def test_bytes_that_are_not_utf8(world):
+    world.raw = b'{"text": "caf\xe9"}\n'
+    blocked(world, "provenance.file-not-utf8", subject="data.jsonl")
+
+
+def test_another_number_of_rows_than_the_card_says(world):
+    world.data["files"][0]["rows"] = 41
+    blocked(world, "provenance.rows-differ", subject="40")
+
+
+@pytest.mark.parametrize("field", ["revision", "sampling", "prompt_template_digest", "filters", "license"])
+def test_synthetic_data_without_its_record(world, field):
+    world.data["generation"] = {key: value for key, value in BOOK.items() if key != field}
+    blocked(world, "provenance.synthetic-incomplete", subject=field)
+
+
+def test_synthetic_data_of_one_shard_without_its_record(world):
+    world.data["files"][0]["generation"] = {"generator": "writer-7b", "access": "api"}
+    blocked(world, "provenance.synthetic-incomplete", subject="terms_date")
+
+
+def test_a_whole_record_of_generation_passes(world):
+    world.data["generation"] = BOOK
+    assert "provenance.synthetic-incomplete" not in world.rules(today=TODAY)
+
+
+def test_data_said_to_be_synthetic_without_a_generator(world):
+    world.data["generation_method"] = "Synthetic dialogue"
+    blocked(world, "provenance.synthetic-incomplete", subject="data")
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"lawful_basis": "not_established"}, "privacy.lawful-basis-missing"),
+        ({"consent": None}, "privacy.consent-unrecorded"),
+        ({"purposes": ["model_training"]}, "privacy.purpose-not-covered"),
+        ({"retention_until": "2026-11-21"}, "privacy.retention-over"),
+        ({"retention_until": None}, "privacy.retention-unsaid"),
+        ({"geography_forbidden": ["DE"]}, "privacy.geography-forbidden"),
+        ({"geography_allowed": ["FR"]}, "privacy.geography-forbidden"),
+        ({"withdrawn_ids": ["p7"]}, "privacy.withdrawn-present"),
+        ({"withdrawn_ids": [digest_bytes(b"p7")]}, "privacy.withdrawn-present"),
+        ({"withdrawn_ids": ["p7"], "id_field": None}, "privacy.withdrawn-unchecked"),
+        ({"withdrawn_ids": ["p7"], "id_field": "human"}, "privacy.withdrawn-unchecked"),
+    ],
+)
+def test_personal_data_against_its_record(world, change, rule):
+    world.rows = [{**row, "person": f"p{n}"} for n, row in enumerate(world.rows)]
+    world.data["personal_data"] = {**PERSONS, **change}
+    blocked(world, rule, subject="data")
+
+
+def test_personal_data_in_order_passes_until_its_last_day(world):
+    world.rows = [{**row, "person": f"p{n}"} for n, row in enumerate(world.rows)]
+    world.data["personal_data"] = {**PERSONS, "withdrawn_ids": ["somebody else"]}
+    assert not [rule for rule in world.rules(today=datetime.date(2027, 1, 1)) if rule.startswith("privacy")]
+    assert "privacy.retention-over" in world.rules(today=datetime.date(2027, 1, 2))
+
+
+def test_personal_data_without_a_record(world):
+    world.data["personal_data"] = True
+    blocked(world, "privacy.lawful-basis-missing", subject="data")
+
+
+def test_credentials_are_found_and_never_shown(world):
+    secret = "AKIA" + "QZ7RTW2MNB4KXC9D"
+    world.rows[3]["completion"] = f"Use the key {secret} for it."
+    blocked(world, "privacy.secret-found", subject="row 4")
+    store = world.folder / "store"
+    assert not [p for p in store.rglob("*") if p.is_file() and secret.encode() in p.read_bytes()]
+
+
+def test_identifiers_beyond_the_intents_limit_contradict_the_card(world):
+    world.rows[3]["completion"] = "Write to jane.roe@mail.example.org about it."
+    blocked(world, "privacy.pii-contradicts-card", subject="1 email")
+
+
+def test_identifiers_in_data_that_says_so(world):
+    world.data["personal_data"] = PERSONS
+    world.rows = [{**row, "person": "x"} for row in world.rows]
+    world.rows[3]["completion"] = "Write to jane.roe@mail.example.org about it."
+    blocked(world, "privacy.pii-found", subject="1 email")
+
+
+@pytest.mark.parametrize("role", ["prompt", "completion"])
+def test_an_item_word_for_word(world, role):
+    world.rows[5][role] = f"Tell me this. {QUESTION.upper()}"
+    blocked(world, "contamination.verbatim", subject="suite/asked/one")
+    said = {"prompt": "teacher prompts (1)", "completion": "teacher outputs (1)"}
+    assert said[role] in world.rules(today=TODAY)["contamination.verbatim"].reason
+
+
+def test_a_lightly_edited_item(world):
+    words = QUESTION.split()
+    words[7], words[15] = "new", "famous"
+    world.items[0]["question"] = f"{QUESTION} It lies beyond the second gate, where the market used to be held on every other Monday."
+    world.rows[5]["prompt"] = " ".join(words) + " It lies beyond the third gate, where the market used to be held on every other Friday."
+    blocked(world, "contamination.edited", subject="suite/asked/one")
+    assert "contamination.verbatim" not in world.rules(today=TODAY)
+
+
+def test_circular_lineage_is_an_input_fault_that_shows_the_circle(world):
+    world.data["lineage"] = [{"use": "dataset_train", "name": "itself", "card": "data.yaml"}]
+    with pytest.raises(InputError, match=r"circle: data\.yaml ← data\.yaml"):
+        check_step(open_release(world.write(), store=world.folder / "store"))
+
+
+def test_a_lineage_is_followed_through_cards_and_the_path_is_shown(world):
+    (world.folder / "forum.yaml").write_text(
+        "schema: kdgov.dataset_card/1\nname: forum\nlicense: MIT\n"
+        "lineage: [{use: generated_text, name: Llama-3-70B, license: llama3, access: weights}]\n"
+    )
+    world.data["lineage"] = [{"use": "dataset_train", "name": "forum", "card": "forum.yaml"}]
+    denied = [f for f in world.findings(today=TODAY) if f.check == "licence" and f.verdict == "block"]
+    assert denied
+    assert "forum ← Llama-3-70B" in denied[0].subject
+    assert "1.b.v" in denied[0].source + denied[0].reason
+
+
+def test_an_unknown_licence_is_never_allowed(world):
+    del world.data["license"]
+    found = [f for f in world.findings(today=TODAY) if f.check == "licence" and f.verdict in ("review", "block")]
+    assert any("data" in f.subject for f in found)
+
+
+def test_a_teacher_taken_from_elsewhere_says_how_it_taught(world):
+    world.release["student"] = {"model": "teacher", "license": "MIT"}
+    world.release["data"] = []
+    del world.release["distillation"]
+    blocked(world, "provenance.teacher-use-undeclared", subject="teacher")
+
+
+PRACTICE = {
+    "practice.completions-only": lambda w: w.release["distillation"].update(terms=[{"kind": "hard_labels"}]),
+    "practice.temperature-uncalibrated": lambda w: w.release["distillation"].update(terms=[{"kind": "soft_targets", "temperature": 1}]),
+    "practice.benchmarks-only": lambda w: w.release.pop("production_inputs"),
+    "practice.little-data": lambda w: w.release["distillation"].update(steps=100_000),
+    "practice.sensitive-without-safety": lambda w: w.release.update(capabilities=["Medical"]),
+    "practice.student-not-smaller": lambda w: w.release["student"].update(keep_layers=[0, 1, 2, 3]),
+    "practice.no-trade-off-note": lambda w: w.release.pop("trade_offs"),
+    "practice.no-accountable-role": lambda w: w.release.pop("accountable"),
+    "practice.not-informed": lambda w: w.release["accountable"].update(product="them"),
+    "practice.chain-without-root": lambda w: w.teacher.update(lineage=[{"use": "logits", "name": "first", "license": "MIT"}]),
+}
+
+
+@pytest.mark.parametrize("rule", PRACTICE)
+def test_a_common_mistake_warns_and_a_policy_makes_it_stop(world, rule):
+    PRACTICE[rule](world)
+    found = world.rules(today=TODAY)[rule]
+    assert found.verdict == "warn"
+    assert f"findings: {{{rule}: block}}" in found.mend
+    policy = yaml.safe_load(POLICY.read_text())
+    (world.folder / "policy.yaml").write_text(yaml.safe_dump({**policy, "findings": {rule: "block"}}))
+    world.release["policy"] = "policy.yaml"
+    assert world.rules(today=TODAY)[rule].verdict == "block"
+
+
+def test_a_student_from_elsewhere_without_a_past(world):
+    world.release["student"] = {"model": "teacher", "license": "MIT"}
+    world.release["data"] = []
+    del world.release["distillation"]
+    assert world.rules(today=TODAY)["practice.no-before-after"].verdict == "warn"
+
+
+def test_a_policy_cannot_name_a_rule_that_does_not_exist(world):
+    policy = yaml.safe_load(POLICY.read_text())
+    (world.folder / "policy.yaml").write_text(yaml.safe_dump({**policy, "findings": {"practice.no-tradeoff-note": "block"}}))
+    world.release["policy"] = "policy.yaml"
+    with pytest.raises(DeclarationError, match="Did you mean `practice.no-trade-off-note`"):
+        world.findings(today=TODAY)
+
+
+def test_a_policy_cannot_talk_a_licence_deny_away(world):
+    world.teacher["license"] = "llama3"
+    policy = yaml.safe_load(POLICY.read_text())
+    (world.folder / "policy.yaml").write_text(yaml.safe_dump({**policy, "findings": {"licence.*": "warn"}}))
+    world.release["policy"] = "policy.yaml"
+    assert any(f.check == "licence" and f.verdict == "block" for f in world.findings(today=TODAY))
+
+
+def test_the_result_is_reused_and_names_every_input(world):
+    context = open_release(world.write(), store=world.folder / "store")
+    first = check_step(context, today=TODAY)
+    again = check_step(context, today=TODAY)
+    assert not first.reused
+    assert again.reused
+    assert {"teacher.weights", "teacher.card", "data[0].card", "data[0]/data.jsonl"} <= first.facts["digests"].keys()
+    assert first.facts["stops"] is False
+    (world.folder / "data.jsonl").write_text('{"text": "other"}\n')
+    assert not check_step(context, today=TODAY).reused
+
+
+def test_findings_hold_no_clock_and_no_place(world, tmp_path):
+    """Another day and another folder give the same bytes, as long as nothing expires."""
+    context = open_release(world.write(), store=tmp_path / "one")
+    one = (check_step(context, today=TODAY).folder / "findings.json").read_bytes()
+    two = (check_step(context, today=TODAY + datetime.timedelta(days=1)).folder / "findings.json").read_bytes()
+    assert one == two
+    assert str(tmp_path).encode() not in one
+
+
+def test_every_rule_has_a_source_and_a_test():
+    told = Path(__file__).read_text() + (Path(__file__).parent / "test_scan.py").read_text() + _coverage_tests()
+    for name, rule in RULES.items():
+        assert rule.source
+        assert name in told, f"{name} is tested nowhere"
+
+
+def _coverage_tests() -> str:
+    path = Path(__file__).parent / "test_coverage.py"
+    return path.read_text() if path.exists() else ""
+
+
+def test_json_output_is_one_document(world):
+    finished = check_step(open_release(world.write(), store=world.folder / "store"), today=TODAY)
+    assert json.loads((finished.folder / "licence-answer.json").read_bytes())["verdict"]
