@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -70,6 +71,10 @@ def _try(attempt: str, act: Callable[[], object]) -> CanaryCheck:
     except MlflowException as error:
         words = str(error.message).removeprefix(f"{error.error_code}: ")
         return CanaryCheck(attempt=attempt, refused=error.error_code == "PERMISSION_DENIED" or "kdgov" in words, detail=words[:300])
+    except requests.exceptions.HTTPError as error:
+        # Artifact uploads answer with plain HTTP errors.
+        refused = error.response is not None and error.response.status_code == 403
+        return CanaryCheck(attempt=attempt, refused=refused, detail=str(error)[-300:])
     return CanaryCheck(attempt=attempt, refused=False, detail="the server let it through")
 
 

@@ -19,6 +19,8 @@ from kdgov.record.target import RegistryTarget
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # A long value cut with only a warning would be evidence changed in silence.
 os.environ.setdefault("MLFLOW_TRUNCATE_LONG_VALUES", "false")
+# Two quick retries bear a restarting server; MLflow's own seven would keep a person waiting for minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 # kdgov shows its own progress, on standard error.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
@@ -73,10 +75,27 @@ def _in_our_words(target: RegistryTarget) -> Iterator[None]:
         yield
     except MlflowException as error:
         raise translated(error, target) from error
+    except requests.exceptions.HTTPError as error:
+        raise _of_http(error, target) from error
     except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
         raise UnavailableError(
             "the registry cannot be reached", where=target.name, mend="Start it or correct its address, then run the same command again."
         ) from error
+
+
+def _of_http(error: requests.exceptions.HTTPError, target: RegistryTarget) -> KdgovError:
+    """Artifact uploads fail with plain HTTP errors whose body holds MLflow's message."""
+    status = error.response.status_code if error.response is not None else 0
+    try:
+        words = str(error.response.json()["message"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        words = f"HTTP {status}"
+    if status == 403:
+        return RefusedByGuardError(words)
+    if status >= 500 or status in (0, 408, 429):
+        mend = "Check the server and its artifact store (is it full?), then run the same command again."
+        return UnavailableError(f"the registry's artifact store failed: {words[:300]}", where=target.name, mend=mend)
+    return InputError(f"the registry rejects this: {words[:300]}", where=target.name, mend="Correct what it names.")
 
 
 def translated(error: MlflowException, target: RegistryTarget) -> KdgovError:
@@ -86,7 +105,11 @@ def translated(error: MlflowException, target: RegistryTarget) -> KdgovError:
     if error.error_code == "PERMISSION_DENIED":
         return RefusedByGuardError(message, where="", mend="")
     no_connection = not isinstance(error, RestException) and ("API request to" in message or "Connection" in message)
-    if no_connection or error.error_code in _ENVIRONMENT_CODES:
+    if no_connection:
+        return UnavailableError(
+            "the registry cannot be reached", where=target.name, mend="Start it or correct its address, then run the same command again."
+        )
+    if error.error_code in _ENVIRONMENT_CODES:
         first = message.splitlines()[0][:300] if message else error.error_code
         return UnavailableError(
             f"the registry failed: {first}",

@@ -314,8 +314,8 @@ class _Recorder:
             write_papers(self.dossier, self.model, written)
             logged = self.client.get_logged_model(str(version.source).removeprefix("models:/"))
             model.mkdir()
-            download_artifacts(artifact_uri=logged.artifact_location, dst_path=str(model), tracking_uri=self.target.tracking_uri)
-            return tree_manifest(written) | {f"model/{path}": digest for path, digest in tree_manifest(model).items()}
+            kept = download_artifacts(artifact_uri=logged.artifact_location, dst_path=str(model), tracking_uri=self.target.tracking_uri)
+            return tree_manifest(written) | {f"model/{path}": digest for path, digest in tree_manifest(Path(kept)).items()}
 
     def _expiry(self) -> datetime.datetime:
         latest = self.at + VALIDITY
