@@ -1,16 +1,107 @@
-"""The `kdgov` command: its commands, in the order of a release's way."""
+"""The `kdgov` command: every command by name, what it is for and where it lives; a module is read when its command is called."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
 
 from kdgov import __version__
-from kdgov.cli import check, distill, evaluate, gate, init, keys, license, policy, promote, record, registry, run, serve, suites, waive
+
+WAY = "A release's way"
+TRUST = "Review and trust"
+RULES = "Policies, suites, licences"
+REGISTRY = "The registry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of ``kdgov --help``."""
+
+    module: str
+    """Module below `kdgov.cli` whose ``register`` adds the command."""
+    panel: str
+    """Heading it stands under."""
+    help: str
+    """What it does; the same sentence as the command's own help begins with (a test holds them together)."""
+
+
+COMMANDS: Mapping[str, Entry] = {
+    "run": Entry(module="run", panel=WAY, help="Take a release from check to promotion: check, distill, evaluate, gate, record, promote."),
+    "check": Entry(
+        module="check",
+        panel=WAY,
+        help="Say before any compute is spent whether a release may go on: licences, provenance, privacy, contamination, practice.",
+    ),
+    "distill": Entry(module="distill", panel=WAY, help="Train the student of a release, or propose its temperature and weights."),
+    "evaluate": Entry(module="evaluate", panel=WAY, help="Ask teacher and student the same frozen questions and write what each answered."),
+    "gate": Entry(
+        module="gate", panel=WAY, help="Decide whether a student may be promoted: each criterion must be proven, and only a pass promotes."
+    ),
+    "record": Entry(module="record", panel=WAY, help="Record a release in the registry: runs, evidence, model card, signed decision."),
+    "promote": Entry(module="promote", panel=WAY, help="Set a guarded alias on a version that a valid passing decision covers."),
+    "verify": Entry(module="promote", panel=TRUST, help="Re-read and re-verify one recorded version."),
+    "waive": Entry(module="waive", panel=TRUST, help="Set one result of one decision aside, signed, with owner, reason and expiry."),
+    "approve": Entry(module="waive", panel=TRUST, help="Approve one decision in a role, signed."),
+    "keys": Entry(module="keys", panel=TRUST, help="Create signing keys; say whose signature counts for what."),
+    "policy": Entry(module="policy", panel=RULES, help="Check, compare and drill policies before trusting them."),
+    "suites": Entry(module="suites", panel=RULES, help="List, show and pin suites."),
+    "license": Entry(module="license", panel=RULES, help="Licences: may this student exist and go out, and what must ship with it."),
+    "card": Entry(module="card", panel=RULES, help="Cards: what is known of one model or one dataset."),
+    "init": Entry(
+        module="init", panel=RULES, help="Write a policy, a GitHub Actions workflow and a GitLab job that block a student the gate refuses."
+    ),
+    "serve": Entry(
+        module="serve", panel=REGISTRY, help="Start an MLflow server whose registry refuses what no valid passing decision covers."
+    ),
+    "doctor": Entry(module="serve", panel=REGISTRY, help="Prove with a canary version that a registry really refuses."),
+    "registry": Entry(module="registry", panel=REGISTRY, help="List versions with their standing; read the log of acts."),
+    "revoke": Entry(module="promote", panel=REGISTRY, help="Take a version out of use for good."),
+    "rollback": Entry(module="promote", panel=REGISTRY, help="Move a guarded alias back to an earlier version that may still hold it."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Lists every command from the table above and reads a command's module only when it is called.
+
+    Building the parameters of all commands took two thirds of ``kdgov --help``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        lines = {name: TyperCommand(name=name, help=entry.help, rich_help_panel=entry.panel) for name, entry in COMMANDS.items()}
+        self.commands.update(lines)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names, in the order of the table."""
+        return list(COMMANDS)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As the base class does, with the real command in place of its line."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, (load_command(name) if command is not None and name is not None else command), rest
+
+
+def load_command(name: str) -> Any:
+    """The real command of a name in `COMMANDS`."""
+    shelf = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
+    importlib.import_module(f"kdgov.cli.{COMMANDS[name].module}").register(shelf)
+    shelf.callback()(_shelf)
+    return typer.main.get_group(shelf).commands[name]
+
+
+def _shelf() -> None:
+    """Make one registered command a group's member, as several are."""
+
 
 app = typer.Typer(
     name="kdgov",
+    cls=LazyGroup,
     help="Decide whether a distilled model may be released, and make the registry keep to it.",
     no_args_is_help=True,
     add_completion=True,
@@ -31,23 +122,6 @@ def _root(
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")] = False,
 ) -> None:
     pass
-
-
-distill.register(app)
-evaluate.register(app)
-gate.register(app)
-init.register(app)
-policy.register(app)
-run.register(app)
-check.register(app)
-suites.register(app)
-waive.register(app)
-license.register(app)
-record.register(app)
-promote.register(app)
-registry.register(app)
-serve.register(app)
-keys.register(app)
 
 
 def main() -> None:

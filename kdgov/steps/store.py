@@ -52,7 +52,7 @@ class Store:
         folder = self.folder(step, key)
         try:
             record = json.loads((folder / RESULT).read_bytes())
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
         files: Mapping[str, str] = record["files"]
         if record["key"] != key or digest.tree_manifest(folder, exclude=[RESULT]) != dict(files):
