@@ -48,7 +48,11 @@ test: setup-dev system lint  ## Everything a change must pass (under 15 minutes 
 nightly: setup-dev system  ## The longer checks
 	$(RUN)pytest -n 2 --dist loadgroup -m nightly
 
-bench: setup-dev  ## Measure what the README claims; prints tables, writes tests/.artifacts/bench/*.json
+$(VENV)/.bench: $(VENV)/.dev
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.bench  ## Measure what the README claims; prints tables, writes tests/.artifacts/bench/*.json
 	$(RUN)python -m tests.benchmarks
 
 serve: setup  ## Open the registry of finished releases in a browser
