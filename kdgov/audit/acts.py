@@ -18,6 +18,8 @@ _UNCHECKED = "nobody is trusted to sign the log"
 
 def log_findings(log: LogShown, trust: TrustStore) -> tuple[AuditFinding, ...]:
     """Whether the whole chain is as it was written; the same for every version of the registry."""
+    if log.broken:
+        return (violated("log", "log of acts", f"The log of acts was changed: {log.broken}.", mend="Compare with a copy."),)
     if log.reason:
         return (unverifiable("log", "log of acts", f"There is no log: {log.reason}.", mend="Serve the registry with `kdgov serve`."),)
     faults = chain_faults(log.entries, trust)

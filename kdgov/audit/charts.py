@@ -6,6 +6,7 @@ nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ from kdgov.audit.markup import Safe, join, tag
 INK, QUIET, LINE = "#1b1b1b", "#4f4f4f", "#8a8a8a"
 TEACHER, STUDENT = "#4f4f4f", "#0b4f8a"
 VERDICT_COLOURS = {"pass": "#1b5e20", "fail": "#9b1c1c", "inconclusive": "#6b4700", "invalid": "#6a1b6a"}
-_WIDTH, _LEFT, _RIGHT, _ROW = 920, 330, 170, 30
+_WIDTH, _LEFT, _RIGHT, _ROW = 920, 330, 210, 30
+Scale = tuple[float, float]
 
 
 def before_after(measures: Sequence[Mapping[str, Any]], *, name: str, title: str) -> Safe:
@@ -26,9 +28,10 @@ def before_after(measures: Sequence[Mapping[str, Any]], *, name: str, title: str
     if not rows:
         return Safe("")
     height = 56 + _ROW * len(rows)
-    parts: list[Safe] = [_axis(height)]
+    scale = _scale(rows)
+    parts: list[Safe] = [_axis(height, scale)]
     for index, measure in enumerate(rows):
-        parts += _row(measure, 52 + _ROW * index + _ROW / 2)
+        parts += _row(measure, 52 + _ROW * index + _ROW / 2, scale)
     told = "; ".join(f"{_label(m)}: teacher {_percent(m['teacher'])}, student {_percent(m['student'])}, {m['verdict']}" for m in rows)
     return _svg(name, title, told, height, parts)
 
@@ -38,22 +41,22 @@ def _is_share(measure: Mapping[str, Any]) -> bool:
     return all(isinstance(v, (int, float)) and 0 <= v <= 1 for v in pair) and measure.get("kind") not in ("efficiency", "exposure")
 
 
-def _row(measure: Mapping[str, Any], y: float) -> list[Safe]:
+def _row(measure: Mapping[str, Any], y: float, scale: Scale) -> list[Safe]:
     teacher, student = float(measure["teacher"]), float(measure["student"])
     colour = VERDICT_COLOURS.get(str(measure.get("verdict")), INK)
     waived = " (waived)" if measure.get("waived") else ""
     return [
         _text(_LEFT - 12, y + 4, _label(measure), anchor="end"),
-        tag("line", x1=_x(teacher), y1=_n(y), x2=_x(student), y2=_n(y), stroke=LINE, stroke_width=2),
-        *_interval(measure, y),
-        tag("circle", cx=_x(teacher), cy=_n(y), r=5, fill="#ffffff", stroke=TEACHER, stroke_width=2),
-        tag("rect", x=_n(_place(student) - 5), y=_n(y - 5), width=10, height=10, fill=STUDENT),
+        tag("line", x1=_x(teacher, scale), y1=_n(y), x2=_x(student, scale), y2=_n(y), stroke=LINE, stroke_width=2),
+        *_interval(measure, y, scale),
+        tag("circle", cx=_x(teacher, scale), cy=_n(y), r=5, fill="#ffffff", stroke=TEACHER, stroke_width=2),
+        tag("rect", x=_n(_place(student, scale) - 5), y=_n(y - 5), width=10, height=10, fill=STUDENT),
         _text(_WIDTH - _RIGHT + 14, y + 4, f"{_percent(teacher)} → {_percent(student)}"),
         _text(_WIDTH - 6, y + 4, f"{measure.get('verdict', '')}{waived}", anchor="end", fill=colour, weight="bold"),
     ]
 
 
-def _interval(measure: Mapping[str, Any], y: float) -> list[Safe]:
+def _interval(measure: Mapping[str, Any], y: float, scale: Scale) -> list[Safe]:
     turn = _turn(measure)
     bound, upper, margin = measure.get("bound"), measure.get("upper"), measure.get("margin")
     teacher = float(measure["teacher"])
@@ -61,10 +64,21 @@ def _interval(measure: Mapping[str, Any], y: float) -> list[Safe]:
         return []
     ends = [teacher + turn * float(bound), teacher + turn * float(upper if upper is not None else bound)]
     low, high = (min(1.0, max(0.0, end)) for end in sorted(ends))
-    parts = [tag("line", x1=_x(low), y1=_n(y), x2=_x(high), y2=_n(y), stroke=STUDENT, stroke_width=4, opacity="0.55")]
-    parts += [tag("line", x1=_x(end), y1=_n(y - 6), x2=_x(end), y2=_n(y + 6), stroke=STUDENT, stroke_width=2) for end in (low, high)]
+    parts = [tag("line", x1=_x(low, scale), y1=_n(y), x2=_x(high, scale), y2=_n(y), stroke=STUDENT, stroke_width=4, opacity="0.55")]
+    parts += [
+        tag("line", x1=_x(end, scale), y1=_n(y - 6), x2=_x(end, scale), y2=_n(y + 6), stroke=STUDENT, stroke_width=2) for end in (low, high)
+    ]
     if margin is not None and 0 <= (limit := teacher - turn * float(margin)) <= 1:
-        dash = tag("line", x1=_x(limit), y1=_n(y - 10), x2=_x(limit), y2=_n(y + 10), stroke=INK, stroke_width=2, stroke_dasharray="3 2")
+        dash = tag(
+            "line",
+            x1=_x(limit, scale),
+            y1=_n(y - 10),
+            x2=_x(limit, scale),
+            y2=_n(y + 10),
+            stroke=INK,
+            stroke_width=2,
+            stroke_dasharray="3 2",
+        )
         parts.append(dash)
     return parts
 
@@ -80,12 +94,27 @@ def _turn(measure: Mapping[str, Any]) -> int:
     return -1 if abs(plain + float(difference)) < 1e-6 else 0
 
 
-def _axis(height: int) -> Safe:
+def _scale(rows: Sequence[Mapping[str, Any]]) -> Scale:
+    """The tenths between which every mark lies, at least two of them: dots compare by place, so the axis may start above 0."""
+    seen = [float(m[key]) for m in rows for key in ("teacher", "student")]
+    seen += [float(m["teacher"]) - _turn(m) * float(m["margin"]) for m in rows if m.get("margin") is not None]
+    for measure in rows:
+        seen += [float(measure["teacher"]) + _turn(measure) * float(measure[k]) for k in ("bound", "upper") if measure.get(k) is not None]
+    low = max(0.0, math.floor(10 * min(seen)) / 10)
+    high = min(1.0, math.ceil(10 * max(seen)) / 10)
+    return (low, high) if high - low > 0.15 else (max(0.0, high - 0.2), max(high, 0.2))
+
+
+def _axis(height: int, scale: Scale) -> Safe:
     parts = []
-    for step in range(6):
-        x = _x(step / 5)
+    low, high = scale
+    steps = round((high - low) * 10)
+    every = 1 if steps <= 5 else 2
+    for step in range(0, steps + 1, every):
+        share = low + step / 10
+        x = _x(share, scale)
         parts.append(tag("line", x1=x, y1=40, x2=x, y2=_n(height - 4), stroke="#d6d6d6", stroke_width=1))
-        parts.append(_text(float(x), 34, f"{20 * step} %", anchor="middle", fill=QUIET))
+        parts.append(_text(float(x), 34, f"{100 * share:.0f} %", anchor="middle", fill=QUIET))
     legend = [
         tag("circle", cx=_LEFT, cy=12, r=5, fill="#ffffff", stroke=TEACHER, stroke_width=2),
         _text(_LEFT + 10, 16, "teacher"),
@@ -222,12 +251,13 @@ def _percent(value: Any) -> str:
     return f"{100 * float(value):.1f} %"
 
 
-def _place(share: float) -> float:
-    return _LEFT + share * (_WIDTH - _RIGHT - _LEFT)
+def _place(share: float, scale: Scale) -> float:
+    low, high = scale
+    return _LEFT + (share - low) / (high - low) * (_WIDTH - _RIGHT - _LEFT)
 
 
-def _x(share: float) -> str:
-    return _n(_place(share))
+def _x(share: float, scale: Scale) -> str:
+    return _n(_place(share, scale))
 
 
 def _n(value: float) -> str:

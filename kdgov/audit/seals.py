@@ -74,9 +74,7 @@ def read_attestation(shown: VersionShown, trust: TrustStore, *, at: datetime.dat
     folder = shown.files / ATTESTATION if shown.files is not None else None
     paths = sorted(p for p in folder.rglob("*") if p.is_file()) if folder is not None and folder.is_dir() else []
     if not paths:
-        return Attested(), (
-            unverifiable("signature", ATTESTATION, "No signed statement lies with the version.", mend="Record the release.", required=True),
-        )
+        return Attested(), (_unattested(shown),)
     read = [_read(path, f"{ATTESTATION}/{path.relative_to(path.parents[0]).as_posix()}", shown, trust, at) for path in paths]
     # Where several count (a recording that was killed and repeated), the one of the decision the registry shows speaks.
     candidates = sorted(
@@ -84,6 +82,13 @@ def read_attestation(shown: VersionShown, trust: TrustStore, *, at: datetime.dat
         key=lambda a: (not a.is_signed, a.predicate.get("decision") != shown.tags.get("kdgov.decision")),
     )
     return (candidates[0] if candidates else Attested()), tuple(finding for _, found in read for finding in found)
+
+
+def _unattested(shown: VersionShown) -> AuditFinding:
+    mend = "Record the release; without a signed statement nothing covers this version."
+    if shown.tags.get("kdgov.verdict", "NONE") == "NONE":
+        return unverifiable("signature", ATTESTATION, "No signed statement lies with the version.", mend=mend, required=True)
+    return violated("signature", ATTESTATION, "The version shows a verdict, and the signed statement behind it is gone.", mend=mend)
 
 
 def _read(path: Path, name: str, shown: VersionShown, trust: TrustStore, at: datetime.datetime) -> tuple[Attested, list[AuditFinding]]:
@@ -120,6 +125,7 @@ def review_binding(shown: VersionShown, attested: Attested) -> Iterator[AuditFin
     """Whether the statement names this bundle, this decision, this description and these tags."""
     predicate, folder = attested.predicate, shown.evidence
     if not predicate:
+        yield from _papers(shown, predicate)
         return
     manifest = folder / MANIFEST if folder is not None else None
     decision = folder / "decision.json" if folder is not None else None
@@ -184,6 +190,8 @@ def _papers(shown: VersionShown, predicate: Mapping[str, Any]) -> Iterator[Audit
     told = "Hashed again: as signed."
     if not stated and shown.expected is not None:
         stated, told = dict(shown.expected.papers), "Written again from the evidence: the same bytes."
+    if not stated:
+        return
     for path in sorted(stated.keys() | found.keys()):
         if path not in found:
             yield violated("evidence", path, "The recording wrote this file and it is gone.", mend=_REFETCH)

@@ -51,7 +51,10 @@ def _findings(document: Document) -> Safe:
         if not rows:
             continue
         cells = [(f["subject"], _mark(f["standing"], STANDING_WORDS[f["standing"]]), _reason(f), _digest(f["digest"])) for f in rows]
-        parts += [tag("h3", title), table(("What", "Standing", "How it was found", "Rests on"), cells, caption=title)]
+        parts += [
+            tag("h3", title),
+            table(("What", "Standing", "How it was found", "Rests on"), cells, caption=title, class_="findings hidden-caption"),
+        ]
     return _section("findings", "What was done again", *parts)
 
 

@@ -60,6 +60,8 @@ class LogShown:
     """From the first."""
     reason: str = ""
     """Why there is none; empty where there is."""
+    broken: str = ""
+    """Why it cannot be read although it is there; empty where it can."""
     free_aliases: frozenset[str] | None = None
     """Aliases the guard leaves free; None where no guard answered."""
 
