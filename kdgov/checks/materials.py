@@ -9,6 +9,7 @@ from typing import Any
 
 from kdgov.checks.interchange import card_beside_model
 from kdgov.declare.card import Card, DataFile, DatasetCard, Generation, Lineage, ModelCard, PersonalData, load_card
+from kdgov.declare.distillation import TeacherText
 from kdgov.declare.release import Release
 from kdgov.declare.suite import Suite
 from kdgov.digest import digest_file
@@ -129,6 +130,8 @@ class Materials:
     """The student: its starting weights or itself; its declared card."""
     bodies: tuple[Body, ...]
     """Distillation data."""
+    prompts: tuple[Body, ...] = ()
+    """Prompt files of the recipe: what the teacher is asked, scanned like data."""
     suites: tuple[SuiteFile, ...]
     """What both models are judged by."""
     upstream: Mapping[str, CardFile]
@@ -142,7 +145,7 @@ class Materials:
                 found[f"{model.role}.weights"] = str(model.identity["weights"])
             if model.card is not None:
                 found[f"{model.role}.card"] = model.card.digest
-        for body in self.bodies:
+        for body in (*self.bodies, *self.prompts):
             if body.card is not None:
                 found[f"{body.key}.card"] = body.card.digest
             for file in body.files:
@@ -207,6 +210,16 @@ def read_bodies(release: Release, path_of: PathOf, *, where: str, digest_of: Cal
         files = tuple(_body_file(f.path, _beside(card.path, f.path), f, digest_of) for f in dataset.files)
         bodies.append(Body(key=key, name=dataset.name, card=card, files=files))
     return tuple(bodies)
+
+
+def read_prompts(release: Release, path_of: PathOf, *, digest_of: Callable[[Path], str] = digest_file) -> tuple[Body, ...]:
+    """Every prompt file the recipe names, as a body without a card."""
+    terms = release.distillation.terms if release.distillation is not None else []
+    named = [(n, term.prompts) for n, term in enumerate(terms) if isinstance(term, TeacherText) and term.prompts is not None]
+    return tuple(
+        Body(key=f"distillation.terms[{number}].prompts", name=name, card=None, files=(_body_file(name, path_of(name), None, digest_of),))
+        for number, name in named
+    )
 
 
 def follow_cards(start: Mapping[str, CardFile], path_of: PathOf) -> dict[str, CardFile]:

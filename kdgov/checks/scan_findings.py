@@ -29,7 +29,7 @@ def scan_findings(materials: Materials, reports: Sequence[tuple[Body, ShardRepor
     findings: list[Finding] = []
     for body, report in reports:
         findings += [*_damage(body, report, stances), *_withdrawn(body, report, stances)]
-    for body in materials.bodies:
+    for body in (*materials.bodies, *materials.prompts):
         findings += _identifiers(body, [report for owner, report in reports if owner is body], materials, stances)
     return findings + contamination_findings([report for _, report in reports], items, stances)
 

@@ -16,7 +16,7 @@ from kdgov.checkpoints.identity import model_identity, resolve_model
 from kdgov.checks.contamination import ItemIndex
 from kdgov.checks.coverage import coverage_findings
 from kdgov.checks.licences import licence_case
-from kdgov.checks.materials import Body, Materials, SuiteFile, follow_cards, model_facts, read_bodies
+from kdgov.checks.materials import Body, Materials, SuiteFile, follow_cards, model_facts, read_bodies, read_prompts
 from kdgov.checks.practice import practice_findings
 from kdgov.checks.privacy import personal_data_findings, withdrawn_ids
 from kdgov.checks.provenance import provenance_findings
@@ -131,6 +131,7 @@ def gather(context: ReleaseContext) -> Materials:
         teacher=teacher,
         student=student,
         bodies=bodies,
+        prompts=read_prompts(release, context.path_of, digest_of=remembered_digest),
         suites=suites,
         upstream=follow_cards(cards, context.path_of),
     )
@@ -169,7 +170,7 @@ def _scan(
 ) -> tuple[list[tuple[Body, ShardReport]], ItemIndex]:
     index = ItemIndex(items.items)
     owners, shards = [], []
-    for body in materials.bodies:
+    for body in (*materials.bodies, *materials.prompts):
         record = body.dataset.personal_data if body.dataset is not None else None
         id_field = getattr(record, "id_field", None)
         for file in body.files:
@@ -195,7 +196,7 @@ def _findings(
         findings += personal_data_findings(body, materials, stances, today=today)
     findings += scan_findings(materials, reports, items, stances)
     findings += not_testable_finding(index.not_testable, len(index.items), stances)
-    return findings + practice_findings(materials, stances, rows=sum(report.rows for _, report in reports))
+    return findings + practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))
 
 
 def _coverage(context: ReleaseContext, materials: Materials, reports: list[tuple[Body, ShardReport]], stances: Stances) -> list[Finding]:
