@@ -286,6 +286,8 @@ class _Guard:
         if prompt != _says_prompt(given):
             kinds = ("prompt", "model version") if prompt else ("model", "prompt version")
             _refuse(f"kdgov refuses: {name!r} is a {kinds[0]}, and a {kinds[1]} cannot be registered under it. Choose another name.")
+        if prompt and ("/" in source or ":" in source):
+            _refuse(f"kdgov refuses: a prompt has no files, and this version of {name!r} names {source!r}. Register it as a model.")
         if prompt or not self.config.guards(name):
             return super().create_model_version(name, source, run_id, given, *rest, **options)  # type: ignore[misc]
         if source.startswith("models:/") and not source.startswith("models:/m-"):

@@ -1,0 +1,110 @@
+"""Registries to attack: embedded, and served on SQLite and on PostgreSQL, each behind the guard."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kdgov.evidence.keys import new_key
+from kdgov.evidence.trust import TrustedKey, TrustStore, save_trust
+from kdgov.guard.config import GUARD_KEY_VARIABLE
+from kdgov.guard.serving import ServerPlan, start_server, stop_server
+from kdgov.record.client import registry_client
+from kdgov.record.release import RecordedVersion, record_release
+from kdgov.record.target import RegistryTarget, registry_target
+from tests.guard.postgres import cluster, free_port
+from tests.record.evidence_bundle import bundle, checkpoint
+
+_NUMBER = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One guarded registry, and how to record something in it."""
+
+    kind: str
+    target: RegistryTarget
+    folder: Path
+    database: str
+
+    def record(self, verdict: str = "pass", name: str = "") -> RecordedVersion:
+        """A freshly recorded version of a new model."""
+        number = next(_NUMBER)
+        folder = self.folder / f"release-{number}"
+        weights = checkpoint(folder / "weights", seed=number)
+        made = bundle(folder / "bundle", name=name or f"model-{number}", weights=weights, verdict=verdict, seed=number)
+        return record_release(made, self.target, weights=weights)
+
+    def weights_of(self, recorded: RecordedVersion) -> Path:
+        """Checkpoint folder of a recorded version."""
+        return next(
+            p for p in self.folder.glob("release-*/weights") if (p.parent / "bundle/decision.json").exists() and _is(p.parent, recorded)
+        )
+
+    def client(self):
+        """An MLflow client, as a context."""
+        return registry_client(self.target)
+
+
+def _is(folder: Path, recorded: RecordedVersion) -> bool:
+    from kdgov.digest import digest_file
+
+    return digest_file(folder / "bundle/decision.json") == recorded.decision
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory) -> Site:
+    """The store's own SQLite registry, in this process."""
+    folder = tmp_path_factory.mktemp("embedded")
+    target = registry_target(folder / "store")
+    return Site(kind="embedded", target=target, folder=folder, database=f"sqlite:///{folder}/store/mlflow.db")
+
+
+def _served(folder: Path, database: str, kind: str, further: tuple[str, ...] = ()) -> Iterator[Site]:
+    store = folder / "store"
+    key = new_key(store / "keys", "project", passphrase=None)
+    public = key.public_path.read_text()
+    save_trust(store / "keys" / "trust.json", TrustStore(keys=[TrustedKey(keyid=key.keyid, name="ci", public=public)]))
+    plan = ServerPlan(
+        backend=database,
+        artifacts=str(folder / "artifacts"),
+        port=free_port(),
+        settings={"KDGOV_TRUST": str(store / "keys" / "trust.json"), GUARD_KEY_VARIABLE: f"file:{key.private_path}"},
+        further=further,
+    )
+    process = start_server(plan, log=folder / "server.log")
+    try:
+        yield Site(kind=kind, target=registry_target(store, plan.address), folder=folder, database=database)
+    finally:
+        stop_server(process)
+
+
+@pytest.fixture(scope="session")
+def served_sqlite(tmp_path_factory) -> Iterator[Site]:
+    """A guarded server on SQLite."""
+    folder = tmp_path_factory.mktemp("sqlite")
+    yield from _served(folder, f"sqlite:///{folder}/registry.db", "SQLite server")
+
+
+@pytest.fixture(scope="session")
+def served_postgres(tmp_path_factory) -> Iterator[Site]:
+    """A guarded server on PostgreSQL."""
+    with cluster() as database:
+        yield from _served(tmp_path_factory.mktemp("postgres"), database, "PostgreSQL server")
+
+
+@pytest.fixture(
+    params=[
+        "embedded",
+        pytest.param("served_sqlite", marks=[pytest.mark.server, pytest.mark.xdist_group("sqlite")]),
+        pytest.param("served_postgres", marks=[pytest.mark.server, pytest.mark.xdist_group("postgres")]),
+    ]
+)
+def site(request) -> Site:
+    """Every kind of guarded registry in turn."""
+    found: Callable[[], Site] = request.getfixturevalue(request.param)
+    return found
