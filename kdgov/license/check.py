@@ -121,7 +121,7 @@ def _why_unused(evidence: Evidence, case: LicenseCase, outbound: Expression | No
     for upstream in case.uses:
         for license_ in known.licenses.values():
             if is_licensor(evidence.licensor, license_.licensor):
-                situation = Situation(case=case, upstream=upstream, outbound=outbound, init=(), facts=known)
+                situation = Situation(case=case, upstream=upstream, taken=upstream.use, outbound=outbound, init=(), facts=known)
                 fault = separate_fault(evidence, license_, One(name=license_.id).name, situation)
                 if fault:
                     return fault

@@ -10,7 +10,7 @@ from typing import Any
 from kdgov.license.case import LicenseCase, Organization, Upstream
 from kdgov.license.expression import Expression, One, alternatives
 from kdgov.license.facts import Facts
-from kdgov.license.vocabulary import KIND_GROUPS, PLACE_GROUPS, members
+from kdgov.license.vocabulary import KIND_GROUPS, PLACE_GROUPS, Use, members
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,8 @@ class Situation:
     """The whole question."""
     upstream: Upstream
     """The edge's upstream."""
+    taken: Use
+    """What is taken from the upstream itself, wherever in the lineage it stands."""
     outbound: Expression | None
     """The student's own licence; None where it states none."""
     init: tuple[tuple[frozenset[str], str], ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from license_expression import ExpressionError, LicenseWithExceptionSymbol, Licensing
@@ -43,6 +44,7 @@ class Several:
 Expression = One | Several
 
 
+@cache
 def parse(text: str) -> Expression | str:
     """The expression, or in words why it does not parse."""
     if text.strip().lower() in NOT_STATED:

@@ -149,7 +149,9 @@ def _child(child: Upstream, parent: Upstream, use: Use, path: str, walk: Walk) -
 
 
 def _own_ruling(upstream: Upstream, use: Use, walk: Walk) -> tuple[Ruling, list[str]]:
-    situation = Situation(case=walk.case, upstream=replace(upstream, use=use), outbound=walk.outbound, init=walk.init, facts=walk.facts)
+    situation = Situation(
+        case=walk.case, upstream=replace(upstream, use=use), taken=upstream.use, outbound=walk.outbound, init=walk.init, facts=walk.facts
+    )
     parsed = parse(upstream.license)
     expression = One(name="NOASSERTION") if isinstance(parsed, str) else parsed
     if use == "tokenizer" and walk.case.choice("component_rules") == "false":
@@ -186,11 +188,7 @@ def _is_open(one: One, facts: Facts) -> bool:
 
 def _rulings(expression: Expression, use: Use, situation: Situation, walk: Walk) -> Ruling:
     looked_up: Use = "hidden_states" if use == "logits" and walk.case.choice("logits_as") == "internals" else use
-    ruling = rule_on(expression, looked_up, situation, walk.rivals)
-    # What is learnt from and also handed out is published besides: both uses must stand.
-    if walk.case.release.distribution == "data" and use in {"dataset_train", "generated_text"}:
-        return joined([ruling, rule_on(expression, "dataset_publish", situation, walk.rivals)])
-    return ruling
+    return rule_on(expression, looked_up, situation, walk.rivals)
 
 
 def _by_text(upstream: Upstream, tag: Expression, situation: Situation, use: Use, walk: Walk) -> tuple[Ruling, list[str]]:

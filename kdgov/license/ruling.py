@@ -11,7 +11,7 @@ from kdgov.license.conditions import Situation, holds
 from kdgov.license.duties import SILENT_KINDS, applies, is_licensor, obligation
 from kdgov.license.expression import NOT_STATED, Expression, One, Several
 from kdgov.license.facts import License, Rule
-from kdgov.license.vocabulary import VERDICTS, Use, Verdict
+from kdgov.license.vocabulary import DATASET_USES, VERDICTS, Use, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +54,13 @@ def joined(rulings: Iterable[Ruling]) -> Ruling:
     """The strictest of several rulings, with the obligations of all."""
     every = list(rulings)
     decisive = max(every, key=lambda ruling: VERDICTS.index(ruling.verdict))
+    obligations = unique(o for ruling in every for o in ruling.obligations)
+    if decisive.verdict == "needs_review":
+        # Whether these duties bind at all is the question under review: they hold the release with it, no more.
+        obligations = unique(replace(o, is_contradicted=False) for o in obligations)
     return replace(
         decisive,
-        obligations=unique(o for ruling in every for o in ruling.obligations),
+        obligations=obligations,
         resolved=tuple(dict.fromkeys(name for ruling in every for name in ruling.resolved)),
         chosen=", ".join(dict.fromkeys(ruling.chosen for ruling in every if ruling.chosen)),
     )
@@ -94,10 +98,8 @@ def _on_one(one: One, use: Use, situation: Situation, rivals: Mapping[str, list[
         return _lifted(_missing(one, situation), None, one, situation)
     if one.exception and one.exception.lower() not in situation.facts.exceptions:
         return _unknown_exception(one, owner, situation)
-    rules = [rule for rule in owner.bars if use in rule.uses and holds(rule.when, situation)]
-    decision = next((rule for rule in owner.rules if use in rule.uses and holds(rule.when, situation)), None)
-    fitting = [*([decision] if decision else [_no_rule(owner, use)]), *rules]
-    ruling = joined(_from_rule(rule, owner, use, situation, rivals) for rule in fitting)
+    fitting = [(reading, rule) for reading in _readings(owner, use, situation) for rule in _fitting(owner, reading, situation)]
+    ruling = joined(_from_rule(rule, owner, reading, situation, rivals) for reading, rule in fitting)
     is_tag_only = situation.case.choice("tag_only_evidence") == "review" and situation.upstream.license_text is None
     if is_tag_only and owner.kind == "model" and VERDICTS.index(ruling.verdict) < VERDICTS.index("needs_review"):
         ruling = replace(
@@ -110,6 +112,26 @@ def _on_one(one: One, use: Use, situation: Situation, rivals: Mapping[str, list[
     return _lifted(ruling, owner, one, situation)
 
 
+def _readings(owner: License, use: Use, situation: Situation) -> list[Use]:
+    """The uses under which a licence is read: mostly the one, sometimes another besides."""
+    is_generic = owner.kind == "generic"
+    if use in {"dataset_eval", "dataset_publish"} and situation.taken not in DATASET_USES and is_generic:
+        # Outputs of a model are not copies of it: a licence over copies says of them what it says of outputs.
+        return ["generated_text"]
+    if situation.case.release.distribution == "data" and (use == "dataset_train" or (use == "generated_text" and not is_generic)):
+        # What is learnt from and also handed out is published besides: both uses must stand.
+        return [use, "dataset_publish"]
+    return [use]
+
+
+def _fitting(owner: License, use: Use, situation: Situation) -> list[Rule]:
+    """The first rule that fits, and every bar."""
+    bars = [rule for rule in owner.bars if use in rule.uses and holds(rule.when, situation)]
+    decision = next((rule for rule in owner.rules if use in rule.uses and holds(rule.when, situation)), None)
+    # Bars first: where both ask for something, the more particular clause is the one to name.
+    return [*bars, decision or _no_rule(owner, use)]
+
+
 def _from_rule(rule: Rule, owner: License, use: Use, situation: Situation, rivals: Mapping[str, list[str]]) -> Ruling:
     obligations = [
         obligation(duty, owner, situation, rule.clause, rivals.get(duty.kind, []))
@@ -117,6 +139,10 @@ def _from_rule(rule: Rule, owner: License, use: Use, situation: Situation, rival
         if applies(duty, situation.case, use)
     ]
     verdict = rule.verdict
+    # Share-alike is broken by the student's own licence, not by having none yet: that is for a person to settle first.
+    awaits_outbound = verdict == "deny" and "outbound_lacks" in rule.when and situation.outbound is None
+    if awaits_outbound:
+        verdict = "needs_review"
     if verdict == "allow" and any(o.kind not in SILENT_KINDS and o.met is not None for o in obligations):
         verdict = "allow_with_obligations"
     if verdict == "deny":
@@ -128,7 +154,7 @@ def _from_rule(rule: Rule, owner: License, use: Use, situation: Situation, rival
         source=rule.source,
         confidence=rule.confidence,
         basis=rule.basis,
-        mend=_mend(rule, owner),
+        mend="State student.license." if awaits_outbound else _mend(rule, owner),
         obligations=tuple(obligations),
         resolved=(owner.id,),
     )

@@ -16,8 +16,8 @@ from kdgov.license.vocabulary import BASES, CONFIDENCES, DISTRIBUTIONS, OBLIGATI
 
 _TOP = ("family", "licenses", "families", "exceptions", "artifacts", "texts", "blocks")
 _LICENSE = (
-    "id", "name", "aliases", "licensor", "kind", "traits", "or_later", "edition_of", "words", "source", "seen", "confidence", "like", "bars", "more_bars",
-    "rules",
+    "id", "name", "aliases", "licensor", "kind", "traits", "or_later", "edition_of", "words", "source", "seen", "confidence", "like",
+    "bars", "more_bars", "rules",
 )  # fmt: skip
 _RULE = ("uses", "when", "verdict", "duties", "basis", "clause", "says", "source", "seen", "confidence")
 _DUTY = ("kind", "value", "text", "trigger", "only", "condition", "met_by", "carried_by")
