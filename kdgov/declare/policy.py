@@ -349,7 +349,8 @@ def _policy(value: Any, lines: Mapping[tuple[str | int, ...], int], file: str) -
     return Policy(
         name=declared.name,
         version=declared.version,
-        digest=digest_json(meaning),
+        # Without defaults: a later kdgov with one more optional key still gives an old policy its old digest.
+        digest=digest_json(declared.model_dump(mode="json", by_alias=True, exclude_defaults=True)),
         criteria=tuple(criterion.frozen() for criterion in declared.criteria),
         findings=MappingProxyType(dict(declared.findings)),
         approvals=tuple(declared.approvals),

@@ -238,30 +238,37 @@ def _bootstrap_means(sorted_values: bytes) -> Values:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FewEventsInterval:
-    """Exact bound where only a handful of items differ at all: no variance can be trusted there.
+    """Bound where a handful of odd items carry nearly all the spread: their variance cannot be trusted.
 
-    The mean loss is at most the largest possible loss times the share of items that lose anything, and that share has an
-    exact binomial bound. Conservative by construction; the range must truly bound one item's loss.
+    The mean is at least that of the other items, less the largest possible loss times the share of odd items that lose,
+    and that share has an exact binomial bound. Conservative by construction; ``reach`` must truly bound one item's loss.
     """
 
     estimate: float
     """Mean difference."""
     losses: int
-    """Items with a negative difference."""
+    """Odd items below the others."""
     gains: int
-    """Items with a positive difference."""
+    """Odd items above the others."""
     n: float
     """Items (clusters, where items are clustered)."""
     reach: float
     """Largest possible difference of one item."""
+    rest: StudentInterval | None = None
+    """Mean of the other items; None where all of them are zero."""
     method: str = "few-events"
 
     def bounds(self, alpha: float) -> tuple[float, float]:
-        """Minus and plus reach times the exact upper bound of the share."""
-        return (
-            -self.reach * exact_bounds(self.losses, self.n, alpha)[1],
-            self.reach * exact_bounds(self.gains, self.n, alpha)[1],
-        )
+        """The others' bounds, moved by reach times the exact bound of the odd items' share."""
+        level = alpha
+        low = high = 0.0
+        if self.rest is not None:
+            # Two bounds must hold at once: half the error for each.
+            level = alpha / 2 if self.rest.error > 0 else alpha
+            low, high = self.rest.bounds(level)
+        return low - self.reach * exact_bounds(self.losses, self.n, level)[1], high + self.reach * exact_bounds(self.gains, self.n, level)[
+            1
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

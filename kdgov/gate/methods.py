@@ -153,15 +153,8 @@ def _continuous(difference: Values, clusters: Codes | None, reach: float, *, one
         return _clustered(difference, clusters, mean, spread, reach)
     events = effective_events(difference)
     if events < MIN_EVENTS:
-        few = FewEventsInterval(
-            estimate=mean,
-            losses=int(np.count_nonzero(difference < 0)),
-            gains=int(np.count_nonzero(difference > 0)),
-            n=n,
-            reach=max(reach, float(np.max(np.abs(difference), initial=0.0))),
-        )
         if not one_sample:
-            return Estimate(interval=few, clusters=n, design_effect=1.0, spread=spread)
+            return Estimate(interval=_few_events(difference, reach), clusters=n, design_effect=1.0, spread=spread)
         hindrance = f"the mean rests on about {events:.0f} items"
     else:
         hindrance = ""
@@ -170,6 +163,24 @@ def _continuous(difference: Values, clusters: Codes | None, reach: float, *, one
     else:
         interval = BcaInterval(values=difference)
     return Estimate(interval=interval, clusters=n, design_effect=1.0, spread=spread, hindrance=hindrance)
+
+
+def _few_events(difference: Values, reach: float) -> FewEventsInterval:
+    n = len(difference)
+    residual = difference - np.median(difference)
+    widest = float(np.max(np.abs(residual), initial=0.0))
+    odd = np.abs(residual) > widest / 2
+    others = difference[~odd]
+    error = float(others.std(ddof=1)) / math.sqrt(len(others)) if len(others) > 1 else 0.0
+    rest = StudentInterval(estimate=float(others.mean()), error=error, df=max(len(others) - 1, 1)) if len(others) else None
+    return FewEventsInterval(
+        estimate=float(difference.mean()),
+        losses=int(np.count_nonzero(odd & (residual < 0))),
+        gains=int(np.count_nonzero(odd & (residual > 0))),
+        n=n,
+        reach=max(reach, widest),
+        rest=rest,
+    )
 
 
 def _clustered(difference: Values, clusters: Codes, mean: float, spread: float, reach: float) -> Estimate:
