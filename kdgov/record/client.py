@@ -87,8 +87,8 @@ def _of_http(error: requests.exceptions.HTTPError, target: RegistryTarget) -> Kd
     """Artifact uploads fail with plain HTTP errors whose body holds MLflow's message."""
     status = error.response.status_code if error.response is not None else 0
     try:
-        words = str(error.response.json()["message"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+        words = str(error.response.json()["message"]) if error.response is not None else "no answer"
+    except (ValueError, KeyError, TypeError):
         words = f"HTTP {status}"
     if status == 403:
         return RefusedByGuardError(words)

@@ -5,12 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from kdgov.record.card import full_card, short_card
+from kdgov.record.charts import charts_of
 from kdgov.record.dossier import Dossier
+from kdgov.record.hub_readme import hub_readme
+from kdgov.record.page import html_card
 
 
 def write_papers(dossier: Dossier, model: str, folder: Path) -> None:
     """Write ``card/`` and ``charts/``; the same dossier gives the same bytes, so a repeated upload changes nothing."""
-    cards = folder / "card"
+    charts = charts_of(dossier)
+    cards, pictures = folder / "card", folder / "charts"
     cards.mkdir(parents=True)
     (cards / "short.md").write_text(short_card(dossier), encoding="utf-8")
-    (cards / "card.md").write_text(full_card(dossier), encoding="utf-8")
+    (cards / "card.md").write_text(full_card(dossier, charts=[(title, f"../charts/{name}") for name, title, _ in charts]), encoding="utf-8")
+    (cards / "card.html").write_text(html_card(dossier, model, charts), encoding="utf-8")
+    (cards / "README.md").write_text(hub_readme(dossier, model), encoding="utf-8")
+    if charts:
+        pictures.mkdir()
+    for name, _, svg in charts:
+        (pictures / name).write_text(svg, encoding="utf-8")
