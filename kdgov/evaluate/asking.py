@@ -130,9 +130,12 @@ def _batches(requests: Sequence[Request], asker: Asker) -> list[Batch]:
 def _windows(asked: AskedModel, scored: Sequence[tuple[int, Request]]) -> tuple[list[Scorable], Mapping[int, bool]]:
     # Rolling texts become several windows of one request; their index carries the request's number.
     windows, cut = [], {}
+    shown = {index: asked.render(request.context) for index, request in scored}
+    asked.pairs_ahead([(shown[i], r.continuation) for i, r in scored if r.kind == "loglikelihood"])
+    asked.encode_ahead([shown[i] for i, r in scored if r.kind == "rolling"])
     for index, request in scored:
         if request.kind == "rolling":
-            ids = asked.encode(asked.render(request.context))
+            ids = asked.encode(shown[index])
             for context, continuation in map(
                 lm_eval_utils.make_disjoint_window,
                 lm_eval_utils.get_rolling_token_windows(
@@ -141,7 +144,7 @@ def _windows(asked: AskedModel, scored: Sequence[tuple[int, Request]]) -> tuple[
             ):
                 windows.append(Scorable(index=index, context=tuple(context), continuation=tuple(continuation)))
             continue
-        context, continuation = asked.pair(asked.render(request.context), request.continuation)
+        context, continuation = asked.pair(shown[index], request.continuation)
         if not continuation or len(continuation) > asked.max_length:
             raise InputError(
                 f"a continuation has {len(continuation)} tokens and the model takes 1 to {asked.max_length}",
@@ -151,6 +154,7 @@ def _windows(asked: AskedModel, scored: Sequence[tuple[int, Request]]) -> tuple[
         keep = asked.max_length + 1 - len(continuation)
         cut[index] = len(context) > keep
         windows.append(Scorable(index=index, context=tuple(context[-keep:]), continuation=tuple(continuation)))
+    asked.known.clear()
     return windows, cut
 
 
@@ -186,11 +190,14 @@ def ids_digest_of(parts: Sequence[Answered]) -> str:
 
 def _prompts(asked: AskedModel, asks: Sequence[tuple[int, Request]]) -> tuple[list[Prompt], Mapping[int, bool]]:
     prompts, cut = [], {}
+    shown = {index: asked.render(request.context) for index, request in asks}
+    asked.encode_ahead(shown.values())
     for index, request in asks:
-        ids = asked.encode(asked.render(request.context)) or [asked.prefix_id]
+        ids = asked.encode(shown[index]) or [asked.prefix_id]
         keep = max(1, asked.max_length - answer_length(request.generation))
         cut[index] = len(ids) > keep
         prompts.append(Prompt(index=index, ids=tuple(ids[-keep:]), settings=dict(request.generation)))
+    asked.known.clear()
     return prompts, cut
 
 

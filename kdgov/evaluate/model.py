@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,12 +47,34 @@ class AskedModel:
     delivered: list[torch.Tensor] = field(default_factory=list)
     """Ids that entered the model since they were last taken, as the model itself received them."""
 
+    known: dict[tuple[str, bool | None], list[int]] = field(default_factory=dict)
+    """Ids of texts encoded ahead, in one call; cleared with the task."""
+
     def encode(self, text: str, *, special: bool | None = None) -> list[int]:
         """Token ids of a text, with the tokenizer's own special tokens unless the text starts with the first of them."""
-        if special is None and self.tokenizer.bos_token and text.startswith(self.tokenizer.bos_token):
-            special = False
-        options = {} if special is None else {"add_special_tokens": special}
-        return list(self.tokenizer.encode(text, **options))
+        found = self.known.get((text, special))
+        if found is not None:
+            return found
+        self.encode_ahead([text], special=special)
+        return self.known.pop((text, special))
+
+    def encode_ahead(self, texts: Iterable[str], *, special: bool | None = None) -> None:
+        """Encode many texts in one call: a fast tokenizer takes a tenth of the time that single calls take."""
+        bos = self.tokenizer.bos_token
+        wanted = [t for t in dict.fromkeys(texts) if (t, special) not in self.known]
+        for starts in (False, True):
+            part = [t for t in wanted if bool(bos and t.startswith(bos)) is starts]
+            rule = False if special is None and starts else special
+            if part:
+                ids = self.tokenizer(part, **({} if rule is None else {"add_special_tokens": rule}))["input_ids"]
+                self.known.update({(t, special): list(i) for t, i in zip(part, ids, strict=True)})
+
+    def pairs_ahead(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Encode what `pair` will ask for."""
+        split = [(c.rstrip(), c[len(c.rstrip()) :] + t) for c, t in pairs]
+        self.encode_ahead([c + t for c, t in split if c])
+        self.encode_ahead([c for c, _ in split if c])
+        self.encode_ahead([t for c, t in split if not c], special=False)
 
     def render(self, context: str) -> str:
         """What this model is shown for a frozen context: the text itself, or messages through its own chat template.
