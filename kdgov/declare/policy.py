@@ -127,7 +127,7 @@ class NonInferiority(_CriterionBase):
     """The student's own mean must be proven below this."""
     chance: float | None = None
     """Score of knowing nothing; default: as the suite declares."""
-    assay: Literal["when_known", "required", "off"] = "when_known"
+    assay: Literal["when_known", "required", "skip"] = "when_known"
     """Whether the teacher must be proven better than no skill by more than the margin."""
 
     @model_validator(mode="after")
@@ -283,7 +283,7 @@ class PolicyFile(Declared):
     """Rules for waivers."""
     pins: Annotated[dict[str, str], BeforeValidator(_digests)] = Field(default_factory=dict)
     """Name in the decision's digests → the only digest accepted, such as ``teacher_weights``."""
-    root_teacher: Literal["when_known", "required", "off"] = "when_known"
+    root_teacher: Literal["when_known", "required", "skip"] = "when_known"
     """Whether the root teacher's results are compared as well."""
     require_digests: list[str] = Field(default_factory=list)
     """Names that the decision's digests must hold, such as ``plan``."""

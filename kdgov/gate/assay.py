@@ -21,8 +21,8 @@ def with_assay(result: CriterionResult, cell: Cell, tables: Tables) -> Criterion
     Only higher-or-lower metrics have a no-skill end; a ``target`` metric's is its ideal, so nothing is asked there.
     """
     demand = cell.criterion.assay
-    if demand == "off" or result.verdict == "invalid" or cell.scale.direction == "target" or cell.reference != "teacher":
-        return replace(result, assay="off" if demand == "off" else result.assay)
+    if demand == "skip" or result.verdict == "invalid" or cell.scale.direction == "target" or cell.reference != "teacher":
+        return replace(result, assay="skip" if demand == "skip" else result.assay)
     said = _advantage(cell, tables)
     if said is None:
         if demand == "required" and result.verdict == "pass":

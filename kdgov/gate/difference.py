@@ -12,7 +12,7 @@ Effect = Literal["looser", "stricter", "different"]
 
 _ORDER: dict[Effect, int] = {"looser": 0, "different": 1, "stricter": 2}
 _LEVELS = {"": 0, "pass": 0, "warn": 1, "review": 2, "block": 3}
-_ASSAYS = {"off": 0, "when_known": 1, "required": 2}
+_ASSAYS = {"skip": 0, "when_known": 1, "required": 2}
 # Field → whether a larger value is looser (+1) or stricter (-1), what it is called, and what an absent value stands for.
 _NUMBERS: tuple[tuple[str, int, str], ...] = (
     ("margin", 1, "the margin"),

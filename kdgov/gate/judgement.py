@@ -150,7 +150,7 @@ def _against_root(criterion: Criterion, tables: Tables, policy: Policy) -> list[
             absent = blank(criterion, "invalid", "the policy asks for the root teacher's results, and there are none")
             return [replace(absent, reference="root_teacher")]
         return []
-    if policy.root_teacher == "off":
+    if policy.root_teacher == "skip":
         return []
     found = []
     for cell in cells_of(criterion, tables, "root_teacher"):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from kdgov.items import Direction, MetricKey
 
 CriterionKind = Literal["non_inferiority", "floor", "ceiling", "exposure", "calibration", "efficiency", "churn"]
-Assay = Literal["when_known", "required", "off"]
+Assay = Literal["when_known", "required", "skip"]
 Churn = Literal["negative_flips", "changed"]
 
 

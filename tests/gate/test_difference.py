@@ -1,0 +1,67 @@
+"""What became looser is said first, and nothing that changed is left unsaid."""
+
+from __future__ import annotations
+
+import pytest
+
+from kdgov.declare.policy import parse_policy
+from kdgov.gate.difference import policy_difference
+
+BASE = """
+schema: kdgov.policy/1
+name: base
+version: 1
+criteria:
+  - id: a
+    kind: non_inferiority
+    margin: 0.02
+    confidence: 0.95
+    min_items: 300
+    floor: 0.5
+    by: [gender]
+    assay: required
+  - {id: b, kind: ceiling, ceiling: 0.01}
+findings: {practice.little-data: review}
+approvals: [risk]
+waivers: {max_days: 30, never: [b]}
+require_digests: [plan]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "effect", "words"),
+    [
+        ("margin: 0.02", "margin: 0.05", "looser", "the margin rises from 0.02 to 0.05"),
+        ("margin: 0.02", "margin: 0.01", "stricter", "the margin falls from 0.02 to 0.01"),
+        ("confidence: 0.95", "confidence: 0.9", "looser", "the confidence falls from 0.95 to 0.9"),
+        ("min_items: 300", "min_items: 30", "looser", "the smallest number of items falls from 300 to 30"),
+        ("    floor: 0.5\n", "", "looser", "the floor of 0.5 no longer holds"),
+        ("floor: 0.5", "floor: 0.6", "stricter", "the floor rises from 0.5 to 0.6"),
+        ("by: [gender]", "by: []", "looser", "groups by gender need no longer hold on their own"),
+        ("by: [gender]", "by: [gender, age]", "stricter", "every group by age must hold on its own"),
+        ("assay: required", "assay: skip", "looser", "goes from required to skip"),
+        ("ceiling: 0.01}", "ceiling: 0.1}", "looser", "the ceiling rises from 0.01 to 0.1"),
+        ("  - {id: b, kind: ceiling, ceiling: 0.01}\n", "", "looser", "the criterion is gone"),
+        ("little-data: review", "little-data: warn", "looser", "goes from review to warn"),
+        ("approvals: [risk]", "approvals: []", "looser", "risk need no longer approve"),
+        ("max_days: 30", "max_days: 90", "looser", "may run for 90 days instead of 30"),
+        ("never: [b]", "never: []", "looser", "b may now be waived"),
+        ("require_digests: [plan]", "require_digests: []", "looser", "plan is no longer demanded"),
+        ("kind: non_inferiority", "suite: safety\n    kind: non_inferiority", "different", "`suite` changes from * to safety"),
+        ("require_digests: [plan]", "require_digests: [plan]\nallowed_differences: [dtype]", "looser", "may differ in dtype"),
+    ],
+)
+def test_each_change_is_told_with_its_effect(old, new, effect, words):
+    assert old in BASE
+    (change,) = policy_difference(parse_policy(BASE), parse_policy(BASE.replace(old, new)))
+    assert change.effect == effect
+    assert words in change.words
+
+
+def test_a_policy_does_not_differ_from_itself():
+    assert policy_difference(parse_policy(BASE), parse_policy(BASE)) == ()
+
+
+def test_what_became_looser_stands_first():
+    changed = BASE.replace("margin: 0.02", "margin: 0.01").replace("max_days: 30", "max_days: 90")
+    assert [c.effect for c in policy_difference(parse_policy(BASE), parse_policy(changed))] == ["looser", "stricter"]

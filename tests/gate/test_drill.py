@@ -1,0 +1,115 @@
+"""The drill finds what a policy catches, what it cannot see, and what common practice would have promoted."""
+
+from __future__ import annotations
+
+import pytest
+
+from kdgov.declare.policy import load_policy, parse_policy
+from kdgov.gate.drill import drill
+from kdgov.gate.drill.goods import GOODS
+from kdgov.gate.drill.operating import MULTIPLES
+from kdgov.gate.drill.plants import PLANTS
+from kdgov.gate.drill.world import world_of
+from kdgov.report.curve import curves_svg
+from kdgov.report.drill import drill_markdown
+from kdgov.resources import data_folder
+
+CERTAIN = tuple(p.id for p in PLANTS if p.family == "deterministic")
+
+
+def one_criterion(*, margin: float) -> str:
+    """A policy that looks at capability alone."""
+    return (
+        "schema: kdgov.policy/1\nname: x\nversion: 1\ncriteria:\n"
+        f"  - {{id: a, kind: non_inferiority, suite: capability, direction: higher, margin: {margin}, min_items: 600}}\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def default():
+    return load_policy(data_folder("policies") / "default.yaml")
+
+
+def test_the_catalogue_is_complete_and_its_ids_are_unique():
+    ids = [p.id for p in (*PLANTS, *GOODS)]
+    assert len(ids) == len(set(ids))
+    assert {f"R{n:02d}" for n in range(1, 34)} <= set(ids)
+
+
+def test_the_default_policy_catches_every_deterministic_plant_but_an_unpinned_teacher(default):
+    report = drill(default, quick=True, only=CERTAIN)
+    promoted = {r.id for r in report.planted if r.promoted}
+    assert promoted == {"R29"}
+    assert "R29" in {r.id for r in report.unseen}
+
+
+def test_a_pinned_teacher_closes_the_last_deterministic_gap():
+    text = (data_folder("policies") / "default.yaml").read_text() + f'\npins: {{teacher_weights: "sha256:{"a" * 64}"}}\n'
+    (result,) = drill(parse_policy(text), quick=True, only=["R29"]).planted
+    assert (result.promoted, result.stopped_by) == (0, ("evidence.pin-broken",))
+
+
+def test_the_default_policy_catches_twice_the_margin_and_passes_an_equal_student(default):
+    report = drill(default, quick=True, only=["R01", "R03", "R04", "R05", "R34", "G02"])
+    assert all(r.promoted == 0 for r in report.planted if r.id != "G02")
+    assert report.good[0].promoted / report.good[0].runs >= 0.85
+    at_margin = MULTIPLES.index(1.0)
+    for curve in report.curves:
+        assert curve.promoted[at_margin] <= 0.055 + 0.02
+        assert curve.promoted[MULTIPLES.index(2.0)] <= 0.01
+        assert curve.promoted[0] >= 0.97
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["default", "strict", "edge-device"])
+def test_the_targets_hold_in_the_full_drill(name):
+    """Every loss of twice the margin or more caught in 99 %, promotion at the margin at most 5.5 %, equal students pass 90 %."""
+    report = drill(load_policy(data_folder("policies") / f"{name}.yaml"))
+    results = {r.id: r for r in (*report.planted, *report.good)}
+    for plant in ("R01", "R03", "R04", "R05", "R34"):
+        assert results[plant].promoted / results[plant].runs <= 0.01
+    assert results["G02"].promoted / results["G02"].runs >= 0.90
+    assert all(curve.promoted[MULTIPLES.index(1.0)] <= 0.055 + 0.003 for curve in report.curves)
+
+
+def test_a_point_threshold_promotes_what_the_policy_stops(default):
+    """Over-changed answers and drifting generations: the means look fine."""
+    report = drill(default, quick=True, only=["R08", "R28"])
+    for result in report.planted:
+        assert result.promoted == 0
+        assert result.baselines["point threshold"] > result.runs / 2
+
+
+def test_a_policy_without_a_look_at_privacy_is_told_so():
+    report = drill(parse_policy(one_criterion(margin=0.05)), quick=True, only=["R03", "R05", "R06", "R25"])
+    assert {r.id for r in report.unseen} == {"R03", "R05", "R06", "R25"}
+
+
+def test_a_looser_policy_promotes_more():
+    def promoted(margin: float) -> int:
+        text = one_criterion(margin=margin)
+        return drill(parse_policy(text), quick=True, only=["G03"]).good[0].promoted
+
+    assert promoted(0.20) > promoted(0.015)
+
+
+def test_the_same_seed_gives_the_same_report_and_other_plants_change_nothing(default):
+    alone = drill(default, quick=True, only=["R08"]).planted[0]
+    together = next(r for r in drill(default, quick=True, only=["R06", "R08"]).planted if r.id == "R08")
+    assert alone == together
+
+
+def test_items_override_every_size_but_the_canaries(default):
+    world = world_of(default, items=123)
+    assert {s.n for s in world.shapes if s.role != "privacy"} == {123}
+    assert {s.n for s in world.shapes if s.role == "privacy"} == {10}
+
+
+def test_the_report_renders_with_every_plant_and_a_curve_per_criterion(default):
+    report = drill(default, quick=True, only=["R06", "R25", "G01"])
+    text = drill_markdown(report)
+    assert "| R06 |" in text
+    assert "no criterion looks there" in text
+    svg = curves_svg(report.curves, title="curves & <margins>")
+    assert svg.count("<polyline") == 2 * len(report.curves)
+    assert "&lt;margins&gt;" in svg
