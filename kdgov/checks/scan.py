@@ -136,6 +136,27 @@ def scan(
     return [reports[number] for number in range(len(shards))]
 
 
+class ScanShards:
+    """The scan as one step of an existing engine: each task scans its share of the files and keeps the reports.
+
+    datatrove's executors (local, Slurm, Ray) take any callable as a pipeline step and call it with the task's rank; so can a
+    job array. `scan` with the same ``kept`` folder then finds every report and only puts them together::
+
+        step = ScanShards(shards, index, kept=Path("/shared/scan"))
+        SlurmPipelineExecutor(pipeline=[step], tasks=64, time="02:00:00", partition="cpu").run()
+        reports = scan(shards, index, kept=Path("/shared/scan"))
+    """
+
+    def __init__(self, shards: Sequence[Shard], index: ItemIndex, *, kept: Path) -> None:
+        """Take the files, the items to look for and a folder that all tasks share."""
+        self.shards, self.index, self.kept = list(shards), index, kept
+
+    def __call__(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Any:
+        """Scan every ``world_size``-th file from the ``rank``-th; ``data`` is passed on as it came."""
+        scan(self.shards[rank::world_size], self.index, kept=self.kept)
+        return data
+
+
 def _run(shards: Sequence[Shard], index: ItemIndex, waiting: list[int], workers: int) -> Iterator[tuple[int, ShardReport]]:
     if workers <= 1 or len(waiting) <= 1:
         for number in waiting:

@@ -29,6 +29,8 @@ EXAMPLES = """
 
   kdgov check release.yaml --graph lineage.svg   teacher, data, generators and licences, with the verdict on each edge
 
+  kdgov check release.yaml --part 3/64 --scan-folder /shared/scan      one task of a job array; then check with --scan-folder
+
   kdgov check --rules                            every rule, and what it means unless the policy says otherwise
 
 Exit code 0: nothing stops the release; 1: a finding stops it; 2: the declaration is at fault.
@@ -51,6 +53,8 @@ def check(
     graph: Annotated[Path | None, typer.Option(help="Write the lineage with the verdict on each edge as SVG.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Print passes as well.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes for the scan of the data.")] = 1,
+    scan_folder: Annotated[Path | None, typer.Option(help="Folder of scan reports, shared by the parts of a job array.")] = None,
+    part: Annotated[str, typer.Option(help="Scan only part K/N of the data files into --scan-folder, and end.")] = "",
     today: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day on which expiries are judged.")] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
     output_format: Annotated[CheckFormat, typer.Option("--format", help="text for people, json for programs.")] = CheckFormat.text,
@@ -70,7 +74,10 @@ def check(
 
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress)
-            finished = check_step(context, today=today.date() if today else None, workers=workers)
+            if part:
+                _scan_part(context, part, scan_folder)
+                return
+            finished = check_step(context, today=today.date() if today else None, workers=workers, scan_folder=scan_folder)
         _tell(context, finished, every=every, graph=graph, output_format=output_format)
         if finished.facts["stops"]:
             raise typer.Exit(EXIT_BLOCKED)
@@ -79,6 +86,18 @@ def check(
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(epilog=EXAMPLES)(check)
+
+
+def _scan_part(context: ReleaseContext, part: str, scan_folder: Path | None) -> None:
+    from kdgov.steps.check import scan_part
+
+    number, _, count = part.partition("/")
+    if not (number.isdigit() and count.isdigit()) or scan_folder is None:
+        raise InputError(
+            f"--part {part!r} cannot be scanned", mend="Write `--part 1/4 --scan-folder DIR`, with a folder that all parts share."
+        )
+    files = scan_part(context, part=int(number), parts=int(count), kept=scan_folder)
+    typer.echo(f"{files} files scanned into {scan_folder}", err=True)
 
 
 def _tell(context: ReleaseContext, finished: Finished, *, every: bool, graph: Path | None, output_format: CheckFormat) -> None:

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from kdgov.declare.load import resolve
 from kdgov.declare.policy import load_policy
 from kdgov.declare.suite import find_suite, load_suite
 from kdgov.digest import digest_file, digest_json, write_atomic
+from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.steps.context import ReleaseContext, code_digest
 from kdgov.steps.store import Finished
@@ -36,6 +38,8 @@ FINDINGS = "findings.json"
 """The findings, in a fixed order."""
 CONTAMINATED = "contamination.json"
 """Item → how it was found in the data."""
+SCANNED = "scan.json"
+"""One report per data file: rows, bytes, identifiers by kind and place, items found."""
 CASE = "licence-case.json"
 """What the licence reasoner was asked."""
 ANSWER = "licence-answer.json"
@@ -45,16 +49,19 @@ _CHECKS = ("licence", "provenance", "privacy", "contamination", "coverage", "pra
 _GRAVITY = ("invalid", "block", "review", "warn", "pass")
 
 
-def check_step(context: ReleaseContext, *, today: datetime.date | None = None, workers: int = 1) -> Finished:
+def check_step(
+    context: ReleaseContext, *, today: datetime.date | None = None, workers: int = 1, scan_folder: Path | None = None
+) -> Finished:
     """Check a release's licences, provenance, privacy, contamination and practice.
 
-    The folder of the result holds `FINDINGS`, `CASE`, `ANSWER`, `CONTAMINATED`, the cards and one report per data file.
+    The folder of the result holds `FINDINGS`, `CASE`, `ANSWER`, `CONTAMINATED`, `SCANNED` and the cards.
     ``facts["stops"]`` says whether the release may not go on; ``facts["digests"]`` names every input by digest.
 
     Args:
         context: the release on its way.
         today: day on which expiries are judged; default the present day. Recorded in the facts.
         workers: processes for the scan of the data; the result is the same for any number.
+        scan_folder: folder where `scan_part` kept reports; files it has reports of are not scanned again.
 
     Raises:
         InputError: if a card, suite or policy is at fault.
@@ -84,7 +91,10 @@ def check_step(context: ReleaseContext, *, today: datetime.date | None = None, w
     if (done := context.store.finished("check", key)) is not None:
         return done
     folder = context.store.working("check", key)
-    reports, index = _scan(context, materials, items, folder, workers)
+    shards, owners = _shards(materials)
+    index = ItemIndex(items.items)
+    found = scan(shards, index, workers=workers, kept=scan_folder or folder / "scan", progress=context.progress)
+    reports = list(zip(owners, found, strict=True))
     findings = _findings(materials, stances, reports, items, index, today)
     findings += _coverage(context, materials, reports, stances)
     answer = licensing.check(licensing.case_from_json(case, as_of=today, read_text=lambda name: Path(name).read_text(encoding="utf-8")))
@@ -165,22 +175,32 @@ def _licence_texts(value: Any) -> dict[str, str]:  # noqa: ANN401 - walks JSON
     return found
 
 
-def _scan(
-    context: ReleaseContext, materials: Materials, items: SuiteItems, folder: Path, workers: int
-) -> tuple[list[tuple[Body, ShardReport]], ItemIndex]:
-    index = ItemIndex(items.items)
+def scan_part(context: ReleaseContext, *, part: int, parts: int, kept: Path) -> int:
+    """Scan every ``parts``-th data file from the ``part``-th (from 1) and keep the reports; returns how many files that were.
+
+    For a job array beyond one machine: `check_step` with the same folder then puts the reports together.
+
+    Raises:
+        InputError: if the part is not among the parts, or a card or suite is at fault.
+    """
+    if not 1 <= part <= parts:
+        raise InputError(f"part {part} of {parts} does not exist", mend="Count parts from 1, as in `--part 1/4`.")
+    materials = gather(context)
+    shards = _shards(materials)[0][part - 1 :: parts]
+    scan(shards, ItemIndex(suite_items(materials.suites).items), kept=kept, progress=context.progress)
+    return len(shards)
+
+
+def _shards(materials: Materials) -> tuple[list[Shard], list[Body]]:
     owners, shards = [], []
     for body in (*materials.bodies, *materials.prompts):
         record = body.dataset.personal_data if body.dataset is not None else None
-        id_field = getattr(record, "id_field", None)
+        id_field, withdrawn = getattr(record, "id_field", None), frozenset(withdrawn_ids(body))
         for file in body.files:
             if file.digest:
                 owners.append(body)
-                shards.append(
-                    Shard(name=file.name, path=file.path, digest=file.digest, id_field=id_field, withdrawn=frozenset(withdrawn_ids(body)))
-                )
-    reports = scan(shards, index, workers=workers, kept=folder / "scan", progress=context.progress)
-    return list(zip(owners, reports, strict=True)), index
+                shards.append(Shard(name=file.name, path=file.path, digest=file.digest, id_field=id_field, withdrawn=withdrawn))
+    return shards, owners
 
 
 def _findings(
@@ -230,12 +250,15 @@ def _write(
         CASE: case,
         ANSWER: answer,
         CONTAMINATED: contaminated_items([report for _, report in reports]),
+        SCANNED: [asdict(report) for _, report in reports],
     }
     for name, document in documents.items():
         write_atomic(folder / name, json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
     named = {"teacher": materials.teacher.card, "student": materials.student.card}
     named |= {f"data-{n}": body.card for n, body in enumerate(materials.bodies)}
     named |= {f"upstream-{n}": file for n, file in enumerate(materials.upstream.values())}
+    # The kept reports served the resuming; what counts stands in SCANNED, whoever scanned it.
+    shutil.rmtree(folder / "scan", ignore_errors=True)
     (folder / "cards").mkdir(exist_ok=True)
     for name, file in named.items():
         if file is not None:

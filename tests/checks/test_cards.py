@@ -234,6 +234,20 @@ def test_the_command_draws_the_release(world: World):
     assert "teacher" in picture.read_text()
 
 
+def test_parts_scanned_apart_are_put_together(world: World):
+    world.data["files"] = [{"path": f"part-{n}.jsonl"} for n in range(3)]
+    for n in range(3):
+        (world.folder / f"part-{n}.jsonl").write_text(json.dumps({"prompt": f"How many are {n}?", "completion": "no"}) + "\n")
+    release, folder = world.write(), world.folder / "shared"
+    for part in ("1/2", "2/2"):
+        assert kdgov("check", release, "--part", part, "--scan-folder", folder, "--store", world.folder / "store").code == 0
+    assert len(list(folder.glob("scan-*.json"))) == 3
+    whole = kdgov("check", release, "--scan-folder", folder, "--store", world.folder / "store", "--format", "json").document
+    alone = kdgov("check", release, "--store", world.folder / "other", "--format", "json").document
+    assert whole["findings"] == alone["findings"]
+    kdgov("check", release, "--part", "3/2", "--scan-folder", folder).refuses(2, "part 3 of 2")
+
+
 def test_show_fills_in_every_default(world: World):
     shown = kdgov("check", world.write(), "--show")
     assert shown.code == 0

@@ -18,7 +18,7 @@ from kdgov.checks.contamination import SHARED_BY, ItemIndex, SuiteItem, jaccard
 from kdgov.checks.identifiers import find_identifiers
 from kdgov.checks.materials import Body, BodyFile, Materials
 from kdgov.checks.rules import Stances
-from kdgov.checks.scan import Shard, ShardReport, scan, scan_shard
+from kdgov.checks.scan import ScanShards, Shard, ShardReport, scan, scan_shard
 from kdgov.checks.scan_findings import contamination_findings, not_testable_finding
 from kdgov.checks.shards import LONG_LINE_BYTES
 from kdgov.checks.suite_items import SuiteItems
@@ -233,6 +233,28 @@ def test_two_workers_give_the_same_reports_as_one(tmp_path):
     assert [asdict(r) for r in one] == [asdict(r) for r in two]
     assert sum(len(r.matches) for r in one) == 1
     assert [r.name for r in one] == [s.name for s in shards]
+
+
+def test_datatrove_with_two_workers_gives_the_same_reports(tmp_path):
+    local = pytest.importorskip("datatrove.executor.local", reason="datatrove is not installed")
+    index = ItemIndex([SuiteItem(key="s/t/0", texts=(LONG,))])
+    shards = corpus(tmp_path)
+    step = ScanShards(shards, index, kept=tmp_path / "kept")
+    local.LocalPipelineExecutor(pipeline=[step], tasks=2, workers=2, logging_dir=str(tmp_path / "logs")).run()
+    assert len(list((tmp_path / "kept").glob("scan-*.json"))) == len(shards)
+    untouched: list[object] = []
+    reports = scan(shards, index, kept=tmp_path / "kept", progress=lambda *told: untouched.append(told))
+    assert untouched == []
+    assert [asdict(r) for r in reports] == [asdict(r) for r in scan(shards, index)]
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+def test_the_tasks_of_any_world_size_together_scan_every_file_once(tmp_path, world_size):
+    shards = corpus(tmp_path)
+    step = ScanShards(shards, ItemIndex([]), kept=tmp_path / "kept")
+    for rank in range(world_size):
+        assert step("passed on", rank=rank, world_size=world_size) == "passed on"
+    assert len(list((tmp_path / "kept").glob("scan-*.json"))) == len(shards)
 
 
 def test_a_killed_scan_goes_on_with_the_next_file(tmp_path):
