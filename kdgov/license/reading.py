@@ -259,6 +259,12 @@ def _case_faults(case: LicenseCase, reader: Reader) -> list[Fault]:
     return mine.faults
 
 
+def _is_same(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether two named upstreams are the same thing: same name, and no licence that tells them apart."""
+    (name, license_), (other_name, other_license) = one, other
+    return name == other_name and (license_ == other_license or not license_ or not other_license)
+
+
 def _upstream_faults(
     uses: tuple[Upstream, ...], at: tuple[str | int, ...], above: tuple[tuple[str, str], ...], student: str, reader: Reader
 ) -> None:
@@ -268,8 +274,10 @@ def _upstream_faults(
             reader.fault(
                 (*here, "license"), f"{upstream.license!r} does not parse: {why}", "Write an SPDX expression, a LicenseRef or a hub tag."
             )
-        key = (upstream.name.casefold(), upstream.license.casefold())
-        is_own_ancestor = bool(upstream.name) and (key in above or bool(above) and upstream.name == student)
+        key = (upstream.name, upstream.license)
+        is_own_ancestor = bool(upstream.name) and (
+            any(_is_same(key, other) for other in above) or (bool(above) and upstream.name == student)
+        )
         if is_own_ancestor or len(above) > MAX_DEPTH:
             circle = " ← ".join(["student", *(name for name, _ in above), upstream.name])
             reader.fault(

@@ -1,0 +1,105 @@
+"""A licence's own text beats its tag, and only where the text is surely known."""
+
+from __future__ import annotations
+
+import pytest
+
+from kdgov.license import case_from_json, check
+from kdgov.license.facts import facts
+from kdgov.license.text import identify, text_digest
+from tests.license.conftest import AS_OF
+
+MIT = """MIT License
+
+Copyright (c) 2026 Somebody
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation
+files (the "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy,
+modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the
+Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
+Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE,
+ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+"""
+FILLER = "agreement terms " * 610
+LLAMA3 = f"META LLAMA 3 COMMUNITY LICENSE AGREEMENT\nMeta Llama 3 Version Release Date: April 18, 2024\n{FILLER}"
+LLAMA31 = f"LLAMA 3.1 COMMUNITY LICENSE AGREEMENT\nLlama 3.1 Version Release Date: July 23, 2024\n{FILLER}"
+
+
+def answer_for(tag: str, text: str, use: str = "weights_init", name: str = "Llama-3-acme"):
+    document = {
+        "student": {"name": name, "license": "LicenseRef-acme"},
+        "uses": [{"use": use, "license": tag, "name": "x", "license_text": "LICENSE"}],
+    }
+    return check(case_from_json(document, read_text=lambda _: text, as_of=AS_OF))
+
+
+def test_a_text_is_known_by_its_words_not_by_its_layout() -> None:
+    assert identify(MIT.upper().replace("\n", "   \n\n"), facts()).license == "MIT"
+    assert text_digest("A  b,\nC") == text_digest("a b c")
+
+
+def test_another_holder_is_the_same_licence_but_another_clause_is_not() -> None:
+    assert identify(MIT, facts()).is_sure
+    added = MIT + "\nProducts with more than 100 million monthly active users must display the name of the model.\n"
+    assert not identify(added, facts()).is_sure
+    changed = MIT.replace("and/or sell copies of", "but not sell copies of")
+    assert not identify(changed, facts()).is_sure
+
+
+def test_llama_3_is_not_taken_for_llama_3_1() -> None:
+    """A text detector took the one for the other, which turns a deny into an allow."""
+    assert identify(LLAMA3, facts()).license == "LicenseRef-Meta-Llama-3"
+    assert identify(LLAMA31, facts()).license == "LicenseRef-scancode-llama-3.1-license-2024"
+
+
+def test_a_text_that_agrees_with_its_tag_changes_nothing() -> None:
+    answer = answer_for("mit", MIT)
+    assert answer.verdict == "allow_with_obligations"
+    assert "MIT" in answer.uses[0].notes[0]
+
+
+@pytest.mark.parametrize("tag", ["other", "NOASSERTION", "", "llama"])
+def test_a_text_stands_in_for_a_tag_that_says_nothing(tag: str) -> None:
+    assert answer_for(tag, LLAMA3, use="generated_text").verdict == "deny"
+    assert answer_for("other", MIT, use="generated_text").verdict == "allow"
+
+
+def test_a_conflict_shows_both_and_takes_the_stricter() -> None:
+    answer = answer_for("llama3.1", LLAMA3, use="generated_text")
+    assert (answer.verdict, answer.gate) == ("deny", "block")
+    assert "LicenseRef-Meta-Llama-3" in answer.reason
+    assert "llama3.1" in answer.reason
+    milder = answer_for("llama3.1", MIT, use="generated_text")
+    assert (milder.verdict, milder.gate) == ("needs_review", "hold")
+    assert "MIT" in milder.reason
+    assert "llama3.1" in milder.reason
+    assert set(milder.uses[0].resolved) == {"MIT", "LicenseRef-scancode-llama-3.1-license-2024"}
+
+
+def test_an_unknown_text_goes_to_review_whatever_the_tag_says() -> None:
+    assert answer_for("mit", "All rights reserved.", use="generated_text").verdict == "needs_review"
+    assert answer_for("mit", "", use="generated_text").verdict == "needs_review"
+
+
+def test_a_text_that_nobody_read_goes_to_review() -> None:
+    document = {"uses": [{"use": "logits", "license": "MIT", "license_text": "LICENSE"}]}
+    assert check(case_from_json(document)).verdict == "needs_review"
+
+
+def test_an_edition_with_the_same_rules_is_no_conflict() -> None:
+    text = "Gemma Terms of Use\nLast modified: April 1, 2024\n" + "terms of use " * 3
+    assert not identify(text, facts()).is_sure, "its length is off, so it is not sure"
+    count = facts().texts["LicenseRef-scancode-gemma-tou-2024-04-01"]["words"][0]
+    full = "Gemma Terms of Use\nLast modified: April 1, 2024\n" + "word " * (count - 8)
+    assert answer_for("gemma", full, use="generated_text").verdict == "allow_with_obligations"
+
+
+def test_the_policy_may_ask_for_the_text_of_model_licences() -> None:
+    document = {"uses": [{"use": "logits", "license": "llama3.1", "name": "x"}], "choices": {"tag_only_evidence": "review"}}
+    assert check(case_from_json(document)).verdict == "needs_review"
