@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
-from kdgov.audit.snapshot import Expected, LogShown, RunShown, VersionShown
+from kdgov.audit.snapshot import ATTESTATION, EVIDENCE, Expected, LogShown, RunShown, VersionShown
 from kdgov.digest import digest_json, tree_manifest
 from kdgov.errors import InputError
+from kdgov.evidence.bundle import MANIFEST
 from kdgov.record.dossier import Dossier, read_dossier
 from kdgov.record.log import guard_status, read_log
 from kdgov.record.papers import write_papers
@@ -24,6 +26,7 @@ from kdgov.record.runs import criterion_metrics, dataset_inputs, model_metrics, 
 from kdgov.record.text import plain
 
 ROLE_TAG = "kdgov-role"
+_PAGE = 500
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _NO_GUARD = "this registry runs without the guard, which keeps the log"
 
@@ -70,6 +73,97 @@ def fetch_version(client: MlflowClient, version: ModelVersion, into: Path, *, al
         expected=_expected(files, version.name),
         faults=tuple(faults),
     )
+
+
+def iterate_versions(client: MlflowClient, into: Path, *, model: str | None = None, since_ms: int = 0) -> Iterator[VersionShown]:
+    """Every registered version as the registry lists it, newest first within a page; files are opened in place where they can be.
+
+    Where the files are elsewhere, manifest, decision and signed statements are downloaded to ``into``.
+    """
+    aliases = {m.name: dict(m.aliases) for m in _models(client) if model is None or m.name == model}
+    runs = _release_runs(client)
+    query, token = f"name = '{_quoted(model)}'" if model else "", ""
+    while True:
+        page = client.search_model_versions(query, max_results=_PAGE, page_token=token or None)
+        for version in page:
+            if int(version.creation_timestamp) >= since_ms:
+                yield _brief(client, version, aliases.get(version.name, {}), runs, into)
+        token = page.token or ""
+        if not token:
+            return
+
+
+def models_without_version(client: MlflowClient, seen: Collection[str]) -> tuple[str, ...]:
+    """Registered models that have no version at all."""
+    return tuple(sorted(m.name for m in _models(client) if m.name not in seen))
+
+
+def _models(client: MlflowClient) -> Iterator[RegisteredModel]:
+    token = ""
+    while True:
+        page = client.search_registered_models(max_results=_PAGE, page_token=token or None)
+        yield from page
+        token = page.token or ""
+        if not token:
+            return
+
+
+def _release_runs(client: MlflowClient) -> dict[str, str]:
+    """Run → address of its artifacts, for every recorded release: one search instead of one call per version."""
+    experiments = [e.experiment_id for e in client.search_experiments(filter_string="name LIKE 'kdgov/%'", max_results=_PAGE)]
+    found: dict[str, str] = {}
+    token = ""
+    while experiments:
+        page = client.search_runs(
+            experiments, f"tags.`{ROLE_TAG}` = 'release'", run_view_type=3, max_results=_PAGE, page_token=token or None
+        )
+        found |= {run.info.run_id: run.info.artifact_uri for run in page}
+        token = page.token or ""
+        if not token:
+            break
+    return found
+
+
+def _brief(client: MlflowClient, version: ModelVersion, aliases: Mapping[str, str], runs: Mapping[str, str], into: Path) -> VersionShown:
+    facts = version_facts(version)
+    uri = runs.get(facts.run_id, "")
+    local = local_folder(uri)
+    faults: list[str] = []
+    files = local if local is not None else _seals_only(client, facts.run_id, uri, into / facts.run_id, faults)
+    return VersionShown(
+        facts=facts,
+        description=version.description or "",
+        tags=dict(version.tags),
+        aliases=tuple(sorted(alias for alias, number in aliases.items() if int(number) == facts.version)),
+        stage="" if (version.current_stage or "None") == "None" else str(version.current_stage),
+        files=files,
+        is_partial=local is None,
+        faults=tuple(faults),
+    )
+
+
+def local_folder(uri: str) -> Path | None:
+    """The folder of an artifact address that this machine can open; None for stores elsewhere."""
+    parsed = urlparse(uri.removeprefix("kdgov-artifacts:"))
+    if not parsed.path or parsed.scheme not in ("", "file"):
+        return None
+    path = Path(unquote(parsed.path) if parsed.scheme else uri.removeprefix("kdgov-artifacts:"))
+    return path if path.is_dir() else None
+
+
+def _seals_only(client: MlflowClient, run_id: str, uri: str, into: Path, faults: list[str]) -> Path | None:
+    if not uri:
+        return None
+    into.mkdir(parents=True, exist_ok=True)
+    try:
+        there = {item.path for folder in (EVIDENCE, ATTESTATION) for item in client.list_artifacts(run_id, folder)}
+        wanted = [f"{EVIDENCE}/{MANIFEST}", f"{EVIDENCE}/decision.json", *(p for p in there if p.startswith(f"{ATTESTATION}/"))]
+        for path in wanted:
+            if path in there:
+                client.download_artifacts(run_id, path, str(into))
+    except (MlflowException, OSError) as error:
+        faults.append(f"its seals could not be downloaded ({_words(error)})")
+    return into
 
 
 def _files(client: MlflowClient, version: ModelVersion, into: Path, faults: list[str]) -> Path | None:

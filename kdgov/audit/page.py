@@ -43,6 +43,15 @@ def render_page(document: Document) -> str:
     """
     subject = document["subject"]
     title = f"Audit of {subject['name']} version {subject['version']}"
+    first = tag("div", _masthead(document, title), _permission(document), _practice(document), class_="first")
+    rest = join(evidence_sections(document))
+    words = tag("section", tag("h2", "Words", id="glossary-title"), definitions(), id="glossary", aria_labelledby="glossary-title")
+    foot = f"Made by kdgov {document['kdgov']} for {document['as_of']}. {_redo(subject)}"
+    return page_of(title, join([first, rest, words]), contents=_contents(), foot=foot)
+
+
+def page_of(title: str, main: Safe, *, contents: Safe | None = None, foot: str = "") -> str:
+    """A self-contained page around its main part."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -52,14 +61,10 @@ def render_page(document: Document) -> str:
         tag("title", title),
         tag("style", Safe(_style())),
     )
-    first = tag("div", _masthead(document, title), _permission(document), _practice(document), class_="first")
-    rest = join(evidence_sections(document))
-    words = tag("section", tag("h2", "Words", id="glossary-title"), definitions(), id="glossary", aria_labelledby="glossary-title")
-    main = tag("main", first, rest, words, id="main")
-    foot = tag("footer", tag("p", f"Made by kdgov {document['kdgov']} for {document['as_of']}. {_redo(subject)}", class_="quiet"))
-    skip = tag("a", "Skip to the report", href="#main", class_="skip")
-    body = tag("body", skip, tag("header", _contents()), main, foot)
-    return "<!DOCTYPE html>\n" + tag("html", head, body, lang="en") + "\n"
+    body = [tag("a", "Skip to the report", href="#main", class_="skip")]
+    body += [tag("header", contents)] if contents is not None else []
+    body += [tag("main", main, id="main"), tag("footer", tag("p", foot, class_="quiet"))]
+    return "<!DOCTYPE html>\n" + tag("html", head, tag("body", *body), lang="en") + "\n"
 
 
 @cache

@@ -26,7 +26,8 @@ from kdgov.evidence.trust import TrustStore
 
 Rejudge = Callable[[Path], Rejudged]
 """Bundle folder → the decision made again; a fault is a value."""
-_NOWHERE = Path("/nonexistent")
+NOWHERE = Path("/nonexistent")
+"""Stands for evidence that is absent or must not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, fu
         reviewer: trust, moment and means.
         further: findings made elsewhere (a replayed evaluation).
     """
-    material = Material(shown.evidence or _NOWHERE)
+    material = Material(shown.evidence or NOWHERE)
     attested, signature = read_attestation(shown, reviewer.trust, at=_received(shown, log, reviewer))
     sealed = tuple(review_bundle(shown))
     if any(finding.stops for finding in sealed):
@@ -117,7 +118,7 @@ def _of_registry(shown: VersionShown, log: LogShown, reviewer: Reviewer, atteste
 
 def _unread(shown: VersionShown, log: LogShown, reviewer: Reviewer, attested: Attested, findings: Sequence[AuditFinding]) -> VersionAudit:
     """The answer where the evidence is absent or not as sealed: nothing inside it is read."""
-    nothing = Material(_NOWHERE)
+    nothing = Material(NOWHERE)
     told = "Not judged again: the evidence is absent or not as it was sealed."
     found = [
         *findings,

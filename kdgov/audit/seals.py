@@ -176,7 +176,7 @@ def _version_tags(shown: VersionShown, predicate: Mapping[str, Any]) -> Iterator
 
 def _papers(shown: VersionShown, predicate: Mapping[str, Any]) -> Iterator[AuditFinding]:
     """Cards, charts and the like: by the digests in the statement, else by making them again from the evidence."""
-    if shown.files is None:
+    if shown.files is None or shown.is_partial:
         return
     skipped = (EVIDENCE, ATTESTATION, "weights")
     found = {
@@ -187,6 +187,8 @@ def _papers(shown: VersionShown, predicate: Mapping[str, Any]) -> Iterator[Audit
     if shown.model_files is not None:
         found |= {f"model/{p.relative_to(shown.model_files).as_posix()}": p for p in sorted(shown.model_files.rglob("*")) if p.is_file()}
     stated = {str(k): str(v) for k, v in dict(predicate.get("papers") or {}).items()}
+    if shown.model_files is None:
+        stated = {k: v for k, v in stated.items() if not k.startswith("model/")}
     told = "Hashed again: as signed."
     if not stated and shown.expected is not None:
         stated, told = dict(shown.expected.papers), "Written again from the evidence: the same bytes."

@@ -88,6 +88,8 @@ class VersionShown:
     """Folder that holds the logged model's own files (MLmodel), fetched."""
     expected: Expected | None = None
     """What the recording wrote beside the bundle, made again; None where the bundle is not as sealed."""
+    is_partial: bool = False
+    """Whether only manifest, decision and statements were fetched: what else lies there was not looked at."""
     faults: tuple[str, ...] = ()
     """What could not be fetched, and why."""
 

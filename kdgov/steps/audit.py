@@ -9,13 +9,17 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from kdgov.audit.acts import log_findings
 from kdgov.audit.answer import VersionAudit
 from kdgov.audit.framework import Framework
 from kdgov.audit.judging import Rejudged
+from kdgov.audit.overview import VersionRow, fingerprint, overview_document, review_briefly, sorted_rows
 from kdgov.audit.review import Reviewer, review_version
-from kdgov.audit.snapshot import VersionShown
+from kdgov.audit.snapshot import LogShown, VersionShown
 from kdgov.audit.words import AuditFinding
+from kdgov.digest import digest_json
 from kdgov.errors import InputError
 from kdgov.evidence.trust import load_trust, trust_path
 from kdgov.record.target import RegistryTarget, registry_target
@@ -89,6 +93,77 @@ def audit_version(name: str, version: int | str, request: AuditRequest, *, progr
         audit = review_version(shown, log, reviewer, further=further)
         progress("doing it again", 1, 1)
     return audit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which versions an overview shows."""
+
+    model: str | None = None
+    """Only this model."""
+    since: datetime.date | None = None
+    """Only versions registered on or after this day."""
+    only_violated: bool = False
+    """Only rows with a violation."""
+
+
+def audit_registry(request: AuditRequest, scope: Scope | None = None, *, progress: Progress = silent) -> dict[str, Any]:
+    """Every version of a registry as one document, what needs a person first.
+
+    An interrupted overview goes on where it stood: finished rows are kept in the store until the last one is done, and count
+    only while the registry lists the version unchanged on the same day.
+
+    Raises:
+        UnavailableError: if the registry cannot be reached.
+    """
+    scope = scope or Scope()
+    fetch = importlib.import_module("kdgov.audit.fetch")
+    client_of = importlib.import_module("kdgov.record.client").registry_client
+    reviewer = reviewer_of(request)
+    target = request.target
+    since_ms = int(datetime.datetime.combine(scope.since, datetime.time(), datetime.UTC).timestamp() * 1000) if scope.since else 0
+    with tempfile.TemporaryDirectory(prefix="kdgov-audit-") as folder, client_of(target) as client:
+        log = fetch.fetch_log(client)
+        kept = _KeptRows(request.store / "audit" / f"{digest_json([target.name, reviewer.day.isoformat()])[7:23]}.jsonl")
+        rows: list[VersionRow] = []
+        for shown in fetch.iterate_versions(client, Path(folder), model=scope.model, since_ms=since_ms):
+            rows.append(kept.row(shown, log, reviewer))
+            progress("versions", len(rows), 0)
+        silent_models = fetch.models_without_version(client, {row.name for row in rows}) if not (scope.model or scope.since) else ()
+    progress("versions", len(rows), len(rows))
+    kept.done()
+    shown_rows = [row for row in sorted_rows(rows, day=reviewer.day) if row.outcome == "violated" or not scope.only_violated]
+    return overview_document(shown_rows, log_findings(log, reviewer.trust), day=reviewer.day, silent_models=silent_models)
+
+
+class _KeptRows:
+    """Rows of an overview under way, one JSON line each."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, dict[str, Any]] = {}
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    kept = json.loads(line)
+                    self._known[kept["of"]] = kept["row"]
+                except (ValueError, KeyError, TypeError):
+                    # The line a kill cut in half.
+                    continue
+
+    def row(self, shown: VersionShown, log: LogShown, reviewer: Reviewer) -> VersionRow:
+        of = fingerprint(shown)
+        if (known := self._known.get(of)) is not None:
+            return VersionRow(**{**known, "aliases": tuple(known["aliases"]), "needs": tuple(known["needs"])})
+        made = review_briefly(shown, log, reviewer)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"of": of, "row": made.as_json()}, ensure_ascii=False) + "\n")
+        return made
+
+    def done(self) -> None:
+        """The overview is whole: the next one looks at everything anew."""
+        self._path.unlink(missing_ok=True)
 
 
 def reviewer_of(request: AuditRequest) -> Reviewer:
