@@ -46,6 +46,12 @@ COMMANDS: Mapping[str, Entry] = {
     "record": Entry(module="record", panel=WAY, help="Record a release in the registry: runs, evidence, model card, signed decision."),
     "promote": Entry(module="promote", panel=WAY, help="Set a guarded alias on a version that a valid passing decision covers."),
     "verify": Entry(module="promote", panel=TRUST, help="Re-read and re-verify one recorded version."),
+    "audit": Entry(
+        module="audit",
+        panel=TRUST,
+        help="Do a release again from the registry alone: digests, signatures, decision, licences, waivers, weights; and report.",
+    ),
+    "bom": Entry(module="bom", panel=TRUST, help="Write a release's bill of materials: model card, data, lineage, licences, digests."),
     "waive": Entry(module="waive", panel=TRUST, help="Set one result of one decision aside, signed, with owner, reason and expiry."),
     "approve": Entry(module="waive", panel=TRUST, help="Approve one decision in a role, signed."),
     "keys": Entry(module="keys", panel=TRUST, help="Create signing keys; say whose signature counts for what."),
