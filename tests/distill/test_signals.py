@@ -57,7 +57,7 @@ def test_hidden_states_are_matched_through_learned_projections_that_stay_behind(
     assert not [name for name in names if "projection" in name]
 
 
-def test_attention_maps_are_matched_across_head_counts(teacher, texts, tmp_path):
+def test_attention_maps_are_matched(texts, tmp_path):
     sharp = tmp_path / "sharp"
     model = llama(len(write_tokenizer(sharp)))
     with torch.no_grad():
@@ -65,10 +65,8 @@ def test_attention_maps_are_matched_across_head_counts(teacher, texts, tmp_path)
             # Attention that looks somewhere: an untrained one looks everywhere alike.
             layer.self_attn.q_proj.weight.mul_(5)
     model.save_pretrained(sharp)
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(llama(model.config.vocab_size, layers=2, width=32, heads=2).config.to_dict()))
-    said = recipe({"kind": "attention", "layers": "last"}, steps=40, learning_rate=5e-3)
-    distill(said, sharp, StudentStart(config=path), [texts], tmp_path / "out")
+    said = recipe({"kind": "attention", "layers": "last"}, steps=40, learning_rate=5e-3, length_bucketing=False)
+    distill(said, sharp, StudentStart(keep_layers=[0, 3]), [texts], tmp_path / "out")
     assert falls(curve(tmp_path / "out", "attention"))
 
 

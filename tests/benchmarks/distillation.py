@@ -1,0 +1,435 @@
+"""What a distillation step costs: kdgov beside TRL, a plain loop and plain fine-tuning, on one machine in one run.
+
+    python -m tests.benchmarks.distillation [--json FILE] [--vocab 8192 32000] [--steps 8] [--repeats 2]
+
+Same models (Llama from a configuration; teacher 8 layers x 512, student 4 x 256, untied), same random tokens (8 x 256 a step),
+same optimiser, clipping and steps. Each row runs in a process of its own, on one torch thread. Cost is process CPU seconds per
+step (median after warm-up; on an accelerator wall seconds): wall clock misleads on a shared machine. Memory is the highest
+resident set minus that after the imports. Rows are run in turn, and again for every repeat; the median is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+BATCH, TIME, WARM_UP = 8, 256, 2
+ROWS = ("ce", "loop", "kdgov", "kdgov_cached", "kdgov_cached_sampled", "trl", "liger")
+STARTS = ("trainer_start", "kdgov_start")
+TITLES = {
+    "ce": "fine-tuning, plain cross-entropy",
+    "loop": "hand-written loop, forward KL",
+    "kdgov": "kdgov, online forward KL",
+    "kdgov_cached": "kdgov, cached teacher (top 56 + tail)",
+    "kdgov_cached_sampled": "kdgov, cached teacher (56 draws)",
+    "trl": "TRL GKDTrainer (lmbda 0, beta 0)",
+    "liger": "hand-written loop, Liger fused JSD (beta 0)",
+}
+
+
+def tokens(vocab: int, steps: int) -> Any:
+    import torch
+
+    return torch.randint(0, vocab, (steps * BATCH, TIME), generator=torch.Generator().manual_seed(7))
+
+
+def make_models(folder: Path, vocab: int) -> None:
+    """Teacher and student on disk; the teacher's head is sharpened so that it is peaked like a trained one."""
+    import torch
+    import transformers
+
+    for name, layers, width, inner, heads in (("teacher", 8, 512, 1376, 8), ("student", 4, 256, 688, 4)):
+        torch.manual_seed(layers)
+        config = transformers.LlamaConfig(
+            vocab_size=vocab,
+            hidden_size=width,
+            intermediate_size=inner,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=heads,
+            max_position_embeddings=TIME,
+            tie_word_embeddings=False,
+        )
+        model = transformers.LlamaForCausalLM(config)
+        if name == "teacher":
+            with torch.no_grad():
+                model.lm_head.weight.mul_(20)
+        model.save_pretrained(folder / name)
+
+
+def recipe(steps: int, cache: str | None) -> Any:
+    from kdgov.declare.distillation import Distillation
+
+    said: dict[str, Any] = {
+        "terms": [{"kind": "soft_targets", "loss": "forward_kl", "temperature": 1.0}],
+        "steps": steps,
+        "batch_size": BATCH,
+        "learning_rate": 1e-4,
+        "checkpoint_every": 10**6,
+        "max_length": TIME,
+        "length_bucketing": False,
+    }
+    return Distillation.model_validate(said | ({"cache": {"kind": cache}} if cache else {}))
+
+
+def examples(vocab: int, steps: int) -> list[Any]:
+    import numpy as np
+
+    from kdgov.distill.tokens import TokenExample
+
+    rows = tokens(vocab, steps).numpy().astype(np.int32)
+    return [TokenExample(item_id=str(n), ids=row, first_target=1, weight=1.0, content=f"{n:064x}") for n, row in enumerate(rows)]
+
+
+class Clock:
+    """Seconds per step: of the CPU, or of the wall where an accelerator works."""
+
+    def __init__(self) -> None:
+        import torch
+
+        self._device = torch.cuda.is_available()
+        self.marks: list[float] = []
+
+    def now(self) -> float:
+        import torch
+
+        if self._device:
+            torch.cuda.synchronize()
+            return time.perf_counter()
+        return time.process_time()
+
+    def mark(self) -> None:
+        self.marks.append(self.now())
+
+    def per_step(self) -> float:
+        return statistics.median(b - a for a, b in zip(self.marks[WARM_UP - 1 :], self.marks[WARM_UP:], strict=False))
+
+
+def load(folder: Path, name: str) -> Any:
+    import torch
+    import transformers
+
+    return transformers.AutoModelForCausalLM.from_pretrained(folder / name, dtype=torch.float32)
+
+
+def run_loop(folder: Path, vocab: int, steps: int, clock: Clock, loss: str) -> None:
+    import torch
+    from torch.nn import functional
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    student = load(folder, "student").to(device).train()
+    teacher = load(folder, "teacher").to(device).eval().requires_grad_(False) if loss != "ce" else None
+    if loss == "liger":
+        from liger_kernel.chunked_loss import LigerFusedLinearJSDLoss
+
+        fused = LigerFusedLinearJSDLoss(weight_hard_loss=0.0, weight_soft_loss=1.0, beta=0.0, temperature=1.0, compiled=False)
+    optimizer = torch.optim.AdamW(student.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
+    for ids in tokens(vocab, steps).split(BATCH):
+        ids = ids.to(device)
+        if loss == "ce":
+            value = student(input_ids=ids, labels=ids).loss
+        elif loss == "loop":
+            with torch.no_grad():
+                taught = teacher(input_ids=ids).logits[:, :-1]
+            logits = student(input_ids=ids).logits[:, :-1]
+            flat = (functional.log_softmax(logits.flatten(0, 1), -1), functional.log_softmax(taught.flatten(0, 1), -1))
+            value = functional.kl_div(*flat, log_target=True, reduction="batchmean")
+        else:
+            with torch.no_grad():
+                taught = teacher.model(input_ids=ids)[0][:, :-1].flatten(0, 1)
+            hidden = student.model(input_ids=ids)[0][:, :-1].flatten(0, 1)
+            value = fused(hidden, student.lm_head.weight, taught, teacher.lm_head.weight, ids[:, 1:].flatten())
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        clock.mark()
+
+
+def fill_cache(folder: Path, vocab: int, steps: int, kind: str) -> dict[str, Any]:
+    from kdgov.checkpoints.loading import freeze
+    from kdgov.distill.progress import silent
+    from kdgov.distill.tokens import TokenCollator
+
+    cache = open_cache(folder, steps, kind)
+    cache.fill(examples(vocab, steps), freeze(load(folder, "teacher")), TokenCollator(pad_id=0, by_example=False), silent)
+    return cache.facts()
+
+
+def open_cache(folder: Path, steps: int, kind: str) -> Any:
+    from kdgov.checkpoints.identity import model_identity
+    from kdgov.distill.cache import LogitCache, header_of
+
+    said = recipe(steps, kind)
+    return LogitCache(folder / f"cache-{kind}", header_of(said, said.cache, model_identity(folder / "teacher")))
+
+
+def run_kdgov(folder: Path, vocab: int, steps: int, clock: Clock, cache: str | None) -> None:
+    import numpy as np
+
+    from kdgov.checkpoints.loading import freeze
+    from kdgov.distill.cache import cached_collator
+    from kdgov.distill.learner import Learner
+    from kdgov.distill.tokens import Planned, TokenCollator
+    from kdgov.distill.training import DistillationTrainer, training_arguments
+
+    said, items = recipe(steps, cache), examples(vocab, steps)
+    collate: Any = TokenCollator(pad_id=0, by_example=False)
+    if cache:
+        collate = cached_collator(collate, open_cache(folder, steps, cache))
+    teacher = None if cache else freeze(load(folder, "teacher"))
+    learner = Learner(load(folder, "student"), teacher, said, task="causal_lm")
+    trainer = DistillationTrainer(
+        model=learner,
+        args=training_arguments(said, folder / "run"),
+        data_collator=collate,
+        train_dataset=Planned(items, np.arange(len(items))),
+        examples=items,
+        progress=lambda label, done, total: clock.mark(),
+        run="benchmark",
+    )
+    trainer.train()
+
+
+def run_trl(folder: Path, vocab: int, steps: int, clock: Clock) -> None:
+    import torch
+    import transformers
+    from datasets import Dataset
+    from tokenizers import Tokenizer, models
+    from trl.experimental.gkd import GKDConfig, GKDTrainer
+
+    rows = tokens(vocab, steps)
+
+    class Marks(transformers.TrainerCallback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            clock.mark()
+
+    # Row numbers travel through the dataset; batches are made from tokens prepared beforehand, as for every other row.
+    def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
+        ids = torch.stack([rows[item["row"]] for item in items])
+        prompts = ids[:, :1]
+        return {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "labels": ids.clone(),
+            "prompts": prompts,
+            "prompt_attention_mask": torch.ones_like(prompts),
+        }
+
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a")), pad_token="a", eos_token="b", unk_token="a"
+    )
+    arguments = GKDConfig(
+        output_dir=str(folder / "trl"),
+        max_steps=steps,
+        per_device_train_batch_size=BATCH,
+        learning_rate=1e-4,
+        weight_decay=0.0,
+        optim="adamw_torch_fused",
+        lmbda=0.0,
+        beta=0.0,
+        gradient_checkpointing=False,
+        bf16=False,
+        use_cpu=not torch.cuda.is_available(),
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        logging_strategy="no",
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    trainer = GKDTrainer(
+        model=load(folder, "student"),
+        teacher_model=load(folder, "teacher"),
+        args=arguments,
+        data_collator=collate,
+        train_dataset=Dataset.from_dict({"row": list(range(len(rows)))}),
+        processing_class=tokenizer,
+        callbacks=[Marks()],
+    )
+    trainer.train()
+
+
+def run_trainer_start(folder: Path, vocab: int, steps: int, clock: Clock) -> None:
+    """A bare transformers Trainer with teacher and student loaded, up to its first step."""
+    import transformers
+
+    rows = tokens(vocab, steps)
+
+    class First(transformers.TrainerCallback):
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            clock.mark()
+
+    load(folder, "teacher")
+    arguments = transformers.TrainingArguments(
+        output_dir=str(folder / "bare"), max_steps=1, per_device_train_batch_size=BATCH, report_to="none", disable_tqdm=True
+    )
+    data = [{"input_ids": row, "labels": row} for row in rows]
+    transformers.Trainer(model=load(folder, "student"), args=arguments, train_dataset=data, callbacks=[First()]).train()
+
+
+def measure(row: str, folder: Path, vocab: int, steps: int) -> dict[str, Any]:
+    """One row, in this process."""
+    import torch
+    import transformers
+
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    if row.startswith("kdgov"):
+        import kdgov.distill  # noqa: F401
+    if row == "trl":
+        import trl.experimental.gkd  # noqa: F401
+    if row.startswith("fill_"):
+        return fill_cache(folder, vocab, steps, row.removeprefix("fill_"))
+    clock, base = Clock(), resident_mb()
+    clock.mark()
+    match row:
+        case "ce" | "loop" | "liger":
+            run_loop(folder, vocab, steps, clock, row)
+        case "trl":
+            run_trl(folder, vocab, steps, clock)
+        case "trainer_start":
+            run_trainer_start(folder, vocab, 1, clock)
+        case "kdgov_start":
+            run_kdgov_start(folder, vocab, clock)
+        case "kdgov":
+            run_kdgov(folder, vocab, steps, clock, None)
+        case _:
+            run_kdgov(folder, vocab, steps, clock, "sampled" if row.endswith("sampled") else "top_k")
+    if row in STARTS:
+        return {"start_s": clock.marks[1] - clock.marks[0]}
+    peak = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else peak_mb() - base
+    return {"s_per_step": clock.per_step(), "peak_mb": peak}
+
+
+def run_kdgov_start(folder: Path, vocab: int, clock: Clock) -> None:
+    """The same up to the first step, with everything kdgov does before it."""
+    import transformers
+
+    from kdgov.distill import training
+
+    class First(transformers.TrainerCallback):
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            clock.mark()
+
+    taught = training.DistillationTrainer.train
+
+    def with_mark(self: Any, **options: Any) -> Any:
+        self.add_callback(First())
+        return taught(self, **options)
+
+    training.DistillationTrainer.train = with_mark  # type: ignore[method-assign]
+    run_kdgov(folder, vocab, 1, clock, None)
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def in_own_process(row: str, folder: Path, vocab: int, steps: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.benchmarks.distillation", "--row", row, "--folder", str(folder)]
+    command += ["--vocab", str(vocab), "--steps", str(steps)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        raise SystemExit(f"{row} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def suite(vocabularies: list[int], steps: int, repeats: int) -> dict[str, Any]:
+    """All rows for all vocabularies."""
+    found: dict[str, Any] = {"batch": BATCH, "time": TIME, "steps": steps, "repeats": repeats, "vocabularies": {}}
+    for vocab in vocabularies:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            in_own_process("models", folder, vocab, steps)
+            caches = {kind: in_own_process(f"fill_{kind}", folder, vocab, steps) for kind in ("top_k", "sampled")}
+            tries: dict[str, list[dict[str, Any]]] = {row: [] for row in (*ROWS, *STARTS)}
+            for _ in range(repeats):
+                for row in tries:
+                    tries[row].append(in_own_process(row, folder, vocab, steps))
+                    sys.stderr.write(f"  {vocab} {row} {tries[row][-1]}\n")
+        rows = {row: {key: statistics.median(t[key] for t in got) for key in got[0]} for row, got in tries.items()}
+        found["vocabularies"][str(vocab)] = {"rows": rows, "caches": caches, "targets": targets(rows, caches)}
+    return found
+
+
+def targets(rows: dict[str, dict[str, float]], caches: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was asked of kdgov, what was found, and whether it holds."""
+    speed = {row: 1 / rows[row]["s_per_step"] for row in ROWS}
+    memory = {row: rows[row]["peak_mb"] for row in ROWS}
+    asked = [
+        ("online, tokens per second / TRL", speed["kdgov"] / speed["trl"], ">=", 1.15),
+        ("online, tokens per second / hand-written loop", speed["kdgov"] / speed["loop"], ">=", 1.0),
+        ("online, peak memory / TRL", memory["kdgov"] / memory["trl"], "<=", 0.60),
+        ("cached, cost / plain cross-entropy", speed["ce"] / speed["kdgov_cached"], "<=", 1.0),
+        ("cache, bytes per token", caches["top_k"]["bytes_per_token"], "<=", 300.0),
+        ("cache of draws, bytes per token", caches["sampled"]["bytes_per_token"], "<=", 300.0),
+        ("start before the first step / bare Trainer", rows["kdgov_start"]["start_s"] / rows["trainer_start"]["start_s"], "<=", 1.1),
+    ]
+    return [
+        {"target": what, "found": round(value, 3), "asked": f"{sign} {bound}", "holds": value >= bound if sign == ">=" else value <= bound}
+        for what, value, sign, bound in asked
+    ]
+
+
+def show(found: dict[str, Any]) -> str:
+    """The table of the README."""
+    lines: list[str] = []
+    for vocab, part in found["vocabularies"].items():
+        rows = part["rows"]
+        lines += [
+            f"**Vocabulary {int(vocab):,}**",
+            "",
+            "| | seconds a step | tokens a second | x cross-entropy | peak MB |",
+            "|---|---|---|---|---|",
+        ]
+        for row in ROWS:
+            s, mb = rows[row]["s_per_step"], rows[row]["peak_mb"]
+            share = s / rows["ce"]["s_per_step"]
+            lines.append(f"| {TITLES[row]} | {s:.3f} | {BATCH * TIME / s:,.0f} | {share:.2f} | {mb:,.0f} |")
+        lines += ["", "| target | found | asked | |", "|---|---|---|---|"]
+        lines += [f"| {t['target']} | {t['found']} | {t['asked']} | {'holds' if t['holds'] else 'missed'} |" for t in part["targets"]]
+        lines.append(f"\nMass kept by the top-56 cache: {part['caches']['top_k']['mass_kept']}\n")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run one row (in its own process) or the whole suite."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vocab", type=int, nargs="+", default=[8192, 32000])
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--row", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    said = parser.parse_args()
+    if said.row == "models":
+        make_models(said.folder, said.vocab[0])
+        sys.stdout.write("{}\n")
+    elif said.row:
+        sys.stdout.write(json.dumps(measure(said.row, said.folder, said.vocab[0], said.steps)) + "\n")
+    else:
+        found = suite(said.vocab, said.steps, said.repeats)
+        if said.json:
+            said.json.write_text(json.dumps(found, indent=2) + "\n")
+        sys.stdout.write(show(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()

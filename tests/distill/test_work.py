@@ -1,0 +1,135 @@
+"""Quantised variants, calibration, and several processes that train as one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import transformers
+import yaml
+
+from kdgov.checkpoints.identity import model_identity
+from kdgov.distill.heads import LogitTerms
+from kdgov.distill.run import _memory_advice
+from kdgov.errors import InputError, UnavailableError
+from kdgov.steps.calibrate import calibrate_step
+from kdgov.steps.context import open_release
+from kdgov.steps.distill import distill_step
+from tests.distill.test_run import recipe
+
+
+def release(folder, teacher, texts, *, name="r", student=None, **recipe_changes):
+    said = {
+        "schema": "kdgov.release/1",
+        "name": "small",
+        "teacher": {"model": str(teacher)},
+        "student": student or {"keep_layers": [0, 3]},
+        "data": [str(texts)],
+        "distillation": {"steps": 6, "batch_size": 8, "learning_rate": 3e-3, **recipe_changes},
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(said))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["int8_dynamic", "int8_weight_only"])
+def test_a_quantised_variant_is_a_checkpoint_of_its_own(kind, teacher, texts, tmp_path):
+    path = release(tmp_path, teacher, texts, student={"keep_layers": [0, 3], "quantization": kind})
+    finished = distill_step(open_release(path, store=tmp_path / "store"))
+    full = model_identity(finished.folder / "full-precision")
+    assert finished.facts["identity"]["weights"] != full.weights
+    assert finished.facts["identity"]["size_bytes"] < 0.7 * full.size_bytes
+    ids = torch.arange(3, 15)[None]
+    answers = []
+    for name in ("full-precision", "student"):
+        model = transformers.AutoModelForCausalLM.from_pretrained(finished.folder / name).eval()
+        with torch.no_grad():
+            answers.append(model(ids).logits.float().log_softmax(-1).exp())
+    # Close, and not the same: the variant really computes with eight bits.
+    assert 0 < float((answers[0] - answers[1]).abs().max()) < 0.2
+    record = json.loads((finished.folder / "student" / "kdgov-distillation.json").read_text())
+    assert record["student_start"]["full_precision"]["weights"] == full.weights
+
+
+def test_four_bits_need_kernels_that_are_named_where_they_are_absent(teacher, texts, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine may have the kernels")
+    path = release(tmp_path, teacher, texts, student={"keep_layers": [0, 3], "quantization": "int4_weight_only"})
+    with pytest.raises(UnavailableError, match="int4_weight_only needs kernels"):
+        distill_step(open_release(path, store=tmp_path / "store"))
+
+
+def test_a_finished_student_can_be_quantised_without_training(teacher, tmp_path):
+    said = {"schema": "kdgov.release/1", "name": "q", "teacher": {"model": str(teacher)}}
+    said["student"] = {"model": str(teacher), "quantization": "int8_weight_only"}
+    path = tmp_path / "q.yaml"
+    path.write_text(yaml.safe_dump(said))
+    finished = distill_step(open_release(path, store=tmp_path / "store"))
+    assert finished.facts["trained"] is False
+    assert finished.facts["student"] == "student"
+    assert finished.facts["identity"]["size_bytes"] < model_identity(teacher).size_bytes
+
+
+def test_calibration_proposes_from_held_out_cross_entropy_with_its_table(teacher, texts, tmp_path, monkeypatch):
+    monkeypatch.setattr("kdgov.distill.calibration.TEMPERATURES", (1.0, 4.0))
+    monkeypatch.setattr("kdgov.distill.calibration.HARD_SHARES", (0.0, 0.9))
+    path = release(tmp_path, teacher, texts, steps=10)
+    first = calibrate_step(open_release(path, store=tmp_path / "store"))
+    table = json.loads((first.folder / "calibration.json").read_text())
+    assert len(table["rows"]) == 4
+    best = min(table["rows"], key=lambda row: row["cross_entropy"])
+    assert first.facts["proposal"]["temperature"] == best["temperature"]
+    assert first.facts["proposal"]["hard_weight"] == best["hard_share"]
+    assert best["indistinguishable"]
+    assert first.facts["digest"] in first.facts["table"]
+    assert calibrate_step(open_release(path, store=tmp_path / "store")).reused
+    again = calibrate_step(open_release(path, store=tmp_path / "other"))
+    assert again.facts["digest"] == first.facts["digest"]
+
+
+def test_calibration_refuses_too_little_data(teacher, tmp_path):
+    few = tmp_path / "few.txt"
+    few.write_text("the cat sat\n\nthe dog ran\n")
+    with pytest.raises(InputError, match="has 2 examples"):
+        calibrate_step(open_release(release(tmp_path, teacher, few), store=tmp_path / "store"))
+
+
+def test_memory_that_runs_out_names_the_levers():
+    with pytest.raises(UnavailableError, match="gradient_accumulation.*chunk_tokens.*cache.*max_length"), _memory_advice(recipe()):
+        raise torch.OutOfMemoryError("no")
+    with pytest.raises(UnavailableError, match="memory ran out"), _memory_advice(recipe()):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+    with pytest.raises(RuntimeError, match="something else"), _memory_advice(recipe()):
+        raise RuntimeError("something else")
+
+
+def test_two_processes_train_what_one_trains(teacher, texts, tmp_path):
+    """Two processes on the CPU (gloo), same global batch: the same curve, and weights that differ by rounding only."""
+    path = release(tmp_path, teacher, texts, name="two", gradient_accumulation=2, weighting="example")
+    alone = distill_step(open_release(path, store=tmp_path / "one"))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "-m", "kdgov", "distill"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [*command, str(path), "--store", str(tmp_path / "two")], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    together = distill_step(open_release(path, store=tmp_path / "two"))
+    assert together.reused
+    curves = [json.loads((finished.folder / "losses.json").read_text()) for finished in (alone, together)]
+    assert len(curves[1]) == 6
+    for mine, theirs in zip(*curves, strict=True):
+        for name in mine:
+            assert theirs[name] == pytest.approx(mine[name], rel=1e-4)
+    record = json.loads((together.folder / "distillation.json").read_text())
+    assert record["environment"]["processes"] == 2
+
+
+def test_nothing_asked_of_the_logits_is_a_mistake_of_the_caller():
+    from kdgov.distill.heads import rows_loss
+
+    with pytest.raises(TypeError):
+        rows_loss(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), torch.ones(1), None, LogitTerms())
