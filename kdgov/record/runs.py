@@ -8,6 +8,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.exceptions import MlflowException
 
 from kdgov.digest import digest_json
 from kdgov.record.dossier import Dossier
@@ -15,6 +16,7 @@ from kdgov.record.text import plain
 
 _ODD = re.compile(r"[^\w\-. :/]")
 _PARAM_LIMIT = 5000
+_TRIES = 3
 _METRICS_PER_CALL = 900
 _PARAMS_PER_CALL = 90
 DATASET_DIGEST_LENGTH = 32
@@ -24,7 +26,15 @@ DATASET_DIGEST_LENGTH = 32
 def log_release(client: MlflowClient, run_id: str, dossier: Dossier, *, at_ms: int) -> None:
     """Params, metrics per criterion and datasets of the release's run. Saying it twice changes nothing."""
     _log(client, run_id, dict(release_params(dossier)), dict(criterion_metrics(dossier)), at_ms)
-    client.log_inputs(run_id, datasets=list(dataset_inputs(dossier)))
+    inputs = list(dataset_inputs(dossier))
+    for attempt in range(_TRIES):
+        try:
+            client.log_inputs(run_id, datasets=inputs)
+            return
+        except MlflowException as error:
+            # MLflow looks a dataset up and then inserts it: two jobs at once collide, and the second look finds it.
+            if attempt == _TRIES - 1 or "UNIQUE" not in str(error).upper():
+                raise
 
 
 def log_model(client: MlflowClient, run_id: str, dossier: Dossier, role: str, *, at_ms: int) -> None:
