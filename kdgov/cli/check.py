@@ -33,7 +33,7 @@ EXAMPLES = """
 
   kdgov check --rules                            every rule, and what it means unless the policy says otherwise
 
-Exit code 0: nothing stops the release; 1: a finding stops it; 2: the declaration is at fault.
+Exit code 0: nothing stands against the release; 1: a finding blocks it or holds it for review; 2: the declaration is at fault.
 """
 
 _COLOURS = {"block": "red", "invalid": "red", "review": "yellow", "warn": "cyan", "pass": "green"}
@@ -79,7 +79,7 @@ def check(
                 return
             finished = check_step(context, today=today.date() if today else None, workers=workers, scan_folder=scan_folder)
         _tell(context, finished, every=every, graph=graph, output_format=output_format)
-        if finished.facts["stops"]:
+        if finished.facts["stops"] or finished.facts["holds"]:
             raise typer.Exit(EXIT_BLOCKED)
 
 
@@ -112,9 +112,13 @@ def _tell(context: ReleaseContext, finished: Finished, *, every: bool, graph: Pa
     if output_format is CheckFormat.json:
         print_json({"release": context.release.name, "findings": findings, **finished.facts})
         return
+    told: set[str] = set()
     for finding in findings:
-        if every or finding["verdict"] != "pass":
+        # One upstream used in three ways may say the same thing three times; people read it once.
+        line = "|".join(str(finding[key]) for key in ("rule", "subject", "reason"))
+        if line not in told and (every or finding["verdict"] != "pass"):
             _print_finding(finding)
+        told.add(line)
     typer.echo(f"{context.release.name}: {finished.facts['summary']}{' (reused)' if finished.reused else ''}")
 
 

@@ -55,7 +55,8 @@ def check_step(
     """Check a release's licences, provenance, privacy, contamination and practice.
 
     The folder of the result holds `FINDINGS`, `CASE`, `ANSWER`, `CONTAMINATED`, `SCANNED` and the cards.
-    ``facts["stops"]`` says whether the release may not go on; ``facts["digests"]`` names every input by digest.
+    ``facts["stops"]`` says that the release may not go on, ``facts["holds"]`` that it may not be promoted without a waiver;
+    ``facts["digests"]`` names every input by digest.
 
     Args:
         context: the release on its way.
@@ -267,13 +268,18 @@ def _write(
 
 def _facts(findings: list[Finding], materials: Materials, items: SuiteItems, today: datetime.date) -> dict[str, Any]:
     counts: Counter[str] = Counter(finding.verdict for finding in findings)
-    stopping = [finding for finding in findings if finding.stops]
+    stopping = [finding.rule for finding in findings if finding.verdict in ("block", "invalid")]
+    holding = [finding.rule for finding in findings if finding.verdict == "review"]
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _GRAVITY if counts[verdict])
+    why = f"; stopped by {stopping[0]}" if stopping else f"; held by {holding[0]}" if holding else ""
     return {
+        # What needs a review goes on to its decision, which holds it: a waiver can only be bound to a decision.
         "stops": bool(stopping),
-        "summary": f"{told}; stopped by {stopping[0].rule}" if stopping else told,
+        "holds": bool(holding),
+        "summary": told + why,
         "counts": dict(counts),
-        "stopped_by": [finding.rule for finding in stopping],
+        "stopped_by": stopping,
+        "held_by": holding,
         "digests": {**materials.digests(), **{f"suite {name}": digest for name, digest in items.digests.items()}},
         "teacher": dict(materials.teacher.identity),
         "today": today.isoformat(),

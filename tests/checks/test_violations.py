@@ -298,6 +298,18 @@ def test_the_result_is_reused_and_names_every_input(world):
     assert not check_step(context, today=TODAY).reused
 
 
+def test_a_block_stops_the_run_and_a_review_holds_the_promotion(world):
+    """A review goes on to its decision, because only a decision can be waived."""
+    world.data["personal_data"] = {**PERSONS, "retention_until": None}
+    facts = check_step(open_release(world.write(), store=world.folder / "store"), today=TODAY).facts
+    assert (facts["stops"], facts["holds"]) == (False, True)
+    assert facts["held_by"] == ["privacy.retention-unsaid"]
+    world.data["personal_data"] = True
+    facts = check_step(open_release(world.write(), store=world.folder / "store"), today=TODAY).facts
+    assert facts["stops"] is True
+    assert facts["stopped_by"] == ["privacy.lawful-basis-missing"]
+
+
 def test_findings_hold_no_clock_and_no_place(world, tmp_path):
     """Another day and another folder give the same bytes, as long as nothing expires."""
     context = open_release(world.write(), store=tmp_path / "one")
