@@ -93,6 +93,7 @@ DEFAULT_CHOICES: dict[str, str] = {
     "missing": "review",
     "llm_scope": "review",
     "logits_as": "output",
+    "similar_performance": "true",
     "tag_only_evidence": "allow",
 }
 """Stances on contested readings where neither policy nor case says otherwise; docs/licences.md gives the reasons."""
@@ -111,6 +112,7 @@ CHOICE_VALUES: dict[str, tuple[str, ...]] = {
     "missing": ("review", "deny"),
     "llm_scope": ("true", "false", "review"),
     "logits_as": ("output", "internals"),
+    "similar_performance": ("true", "false"),
     "tag_only_evidence": ("allow", "review"),
 }
 

@@ -13,7 +13,8 @@ from kdgov.license.expression import NOT_STATED, Expression, One, parse
 from kdgov.license.facts import Facts, facts
 from kdgov.license.lineage import Walk, edge, starting_points, walk_obligations
 from kdgov.license.reading import case_faults
-from kdgov.license.ruling import separate_fault, unique
+from kdgov.license.ruling import unique
+from kdgov.license.separate import separate_fault
 from kdgov.license.vocabulary import VERDICTS, Gate, strictest
 
 

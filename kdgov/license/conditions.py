@@ -46,6 +46,8 @@ def _student_kind(value: Any, situation: Situation) -> bool:
 
 def _similar(value: Any, situation: Situation) -> bool:
     stated = situation.case.student.similar_to_teacher
+    if stated is None and situation.case.choice("similar_performance") == "false":
+        stated = False
     word = "unstated" if stated is None else "declared" if stated else "denied"
     return word in _listed(value)
 

@@ -31,7 +31,19 @@ _USE_KEYS = (
 )  # fmt: skip
 _RELEASE_KEYS = ("distribution", "commercial", "research")
 _ORGANIZATION_KEYS = ("kind", "principal_place", "monthly_active_users", "annual_revenue_usd")
-_EVIDENCE_KEYS = ("obligation", "license", "text", "where", "separate_license", "licensor", "expires", "registration", "date")
+_EVIDENCE_KEYS = (
+    "obligation",
+    "license",
+    "text",
+    "where",
+    "separate_license",
+    "licensor",
+    "expires",
+    "registration",
+    "date",
+    "signed_by",
+    "note",
+)
 
 # Words that people write for a stance; everything else is a fault.
 _STANCE_WORDS: dict[str, dict[Any, str]] = {

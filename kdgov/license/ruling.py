@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from kdgov.license.answer import Obligation
-from kdgov.license.case import Evidence
 from kdgov.license.conditions import Situation, holds
-from kdgov.license.duties import SILENT_KINDS, applies, is_licensor, obligation
+from kdgov.license.duties import SILENT_KINDS, applies, obligation
 from kdgov.license.expression import NOT_STATED, Expression, One, Several
 from kdgov.license.facts import License, Rule
+from kdgov.license.separate import missing_separate_licence, separate_fault
 from kdgov.license.vocabulary import DATASET_USES, VERDICTS, Use, Verdict
 
 
@@ -146,7 +146,7 @@ def _from_rule(rule: Rule, owner: License, use: Use, situation: Situation, rival
     if verdict == "allow" and any(o.kind not in SILENT_KINDS and o.met is not None for o in obligations):
         verdict = "allow_with_obligations"
     if verdict == "deny":
-        obligations.append(_separate(owner, situation, rule.clause))
+        obligations.append(missing_separate_licence(owner, situation, rule.clause))
     return Ruling(
         verdict=verdict,
         clause=rule.clause,
@@ -170,25 +170,6 @@ def _mend(rule: Rule, owner: License) -> str:
             return f"Let the policy decide ({', '.join(names)}), or have a named person waive this review."
         return "Declare the fact that is missing, or have a named person look and waive this review."
     return ""
-
-
-def _separate(owner: License, situation: Situation, clause: str) -> Obligation:
-    who = (
-        owner.licensor[0]
-        if owner.licensor
-        else situation.upstream.licensor or f"the rights holder of {situation.upstream.name or owner.name}"
-    )
-    return Obligation(
-        kind="SEPARATE_LICENCE",
-        text=f"obtain a separate licence from {who}",
-        trigger="internal",
-        met=False,
-        why=_why_not_separate(owner, situation),
-        license=owner.id,
-        upstream=situation.upstream.name,
-        value=who,
-        clause=clause,
-    )
 
 
 def _no_rule(owner: License, use: Use) -> Rule:
@@ -268,38 +249,3 @@ def _lifted(ruling: Ruling, owner: License | None, one: One, situation: Situatio
                 obligations=(*kept, met),
             )
     return ruling
-
-
-def separate_fault(evidence: Evidence, owner: License | None, name: str, situation: Situation) -> str | None:
-    """None if a separate agreement covers an upstream, "" if it is about another, otherwise what it lacks."""
-    named = situation.facts.find(evidence.license) if evidence.license else None
-    names = {owner.id if owner else name}
-    if evidence.license and (named.id if named else evidence.license) not in names:
-        return ""
-    licensors = [*(owner.licensor if owner else ()), situation.upstream.licensor]
-    is_covered = is_licensor(evidence.licensor, licensors) or (
-        # A licence that anyone may use names no licensor: the agreement must name the licence or the artifact's maker.
-        not (owner and owner.licensor) and bool(evidence.licensor) and (bool(evidence.license) or _makes(evidence.licensor, situation))
-    )
-    if not is_covered:
-        return ""
-    if evidence.expires is None:
-        return f"separate licence {evidence.separate_license} states no expiry"
-    if situation.case.as_of is None:
-        return f"separate licence {evidence.separate_license}: no day is given (as_of) to judge its expiry by"
-    if evidence.expires < situation.case.as_of:
-        return f"separate licence {evidence.separate_license} expired on {evidence.expires}"
-    return None
-
-
-def _makes(licensor: str, situation: Situation) -> bool:
-    return licensor.casefold().replace(" ", "") in situation.upstream.name.casefold().replace(" ", "")
-
-
-def _why_not_separate(owner: License, situation: Situation) -> str:
-    faults = [
-        fault
-        for evidence in situation.case.evidence
-        if evidence.separate_license and (fault := separate_fault(evidence, owner, owner.id, situation))
-    ]
-    return "; ".join(faults) or "no evidence of a separate licence with id, licensor and expiry"
