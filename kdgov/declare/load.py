@@ -153,9 +153,12 @@ def _real_location(location: Sequence[str | int], value: Any) -> Location:  # no
     kept: list[str | int] = []
     for position, part in enumerate(location):
         is_last = position == len(location) - 1
+        after_index = position > 0 and isinstance(location[position - 1], int)
+        if after_index and isinstance(value, Mapping) and part == value.get("kind"):
+            continue
         is_key = isinstance(value, Mapping) and part in value
-        is_index = isinstance(value, list) and isinstance(part, int) and part < len(value)
-        if is_key or is_index:
+        is_entry = isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if is_key or is_entry:
             value = value[part]
         elif not is_last:
             continue

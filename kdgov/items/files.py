@@ -63,7 +63,12 @@ def read_declarations(path: str | Path, *paths: str | Path) -> tuple[MetricDecla
 def write_items(table: ItemTable, path: Path) -> None:
     """Write a table as canonical Parquet, atomically: the same rows give the same bytes."""
     buffer = io.BytesIO()
-    pq.write_table(table.canonical().data, buffer, compression="zstd", version="2.6", store_schema=False)
+    # Plain text columns: a dictionary's own order would otherwise tell the order in which rows once came.
+    data = table.canonical().data
+    plain = {
+        name: c.cast(pa.string()) if pa.types.is_dictionary(c.type) else c for name, c in zip(data.column_names, data.columns, strict=True)
+    }
+    pq.write_table(pa.table(plain), buffer, compression="zstd", version="2.6", store_schema=False)
     write_atomic(path, buffer.getvalue())
 
 
@@ -114,6 +119,7 @@ def _read_parquet(file: Path) -> ItemTable:
         names = [name for name in parquet.schema_arrow.names if name in COLUMNS]
         text = [n for n in names if n in ("suite", "task", "metric", "cluster", "group")]
         data = pq.ParquetFile(file, read_dictionary=text).read(columns=names)
+        data.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         if isinstance(error, PermissionError):
             raise

@@ -7,6 +7,7 @@ nothing are dropped, so that a file with an empty column and one without it are 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -91,6 +92,8 @@ class ItemTable:
         for name in COLUMNS:
             if name in data.column_names:
                 column = _cast(name, data.column(name), source)
+                if name == "score" and column.null_count:
+                    column = pc.fill_null(column, math.nan)
                 if name in KEY_COLUMNS or name == "score" or column.null_count < len(column):
                     columns[name] = column
         for name in KEY_COLUMNS:

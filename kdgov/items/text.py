@@ -31,7 +31,8 @@ def read_json_lines(file: Path) -> ItemTable:
     """
     try:
         data = pa_json.read_json(file, read_options=pa_json.ReadOptions(block_size=_BLOCK_BYTES))
-        if all(name in data.column_names for name in _REQUIRED) and _is_plain(data):
+        if all(name in data.column_names and not data.column(name).null_count for name in _REQUIRED) and _is_plain(data):
+            data.validate(full=True)
             return ItemTable.from_arrow(data, source=str(file))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
         pass
