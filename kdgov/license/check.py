@@ -97,10 +97,19 @@ def _reason(edges: tuple[Edge, ...], obligations: tuple[Obligation, ...], gate: 
         return f"{stops[0].path}: clause {stops[0].clause}: {stops[0].reason}"
     unmet = [o for o in obligations if o.met is False]
     if gate == "block" and unmet:
-        return f"{len(unmet)} of {len(obligations)} obligations are unmet: " + "; ".join(f"{o.kind} ({o.text})" for o in unmet)
-    if obligations:
-        return "Every obligation that applies is met."
-    return "Nothing upstream asks for anything at this release intent."
+        return f"Unmet: {_told(unmet)}."
+    if any(o.met for o in obligations):
+        return f"Met: {_told([o for o in obligations if o.met])}."
+    chief = max(edges, key=lambda item: item.basis == "explicit")
+    return f"Nothing is asked at this release intent. {chief.path}: clause {chief.clause}: {chief.reason}"
+
+
+def _told(obligations: list[Obligation]) -> str:
+    by_license: dict[str, list[str]] = defaultdict(list)
+    for o in obligations:
+        words = f" '{o.value}'" if o.kind in {"NAME_PREFIX", "DISPLAY"} else ""
+        by_license[o.license].append(f"{o.kind}{words}")
+    return "; ".join(f"{', '.join(dict.fromkeys(kinds))} ({license_})" for license_, kinds in by_license.items())
 
 
 def _unused(case: LicenseCase, obligations: tuple[Obligation, ...], outbound: Expression | None, known: Facts) -> list[str]:
