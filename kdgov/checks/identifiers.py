@@ -115,13 +115,16 @@ def _numbers(text: bytes, data: NDArray[np.uint8]) -> Iterator[Hit]:
     digits = np.flatnonzero((data >= 48) & (data <= 57))
     if len(digits) < _LEAST_DIGITS:
         return
-    foreign = np.cumsum(_IS_FOREIGN[data], dtype=np.int64)[digits]
+    is_foreign = _IS_FOREIGN[data]
+    # "12 + 30" is a sum and "in 2019. In 2020" are two sentences.
+    is_foreign[:-1] |= ((data[:-1] == 43) | (data[:-1] == 46)) & (data[1:] == 32)
+    foreign = np.cumsum(is_foreign, dtype=np.int32)[digits]
     for start, end in _close_runs(digits, near=_NEAR, least=_LEAST_DIGITS, foreign=foreign):
         low, high = max(0, start - _MARGIN), min(len(text), end + _MARGIN)
         yield from _numbers_within(text, low, high)
 
 
-def _close_runs(places: NDArray[np.int64], *, near: int, least: int, foreign: NDArray[np.int64] | None = None) -> list[tuple[int, int]]:
+def _close_runs(places: NDArray[np.int64], *, near: int, least: int, foreign: NDArray[np.int32] | None = None) -> list[tuple[int, int]]:
     """Runs of at least ``least`` places, each at most ``near`` after the one before, as first and one past last.
 
     ``foreign`` counts the bytes before each place that may not stand inside a run.

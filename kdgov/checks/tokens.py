@@ -24,7 +24,6 @@ STEP = 0xD6E8FEB86659FD93 | 1
 _MASK = (1 << 64) - 1
 _CJK = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af])")
 _COMBINING = re.compile(r"[\u0300-\u036f\u3099\u309a\u1100-\u11ff]")
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _LOWER = bytes(b + 32 if 65 <= b <= 90 else b for b in range(256))
 _IS_WORD = np.array([48 <= b <= 57 or 65 <= b <= 90 or 97 <= b <= 122 or b >= 128 for b in range(256)])
 
@@ -45,12 +44,31 @@ def normalised(text: str) -> bytes:
     """Text as its words are compared: compatibility form, case folded, typographic marks as spaces, CJK characters apart."""
     if text.isascii():
         return text.encode().translate(_LOWER)
-    if _COMBINING.search(text):
-        text = unicodedata.normalize("NFC", text)
-    # Mostly ASCII text costs no more than a search for what is not; a text in another script is folded as a whole.
-    is_mostly_ascii = len(text.encode("utf-8", "replace")) < 1.2 * len(text)
-    text = _NOT_ASCII.sub(_folded_match, text) if is_mostly_ascii else _folded(text)
-    return text.encode("utf-8", "replace").translate(_LOWER)
+    raw = text.encode("utf-8", "replace")
+    # Mostly ASCII text costs no more than finding what is not; a text in another script is folded as a whole.
+    if len(raw) >= 1.2 * len(text):
+        return _folded(unicodedata.normalize("NFC", text)).encode("utf-8", "replace").translate(_LOWER)
+    runs = _other_runs(raw)
+    folded = [raw[start:end].decode("utf-8") for start, end in runs]
+    if any(_COMBINING.search(run) for run in folded):
+        # A letter and its mark may stand on both sides of such a run; composed they are one character.
+        composed = unicodedata.normalize("NFC", text)
+        if composed != text:
+            return normalised(composed)
+    parts, at = [], 0
+    for (start, end), run in zip(runs, folded, strict=True):
+        parts += [raw[at:start], _folded_run(run).encode("utf-8", "replace")]
+        at = end
+    return b"".join([*parts, raw[at:]]).translate(_LOWER)
+
+
+def _other_runs(raw: bytes) -> list[tuple[int, int]]:
+    """Runs of bytes beyond ASCII."""
+    places = np.flatnonzero(np.frombuffer(raw, dtype=np.uint8) >= 128)
+    breaks = np.flatnonzero(np.diff(places) > 1)
+    starts = np.concatenate((places[:1], places[breaks + 1]))
+    ends = np.concatenate((places[breaks], places[-1:])) + 1
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
 def _folded(text: str) -> str:
@@ -59,10 +77,6 @@ def _folded(text: str) -> str:
 
 
 _folded_run = lru_cache(maxsize=1 << 16)(_folded)
-
-
-def _folded_match(match: re.Match[str]) -> str:
-    return _folded_run(match[0])
 
 
 def words_of(text: bytes) -> Words:
