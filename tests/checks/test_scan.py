@@ -6,6 +6,8 @@ import gzip
 import json
 import random
 import re
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -353,3 +355,31 @@ def test_lines_too_long_and_counts_below_the_limit_are_notes():
     items = SuiteItems(items=(), absent=(), digests={})
     found_rules = {f.rule: f.verdict for f in scan_findings(materials, [(body, report)], items, Stances())}
     assert found_rules == {"provenance.file-long-lines": "warn", "privacy.pii-noted": "warn"}
+
+
+@pytest.mark.nightly
+def test_a_gigabyte_on_one_line_is_scanned_in_bounded_memory(tmp_path):
+    """1 GB of JSON on a single line, in a process of its own: the leak at its end is found in less than 400 MB."""
+    path = tmp_path / "one-line.json"
+    block = ('{"text": "the miller carried the silver letter over the bridge before winter came"}, ' * 12_500).encode()
+    with path.open("wb") as stream:
+        stream.write(b"[")
+        for _ in range(1_000_000_000 // len(block) + 1):
+            stream.write(block)
+        stream.write(json.dumps({"text": LONG}).encode() + b"]")
+    code = (
+        "import sys, json, resource; from pathlib import Path\n"
+        "from kdgov.checks.contamination import ItemIndex, SuiteItem\n"
+        "from kdgov.checks.scan import Shard, scan_shard\n"
+        "path = Path(sys.argv[1])\n"
+        "report = scan_shard(Shard(name='x', path=path, digest=''), ItemIndex([SuiteItem(key='s/t/0', texts=(sys.argv[2],))]))\n"
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "cpu = resource.getrusage(resource.RUSAGE_SELF).ru_utime\n"
+        "print(json.dumps([sorted(report.matches), report.text_bytes, peak, cpu]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path), LONG], capture_output=True, text=True, check=True)
+    matches, scanned, peak_megabytes, cpu_s = json.loads(done.stdout)
+    assert matches == ["s/t/0"]
+    assert scanned >= 1_000_000_000
+    assert peak_megabytes < 400
+    sys.stdout.write(f"{scanned / 1e6 / cpu_s:.1f} MB per CPU second, peak {peak_megabytes:.0f} MB\n")

@@ -334,3 +334,9 @@ def _coverage_tests() -> str:
 def test_json_output_is_one_document(world):
     finished = check_step(open_release(world.write(), store=world.folder / "store"), today=TODAY)
     assert json.loads((finished.folder / "licence-answer.json").read_bytes())["verdict"]
+
+
+def test_the_docs_list_every_rule_as_it_is():
+    page = (Path(__file__).parent.parent.parent / "docs" / "checks.md").read_text()
+    for name, rule in RULES.items():
+        assert f"| `{name}` | {rule.verdict} | {rule.title} | {rule.source} |" in page
