@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kdgov import __version__
 from kdgov.audit.material import Material
 from kdgov.audit.words import AuditFinding, unverifiable, verified, violated
 from kdgov.digest import digest_bytes, digest_json, merkle_root
@@ -49,18 +50,32 @@ def review_decision(material: Material, again: Rejudged) -> Iterator[AuditFindin
         yield verified(
             "decision", subject, "Judged again: the same verdicts, numbers equal to six digits.", digest=material.digest("decision.json")
         )
+    made_by = str((material.evaluations["student"].get("versions") or {}).get("kdgov", __version__))
+    if made_by != __version__ and {place for place, _ in differences} == {"policy.digest"}:
+        told = f"Every verdict is the same, but kdgov {made_by} named this policy by another digest than kdgov {__version__} does."
+        yield unverifiable("decision", subject, told, mend=f"Audit it with kdgov {made_by}.", required=True)
+        return
+    note = "" if made_by == __version__ else f" It was made by kdgov {made_by} and judged again by kdgov {__version__}."
     for place, told in differences:
-        yield violated(
-            "decision", f"decision {place}", told, mend="The sealed decision does not follow from its evidence: do not rely on it."
-        )
+        mend = f"The sealed decision does not follow from its evidence: do not rely on it.{note}"
+        yield violated("decision", f"decision {place}", told, mend=mend)
 
 
 def _differences(sealed: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in sorted({*sealed, *again} - {"criteria", "findings"}):
-        if sealed.get(key) != again.get(key):
-            yield key, f"Sealed says {_short(sealed.get(key))}; judged again it is {_short(again.get(key))}."
+        if not _same(sealed.get(key), again.get(key)):
+            yield from _inside(key, sealed.get(key), again.get(key))
     yield from _rows("criterion", _criteria(sealed), _criteria(again))
     yield from _rows("finding", _findings(sealed), _findings(again))
+
+
+def _inside(key: str, sealed: Any, again: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(sealed, Mapping) and isinstance(again, Mapping):
+        for name in sorted({*sealed, *again}):
+            if not _same(sealed.get(name), again.get(name)):
+                yield from _inside(f"{key}.{name}", sealed.get(name), again.get(name))
+        return
+    yield key, f"Sealed says {_short(sealed)}; judged again it is {_short(again)}."
 
 
 def _rows(kind: str, sealed: Mapping[str, Mapping[str, Any]], again: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -102,7 +117,7 @@ def _same(left: Any, right: Any) -> bool:
 
 def _short(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+    return text if len(text) <= 90 else text[:89] + "…"
 
 
 def review_plan(material: Material, again: Rejudged) -> Iterator[AuditFinding]:
