@@ -12,10 +12,10 @@ from kdgov.license.duties import is_licensor
 from kdgov.license.expression import NOT_STATED, Expression, One, parse
 from kdgov.license.facts import Facts, facts
 from kdgov.license.lineage import Walk, edge, starting_points, walk_obligations
-from kdgov.license.reading import case_faults
 from kdgov.license.ruling import unique
 from kdgov.license.separate import separate_fault
 from kdgov.license.vocabulary import VERDICTS, Gate, strictest
+from kdgov.license.wholeness import case_faults
 
 
 def check(case: LicenseCase, *, known: Facts | None = None) -> LicenseAnswer:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from kdgov.errors import DeclarationError, Fault, InputError
+from kdgov.errors import DeclarationError, InputError
 from kdgov.license.case import (
     CHOICE_VALUES,
     Evidence,
@@ -17,12 +17,12 @@ from kdgov.license.case import (
     Student,
     Upstream,
 )
-from kdgov.license.expression import parse
 from kdgov.license.values import Reader, kind_of
 from kdgov.license.vocabulary import ACCESSES, DISTRIBUTIONS, OBLIGATION_KINDS, USES
+from kdgov.license.wholeness import MAX_DEPTH, faults_of
 
-MAX_DEPTH = 64
-"""Deepest lineage that is read; deeper ones are written by machines that loop."""
+MAX_UPSTREAMS = 4096
+"""Most upstreams that are read: aliases of aliases double with every level."""
 
 _CASE_KEYS = ("schema", "id", "title", "note", "why", "student", "uses", "release", "organization", "choices", "evidence", "as_of")
 _STUDENT_KEYS = ("name", "license", "kind", "similar_to_teacher")
@@ -93,7 +93,7 @@ def case_from_json(
         evidence=tuple(_evidence(top.get("evidence"), reader)),
         as_of=_later(reader.day(top.get("as_of"), ("as_of",)), as_of),
     )
-    reader.faults += [f for f in _case_faults(case, reader) if f not in reader.faults]
+    reader.faults += [f for f in faults_of(case, reader) if f not in reader.faults]
     if reader.faults:
         raise DeclarationError(reader.faults)
     return case
@@ -124,6 +124,13 @@ def _uses(
     found = []
     for index, item in enumerate(value):
         here = (*at, index)
+        reader.upstreams += 1
+        if reader.upstreams > MAX_UPSTREAMS:
+            if reader.upstreams == MAX_UPSTREAMS + 1:
+                reader.fault(
+                    here, f"is upstream number {reader.upstreams}: no more are read", "Name each shared upstream once, where it is used."
+                )
+            break
         if id(item) in above or len(above) > MAX_DEPTH:
             reader.fault(here, "is its own upstream: the lineage is circular", "Break the circle; nothing can be made by itself.")
             continue
@@ -240,60 +247,3 @@ def _evidence(value: Any, reader: Reader) -> Iterator[Evidence]:
             registration=reader.text(raw.get("registration"), (*at, "registration")),
             dated=reader.day(raw.get("date"), (*at, "date")),
         )
-
-
-def case_faults(case: LicenseCase) -> None:
-    """Check a case that was built in code.
-
-    Raises:
-        DeclarationError: if it names no upstream, an expression does not parse, a choice is unknown or the lineage is circular.
-    """
-    reader = Reader("", {})
-    faults = _case_faults(case, reader)
-    if faults:
-        raise DeclarationError(faults)
-
-
-def _case_faults(case: LicenseCase, reader: Reader) -> list[Fault]:
-    mine = Reader(reader.file, reader.lines)
-    if not case.uses and not reader.faults:
-        mine.fault(("uses",), "names no upstream", "List what the student starts from, learns from and is tested on.")
-    if case.student.license and isinstance(why := parse(case.student.license), str):
-        mine.fault(
-            ("student", "license"), f"{case.student.license!r} does not parse: {why}", "Write an SPDX expression such as Apache-2.0."
-        )
-    for name, stance in case.choices.items():
-        if stance not in CHOICE_VALUES.get(name, ()):
-            mine.fault(
-                ("choices", name), f"{stance!r} is not a known stance", f"Known: {', '.join(CHOICE_VALUES.get(name, CHOICE_VALUES))}."
-            )
-    _upstream_faults(case.uses, ("uses",), (), case.student.name, mine)
-    return mine.faults
-
-
-def _is_same(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Whether two named upstreams are the same thing: same name, and no licence that tells them apart."""
-    (name, license_), (other_name, other_license) = one, other
-    return name == other_name and (license_ == other_license or not license_ or not other_license)
-
-
-def _upstream_faults(
-    uses: tuple[Upstream, ...], at: tuple[str | int, ...], above: tuple[tuple[str, str], ...], student: str, reader: Reader
-) -> None:
-    for index, upstream in enumerate(uses):
-        here = (*at, index)
-        if upstream.license and isinstance(why := parse(upstream.license), str):
-            reader.fault(
-                (*here, "license"), f"{upstream.license!r} does not parse: {why}", "Write an SPDX expression, a LicenseRef or a hub tag."
-            )
-        key = (upstream.name, upstream.license)
-        is_own_ancestor = bool(upstream.name) and (
-            any(_is_same(key, other) for other in above) or (bool(above) and upstream.name == student)
-        )
-        if is_own_ancestor or len(above) > MAX_DEPTH:
-            circle = " ← ".join(["student", *(name for name, _ in above), upstream.name])
-            reader.fault(
-                here, f"is its own upstream: the lineage is circular ({circle})", "Break the circle; nothing can be made by itself."
-            )
-            continue
-        _upstream_faults(upstream.made_by, (*here, "made_by"), (*above, key), student, reader)

@@ -18,6 +18,7 @@ class Reader:
         self.file = file
         self.lines = lines
         self.faults: list[Fault] = []
+        self.upstreams = 0
 
     def fault(self, at: Sequence[str | int], what: str, mend: str) -> None:
         """Note one fault at a key."""

@@ -75,6 +75,13 @@ def test_a_circular_lineage_by_reference_is_a_fault_not_a_recursion() -> None:
     assert any("circular" in what for what in faults_of({"uses": [a]}).values())
 
 
+def test_a_lineage_that_doubles_with_every_level_is_a_fault_not_a_hang() -> None:
+    item = {"use": "weights_init", "license": "MIT", "name": "n0"}
+    for level in range(1, 40):
+        item = {"use": "weights_init", "license": "MIT", "name": f"n{level}", "made_by": [item, item]}
+    assert any("no more are read" in what for what in faults_of({"uses": [item]}).values())
+
+
 def test_a_case_built_in_code_is_held_to_the_same() -> None:
     case = LicenseCase(student=Student(license="MIT AND"), uses=(Upstream(use="logits", license="(MIT"),), choices={"nc_data": "perhaps"})
     with pytest.raises(DeclarationError) as caught:

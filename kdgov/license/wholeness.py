@@ -1,0 +1,69 @@
+"""What is wrong with a case as a whole: no upstream, an expression that does not parse, a circle."""
+
+from __future__ import annotations
+
+from kdgov.errors import DeclarationError, Fault
+from kdgov.license.case import CHOICE_VALUES, LicenseCase, Upstream
+from kdgov.license.expression import parse
+from kdgov.license.values import Reader
+
+MAX_DEPTH = 64
+"""Deepest lineage that is read; deeper ones are written by machines that loop."""
+
+
+def case_faults(case: LicenseCase) -> None:
+    """Check a case that was built in code.
+
+    Raises:
+        DeclarationError: if it names no upstream, an expression does not parse, a choice is unknown or the lineage is circular.
+    """
+    reader = Reader("", {})
+    faults = faults_of(case, reader)
+    if faults:
+        raise DeclarationError(faults)
+
+
+def faults_of(case: LicenseCase, reader: Reader) -> list[Fault]:
+    """Faults of a case as a whole, placed by a reader's file and lines."""
+    mine = Reader(reader.file, reader.lines)
+    if not case.uses and not reader.faults:
+        mine.fault(("uses",), "names no upstream", "List what the student starts from, learns from and is tested on.")
+    if case.student.license and isinstance(why := parse(case.student.license), str):
+        mine.fault(
+            ("student", "license"), f"{case.student.license!r} does not parse: {why}", "Write an SPDX expression such as Apache-2.0."
+        )
+    for name, stance in case.choices.items():
+        if stance not in CHOICE_VALUES.get(name, ()):
+            mine.fault(
+                ("choices", name), f"{stance!r} is not a known stance", f"Known: {', '.join(CHOICE_VALUES.get(name, CHOICE_VALUES))}."
+            )
+    _upstream_faults(case.uses, ("uses",), (), case.student.name, mine)
+    return mine.faults
+
+
+def _is_same(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether two named upstreams are the same thing: same name, and no licence that tells them apart."""
+    (name, license_), (other_name, other_license) = one, other
+    return name == other_name and (license_ == other_license or not license_ or not other_license)
+
+
+def _upstream_faults(
+    uses: tuple[Upstream, ...], at: tuple[str | int, ...], above: tuple[tuple[str, str], ...], student: str, reader: Reader
+) -> None:
+    for index, upstream in enumerate(uses):
+        here = (*at, index)
+        if upstream.license and isinstance(why := parse(upstream.license), str):
+            reader.fault(
+                (*here, "license"), f"{upstream.license!r} does not parse: {why}", "Write an SPDX expression, a LicenseRef or a hub tag."
+            )
+        key = (upstream.name, upstream.license)
+        is_own_ancestor = bool(upstream.name) and (
+            any(_is_same(key, other) for other in above) or (bool(above) and upstream.name == student)
+        )
+        if is_own_ancestor or len(above) > MAX_DEPTH:
+            circle = " ← ".join(["student", *(name for name, _ in above), upstream.name])
+            reader.fault(
+                here, f"is its own upstream: the lineage is circular ({circle})", "Break the circle; nothing can be made by itself."
+            )
+            continue
+        _upstream_faults(upstream.made_by, (*here, "made_by"), (*above, key), student, reader)
