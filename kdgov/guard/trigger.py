@@ -99,7 +99,8 @@ def install_trigger(engine: sa.Engine, *, free_aliases: Sequence[str] = DEFAULT_
         connection.execute(sa.text("DELETE FROM kdgov_free_aliases"))
         for alias in sorted(set(free_aliases)):
             connection.execute(sa.text("INSERT INTO kdgov_free_aliases VALUES (:alias)"), {"alias": alias})
-        connection.exec_driver_sql(_FUNCTION)
+        # Straight to the driver and without parameters: the percent signs are PL/pgSQL's own.
+        connection.connection.cursor().execute(_FUNCTION)
         for name, (table, when, function, deferred) in _TRIGGERS.items():
             later = "DEFERRABLE INITIALLY DEFERRED " if deferred else ""
             connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {table}")

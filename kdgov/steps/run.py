@@ -47,7 +47,7 @@ class RunOutcome:
 
     taken: tuple[StepTaken, ...]
     """Steps taken, in order."""
-    stopped_by: Literal["", "check", "gate"]
+    stopped_by: Literal["", "check", "gate", "promote"]
     """Empty when the release was promoted; otherwise the step whose answer was no."""
 
     def result_of(self, step: StepName) -> Finished | None:
@@ -62,7 +62,7 @@ def run_release(context: ReleaseContext, *, on_step: Callable[[StepTaken], None]
     promoted.
     """
     taken: list[StepTaken] = []
-    stopped_by: Literal["", "check", "gate"] = ""
+    stopped_by: Literal["", "check", "gate", "promote"] = ""
     for name, step in WAY:
         if stopped_by == "check" or (stopped_by == "gate" and name == "promote"):
             break
@@ -74,4 +74,7 @@ def run_release(context: ReleaseContext, *, on_step: Callable[[StepTaken], None]
             stopped_by = "check"
         if name == "gate" and finished.facts["verdict"] != "pass":
             stopped_by = "gate"
+        # A passing decision is not enough: a revoked version, changed weights or an untrusted signature is refused as well.
+        if name == "promote" and not finished.facts["promoted"]:
+            stopped_by = "promote"
     return RunOutcome(taken=tuple(taken), stopped_by=stopped_by)
