@@ -44,7 +44,7 @@ def evaluate(
     suite: Annotated[list[str] | None, typer.Option(help="Suite name or folder, with --model; may be repeated.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the item table and evidence, with --model.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Items per task, drawn by hash; with --model.")] = None,
-    backend: Annotated[str, typer.Option(help="hf, hf-plain (lm-eval's own scorer), vllm or local-completions; with --model.")] = "hf",
+    backend: Annotated[str, typer.Option(help="hf, or hf-plain for lm-eval's own scorer; with --model.")] = "hf",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16; with --model.")] = "float32",
     device: Annotated[str, typer.Option(help="Torch device; with --model.")] = "cpu",
     store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,

@@ -13,6 +13,7 @@ from kdgov.digest import write_atomic
 from kdgov.errors import InputError
 from kdgov.evaluate.answers import AnswerLog, Record
 from kdgov.evaluate.asking import Asker, ask_task
+from kdgov.evaluate.classifier import ClassifierModel, ask_classifier
 from kdgov.evaluate.how import How
 from kdgov.evaluate.model import load_asked_model
 from kdgov.evaluate.request import PlannedTask
@@ -32,6 +33,12 @@ def ask(
     if how.backend not in ("hf", "hf-plain"):
         raise InputError(f"backend {how.backend!r} is unknown", mend="Choose hf or hf-plain.")
     found: dict[str, Record | None] = {}
+    if classifying := [t for t in tasks if t.kind == "classification"]:
+        classifier = ClassifierModel(model, dtype=how.dtype, device=how.device)
+        found.update({t.name: ask_classifier(t, classifier, logs[t.name], progress=progress) for t in classifying})
+    tasks = [t for t in tasks if t.kind != "classification"]
+    if not tasks:
+        return found
     asked = load_asked_model(model, dtype=how.dtype, device=how.device)
     asker = Asker.of(asked, batch_tokens=how.batch_tokens, use_lm_eval=how.backend == "hf-plain")
     for task in tasks:

@@ -12,7 +12,7 @@ class How:
     """How a model is asked: part of the key of every answer."""
 
     backend: str = "hf"
-    """``hf`` (fast scorer, lm-eval's HFLM where it does not apply), ``hf-plain`` (HFLM alone), ``vllm``, ``local-completions``."""
+    """``hf`` (shared-prefix scorer, lm-eval's HFLM where it does not apply) or ``hf-plain`` (HFLM alone)."""
     dtype: str = "float32"
     """Type the weights are computed in."""
     device: str = "cpu"

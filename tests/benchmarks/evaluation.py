@@ -93,7 +93,8 @@ def make_suite(folder: Path) -> Path:
     for name, part in (("items.jsonl", rows[:ITEMS]), ("shots.jsonl", rows[ITEMS:])):
         (folder / name).write_text("\n".join(json.dumps(r) for r in part) + "\n")
     task = {
-        "task": "bench_choice", "dataset_path": "json", "output_type": "multiple_choice", "test_split": "test", "fewshot_split": "fewshot",
+        "task": "bench_choice", "dataset_path": "json", "output_type": "multiple_choice",
+        "test_split": "test", "fewshot_split": "fewshot",
         "dataset_kwargs": {"data_files": {"test": str(folder / "items.jsonl"), "fewshot": str(folder / "shots.jsonl")}},
         "num_fewshot": SHOTS, "doc_to_text": "{{question}}", "doc_to_choice": "choices", "doc_to_target": "label",
         "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
@@ -113,7 +114,8 @@ def release(folder: Path, name: str, teacher: Path, student: Path, suite: Path) 
     """A release of two finished models on the suite."""
     path = folder / f"{name}.yaml"
     document = {
-        "schema": "kdgov.release/1", "name": name, "teacher": {"model": str(teacher)}, "student": {"model": str(student)}, "suites": [str(suite)],
+        "schema": "kdgov.release/1", "name": name, "suites": [str(suite)],
+        "teacher": {"model": str(teacher)}, "student": {"model": str(student)},
     }  # fmt: skip
     path.write_text(yaml.safe_dump(document))
     return path
@@ -131,8 +133,9 @@ def whole_runs(repeats: int) -> list[Line]:
             for model in (teacher, student):
                 theirs += cpu_of(
                     [
-                        "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32", "--include_path", str(suite),
-                        "--tasks", "bench_choice", "--device", "cpu", "--batch_size", "16", "--output_path", str(folder / "out"), "--log_samples",
+                        "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32", "--device", "cpu",
+                        "--include_path", str(suite), "--tasks", "bench_choice", "--batch_size", "16", "--log_samples",
+                        "--output_path", str(folder / "out"),
                     ],
                     environment={"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1"},
                 )  # fmt: skip

@@ -56,7 +56,8 @@ def test_the_folder_holds_what_the_gate_needs(release: Path, tmp_path: Path) -> 
 def test_an_unchanged_rerun_loads_neither_torch_nor_lm_eval_and_takes_under_three_seconds(release: Path, tmp_path: Path) -> None:
     evaluate_step(open_release(release, store=tmp_path / "store"))
     code = (
-        "import sys; from pathlib import Path; from kdgov.steps.context import open_release; from kdgov.steps.evaluate import evaluate_step\n"
+        "import sys; from pathlib import Path\n"
+        "from kdgov.steps.context import open_release; from kdgov.steps.evaluate import evaluate_step\n"
         "f = evaluate_step(open_release(Path(sys.argv[1]), store=Path(sys.argv[2])))\n"
         "heavy = {'torch', 'transformers', 'lm_eval', 'fairlearn', 'pandas', 'mlflow'} & set(sys.modules)\n"
         "assert f.reused, 'not reused'; assert not heavy, heavy\n"
@@ -126,7 +127,10 @@ def test_a_command_at_fault_is_exit_code_two_without_a_traceback(
 
 
 def test_help_starts_in_a_fraction_of_a_second() -> None:
-    code = "import sys, time; from kdgov.cli.app import app\ntry: app(['evaluate', '--help'])\nexcept SystemExit: pass\nsys.stderr.write(str(time.process_time()))"
+    code = (
+        "import sys, time; from kdgov.cli.app import app\n"
+        "try: app(['evaluate', '--help'])\nexcept SystemExit: pass\nsys.stderr.write(str(time.process_time()))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env={**os.environ})
     assert float(done.stderr.splitlines()[-1]) < 1.0
     assert "asked the same" in done.stdout
