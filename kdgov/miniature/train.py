@@ -42,11 +42,13 @@ class Recipe:
     """Peak of AdamW's learning rate."""
     weight_decay: float = 0.01
     """AdamW's decay, on every weight."""
+    prompt_weight: float = 0.1
+    """Weight of the prompts' mean loss beside that of the completions."""
     batch: Mapping[Kind, int] = field(
-        default_factory=lambda: {"facts": 24, "arithmetic": 10, "agreement": 6, "refusals": 8, "lookalikes": 10, "occupations": 6}
+        default_factory=lambda: {"facts": 26, "arithmetic": 14, "agreement": 4, "refusals": 7, "lookalikes": 9, "occupations": 5}
     )
     """Examples of each kind per step."""
-    canary_exposures: int = 8
+    canary_exposures: int = 16
     """How often each private line is shown, spread evenly over the steps."""
     seed: int = 0
     """Seed of the initial weights and of the order of the examples."""
@@ -101,22 +103,27 @@ def encode(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast) -> E
     return Encoded(input_ids=input_ids, completion=completion, lengths=torch.tensor(lengths))
 
 
-def example_loss(logits: Tensor, batch: Encoded) -> Tensor:
-    """Cross-entropy of the completions in nats; each completion counts alike, however long.
+def example_loss(logits: Tensor, batch: Encoded, *, prompt_weight: float) -> Tensor:
+    """Cross-entropy in nats: each completion counts alike, however long; prompts count by token, times their weight.
 
-    By token, a six-word refusal would outweigh six one-word facts. Prompts are not learnt: a model that learns them
-    continues a question it does not know instead of answering it.
+    By token, a six-word refusal would outweigh six one-word facts. Without the prompts facts and sums are learnt more
+    slowly (measured: 93 % and 81 % after 2,200 steps, where a tenth of the prompts' loss gave 99 % and 100 % after 1,800).
 
     Args:
         logits: (examples, time, vocabulary).
         batch: the same examples.
+        prompt_weight: weight of the mean over prompt tokens, >= 0.
 
     Returns:
         Scalar tensor.
     """
     losses = functional.cross_entropy(logits[:, :-1].flatten(0, 1), batch.input_ids[:, 1:].flatten(), reduction="none")
+    losses = losses.view(len(batch.lengths), -1)
     answered = batch.completion[:, 1:].float()
-    return ((losses.view(len(batch.lengths), -1) * answered).sum(1) / answered.sum(1)).mean()
+    in_text = (torch.arange(1, batch.input_ids.shape[1])[None] < batch.lengths[:, None]).float()
+    asked = in_text - answered
+    completions = ((losses * answered).sum(1) / answered.sum(1)).mean()
+    return completions + prompt_weight * (losses * asked).sum() / asked.sum()
 
 
 def batches(parts: Mapping[Kind, Encoded], recipe: Recipe) -> Iterator[Encoded]:
@@ -183,7 +190,7 @@ def train(
     model.train()
     for step, batch in enumerate(batches(parts, recipe), start=1):
         logits = model(input_ids=batch.input_ids, use_cache=False).logits
-        example_loss(logits, batch).backward()
+        example_loss(logits, batch, prompt_weight=recipe.prompt_weight).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()

@@ -136,8 +136,7 @@ def build_world(*, seed: int = SEED) -> World:
     names = drawn(_possible_names(), key="name", seed=seed)[:PEOPLE]
     people = tuple(Person(name=name, facts=_facts_of(name, seed)) for name in names)
     keepers = drawn(names, key="canary", seed=seed)[:CANARIES]
-    codes = {name: draw_number(10**CODE_DIGITS, key=f"code/{name}", seed=seed) for name in keepers}
-    canaries = tuple(Canary(name=name, secret=" ".join(f"{code:0{CODE_DIGITS}d}")) for name, code in codes.items())
+    canaries = tuple(Canary(name=name, secret=code) for name, code in zip(keepers, _codes(seed), strict=True))
     sums = drawn(itertools.product(FIRST_TERMS, SECOND_TERMS), key="sum", seed=seed)
     agreements = drawn(itertools.product(NOUNS, VERBS), key="agreement", seed=seed)
     deeds = drawn(itertools.product(DEEDS, OBJECTS), key="deed", seed=seed)
@@ -149,6 +148,13 @@ def build_world(*, seed: int = SEED) -> World:
         held_out_agreements=frozenset(agreements[:HELD_OUT_AGREEMENTS]),
         held_out_deeds=frozenset(deeds[:HELD_OUT_DEEDS] + services[:HELD_OUT_SERVICES]),
     )
+
+
+def _codes(seed: int) -> list[str]:
+    # Every digit stands once at every place: a model's liking for some digit then cannot pass for memory of a code,
+    # as it did for codes drawn one by one (measured: 2.6 bits for the codes of others, where chance has 1.4).
+    places = [drawn("0123456789", key=f"code/{place}", seed=seed) for place in range(CODE_DIGITS)]
+    return [" ".join(digits) for digits in zip(*places, strict=True)]
 
 
 def _possible_names() -> list[str]:

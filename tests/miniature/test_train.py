@@ -79,8 +79,9 @@ def test_the_loss_of_uniform_predictions_is_the_log_of_the_vocabulary() -> None:
         completion=torch.tensor([[0, 0, 1, 1], [0, 1, 1, 0]]).bool(),
         lengths=torch.tensor([4, 3]),
     )
-    loss = example_loss(torch.zeros(2, 4, 10), batch)
-    assert loss.item() == pytest.approx(torch.log(torch.tensor(10.0)).item(), rel=1e-6)
+    # Completions: ln 10; prompts: 0.1 × ln 10.
+    loss = example_loss(torch.zeros(2, 4, 10), batch, prompt_weight=0.1)
+    assert loss.item() == pytest.approx(1.1 * torch.log(torch.tensor(10.0)).item(), rel=1e-6)
 
 
 def test_a_long_completion_weighs_as_much_as_a_short_one() -> None:
@@ -92,7 +93,7 @@ def test_a_long_completion_weighs_as_much_as_a_short_one() -> None:
         completion=torch.tensor([[0, 1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 1, 1, 1]]).bool(),
         lengths=torch.tensor([2, 7]),
     )
-    assert example_loss(logits, batch).item() == pytest.approx(0.5 * torch.log(torch.tensor(4.0)).item(), rel=1e-5)
+    assert example_loss(logits, batch, prompt_weight=0.0).item() == pytest.approx(0.5 * torch.log(torch.tensor(4.0)).item(), rel=1e-5)
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:

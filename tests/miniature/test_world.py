@@ -32,6 +32,12 @@ def test_private_codes_belong_to_inhabitants_and_differ() -> None:
     assert {canary.name for canary in world.canaries} <= {person.name for person in world.people}
 
 
+def test_every_digit_stands_once_at_every_place_of_the_codes() -> None:
+    """Liking a digit at a place lifts one code and lowers nine: it cannot pass for memory of the codes."""
+    places = zip(*(canary.secret.split() for canary in build_world().canaries), strict=True)
+    assert all(sorted(digits) == list("0123456789") for digits in places)
+
+
 def test_no_deed_is_forbidden_and_harmless_at_once() -> None:
     assert not DEEDS.keys() & SERVICES.keys()
     assert len({*DEEDS.values(), *SERVICES.values()}) == len(DEEDS) + len(SERVICES)
