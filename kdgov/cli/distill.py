@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -48,6 +49,8 @@ def distill(
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress)
             finished = calibrate_step(context) if calibrate else distill_step(context)
+        if int(os.environ.get("RANK", "0")) > 0:
+            return  # Of several processes one speaks.
         if output_format is DistillFormat.json:
             facts = dict(finished.facts)
             print_json(
