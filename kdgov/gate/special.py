@@ -12,6 +12,8 @@ from functools import lru_cache
 
 _TINY = 1e-300
 _ENOUGH = 1e-15
+_CLOSE = 1e-13
+"""Relative width at which a root is found: a thousandth of the last digit a decision shows."""
 _STEPS = 100_000
 _BISECTIONS = 200
 
@@ -32,17 +34,22 @@ def beta_cdf(x: float, a: float, b: float) -> float:
 
 
 def _beta_fraction(x: float, a: float, b: float) -> float:
-    c, d = 1.0, 1.0 / _away(1.0 - (a + b) * x / (a + 1.0))
+    # Written out, without helper calls: this loop is where the gate's time goes.
+    c = 1.0
+    d = 1.0 / _away(1.0 - (a + b) * x / (a + 1.0))
     value = d
     for m in range(1, _STEPS):
-        for numerator in (
-            m * (b - m) * x / ((a + 2 * m - 1.0) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1.0)),
-        ):
-            d = 1.0 / _away(1.0 + numerator * d)
-            c = _away(1.0 + numerator / c)
-            value *= d * c
-        if abs(d * c - 1.0) < _ENOUGH:
+        base = a + 2 * m
+        even = m * (b - m) * x / ((base - 1.0) * base)
+        odd = -(a + m) * (a + b + m) * x / (base * (base + 1.0))
+        d = 1.0 / ((1.0 + even * d) or _TINY)
+        c = (1.0 + even / c) or _TINY
+        value *= d * c
+        d = 1.0 / ((1.0 + odd * d) or _TINY)
+        c = (1.0 + odd / c) or _TINY
+        step = d * c
+        value *= step
+        if -_ENOUGH < step - 1.0 < _ENOUGH:
             break
     return value
 
@@ -109,13 +116,35 @@ def gamma_isf(probability: float, shape: float) -> float:
 
 
 def _rising_root(rising: Callable[[float], float], low: float, high: float) -> float:
-    """Root of a rising function by bisection until neighbouring numbers are reached."""
+    """Root of a rising function between two points, to thirteen digits.
+
+    Source: Chandrupatla 1997, Advances in Engineering Software 28:145: inverse quadratic steps where they are safe,
+    bisection elsewhere; about a dozen evaluations where bisection alone needs fifty.
+    """
+    one, other, third = high, low, low
+    f_one, f_other = rising(high), rising(low)
+    f_third = f_other
+    share = 0.5
     for _ in range(_BISECTIONS):
-        middle = (low + high) / 2.0
-        if middle in (low, high):
-            break
-        if rising(middle) < 0.0:
-            low = middle
+        point = one + share * (other - one)
+        f_point = rising(point)
+        if (f_point > 0.0) == (f_one > 0.0):
+            third, f_third = one, f_one
         else:
-            high = middle
-    return (low + high) / 2.0
+            third, other, f_third, f_other = other, one, f_other, f_one
+        one, f_one = point, f_point
+        best = one if abs(f_one) < abs(f_other) else other
+        near = _CLOSE * abs(best) + _TINY
+        width = abs(other - one)
+        # Twice the tolerance: a step of the tolerance itself would be taken again and again.
+        if width <= 2.0 * near or f_one == 0.0 or f_other == 0.0:
+            return best
+        limit = near / width
+        xi, phi = (one - other) / (third - other), (f_one - f_other) / (f_third - f_other)
+        if phi * phi < xi and (1.0 - phi) ** 2 < 1.0 - xi:
+            share = f_one / (f_other - f_one) * f_third / (f_other - f_third)
+            share += (third - one) / (other - one) * f_one / (f_third - f_one) * f_other / (f_third - f_other)
+        else:
+            share = 0.5
+        share = min(max(share, limit), 1.0 - limit)
+    return (one + other) / 2.0
