@@ -18,6 +18,7 @@ from kdgov.checks.contamination import ItemIndex
 from kdgov.checks.coverage import coverage_findings
 from kdgov.checks.licences import licence_case
 from kdgov.checks.materials import Body, Materials, SuiteFile, follow_cards, model_facts, read_bodies, read_prompts
+from kdgov.checks.portable import portable_case
 from kdgov.checks.practice import practice_findings
 from kdgov.checks.privacy import personal_data_findings, withdrawn_ids
 from kdgov.checks.provenance import provenance_findings
@@ -74,7 +75,8 @@ def check_step(
     stances = read_stances(policy.findings, file=str(context.policy_path()))
     choices = dict(policy.sections.get("license", {}).get("choices", {}))
     items = suite_items(materials.suites)
-    case = licence_case(materials, choices=choices)
+    # Texts are named by content: a place on disk must not reach the findings.
+    case, texts = portable_case(licence_case(materials, choices=choices))
     key = digest_json(
         {
             "release": context.release.model_dump(mode="json", by_alias=True),
@@ -82,7 +84,7 @@ def check_step(
             "inputs": materials.digests(),
             "suites": {file.name: digest_file(file.path) for file in materials.suites},
             "items": dict(items.digests),
-            "texts": _licence_texts(case),
+            "case": case,
             "withdrawn": [sorted(withdrawn_ids(body)) for body in materials.bodies],
             "production_inputs": _inputs_digest(context),
             "today": today.isoformat(),
@@ -98,10 +100,12 @@ def check_step(
     reports = list(zip(owners, found, strict=True))
     findings = _findings(materials, stances, reports, items, index, today)
     findings += _coverage(context, materials, reports, stances)
-    answer = licensing.check(licensing.case_from_json(case, as_of=today, read_text=lambda name: Path(name).read_text(encoding="utf-8")))
+    answer = licensing.check(licensing.case_from_json(case, as_of=today, read_text=lambda name: _text(texts, name)))
     findings += [stances.applied(finding) for finding in licensing.findings(answer)]
     findings.sort(key=_order)
     _write(folder, findings, case, answer.as_json(), materials, reports)
+    for name, data in texts.items():
+        write_atomic(folder / name, data)
     return context.store.finish("check", key, _facts(findings, materials, items, today))
 
 
@@ -161,19 +165,13 @@ def _suite(name: str, beside: Path) -> SuiteFile:
     return SuiteFile(suite=load_suite(path), path=path, name=name)
 
 
-def _licence_texts(value: Any) -> dict[str, str]:  # noqa: ANN401 - walks JSON
-    """Licence text file → digest, wherever the case names one: a changed text is another question."""
-    found: dict[str, str] = {}
-    if isinstance(value, dict):
-        text = value.get("license_text")
-        if isinstance(text, str) and Path(text).is_file():
-            found[text] = digest_file(Path(text))
-        for inner in value.values():
-            found |= _licence_texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            found |= _licence_texts(inner)
-    return found
+def _text(texts: Mapping[str, bytes], name: str) -> str:
+    if name not in texts:
+        raise InputError(
+            f"license_text: {name!r} cannot be read",
+            mend="Correct the path in the card: it is relative to the card, then to the working folder.",
+        )
+    return texts[name].decode("utf-8")
 
 
 def scan_part(context: ReleaseContext, *, part: int, parts: int, kept: Path) -> int:

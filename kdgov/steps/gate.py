@@ -194,7 +194,7 @@ def _write_licences(folder: Path, checked: Finished) -> None:
         case = json.loads((checked.folder / CASE).read_bytes())
     except FileNotFoundError:
         return
-    portable, texts = portable_case(case)
+    portable, texts = portable_case(case, base=checked.folder)
     write_atomic(folder / CASE, _pretty(portable))
     shutil.copyfile(checked.folder / ANSWER, folder / ANSWER)
     for place, data in texts.items():

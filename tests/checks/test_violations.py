@@ -319,6 +319,26 @@ def test_findings_hold_no_clock_and_no_place(world, tmp_path):
     assert str(tmp_path).encode() not in one
 
 
+def test_a_licence_text_is_read_and_its_place_never_told(world):
+    (world.folder / "OWN-LICENSE").write_text("You may use this model on Tuesdays.")
+    world.data["license_text"] = "OWN-LICENSE"
+    held = [f for f in world.findings(today=TODAY) if f.check == "licence" and f.verdict == "review"]
+    assert held
+    assert "OWN-LICENSE" in held[0].reason
+    assert str(world.folder) not in json.dumps([f.as_json() for f in held])
+    context = open_release(world.folder / "release.yaml", store=world.folder / "store")
+    first = check_step(context, today=TODAY)
+    assert list((first.folder / "licences").iterdir())
+    (world.folder / "OWN-LICENSE").write_text("You may use this model on Wednesdays.")
+    assert not check_step(context, today=TODAY).reused
+
+
+def test_a_licence_text_that_is_not_there_is_an_input_fault(world):
+    world.teacher["license_text"] = "NO-SUCH-LICENSE"
+    with pytest.raises(InputError, match="NO-SUCH-LICENSE"):
+        world.findings(today=TODAY)
+
+
 def test_every_rule_has_a_source_and_a_test():
     told = Path(__file__).read_text() + (Path(__file__).parent / "test_scan.py").read_text() + _coverage_tests()
     for name, rule in RULES.items():
