@@ -8,6 +8,8 @@ from typing import Any
 
 from license_expression import ExpressionError, LicenseWithExceptionSymbol, Licensing
 
+from kdgov.license.facts import facts
+
 NOT_STATED = frozenset({"", "none", "noassertion", "other", "unknown", "unlicensed", "license-unknown"})
 """What a licence field says when it says nothing; an empty one counts as NOASSERTION."""
 
@@ -49,6 +51,9 @@ def parse(text: str) -> Expression | str:
     """The expression, or in words why it does not parse."""
     if text.strip().lower() in NOT_STATED:
         return One(name=text.strip() or "NOASSERTION")
+    if " " in text.strip() and facts().find(text):
+        # Names with spaces, such as "Apache 2.0": no expression, but a licence all the same.
+        return One(name=text.strip())
     try:
         tree = _LICENSING.parse(text, simple=False)
     except ExpressionError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from kdgov.license.answer import Edge
 from kdgov.license.case import LicenseCase, Upstream
 from kdgov.license.conditions import Situation
-from kdgov.license.expression import NOT_STATED, Expression, One, ones, parse
+from kdgov.license.expression import NOT_STATED, Expression, One, alternatives, ones, parse
 from kdgov.license.facts import Facts
 from kdgov.license.ruling import Ruling, joined, rule_on, unique
 from kdgov.license.text import TextMatch, identify
@@ -60,11 +60,18 @@ def starting_points(uses: tuple[Upstream, ...], facts: Facts) -> tuple[tuple[fro
     for upstream in uses:
         if upstream.use != "weights_init":
             continue
-        expression = parse(upstream.license)
-        names = [] if isinstance(expression, str) else [facts.find(one.name) for one in ones(expression)]
-        found.append((frozenset(entry.id for entry in names if entry), upstream.name))
+        found.append((_certain_names(upstream, facts), upstream.name))
         found += starting_points(with_known_lineage(upstream, facts).made_by, facts)
     return tuple(found)
+
+
+def _certain_names(upstream: Upstream, facts: Facts) -> frozenset[str]:
+    """Licences that an upstream is under whichever alternative of its expression is taken."""
+    expression = parse(upstream.license)
+    if isinstance(expression, str):
+        return frozenset()
+    choices = [frozenset(entry.id for one in choice if (entry := facts.find(one.name))) for choice in alternatives(expression)]
+    return frozenset.intersection(*choices)
 
 
 def with_known_lineage(upstream: Upstream, facts: Facts) -> Upstream:
@@ -163,6 +170,15 @@ def _own_ruling(upstream: Upstream, use: Use, walk: Walk) -> tuple[Ruling, list[
             verdict="needs_review",
             clause=f"policy choice component_rules: review, over {ruling.clause}",
             mend="Let the policy decide (component_rules), or have a named person waive this review.",
+        )
+    if upstream.access == "extraction" and ruling.verdict in {"allow", "allow_with_obligations"}:
+        ruling = replace(
+            ruling,
+            verdict="needs_review",
+            clause="access: extraction (the operator's terms are not named)",
+            reason="The model's licence permits the use, but extracting it from a service is a matter of the operator's terms.",
+            mend="Join the operator's terms to the licence with AND, or say how the model was reached.",
+            basis="inferred",
         )
     if upstream.access in {"api", "product"} and all(_is_open(one, walk.facts) for one in ones(expression)):
         notes.append(f"reached by {upstream.access}: the operator's own terms bind besides; join them with AND")
