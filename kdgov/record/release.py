@@ -37,6 +37,7 @@ from kdgov.record.runs import criterion_metrics, log_model, log_release
 from kdgov.record.signers import signing_for
 from kdgov.record.tags import version_tags
 from kdgov.record.target import RegistryTarget
+from kdgov.record.weights_signature import SIGNATURE, sign_weights, weights_key
 
 Progress = Callable[[str, int, int], None]
 RECORDING_TAG = "kdgov-recording"
@@ -282,6 +283,10 @@ class _Recorder:
             path = Path(folder) / f"decision-{envelope_digest(envelope)[7:19]}.dsse.json"
             path.write_text(json.dumps(envelope, indent=1, sort_keys=True))
             self.client.log_artifact(str(version.run_id), str(path), "attestation")
+            key = weights_key()
+            if key is not None and weights is not None:
+                sign_weights(weights, Path(folder) / SIGNATURE, key=key)
+                self.client.log_artifact(str(version.run_id), str(Path(folder) / SIGNATURE), "signature")
         tell("record", 6, _STEPS)
         if is_guarded:
             self.client.set_model_version_tag(self.model, str(version.version), SUBMIT_TAG, json.dumps(envelope))

@@ -1,0 +1,112 @@
+"""The write-once store: the same bytes again are fine, other bytes never; all three upload paths; local and S3."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from kdgov.guard.artifacts import WriteOnceRepository
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """An S3-compatible server on loopback."""
+    moto = pytest.importorskip("moto.server", reason="moto is not installed")
+    boto3 = pytest.importorskip("boto3", reason="the extra kdgov[s3] is not installed")
+    port = free_port()
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    address = f"http://127.0.0.1:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        patch.setenv("MLFLOW_S3_ENDPOINT_URL", address)
+        client = boto3.client("s3", endpoint_url=address)
+        client.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        yield "s3://models/registry"
+    server.stop()
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request, tmp_path):
+    """A write-once store of a folder, and of a bucket."""
+    inner = f"{request.getfixturevalue('bucket')}/{tmp_path.name}" if request.param == "s3" else str(tmp_path / "artifacts")
+    return WriteOnceRepository(f"kdgov-artifacts:{inner}")
+
+
+async def _chunks(data: bytes):
+    yield data[:2]
+    yield data[2:]
+
+
+def by_file(store, tmp_path, data: bytes, path: str) -> None:
+    folder, _, name = path.rpartition("/")
+    (tmp_path / name).write_bytes(data)
+    store.log_artifact(str(tmp_path / name), folder or None)
+
+
+def by_stream(store, tmp_path, data: bytes, path: str) -> None:
+    store.log_artifact_from_stream(io.BytesIO(data), path)
+
+
+def by_async_stream(store, tmp_path, data: bytes, path: str) -> None:
+    asyncio.run(store.log_artifact_from_async_stream(_chunks(data), path))
+
+
+def by_folder(store, tmp_path, data: bytes, path: str) -> None:
+    folder = tmp_path / "folder"
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_bytes(data)
+    store.log_artifacts(str(folder))
+
+
+@pytest.mark.parametrize("write", [by_file, by_stream, by_async_stream, by_folder])
+def test_every_upload_path_writes_once(store, tmp_path, write):
+    write(store, tmp_path, b"first", "run/evidence/decision.json")
+    write(store, tmp_path, b"first", "run/evidence/decision.json")
+    with pytest.raises(MlflowException, match="refuses to overwrite"):
+        write(store, tmp_path, b"other", "run/evidence/decision.json")
+    fetched = store.download_artifacts("run/evidence/decision.json")
+    with open(fetched, "rb") as stream:
+        assert stream.read() == b"first"
+
+
+@pytest.mark.parametrize("write", [by_file, by_stream, by_async_stream, by_folder])
+def test_sealed_evidence_takes_no_new_file(store, tmp_path, write):
+    by_stream(store, tmp_path, b"{}", "run/evidence/manifest.json")
+    with pytest.raises(MlflowException, match="sealed"):
+        write(store, tmp_path, b"x", "run/evidence/teacher/items.parquet")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    write(store, elsewhere, b"x", "run/card/card.md")
+
+
+def test_nothing_is_deleted_and_nothing_goes_past(store, tmp_path):
+    by_stream(store, tmp_path, b"x", "run/a")
+    with pytest.raises(MlflowException, match="refuses to delete"):
+        store.delete_artifacts("run/a")
+    for method in ("create_multipart_upload", "create_presigned_upload_url", "complete_multipart_upload"):
+        with pytest.raises((AttributeError, NotImplementedError, MlflowException, TypeError)):
+            getattr(store, method)("run/a", "run/a", 1)
+
+
+def test_a_folder_with_one_conflict_writes_none_of_its_files(store, tmp_path):
+    by_stream(store, tmp_path, b"kept", "b.txt")
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (folder / name).write_bytes(b"new")
+    with pytest.raises(MlflowException, match=r"b\.txt"):
+        store.log_artifacts(str(folder))
+    assert [f.path for f in store.list_artifacts()] == ["b.txt"]

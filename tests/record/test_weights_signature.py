@@ -1,0 +1,70 @@
+"""The OpenSSF signature over the weights: made, checked by the public tool, and every change of a file named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from kdgov.errors import InputError
+from kdgov.evidence.keys import new_key
+from kdgov.record.weights_signature import sign_weights, weights_fault
+from tests.record.evidence_bundle import checkpoint
+
+pytest.importorskip("model_signing", reason="the extra kdgov[signing] is not installed")
+
+
+@pytest.fixture
+def signed(tmp_path):
+    for command in (
+        ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "weights.key"],
+        ["openssl", "ec", "-in", "weights.key", "-pubout", "-out", "weights.pub"],
+    ):
+        try:
+            subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+        except FileNotFoundError:
+            pytest.skip("openssl is not installed")
+    folder = checkpoint(tmp_path / "model")
+    sign_weights(folder, tmp_path / "model.sig", key=tmp_path / "weights.key")
+    return folder, tmp_path / "model.sig", tmp_path / "weights.pub"
+
+
+def test_a_signed_folder_verifies_and_every_change_is_named(signed):
+    folder, signature, public = signed
+    assert weights_fault(folder, signature, public_key=public) == ""
+    (folder / "extra.bin").write_bytes(b"x")
+    assert "extra.bin" in weights_fault(folder, signature, public_key=public)
+    (folder / "extra.bin").unlink()
+    file = folder / "model.safetensors"
+    data = file.read_bytes()
+    file.write_bytes(data[:-1] + b"\x01")
+    assert "model.safetensors" in weights_fault(folder, signature, public_key=public)
+    file.write_bytes(data)
+    (folder / "config.json").unlink()
+    assert weights_fault(folder, signature, public_key=public)
+
+
+def test_the_public_tool_verifies_it_without_kdgov(signed):
+    folder, signature, public = signed
+    command = [
+        sys.executable,
+        "-m",
+        "model_signing",
+        "verify",
+        "key",
+        "--signature",
+        str(signature),
+        "--public_key",
+        str(public),
+        str(folder),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-500:]
+
+
+def test_an_ed25519_key_is_refused_with_the_command_that_makes_the_right_one(tmp_path):
+    made = new_key(tmp_path, "ed", passphrase=None)
+    with pytest.raises(InputError) as caught:
+        sign_weights(checkpoint(tmp_path / "model"), tmp_path / "model.sig", key=made.private_path)
+    assert "prime256v1" in str(caught.value)
