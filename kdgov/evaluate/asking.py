@@ -14,12 +14,16 @@ from lm_eval import utils as lm_eval_utils
 
 from kdgov.errors import InputError
 from kdgov.evaluate.answers import Answered, AnswerLog, Record, number
+from kdgov.evaluate.data import draw
 from kdgov.evaluate.generation import Prompt, answer_length, is_greedy, prompt_batches, write_answers
 from kdgov.evaluate.likelihood import Scorable, allows_packing, packed, score_packs
 from kdgov.evaluate.model import AskedModel, ids_digest
 from kdgov.evaluate.plain import PlainBackend
 from kdgov.evaluate.request import PlannedTask, Request
 
+ALONE = 1e-3
+"""Largest difference of a log-likelihood between being asked alone and among others."""
+ALONE_REQUESTS = 4
 Progress = Callable[[str, int, int], None]
 Batch = tuple[str, Callable[[], list[Answered]]]
 
@@ -93,6 +97,33 @@ def ask_task(
             return None
         reached = log.reached()
     return log.seal(_joined(requests, [a for name, _ in batches for a in reached.get(name, [])]))
+
+
+def batch_dependence(task: PlannedTask, asker: Asker, record: Record) -> dict[str, Any]:
+    """Some requests asked once more, alone: how many, and which gave another answer than they did among others.
+
+    Log-likelihoods may differ by `ALONE` per request; a text must be the same. Low-precision types fail this where float32 does not.
+    """
+    requests = [r for item in task.items for r in item.requests]
+    chosen = draw([f"{task.name}/{n}" for n in range(len(requests))], limit=ALONE_REQUESTS, seed=0)
+    differing = []
+    with asker.asked.boundary():
+        for index in chosen:
+            answers = [a for _, run in _batches([requests[index]], asker) for a in run()]
+            alone = _joined([requests[index]], answers)[0]
+            if not _agree(alone.answer, record.answers[index].answer):
+                differing.append(index)
+    return {"asked_alone": len(chosen), "differed": len(differing)}
+
+
+def _agree(alone: Any, among: Any) -> bool:
+    match alone, among:
+        case [float(a), *_], [float(b), *_]:
+            return abs(a - b) <= ALONE
+        case {"log_probs": a}, {"log_probs": b}:
+            return bool(max(abs(x - y) for x, y in zip(a, b, strict=True)) <= ALONE)
+        case _:
+            return bool(alone == among)
 
 
 def _batches(requests: Sequence[Request], asker: Asker) -> list[Batch]:

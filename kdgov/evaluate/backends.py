@@ -6,14 +6,16 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from kdgov.digest import write_atomic
 from kdgov.errors import InputError
 from kdgov.evaluate.answers import AnswerLog, Record
-from kdgov.evaluate.asking import Asker, ask_task
+from kdgov.evaluate.asking import Asker, ask_task, batch_dependence
 from kdgov.evaluate.classifier import ClassifierModel, ask_classifier
+from kdgov.evaluate.generation import is_greedy
 from kdgov.evaluate.how import How
 from kdgov.evaluate.model import load_asked_model
 from kdgov.evaluate.request import PlannedTask
@@ -43,8 +45,10 @@ def ask(
     asker = Asker.of(asked, batch_tokens=how.batch_tokens, use_lm_eval=how.backend == "hf-plain")
     for task in tasks:
         record = ask_task(task, asker, _own(logs[task.name], rank), progress=progress, rank=rank, world=world)
-        if rank == 0:
-            _write_way(logs[task.name], asker.way)
+        if rank == 0 and record is not None:
+            # Sampled answers differ by nature; their seed belongs to the batch.
+            is_sampled = any(not is_greedy(r.generation) for i in task.items for r in i.requests if r.kind == "generate")
+            _write_way(logs[task.name], {**asker.way, "alone": {} if is_sampled else batch_dependence(task, asker, record)})
         if world > 1:
             torch.distributed.barrier()
         found[task.name] = record or logs[task.name].sealed()
@@ -62,5 +66,5 @@ def _own(log: AnswerLog, rank: int) -> AnswerLog:
     return AnswerLog(log.path.parent, key=log.key, requests=log.requests, rank=rank)
 
 
-def _write_way(log: AnswerLog, way: Mapping[str, str]) -> None:
+def _write_way(log: AnswerLog, way: Mapping[str, Any]) -> None:
     write_atomic(log.path.with_suffix(".way.json"), json.dumps(dict(way), sort_keys=True).encode())

@@ -206,6 +206,16 @@ def _own_faults(who: str, document: Document) -> list[Finding]:
                     items=task["not_finite_items"],
                 )
             )
+        alone = task["way"].get("alone", {})
+        if alone.get("differed"):
+            found.append(
+                _invalid(
+                    "batch-dependent",
+                    f"{who} {name}",
+                    f"{alone['differed']} of {alone['asked_alone']} requests got another answer alone than in a batch.",
+                    "Evaluate in float32, or with KDGOV_BATCH_TOKENS so small that every request stands alone.",
+                )
+            )
         for judge, facts in sorted(task["judges"].items()):
             if facts.get("n") and facts.get("low", 1.0) < _JUDGE_DOUBT:
                 found.append(

@@ -110,7 +110,7 @@ def evaluate(
 
 def _records(
     plan: Plan, model: Path, identity: ModelIdentity, how: How, cache: Path, progress: Progress | None
-) -> tuple[dict[str, Record], dict[str, Mapping[str, str]], int]:
+) -> tuple[dict[str, Record], dict[str, Mapping[str, Any]], int]:
     logs = {t.name: _log(t, identity, how, cache) for t in plan.tasks}
     found = {name: log.sealed() for name, log in logs.items()}
     asked_now = sum(sum(len(i.requests) for i in t.items) for t in plan.tasks if found[t.name] is None)
@@ -158,7 +158,7 @@ def _known(plan: Plan, reference: Path, how: How, cache: Path) -> dict[str, Reco
     return known
 
 
-def _way(log: AnswerLog) -> Mapping[str, str]:
+def _way(log: AnswerLog) -> Mapping[str, Any]:
     try:
         return dict(json.loads(log.path.with_suffix(".way.json").read_bytes()))
     except (OSError, ValueError):
@@ -208,7 +208,7 @@ def _shown(item: PlannedItem) -> str:
 def _task_evidence(
     task: PlannedTask,
     record: Record,
-    way: Mapping[str, str],
+    way: Mapping[str, Any],
     scores: Sequence[ItemScore],
     aggregates: Mapping[str, float],
     judges: Mapping[str, Any],

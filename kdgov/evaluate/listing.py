@@ -109,6 +109,9 @@ def pin(name: Path) -> list[dict[str, str]]:
     text = path.read_text(encoding="utf-8")
     written = []
     for task in suite.tasks:
+        if task.hub is not None and task.hub.revision is None and (commit := hub_commit(task.hub.id, None)):
+            text = _with_revision(text, task.hub.id, commit)
+            written.append({"task": task.task, "key": "hub.revision", "value": commit})
         if task.data is None or "${" in task.data.path:
             continue
         digest = remembered_digest(data_path(task.data, suite_file=path))
@@ -120,6 +123,11 @@ def pin(name: Path) -> list[dict[str, str]]:
         write_atomic(path, text.encode("utf-8"))
         load_suite(path)
     return written
+
+
+def _with_revision(text: str, hub: str, commit: str) -> str:
+    # Every task of one dataset is pinned to one commit; a task that has a revision already keeps it.
+    return re.sub(rf"(hub:[ \t]*\{{id:[ \t]*{re.escape(hub)})(?![^}}]*revision:)", rf'\1, revision: "{commit}"', text)
 
 
 def _with_digest(text: str, data: str, old: str | None, new: str, path: Path) -> str:

@@ -1,7 +1,8 @@
 """How fast identical suites are: ``python -m tests.benchmarks.evaluation [--json FILE] [--repeats N] [--only CASE …]``.
 
 All cases run in one go, interleaved, and count processor seconds of every process they start, so that other load on the machine
-moves both sides; scoring alone takes the least disturbed of its repeats. Targets are those of the project's plan; the command ends with 1 where one is missed.
+moves both sides; scoring alone takes the least disturbed of its repeats. Targets are the project's; the command ends with 1
+where one is missed.
 """
 
 from __future__ import annotations
@@ -152,7 +153,8 @@ def whole_runs(repeats: int) -> list[Line]:
              theirs_cpu_s=middle["lm_eval"], value=ratio["both"], target=0.40, kind="at most"),
         Line(case="second student, teacher cached / those two runs", ours_cpu_s=middle["second"], theirs_cpu_s=middle["lm_eval"],
              value=ratio["second"], target=0.20, kind="at most"),
-        Line(case="unchanged rerun, seconds", ours_cpu_s=middle["again"], theirs_cpu_s=None, value=middle["again"], target=3.0, kind="at most"),
+        Line(case="unchanged rerun, seconds", ours_cpu_s=middle["again"], theirs_cpu_s=None, value=middle["again"],
+             target=3.0, kind="at most"),
     ]  # fmt: skip
 
 
@@ -220,9 +222,15 @@ def table(lines: Sequence[Line]) -> str:
     for line in lines:
         theirs = "" if line.theirs_cpu_s is None else f"{line.theirs_cpu_s:.2f}"
         sign = "≥" if line.kind == "at least" else "≤"
-        rows.append(
-            f"| {line.case} | {line.ours_cpu_s:.2f} | {theirs} | {line.value:.2f} | {sign} {line.target:g} | {'yes' if line.holds else '**no**'} |"
-        )
+        cells = [
+            line.case,
+            f"{line.ours_cpu_s:.2f}",
+            theirs,
+            f"{line.value:.2f}",
+            f"{sign} {line.target:g}",
+            "yes" if line.holds else "**no**",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
 

@@ -104,3 +104,21 @@ def test_all_faults_of_a_suite_are_told_at_once() -> None:
     with pytest.raises(DeclarationError) as caught:
         validate(value, Suite, file="suite.yaml")
     assert {f.key for f in caught.value.faults} >= {"name", "tasks[0].kind", "tasks[0].metrics[0].direction"}
+
+
+def test_pinning_writes_the_commit_of_hub_data_that_are_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refs = tmp_path / "hf" / "hub" / "datasets--a--b" / "refs"
+    refs.mkdir(parents=True)
+    (refs / "main").write_text("c" * 40)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    text = (
+        "schema: kdgov.suite/1\nname: own\ntasks:\n"
+        "  - {task: truthfulqa_mc1, hub: {id: a/b, license: MIT}, metrics: [{metric: acc, direction: higher}]}\n"
+        "  - {task: truthfulqa_mc2, hub: {id: x/y}, metrics: [{metric: acc, direction: higher}]}\n"
+    )
+    (tmp_path / "suite.yaml").write_text(text)
+    assert [w["key"] for w in pin(tmp_path)] == ["hub.revision"]
+    pinned = load_suite(tmp_path / "suite.yaml")
+    assert [t.hub.revision for t in pinned.tasks] == ["c" * 40, None]
+    assert pin(tmp_path) == []

@@ -95,8 +95,8 @@ def test_the_users_copies_of_public_sets_are_asked_as_they_are(tmp_path: Path) -
     """XSTest, HarmBench and CrowS-Pairs in their authors' formats; a story model refuses nothing, and the table says so."""
     data, model = real_folder("xstest").parent, real_folder("models") / "stories260k"
     command = [
-        sys.executable, "-m", "kdgov", "evaluate", "--model", str(model), "--suite", "refusal", "--suite", "stereotype-pairs", "--limit", "6",
-        "--out", str(tmp_path / "o"), "--format", "json",
+        sys.executable, "-m", "kdgov", "evaluate", "--model", str(model), "--suite", "refusal",
+        "--suite", "stereotype-pairs", "--limit", "6", "--out", str(tmp_path / "o"), "--format", "json",
     ]  # fmt: skip
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=600, env={**os.environ, "KDGOV_DATA": str(data), "OMP_NUM_THREADS": "1"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import math
 import shutil
@@ -258,3 +259,19 @@ def test_the_written_evidence_is_the_returned_one_and_holds_no_duration(run: Run
     assert written == json.loads(json.dumps(found.document))
     assert run(teacher).digest == found.digest
     assert not any(word in json.dumps(written) for word in ("cpu_s", "seconds", "time"))
+
+
+def test_answers_that_depend_on_the_batch_are_refused(run: Run, teacher: Path, student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bf16 generations change with the batch; here a scorer is made to look at its neighbours."""
+    from kdgov.evaluate import asking
+
+    first = run(teacher)
+    assert {t["way"]["alone"]["differed"] for t in first.document["tasks"]} == {0}
+    assert {t["way"]["alone"]["asked_alone"] for t in first.document["tasks"]} == {4}
+    honest = asking.score_packs
+
+    def leaning(asked: Any, batch: Any) -> Any:
+        return [dataclasses.replace(s, log_likelihood=s.log_likelihood + 0.01 * (len(batch) - 1)) for s in honest(asked, batch)]
+
+    monkeypatch.setattr(asking, "score_packs", leaning)
+    assert "batch-dependent" in _rules(first, run(student))
