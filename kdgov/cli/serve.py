@@ -68,8 +68,9 @@ def doctor(
         from kdgov.guard.doctor import examine
         from kdgov.record.client import registry_client
 
-        with registry_client(target_of(store, registry)) as client:
-            checks = examine(client, alias=alias)
+        target = target_of(store, registry)
+        with registry_client(target) as client:
+            checks = examine(client, alias=alias, artifact_root=target.artifact_root)
         if as_json:
             print_json({"guarded": all(c.refused for c in checks), "checks": [c.as_json() for c in checks]})
         else:

@@ -36,7 +36,7 @@ class CanaryCheck:
         return asdict(self)
 
 
-def examine(client: MlflowClient, *, alias: str = "champion") -> tuple[CanaryCheck, ...]:
+def examine(client: MlflowClient, *, alias: str = "champion", artifact_root: str = "") -> tuple[CanaryCheck, ...]:
     """Try what a guarded server must refuse, on a canary model that is deleted afterwards.
 
     The seal and the write-once store are tried on one run of the experiment ``kdgov/canary``, which is kept.
@@ -44,6 +44,7 @@ def examine(client: MlflowClient, *, alias: str = "champion") -> tuple[CanaryChe
     Args:
         client: of the server in question.
         alias: the guarded alias.
+        artifact_root: where recordings put their artifacts; empty: the server decides.
     """
     name = f"kdgov-canary-{uuid.uuid4().hex[:8]}"
     client.create_registered_model(name)
@@ -59,7 +60,7 @@ def examine(client: MlflowClient, *, alias: str = "champion") -> tuple[CanaryChe
         for held in list(client.get_registered_model(name).aliases):
             client.delete_registered_model_alias(name, held)
         client.delete_registered_model(name)
-    run_id = _canary_run(client)
+    run_id = _canary_run(client, artifact_root)
     found.append(_try("rewrite a sealed run", lambda: client.log_metric(run_id, "canary", 2.0)))
     found.append(_try("overwrite stored evidence", lambda: _write(client, run_id, "other bytes")))
     return tuple(found)
@@ -78,9 +79,10 @@ def _try(attempt: str, act: Callable[[], object]) -> CanaryCheck:
     return CanaryCheck(attempt=attempt, refused=False, detail="the server let it through")
 
 
-def _canary_run(client: MlflowClient) -> str:
+def _canary_run(client: MlflowClient, artifact_root: str) -> str:
     known = client.get_experiment_by_name(CANARY_EXPERIMENT)
-    experiment = known.experiment_id if known else client.create_experiment(CANARY_EXPERIMENT)
+    location = f"{artifact_root}/canary" if artifact_root else None
+    experiment = known.experiment_id if known else client.create_experiment(CANARY_EXPERIMENT, artifact_location=location)
     runs = client.search_runs([experiment], filter_string=f"tags.`{SEALED_TAG}` = 'canary'", max_results=1)
     if runs:
         return str(runs[0].info.run_id)
