@@ -161,7 +161,9 @@ def _fault(evidence: Evidence, kind: str, duty: Duty, owner: License, situation:
         return ""
     if evidence.license:
         named = situation.facts.find(evidence.license)
-        if (named.id if named else evidence.license) != owner.id:
+        # A policy or section is as good a name as the licence it belongs to: "NVIDIA Trustworthy AI", "Gemma 3.2".
+        is_meant = evidence.license.casefold() == duty.value.casefold() if named is None else named.id == owner.id
+        if not is_meant and evidence.license != owner.id:
             return ""
     elif kind not in _ABOUT_THE_STUDENT and len(set(rivals)) > 1:
         return f"evidence of {kind} names no licence, and several ask for it: {', '.join(sorted(set(rivals)))}"

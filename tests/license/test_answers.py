@@ -161,3 +161,37 @@ def test_no_framework_is_loaded_to_answer(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "verdict deny" in done.stdout
+
+
+def _gate_with(*evidence: dict[str, str]) -> str:
+    document = {
+        "student": {"name": "acme", "license": "LicenseRef-acme"},
+        "uses": [
+            {"use": "weights_init", "license": "Apache-2.0", "name": "base"},
+            {"use": "generated_text", "license": "nvidia-open-model-license", "name": "Nemotron-4"},
+        ],
+        "evidence": list(evidence),
+    }
+    return check(case_from_json(document, as_of=AS_OF)).gate
+
+
+def test_evidence_may_name_the_licence_its_policy_or_nothing_where_only_one_asks() -> None:
+    copy, changes = {"obligation": "LICENSE_COPY"}, {"obligation": "STATE_CHANGES", "where": "CHANGES.md"}
+    aup = {"obligation": "AUP", "license": "NVIDIA Trustworthy AI", "where": "MODEL_CARD.md"}
+    assert _gate_with(copy, changes, aup) == "promote"
+    assert _gate_with(copy, changes, aup | {"license": "LicenseRef-scancode-nvidia-open-model-2025-04-28"}) == "promote"
+    assert _gate_with(copy, changes, {"obligation": "AUP"}) == "promote"
+    assert _gate_with(copy, changes, aup | {"license": "llama3.1"}) == "block"
+    assert _gate_with(copy | {"license": "MIT"}, changes, aup) == "block"
+    assert _gate_with(copy, aup) == "block"
+
+
+def test_evidence_without_a_licence_is_no_evidence_where_several_ask() -> None:
+    document = {
+        "student": {"name": "acme", "license": "LicenseRef-acme"},
+        "uses": [{"use": "weights_init", "license": "MIT", "name": "a"}, {"use": "tokenizer", "license": "BSD-3-Clause", "name": "b"}],
+        "evidence": [{"obligation": "LICENSE_COPY", "where": "LICENSES"}],
+    }
+    answer = check(case_from_json(document, as_of=AS_OF))
+    assert answer.gate == "block"
+    assert any("several ask for it" in o.why for o in answer.obligations)
