@@ -13,7 +13,7 @@ WAIVE_EXAMPLES = """
 [bold]Example[/bold]
 
   kdgov waive decision.json --criterion refusal-retained --owner "R. Meier, risk" --reason "judge error, see RISK-112"
-    --expires 2026-12-31 --key keys/risk.pem --out waiver.json
+    --expires 2026-12-31 --key file:risk.key --out waiver.json
 
   kdgov gate --teacher t.parquet --student s.parquet --policy default --waiver waiver.json
 
@@ -22,12 +22,12 @@ A waiver holds for one result of one decision until a day. An invalid result and
 APPROVE_EXAMPLES = """
 [bold]Example[/bold]
 
-  kdgov approve decision.json --role risk --by "R. Meier" --key keys/risk.pem --out approval.json
+  kdgov approve decision.json --role risk --by "R. Meier" --key file:risk.key --out approval.json
 
 An approval is bound to the very decision: judge anything anew and it no longer counts.
 """
 DecisionFile = Annotated[Path, typer.Argument(help="decision.json, or what `kdgov gate --format json` printed.")]
-Key = Annotated[str, typer.Option(help="Private key file, env:NAME, or a signing command (see kdgov keys).")]
+Key = Annotated[str, typer.Option(envvar="KDGOV_SIGNING_KEY", help="file:PATH, env:NAME or command:PROGRAM; see `kdgov keys`.")]
 Out = Annotated[Path | None, typer.Option(help="File to write; default the store's statements, which the gate reads.", show_default=False)]
 Store = Annotated[Path, typer.Option(help="Folder of finished work.")]
 _STORE = Path("registry/store")

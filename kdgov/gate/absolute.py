@@ -17,6 +17,7 @@ from kdgov.gate.policy import Criterion
 from kdgov.gate.special import gamma_isf, gamma_sf
 from kdgov.gate.wording import is_share, number
 from kdgov.items import ItemTable
+from kdgov.items.arrays import floats
 
 _LN2 = math.log(2.0)
 _MEMORISED_SHARE = 0.3
@@ -196,7 +197,7 @@ def _integers(table: ItemTable, column: str, rows: Codes) -> Values | None:
         found = table.column(column, rows).cast(pa.float64())
     except pa.ArrowInvalid:
         return None
-    return None if found.null_count else np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return None if found.null_count else floats(found)
 
 
 def exposure_power(canaries: int, alpha: float, *, candidates: int = 1000) -> float:

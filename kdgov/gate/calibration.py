@@ -18,6 +18,7 @@ from kdgov.gate.intervals import Values
 from kdgov.gate.methods import is_binary
 from kdgov.gate.noninferiority import judge_non_inferiority
 from kdgov.items import ItemTable, MetricKey
+from kdgov.items.arrays import floats
 from kdgov.items.table import Indices
 
 
@@ -51,8 +52,7 @@ def _judge(cell: Cell, name: str, teacher: Values, student: Values, margin: floa
 def _confidence(table: ItemTable, rows: tuple[Indices, ...]) -> Values | str:
     if not table.has("confidence"):
         return f"is absent: no column `confidence` in {table.source or 'its item table'}"
-    parts = [table.column("confidence", part).to_numpy(zero_copy_only=False) for part in rows]
-    values = np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
+    values = np.concatenate([floats(table.column("confidence", part)) for part in rows])
     bad = ~np.isfinite(values) | (values < 0) | (values > 1)
     if bad.any():
         row = int(np.concatenate(rows)[int(np.argmax(bad))])

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from kdgov.gate.intervals import Values
 from kdgov.gate.methods import Codes
 from kdgov.items import ItemTable, MetricKey
+from kdgov.items.arrays import booleans, codes_or, integers
 from kdgov.items.table import Indices
 
 Groups = tuple[npt.NDArray[np.int64], tuple[str, ...]]
@@ -174,7 +175,7 @@ def _place(teacher_ids: pa.Array, student_ids: pa.Array, rows: Indices) -> Indic
     if at.null_count or len(teacher_ids) != len(student_ids):
         theirs = pc.is_in(student_ids, value_set=teacher_ids)
         return teacher_ids.filter(pc.is_null(at)).to_pylist(), student_ids.filter(pc.invert(theirs)).to_pylist()
-    placed: Indices = rows[at.to_numpy()]
+    placed: Indices = rows[integers(at)]
     return placed
 
 
@@ -211,7 +212,7 @@ def _disagreement(teacher: ItemTable, student: ItemTable, teacher_rows: Indices,
     one, other = teacher.column(column, teacher_rows), student.column(column, student_rows)
     if one.equals(other):
         return None
-    differs = pc.fill_null(pc.not_equal(_decoded(one), _decoded(other)), False).to_numpy(zero_copy_only=False)
+    differs = booleans(pc.not_equal(_decoded(one), _decoded(other)))
     if not differs.any():
         return None
     place = int(np.argmax(differs))
@@ -229,7 +230,7 @@ def _codes(table: ItemTable, column: str, rows: Indices) -> tuple[npt.NDArray[np
     if not pa.types.is_dictionary(coded.type):
         coded = pc.dictionary_encode(coded)
     names: list[str | None] = coded.dictionary.to_pylist()
-    codes = np.asarray(pc.fill_null(coded.indices, len(names)).to_numpy(zero_copy_only=False), dtype=np.int64)
+    codes = codes_or(coded.indices, len(names))
     return codes, [*names, None] if coded.null_count else names
 
 

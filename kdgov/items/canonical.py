@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kdgov.digest import PREFIX
+from kdgov.items.arrays import booleans, floats, integers, one_array, row_numbers
 
 _SORT_COLUMNS = ("suite", "task", "metric")
 
@@ -24,7 +25,7 @@ def canonical_order(data: pa.Table) -> npt.NDArray[np.int64] | None:
     if data.num_rows < 2:
         return None
     key = _ranked_key(data)
-    items = _one(data.column("item_id"))
+    items = one_array(data.column("item_id"))
     rises = np.diff(key)
     grows = _adjacent(items)
     if bool(np.all((rises > 0) | ((rises == 0) & grows))):
@@ -33,7 +34,7 @@ def canonical_order(data: pa.Table) -> npt.NDArray[np.int64] | None:
     bounds = np.concatenate([[0], np.flatnonzero(np.diff(key[order])) + 1, [len(key)]])
     for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
         rows = order[begin:end]
-        order[begin:end] = rows[pc.sort_indices(items.take(pa.array(rows))).to_numpy()]
+        order[begin:end] = rows[integers(pc.sort_indices(items.take(row_numbers(rows))))]
     return _settle_ties(data, order, key, items)
 
 
@@ -43,7 +44,7 @@ def table_digest(data: pa.Table) -> str:
     state.update(json.dumps([data.num_rows, sorted(data.column_names)]).encode())
     for name in sorted(data.column_names):
         column = data.column(name)
-        state.update(np.packbits(pc.is_valid(column).to_numpy(zero_copy_only=False)).tobytes())
+        state.update(np.packbits(booleans(pc.is_valid(column))).tobytes())
         if pa.types.is_floating(column.type):
             state.update(_float_bytes(column))
         else:
@@ -55,22 +56,21 @@ def table_digest(data: pa.Table) -> str:
 def _ranked_key(data: pa.Table) -> npt.NDArray[np.int64]:
     key = np.zeros(data.num_rows, dtype=np.int64)
     for name in _SORT_COLUMNS:
-        coded = _one(pc.dictionary_encode(data.column(name)))
+        coded = one_array(pc.dictionary_encode(data.column(name)))
         names = coded.dictionary.to_pylist()
         rank = np.empty(len(names), dtype=np.int64)
         rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
-        key = key * max(len(names), 1) + rank[coded.indices.to_numpy(zero_copy_only=False)]
+        key = key * max(len(names), 1) + rank[integers(coded.indices)]
     return key
 
 
 def _adjacent(items: pa.Array) -> npt.NDArray[np.bool_]:
-    grows: npt.NDArray[np.bool_] = pc.less(items.slice(0, len(items) - 1), items.slice(1)).to_numpy(zero_copy_only=False)
-    return grows
+    return booleans(pc.less(items.slice(0, len(items) - 1), items.slice(1)))
 
 
 def _settle_ties(data: pa.Table, order: npt.NDArray[np.int64], key: npt.NDArray[np.int64], items: pa.Array) -> npt.NDArray[np.int64]:
-    ordered = items.take(pa.array(order))
-    same = pc.equal(ordered.slice(0, len(order) - 1), ordered.slice(1)).to_numpy(zero_copy_only=False) & (np.diff(key[order]) == 0)
+    ordered = items.take(row_numbers(order))
+    same = booleans(pc.equal(ordered.slice(0, len(order) - 1), ordered.slice(1))) & (np.diff(key[order]) == 0)
     begin = 0
     if not same.any():
         return order
@@ -82,7 +82,7 @@ def _settle_ties(data: pa.Table, order: npt.NDArray[np.int64], key: npt.NDArray[
         end = begin + 1
         while end - 1 < len(same) and same[end - 1]:
             end += 1
-        rows = data.take(pa.array(order[begin:end])).to_pylist()
+        rows = data.take(row_numbers(order[begin:end])).to_pylist()
         texts = [json.dumps(row, sort_keys=True, default=str) for row in rows]
         order[begin:end] = order[begin:end][np.array(sorted(range(len(texts)), key=texts.__getitem__))]
         begin = end
@@ -90,7 +90,7 @@ def _settle_ties(data: pa.Table, order: npt.NDArray[np.int64], key: npt.NDArray[
 
 
 def _float_bytes(column: pa.ChunkedArray) -> bytes:
-    values = np.array(column.to_numpy(zero_copy_only=False), dtype="<f8")
+    values = np.array(floats(column), dtype="<f8")
     values += 0.0
     values[np.isnan(values)] = np.nan
     return values.tobytes()
@@ -99,18 +99,11 @@ def _float_bytes(column: pa.ChunkedArray) -> bytes:
 def _update_text(state: hashlib._Hash, chunk: pa.Array) -> None:
     if pa.types.is_dictionary(chunk.type):
         chunk = chunk.dictionary_decode()
-    text = pc.fill_null(chunk.cast(pa.large_string()), "")
-    lengths = pc.binary_length(text).to_numpy(zero_copy_only=False).astype("<i8")
+    text = chunk.cast(pa.large_string()).drop_null()
+    lengths = integers(pc.binary_length(text)).astype("<i8")
     state.update(lengths.tobytes())
     _, offsets, values = text.buffers()
     if values is None or not len(text):
         return
     bounds = np.frombuffer(offsets, dtype=np.int64)[text.offset : text.offset + len(text) + 1]
     state.update(memoryview(values)[int(bounds[0]) : int(bounds[-1])])
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(whole, pa.ChunkedArray):
-        return whole.chunk(0) if whole.num_chunks else pa.array([], type=column.type)
-    return whole

@@ -7,7 +7,6 @@ nothing are dropped, so that a file with an empty column and one without it are 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kdgov.errors import InputError
+from kdgov.items.arrays import booleans, floats, integers, number_column, one_array, row_numbers
 from kdgov.items.canonical import canonical_order, table_digest
 
 KEY_COLUMNS = ("suite", "task", "item_id", "metric")
@@ -93,7 +93,7 @@ class ItemTable:
             if name in data.column_names:
                 column = _cast(name, data.column(name), source)
                 if name == "score" and column.null_count:
-                    column = pc.fill_null(column, math.nan)
+                    column = pa.chunked_array([number_column(floats(column))])
                 if name in KEY_COLUMNS or name == "score" or column.null_count < len(column):
                     columns[name] = column
         for name in KEY_COLUMNS:
@@ -112,15 +112,15 @@ class ItemTable:
     @cached_property
     def scores(self) -> npt.NDArray[np.float64]:
         """Score of every row, in row order; NaN where the file had none."""
-        return np.asarray(self.data.column("score").to_numpy(zero_copy_only=False), dtype=np.float64)
+        return floats(self.data.column("score"))
 
     @cached_property
     def partitions(self) -> Mapping[MetricKey, Indices]:
         """Row numbers of every (suite, task, metric), sorted by name; each in row order."""
         if len(self) == 0:
             return {}
-        coded = [pc.dictionary_encode(self.data.column(name)).combine_chunks() for name in ("suite", "task", "metric")]
-        codes = [np.asarray(column.indices.to_numpy(zero_copy_only=False), dtype=np.int64) for column in coded]
+        coded = [one_array(pc.dictionary_encode(self.data.column(name)).unify_dictionaries()) for name in ("suite", "task", "metric")]
+        codes = [integers(column.indices) for column in coded]
         names = [column.dictionary.to_pylist() for column in coded]
         key = (codes[0] * len(names[1]) + codes[1]) * len(names[2]) + codes[2]
         is_sorted = bool(np.all(key[1:] >= key[:-1]))
@@ -138,16 +138,13 @@ class ItemTable:
         column = self.data.column(name)
         if rows is not None:
             is_run = len(rows) > 0 and int(rows[-1]) - int(rows[0]) + 1 == len(rows)
-            column = column.slice(int(rows[0]), len(rows)) if is_run and _is_ascending(rows) else column.take(pa.array(rows))
-        array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        if isinstance(array, pa.ChunkedArray):
-            array = array.chunk(0) if array.num_chunks else pa.array([], type=array.type)
-        return array
+            column = column.slice(int(rows[0]), len(rows)) if is_run and _is_ascending(rows) else column.take(row_numbers(rows))
+        return one_array(column)
 
     def canonical(self) -> ItemTable:
         """The same rows, sorted by suite, task, metric and item."""
         order = canonical_order(self.data)
-        return self if order is None else ItemTable(self.data.take(pa.array(order)), self.source)
+        return self if order is None else ItemTable(self.data.take(row_numbers(order)), self.source)
 
     @cached_property
     def content_digest(self) -> str:
@@ -240,14 +237,12 @@ def _without_nulls(value: Any) -> Any:
 
 def _refuse_nulls(name: str, column: pa.ChunkedArray, source: str) -> None:
     if column.null_count:
-        row = int(np.flatnonzero(pc.is_null(column).to_numpy(zero_copy_only=False))[0])
+        row = int(np.flatnonzero(booleans(pc.is_null(column)))[0])
         raise InputError(f"{name} is empty in row {row + 1}", where=source, mend="Every row names its suite, task, item_id and metric.")
 
 
 def _canonical_groups(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
-    whole = column.unify_dictionaries().combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        whole = whole.chunk(0)
+    whole = one_array(column.unify_dictionaries())
     texts = whole.dictionary.to_pylist()
     canonical = [_canonical_group(text, source) for text in texts]
     if canonical == texts:
