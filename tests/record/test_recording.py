@@ -91,6 +91,7 @@ def test_killed_at_any_point_it_goes_on_and_makes_one_version(embedded, made, tm
 
 def test_two_jobs_at_once_end_with_the_same_version(embedded, made, monkeypatch):
     folder, weights = made
+    embedded.record()
     barrier, original = threading.Barrier(2), MlflowClient.create_model_version
 
     def together(self, *positional, **named):
