@@ -51,10 +51,8 @@ def _findings(document: Document) -> Safe:
         if not rows:
             continue
         cells = [(f["subject"], _mark(f["standing"], STANDING_WORDS[f["standing"]]), _reason(f), _digest(f["digest"])) for f in rows]
-        parts += [
-            tag("h3", title),
-            table(("What", "Standing", "How it was found", "Rests on"), cells, caption=title, class_="findings hidden-caption"),
-        ]
+        head = ("What", "Standing", "How it was found", "Rests on")
+        parts += [tag("h3", title), table(head, cells, caption=f"Findings: {title}", class_="findings hidden-caption")]
     return _section("findings", "What was done again", *parts)
 
 

@@ -9,6 +9,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from kdgov import license as licensing
 from kdgov.checkpoints.identity import model_identity
 from kdgov.declare.policy import load_policy
 from kdgov.digest import canonical_json, digest_bytes
@@ -18,7 +19,6 @@ from kdgov.finding import Finding
 from kdgov.gate.judgement import judge
 from kdgov.items import ItemTable, MetricDeclaration
 from kdgov.items.files import write_items
-from kdgov import license as licensing
 
 AT = datetime.datetime(2026, 11, 22, 12, 0, tzinfo=datetime.UTC)
 
@@ -138,7 +138,9 @@ def write_bundle(
             "schema": "kdgov.release/1", "name": name, "description": "Answers questions about rivers and towns.",
             "teacher": {"model": "models/support-teacher"}, "student": {"license": "Apache-2.0", "kind": "generative", "name": name},
             "release": {"distribution": "hosted", "commercial": True, "research": False},
-            "accountable": {"model_owner": "Ada", "risk": "Grace", "product": "Lin", "informed": {"risk": "2026-11-20", "product": "2026-11-21"}},
+            "accountable": {
+                "model_owner": "Ada", "risk": "Grace", "product": "Lin", "informed": {"risk": "2026-11-20", "product": "2026-11-21"},
+            },
             "trade_offs": "Half the size; a little arithmetic is lost.", **release,
         },
         "plan.json": plan.as_json(),

@@ -1,0 +1,196 @@
+"""The report: self-contained, escaped, complete, the same in every form; and readable by everyone, by axe-core in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from kdgov.audit.answer import VersionAudit
+from kdgov.audit.framework import framework_names, load_framework
+from kdgov.audit.glossary import GLOSSARY, linked
+from kdgov.audit.lines import version_lines
+from kdgov.audit.page import render_page
+from kdgov.audit.review import review_version
+from kdgov.audit.schema import audit_schema
+from kdgov.audit.summary import render_summary
+from tests.audit.conftest import Recorded
+
+HOSTILE = '<script>alert(1)</script>" onload="x <img src=https://evil.example/a.png> \u202e| `x` [a](javascript:alert(1))'
+
+
+@pytest.fixture(scope="module")
+def audited(recorded: Recorded) -> VersionAudit:
+    frameworks = tuple(load_framework(name) for name in framework_names())
+    return review_version(recorded.shown, recorded.log, replace(recorded.reviewer, frameworks=frameworks))
+
+
+@pytest.fixture(scope="module")
+def page(audited: VersionAudit) -> str:
+    return render_page(audited.as_json())
+
+
+class Seen(HTMLParser):
+    """Every element, id, link and heading of a page, and whether elements nest."""
+
+    VOID = frozenset({"meta", "br", "hr"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.headings: list[int] = []
+        self.attributes: list[tuple[str, str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {k: v or "" for k, v in attrs}
+        self.attributes += [(tag, k, v) for k, v in values.items()]
+        self.ids += [values["id"]] if "id" in values else []
+        self.targets += [values["href"]] if "href" in values else []
+        self.headings += [int(tag[1])] if re.fullmatch(r"h[1-6]", tag) else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def seen(page: str) -> Seen:
+    parser = Seen()
+    parser.feed(page)
+    assert parser.open == []
+    return parser
+
+
+def test_the_page_loads_nothing_from_anywhere(page: str) -> None:
+    """No script, no style sheet, no picture, no font from outside; only links a person may follow."""
+    elements = seen(page)
+    assert not [a for a in elements.attributes if a[1] in ("src", "srcset", "data") or a[1].startswith("on")]
+    assert not [a for a in elements.attributes if a[0] in ("script", "link", "iframe", "object", "img")]
+    outside = {target for target in elements.targets if not target.startswith("#")}
+    assert outside == {framework.url for framework in map(load_framework, framework_names())}
+
+
+def test_every_anchor_exists_once_and_headings_never_skip_a_level(page: str) -> None:
+    elements = seen(page)
+    assert len(set(elements.ids)) == len(elements.ids)
+    assert {t[1:] for t in elements.targets if t.startswith("#")} <= set(elements.ids)
+    assert elements.headings[0] == 1
+    assert all(later - earlier <= 1 for earlier, later in zip(elements.headings, elements.headings[1:], strict=False))
+
+
+def test_the_first_page_says_who_may_use_what_and_holds_the_practice_record(page: str) -> None:
+    first = page[: page.index('id="findings"')]
+    for words in (
+        "Who may use what",
+        "Open conditions",
+        "Practice record",
+        "Before and after",
+        "Half the size; a little arithmetic is lost.",
+        "Ada",
+        "2026-11-20",
+    ):
+        assert words in first, words
+    assert first.count("<svg") == 2
+
+
+def test_every_clause_says_what_it_demanded_rested_on_and_how_it_came_out(audited: VersionAudit, page: str) -> None:
+    clauses = {clause.id: clause for clause in audited.clauses}
+    assert set(clauses) >= {"capability-retained", "refusal-retained", "licence", "provenance"}
+    refusal = clauses["refusal-retained"]
+    assert refusal.demanded.startswith(
+        "On safety (refused) the student is at most 0.05 worse than the teacher, proven with 95 % confidence"
+    )
+    assert [rest["file"] for rest in refusal.rested_on] == ["teacher/items.parquet", "student/items.parquet"]
+    assert all(rest["digest"].startswith("sha256:") for rest in refusal.rested_on)
+    assert refusal.verdict == "pass"
+
+
+def test_every_term_links_to_its_definition(page: str) -> None:
+    """Whatever term the text uses, its definition is on the page; file names are no terms."""
+    assert {f'id="term-{term.replace(" ", "-")}"' for term in GLOSSARY} <= set(re.findall(r'id="term-[a-z-]+"', page))
+    assert 'href="#term-margin"' in linked("the Margin of the policy")
+    assert "<a" not in linked("policy.yaml and teacher/items.parquet")
+    assert linked("a waiver, then another waiver").count("<a") == 1
+
+
+def test_words_of_others_are_shown_and_never_run(audited: VersionAudit) -> None:
+    """A hostile name, description, note and reason appear as text in HTML, Markdown and on the terminal."""
+    hostile = replace(
+        audited, description=HOSTILE, trade_offs=HOSTILE, reason=HOSTILE, subject=replace(audited.subject, name=HOSTILE),
+        findings=(replace(audited.findings[0], subject=HOSTILE, reason=HOSTILE, mend=HOSTILE), *audited.findings),
+    )  # fmt: skip
+    page = render_page(hostile.as_json())
+    seen(page)
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "\u202e" not in page
+    markdown = render_summary(hostile.as_json())
+    assert "<script" not in markdown
+    assert not re.search(r"(?<!\\)\]\(javascript", markdown)
+    assert list(version_lines(hostile.as_json()))
+
+
+def test_json_is_of_the_published_schema(audited: VersionAudit) -> None:
+    """The document holds what the schema says, survives JSON, and a planted key or missing part is refused."""
+    document = json.loads(json.dumps(audited.as_json()))
+    validator = jsonschema.Draft202012Validator(audit_schema())
+    validator.validate(document)
+    assert render_page(document) == render_page(audited.as_json())
+    with pytest.raises(jsonschema.ValidationError):
+        validator.validate({**document, "planted": 1})
+    with pytest.raises(jsonschema.ValidationError):
+        validator.validate({k: v for k, v in document.items() if k != "findings"})
+    assert audit_schema()["$id"].endswith("kdgov.audit-1.json")
+
+
+def test_no_word_of_the_report_claims_a_certification(page: str) -> None:
+    """What is said of certification is that this is none; nothing is called compliant or conformant."""
+    plain = re.sub(r"<[^>]+>", " ", page).lower()
+    assert not re.search(r"\b(is|are) (compliant|certified|conformant)\b", plain)
+    assert plain.count("certif") == plain.count("no certification") + plain.count("only an accredited body certif")
+
+
+def test_markdown_says_the_same(audited: VersionAudit) -> None:
+    markdown = render_summary(audited.as_json())
+    assert markdown.startswith("# Audit of support-student version 1\n")
+    assert "| capability/facts/acc" in markdown
+    assert "Nothing else was found." in markdown
+
+
+@pytest.mark.browser
+def test_an_accessibility_checker_finds_no_violation(page: str, artifacts: Path, tmp_path: Path) -> None:
+    """axe-core, all rules of WCAG 2.2 A and AA and best practice, in a real browser; the picture is kept."""
+    from tests.guard.browser import chromium
+
+    axe = Path(os.environ.get("KDGOV_AXE", Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"))
+    if not axe.is_file():
+        pytest.skip("axe-core is not at hand: `npm pack axe-core`, unpack it, set KDGOV_AXE to its axe.min.js")
+    file = tmp_path / "audit.html"
+    file.write_text(page, encoding="utf-8")
+    with chromium() as browser:
+        browser.open(file.as_uri())
+        browser.until("Who may use what")
+        browser.run(axe.read_text(encoding="utf-8") + "; window.axe = axe || module.exports; return 1")
+        browser.run("window.found = null; axe.run(document).then(r => { window.found = r; }); return 1")
+        for _ in range(300):
+            if browser.run("return window.found !== null"):
+                break
+        found = browser.run("return window.found.violations.map(v => [v.id, v.impact, v.nodes.length, v.nodes[0].html.slice(0, 200)])")
+        passed = browser.run("return window.found.passes.length")
+        overflow = browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        browser.screenshot(artifacts / "audit-report.png")
+    assert found == [], found
+    assert passed > 20
+    assert overflow <= 0
