@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,18 +56,25 @@ def evaluate(
         if (release is None) == (model is None):
             raise InputError("names a release and a model, or neither", mend="Give one: kdgov evaluate RELEASE, or --model with --suite.")
         if release is not None:
+            _refuse_several_processes()
             finished = _release(release, store)
             _print_release(finished, output_format)
             if finished.facts["findings"]:
                 raise typer.Exit(EXIT_BLOCKED)
             return
         document = _single(model, suite or [], out, limit=limit, how=_how(backend, dtype, device))
-        _print_single(document, output_format)
+        if os.environ.get("RANK", "0") == "0":
+            _print_single(document, output_format)
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(epilog=EXAMPLES)(evaluate)
+
+
+def _refuse_several_processes() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("several processes share one model, not one release", mend="Launch them with --model, or run the release in one.")
 
 
 def _release(release: Path, store: Path | None) -> Finished:

@@ -126,6 +126,13 @@ def test_a_command_at_fault_is_exit_code_two_without_a_traceback(
     assert "Traceback" not in result.output
 
 
+def test_several_processes_are_refused_for_a_release_and_pointed_to_one_model(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = CliRunner().invoke(app, ["evaluate", str(release)])
+    assert result.exit_code == 2
+    assert "--model" in result.output
+
+
 def test_help_starts_in_a_fraction_of_a_second() -> None:
     code = (
         "import sys, time; from kdgov.cli.app import app\n"
