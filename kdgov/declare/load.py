@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from kdgov.errors import DeclarationError, Fault, InputError
 
 Location = tuple[str | int, ...]
+_MOST_ENTRIES = 200_000
 
 
 class Declared(BaseModel):
@@ -83,6 +84,12 @@ def _walk(node: yaml.Node, at: Location, lines: dict[Location, int], file: str, 
         line = node.start_mark.line + 1
         yield Fault(file=file, key=dotted(at), line=line, what="holds itself: the reference is circular", mend="Break the circle.")
         return
+    if len(lines) > _MOST_ENTRIES:
+        # References to references grow without bound; nobody writes so many entries by hand.
+        yield Fault(
+            file=file, key=dotted(at), line=0, what=f"has more than {_MOST_ENTRIES:,} entries", mend="Write fewer, or fewer references."
+        )
+        return
     above = (*above, node)
     lines.setdefault(at, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
@@ -98,10 +105,14 @@ def _walk(node: yaml.Node, at: Location, lines: dict[Location, int], file: str, 
                     mend="Keep one of the two.",
                 )
             lines[here] = line
+            if len(lines) > _MOST_ENTRIES + 1:
+                return
             yield from _walk(child, here, lines, file, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
             lines[(*at, index)] = child.start_mark.line + 1
+            if len(lines) > _MOST_ENTRIES + 1:
+                return
             yield from _walk(child, (*at, index), lines, file, above)
 
 

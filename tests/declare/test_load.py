@@ -104,3 +104,11 @@ def test_paths_resolve_beside_the_file_first_then_in_the_working_folder(tmp_path
     assert resolve("both", beside=home / "r.yaml").read_text() == "h"
     assert resolve("only", beside=home / "r.yaml").read_text() == "w"
     assert resolve("neither", beside=home / "r.yaml") == home / "neither"
+
+
+def test_references_that_multiply_are_refused_instead_of_expanded(tmp_path):
+    text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
+    with pytest.raises(DeclarationError) as caught:
+        parse_yaml(text, file="bomb.yaml")
+    assert "more than" in caught.value.faults[0].what
+    assert len(caught.value.faults) < 20
