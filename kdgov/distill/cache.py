@@ -6,7 +6,7 @@ order, epochs, accumulation and other data sets make no difference. Parts are pl
 unpickled.
 
     header.json
-    part-000000/part.json  ids_low.npy  [ids_high.npy]  values.npy  [tail.npy]
+    part-<digest>/part.json  ids_low.npy  [ids_high.npy]  values.npy  [tail.npy]
 """
 
 from __future__ import annotations
@@ -99,10 +99,10 @@ class LogitCache:
         folder.mkdir(parents=True, exist_ok=True)
         self._claim()
         for part in sorted(folder.glob("part-*")):
-            if part.suffix == ".partial":
-                shutil.rmtree(part)
-                continue
-            self._open(part)
+            if part.suffix != ".partial":
+                self._open(part)
+            elif not _is_being_written(part):
+                shutil.rmtree(part, ignore_errors=True)
 
     @classmethod
     def shared(cls, root: Path, header: CacheHeader) -> LogitCache:
@@ -152,7 +152,7 @@ class LogitCache:
             done += len(batch)
             progress("asking the teacher", done, len(lacking))
             if part.tokens >= _PART_TOKENS or done == len(lacking):
-                self._open(part.finish(self.folder / f"part-{len(self._parts):06d}"))
+                self._open(part.finish(self.folder))
                 part = _PartWriter(self.header)
         return len(lacking)
 
@@ -228,8 +228,10 @@ class _PartWriter:
         self._tail.append(tail)
         self.tokens += len(ids)
 
-    def finish(self, folder: Path) -> Path:
-        partial = folder.with_suffix(".partial")
+    def finish(self, root: Path) -> Path:
+        # Named by what it holds and written under the process's own name: two runs may fill one cache at a time.
+        folder = root / f"part-{digest_json(self._contents).removeprefix('sha256:')[:16]}"
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
         partial.mkdir()
         ids = np.concatenate(self._ids)
         arrays: dict[str, NDArray[Any]] = {"ids_low": (ids & 0xFFFF).astype(np.uint16), "values": np.concatenate(self._values)}
@@ -243,8 +245,24 @@ class _PartWriter:
         files = {f"{name}.npy": digest_file(partial / f"{name}.npy") for name in arrays}
         record = {"contents": self._contents, "files": files, "tokens": self.tokens, "mass": float((1 - tail.astype(np.float64)).sum())}
         write_atomic(partial / _PART, json.dumps(record).encode())
-        os.replace(partial, folder)
+        if folder.exists():
+            shutil.rmtree(partial)
+        else:
+            os.replace(partial, folder)
         return folder
+
+
+def _is_being_written(partial: Path) -> bool:
+    number = partial.name.split(".")[-2]
+    if not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _top(logits: Tensor, k: int) -> tuple[NDArray[Any], NDArray[np.float16], NDArray[np.float32]]:

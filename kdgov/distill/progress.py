@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,11 @@ Progress = Callable[[str, int, int], None]
 """Called as ``progress(label, done, total)``."""
 
 WHOLE = "kdgov-checkpoint.json"
+
+
+def is_first_process() -> bool:
+    """Whether this process writes for all of a run started by torchrun or accelerate launch."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def silent(label: str, done: int, total: int) -> None:

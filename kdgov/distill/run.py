@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +23,7 @@ from kdgov.distill.cache import LogitCache, cached_collator, header_of
 from kdgov.distill.learner import Learner
 from kdgov.distill.material import Material, gather, sampled_term
 from kdgov.distill.order import batch_order
-from kdgov.distill.progress import Progress, last_whole_checkpoint, silent
+from kdgov.distill.progress import Progress, is_first_process, last_whole_checkpoint, silent
 from kdgov.distill.provenance import DistillationRecord
 from kdgov.distill.sampling import StudentSampler
 from kdgov.distill.students import StudentStart, build_student, copy_companions
@@ -34,6 +35,7 @@ STUDENT = "student"
 ADAPTER = "adapter"
 LOSSES = "losses.json"
 _CHECKPOINTS = "checkpoints"
+_POLL_S = 1.0
 
 
 def distill(
@@ -159,7 +161,15 @@ def _cache(material: Material, teacher: Any, progress: Progress) -> LogitCache |
         raise InputError("is for language models", where="distillation.cache", mend="Remove `cache:`: a classifier's answers are small.")
     header = header_of(material.recipe, declared, material.teacher)
     named = declared.folder
-    cache = LogitCache.shared(material.cache_root, header) if named is None else LogitCache(material.cache_root, header)
+
+    def opened() -> LogitCache:
+        return LogitCache.shared(material.cache_root, header) if named is None else LogitCache(material.cache_root, header)
+
+    cache = opened()
+    while not is_first_process() and cache.missing(material.prepared.items):
+        # One process asks the teacher; the others read what it wrote.
+        time.sleep(_POLL_S)
+        cache = opened()
     cache.fill(material.prepared.items, teacher, material.prepared.collate, progress)
     return cache
 

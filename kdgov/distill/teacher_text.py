@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from kdgov.declare.distillation import TeacherText
 from kdgov.digest import digest_bytes, digest_file, digest_json, write_atomic
 from kdgov.distill.endpoint import ask
 from kdgov.distill.examples import Example
-from kdgov.distill.progress import Progress
+from kdgov.distill.progress import Progress, is_first_process
 from kdgov.errors import InputError
 
 SCHEMA = "kdgov.teacher_text/1"
 _BATCH = 16
+_POLL_S = 0.5
 Writer = Callable[[Sequence[str], int], list[str]]
 """Prompts as put to the teacher, and a seed → one completion each."""
 
@@ -58,6 +60,10 @@ def written_examples(
         part = asked[start : start + term.shard_size]
         basis = _basis(term, part, teacher_path, seed + number)
         record = _finished(folder, number, basis)
+        while record is None and not is_first_process():
+            # One process asks (and pays); the others read what it wrote.
+            time.sleep(_POLL_S)
+            record = _finished(folder, number, basis)
         if record is None:
             writer = writer or _writer(term, teacher_path)
             record = _write(folder, number, part, basis, writer, term, seed + number)

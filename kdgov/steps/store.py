@@ -72,7 +72,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             probe = folder / ".writable"
             probe.write_bytes(b"")
-            probe.unlink()
+            probe.unlink(missing_ok=True)
         except OSError as error:
             raise UnavailableError(
                 f"the store cannot be written to: {error.strerror}",
