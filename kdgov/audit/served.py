@@ -37,7 +37,7 @@ def review_weights(
         yield violated(
             "weights", "weights", "The signed digest is not that of the student that was evaluated.", mend="Judge the model that is served."
         )
-    places = _places(shown, attested, named) if reads else []
+    places = places_of(shown, attested, named) if reads else []
     if not places:
         mend = "Name the served folder with --weights."
         yield unverifiable("weights", "weights", f"They cannot be read from here; judged were {judged}.", mend=mend)
@@ -45,7 +45,8 @@ def review_weights(
         yield _compared(place, path, judged, str(identity.get("tokenizer") or ""))
 
 
-def _places(shown: VersionShown, attested: Attested, named: Path | None) -> list[tuple[str, Path]]:
+def places_of(shown: VersionShown, attested: Attested, named: Path | None) -> list[tuple[str, Path]]:
+    """Where the weights can be read: the folder the reviewer names, else uploaded ones, and where the statement says they lay."""
     if named is not None:
         return [(f"weights in {named.name}", named)]
     found = []

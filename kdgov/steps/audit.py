@@ -17,6 +17,8 @@ from kdgov.audit.framework import Framework
 from kdgov.audit.judging import Rejudged
 from kdgov.audit.overview import VersionRow, fingerprint, overview_document, review_briefly, sorted_rows
 from kdgov.audit.review import Reviewer, review_version
+from kdgov.audit.seals import read_attestation
+from kdgov.audit.served import places_of
 from kdgov.audit.snapshot import LogShown, VersionShown
 from kdgov.audit.words import AuditFinding
 from kdgov.digest import digest_json
@@ -193,6 +195,8 @@ def judge_again(folder: Path, trust: Path) -> Rejudged:
 
 
 def _replayed(shown: VersionShown, request: AuditRequest, progress: Progress) -> tuple[AuditFinding, ...]:
+    attested, _ = read_attestation(shown, load_trust(request.trust_file), at=request.moment)
+    places = places_of(shown, attested, request.weights)
     # torch and lm-eval take longer still: only when a model has to be asked.
     replay = importlib.import_module("kdgov.steps.replay")
-    return tuple(replay.replay_findings(shown, request.weights, sample=request.replay, progress=progress))
+    return tuple(replay.replay_findings(shown, places[0][1] if places else None, sample=request.replay, progress=progress))
