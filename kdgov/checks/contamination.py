@@ -1,11 +1,12 @@
 """Contamination: which items of the suites occur in the training data, word for word, lightly edited, or as near-duplicates.
 
-Three tests, all over hashed words (`tokens`), all against an index of the items, so that memory depends on the suites and not
+Four tests, over hashed words (`tokens`), all against an index of the items, so that memory depends on the suites and not
 on the corpus:
 
-* *verbatim*: a run of 13 words in common (GPT-3, arXiv:2005.14165 appendix C); a text of fewer words has to occur as a whole.
+* *verbatim*: runs of 13 words in common cover half of the item; a text of fewer words has to occur as a whole.
 * *edited*: runs of 5 words in common cover most of the item within a window of about its length.
 * *near-duplicate*: MinHash over runs of 3 words finds candidates, their exact Jaccard similarity decides.
+* *overlap*: a run of 13 words in common and no more (the criterion of GPT-3, arXiv:2005.14165 appendix C): told, seldom a leak.
 
 Runs that many different items share (frames of a template) say nothing about one item and are left out; so are, for the second
 test, runs that a few items share and many rows of the data as well.
@@ -23,14 +24,16 @@ from numpy.typing import NDArray
 from kdgov.checks.tokens import STEP, Hashes, Words, grams, mixed, normalised, words_of
 from kdgov.digest import digest_json
 
-MatchKind = Literal["verbatim", "edited", "near_duplicate"]
-KINDS: tuple[MatchKind, ...] = ("verbatim", "edited", "near_duplicate")
+MatchKind = Literal["verbatim", "edited", "near_duplicate", "overlap"]
+KINDS: tuple[MatchKind, ...] = ("verbatim", "edited", "near_duplicate", "overlap")
 
 LONG_RUN = 13
 SHORT_RUN = 5
 SHINGLE = 3
 SHARED_BY = 10
 """A run that more than so many different texts share is a frame, not evidence."""
+VERBATIM_COVERAGE = 0.5
+"""Share of an item's words that common runs of 13 must cover: less is an opening or a phrase in common, not the item."""
 LEAST_LETTER_WORDS = 8
 """A run of 13 words with fewer words of letters is arithmetic or a table, not evidence of one text."""
 FRAME_OF = 3
@@ -135,18 +138,29 @@ class ItemIndex:
         self._build()
 
     def _build(self) -> None:
-        long_keys, long_texts = self._informative(LONG_RUN)
-        self._long = _Lookup(long_keys, long_texts >> 32)
+        long_keys, long_places = self._informative(LONG_RUN)
+        self._long = _Lookup(long_keys, long_places)
+        self._coverable = self._covered_words(long_places)
         short_keys, short_places = self._informative(SHORT_RUN)
         self._short = _Lookup(short_keys, short_places)
-        has_long = np.zeros(len(self._words), dtype=np.bool_)
-        has_long[long_texts >> 32] = True
-        whole = np.flatnonzero(~has_long)
+        whole = np.flatnonzero(self._coverable == 0)
         # Texts without a run of their own are looked for as a whole, from the hash of their first five words.
         anchors = np.array([grams(self._words[n][:SHORT_RUN], SHORT_RUN)[0] for n in whole], dtype=np.uint64)
         self._anchors = _Lookup(anchors, whole)
         self._whole = np.array([grams(w, len(w))[0] for w in self._words], dtype=np.uint64)
         self._build_sketches()
+
+    def _covered_words(self, packed: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Words of each text that its own informative runs of 13 cover: what a whole copy of it would match."""
+        covered = np.zeros(len(self._words), dtype=np.int64)
+        if not len(packed):
+            return covered
+        texts = packed >> 32
+        order = np.argsort(texts, kind="stable")
+        numbers, first = np.unique(texts[order], return_index=True)
+        for number, places in zip(numbers.tolist(), np.split(packed[order] & 0xFFFFFFFF, first[1:]), strict=True):
+            covered[number] = int(_union(places, LONG_RUN, int(self._lengths[number])).sum())
+        return covered
 
     def _informative(self, n: int) -> tuple[Hashes, NDArray[np.int64]]:
         """Hashes of runs few texts share, with text number (high half) and position (low half)."""
@@ -209,9 +223,16 @@ class ItemIndex:
         return list(found.values())
 
     def _verbatim(self, batch: _Batch) -> Iterator[Match]:
-        positions, texts = self._long.pairs(grams(batch.words.hashes, LONG_RUN))
-        for position, text in _first_of_each(positions, texts, batch, LONG_RUN):
-            yield Match(text=text, piece=batch.piece_at(position), kind="verbatim", share=1.0)
+        runs = grams(batch.words.hashes, LONG_RUN)
+        positions, packed = self._long.pairs(runs)
+        keep = _within_rows(positions, batch, LONG_RUN)
+        positions, packed = positions[keep], packed[keep]
+        rows = batch.rows_at(positions)
+        is_telling = ~_is_frame(runs[positions], rows, self._long)
+        for text, start, places, found in _groups(positions[is_telling], packed[is_telling], rows[is_telling], batch):
+            share = min(1.0, _best_cover(found, places, int(self._lengths[text]), LONG_RUN) / int(self._coverable[text]))
+            kind: MatchKind = "verbatim" if share >= VERBATIM_COVERAGE else "overlap"
+            yield Match(text=text, piece=batch.piece_at(start), kind=kind, share=round(share, 3))
 
     def _whole_texts(self, batch: _Batch, short: Hashes) -> Iterator[Match]:
         positions, texts = self._anchors.pairs(short)
@@ -230,35 +251,16 @@ class ItemIndex:
 
     def _edited(self, batch: _Batch, short: Hashes) -> Iterator[Match]:
         positions, packed = self._short.pairs(short)
-        if not len(positions):
-            return
         rows = batch.rows_at(positions)
-        is_telling = ~self._is_frame(short[positions], rows)
-        positions, packed, rows = positions[is_telling], packed[is_telling], rows[is_telling]
-        if not len(positions):
-            return
-        texts, places = packed >> 32, packed & 0xFFFFFFFF
-        group = texts * (int(batch.row_of_piece[-1]) + 1) + rows
-        order = np.lexsort((positions, group))
-        group, positions, places, texts = group[order], positions[order], places[order], texts[order]
-        _, first, counts = np.unique(group, return_index=True, return_counts=True)
-        lengths = self._lengths[texts[first]]
-        # Fewer runs than this cannot cover enough words: one run covers five words, each further one at least one more.
-        enough = (lengths >= EDITED_LEAST_WORDS) & (counts * SHORT_RUN >= EDITED_COVERAGE * lengths)
-        for start, count in zip(first[enough].tolist(), counts[enough].tolist(), strict=True):
-            text, length = int(texts[start]), int(self._lengths[texts[start]])
-            here = slice(start, start + count)
-            share = _best_cover(positions[here], places[here], length)
+        is_telling = ~_is_frame(short[positions], rows, self._short)
+        for text, start, places, found in _groups(positions[is_telling], packed[is_telling], rows[is_telling], batch):
+            length = int(self._lengths[text])
+            # Fewer runs than this cannot cover enough words.
+            if length < EDITED_LEAST_WORDS or len(found) * SHORT_RUN < EDITED_COVERAGE * length:
+                continue
+            share = _best_cover(found, places, length, SHORT_RUN) / length
             if share >= (EDITED_COVERAGE if length >= EDITED_SHORT_WORDS else EDITED_SHORT_COVERAGE):
-                yield Match(text=text, piece=batch.piece_at(int(positions[start])), kind="edited", share=round(share, 3))
-
-    def _is_frame(self, runs: Hashes, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of the found runs are frames: shared by several texts of the index and by many rows of the batch."""
-        _, once = np.unique(mixed(runs + rows.astype(np.uint64) * np.uint64(STEP)), return_index=True)
-        distinct, row_counts = np.unique(runs[once], return_counts=True)
-        text_counts = self._short.counts[np.searchsorted(self._short.unique, distinct)]
-        is_frame = (row_counts > SHARED_BY) & (text_counts >= FRAME_OF)
-        return is_frame[np.searchsorted(distinct, runs)]
+                yield Match(text=text, piece=batch.piece_at(start), kind="edited", share=round(share, 3))
 
     def _near(self, batch: _Batch) -> Iterator[Match]:
         if not len(self._sketched):
@@ -327,32 +329,55 @@ def _has_break(gap: bytes) -> bool:
     return any(byte in b'\x00\n.?!:;"|' for byte in gap)
 
 
-def _first_of_each(positions: NDArray[np.int64], texts: NDArray[np.int64], batch: _Batch, length: int) -> Iterator[tuple[int, int]]:
-    """The first place of every (row, text), leaving out runs that cross rows."""
+def _within_rows(positions: NDArray[np.int64], batch: _Batch, length: int) -> NDArray[np.bool_]:
+    """Which runs begin and end in one row."""
+    return np.equal(batch.rows_at(positions), batch.rows_at(positions + length - 1))
+
+
+def _is_frame(runs: Hashes, rows: NDArray[np.int64], known: _Lookup) -> NDArray[np.bool_]:
+    """Which of the found runs are frames: shared by several texts of the index and by many rows of the batch."""
+    _, once = np.unique(mixed(runs + rows.astype(np.uint64) * np.uint64(STEP)), return_index=True)
+    distinct, row_counts = np.unique(runs[once], return_counts=True)
+    text_counts = known.counts[np.searchsorted(known.unique, distinct)]
+    frames = distinct[(row_counts > SHARED_BY) & (text_counts >= FRAME_OF)]
+    return np.isin(runs, frames)
+
+
+def _groups(
+    positions: NDArray[np.int64], packed: NDArray[np.int64], rows: NDArray[np.int64], batch: _Batch
+) -> Iterator[tuple[int, int, NDArray[np.int64], NDArray[np.int64]]]:
+    """Text, first position, places in the text and positions in the batch, of every (text, row)."""
     if not len(positions):
         return
-    rows = batch.rows_at(positions)
-    is_one_row = rows == batch.rows_at(positions + length - 1)
-    positions, texts, rows = positions[is_one_row], texts[is_one_row], rows[is_one_row]
-    _, first = np.unique((texts << 40) | (rows & ((1 << 40) - 1)), return_index=True)
-    yield from zip(positions[first].tolist(), texts[first].tolist(), strict=True)
+    texts, places = packed >> 32, packed & 0xFFFFFFFF
+    group = texts * (int(batch.row_of_piece.max()) + 1) + rows
+    order = np.lexsort((positions, group))
+    group, positions, places, texts = group[order], positions[order], places[order], texts[order]
+    _, first, counts = np.unique(group, return_index=True, return_counts=True)
+    for start, count in zip(first.tolist(), counts.tolist(), strict=True):
+        here = slice(start, start + count)
+        yield int(texts[start]), int(positions[start]), places[here], positions[here]
 
 
-def _best_cover(positions: NDArray[np.int64], places: NDArray[np.int64], length: int) -> float:
-    """Largest share of an item's words that common runs cover, over windows of one and a half times its length."""
-    span = length + length // 2
-    best, start = 0, 0
-    ends = np.searchsorted(positions, positions + span, side="right")
+def _union(places: NDArray[np.int64], run: int, length: int) -> NDArray[np.bool_]:
+    """Which of ``length`` words runs that start at ``places`` cover."""
+    covered = np.zeros(length, dtype=np.bool_)
+    for shift in range(run):
+        covered[places + shift] = True
+    return covered
+
+
+def _best_cover(positions: NDArray[np.int64], places: NDArray[np.int64], length: int, run: int) -> int:
+    """Largest number of an item's words that common runs cover, over windows of one and a half times its length."""
+    best = 0
+    ends = np.searchsorted(positions, positions + length + length // 2, side="right")
     for start, end in enumerate(ends.tolist()):
-        if end - start <= best // SHORT_RUN:
-            continue
-        covered = np.zeros(length, dtype=np.bool_)
-        for shift in range(SHORT_RUN):
-            covered[places[start:end] + shift] = True
-        best = max(best, int(covered.sum()))
+        # A run adds at most its own words: few runs cannot beat what was found.
+        if (end - start) * run > best:
+            best = max(best, int(_union(places[start:end], run, length).sum()))
         if end == len(positions) or best == length:
             break
-    return best / length
+    return best
 
 
 def _whole_hash(windows: Hashes) -> Hashes:

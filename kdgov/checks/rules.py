@@ -74,6 +74,7 @@ RULES: dict[str, Rule] = {
     "privacy.secret-found": _rule("block", "credentials in the data", "CWE-798"),
     # Contamination: has the student seen what it will be judged by?
     "contamination.verbatim": _rule("block", "items of the suites occur word for word in the data", "arXiv:2005.14165 appendix C"),
+    "contamination.overlap": _rule("warn", "items share thirteen words in a row with the data", "arXiv:2005.14165 appendix C"),
     "contamination.edited": _rule("review", "lightly edited items of the suites occur in the data", "arXiv:2307.09288 appendix A.6"),
     "contamination.near-duplicate": _rule(
         "review", "near-duplicates of items occur in the data", "Broder 1997, doi:10.1109/SEQUEN.1997.666900"

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdgov.checks.contamination import ItemIndex
+from kdgov.checks.contamination import KINDS, ItemIndex, MatchKind
 from kdgov.checks.identifiers import Finder, find_identifiers
 from kdgov.checks.shards import CHARS_PER_BATCH, ROWS_PER_BATCH, Piece, Tally, read_rows
 from kdgov.checks.tokens import normalised
@@ -30,7 +30,7 @@ PLACES_PER_KIND = 20
 """Places reported per kind of identifier and file; all are counted."""
 SEPARATOR = "\n\x00\n"
 """Between two pieces of a batch: no word, no part of an identifier, and a break of lines."""
-SCAN_VERSION = 1
+SCAN_VERSION = 2
 """Raised when the same bytes would be reported differently."""
 
 
@@ -275,10 +275,10 @@ def _note_identifiers(raw: bytes, starts: NDArray[np.int64], pieces: list[Piece]
     report.identifiers = dict(sorted(counts.items()))
 
 
-_STRENGTH = {"verbatim": 2, "edited": 1, "near_duplicate": 0}
+_STRENGTH = {kind: n for n, kind in enumerate(reversed(KINDS))}
 
 
-def _note_match(report: ShardReport, item: str, kind: str, share: float, piece: Piece) -> None:
+def _note_match(report: ShardReport, item: str, kind: MatchKind, share: float, piece: Piece) -> None:
     known = report.matches.setdefault(item, {"kind": kind, "share": share, "row": piece.row, "roles": {}})
     if (_STRENGTH[kind], share) > (_STRENGTH[known["kind"]], known["share"]):
         known.update(kind=kind, share=share, row=piece.row)

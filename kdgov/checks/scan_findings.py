@@ -20,8 +20,13 @@ PERSONAL_PER_MB = {"internal": 50.0, "hosted": 10.0, "weights": 5.0, "data": 0.0
 NAMED_ITEMS = 20
 """Contaminated items named in a finding; the rest stand in ``contamination.json``."""
 
-_RULE_OF_KIND = {"verbatim": "contamination.verbatim", "edited": "contamination.edited", "near_duplicate": "contamination.near-duplicate"}
-_WORDS_OF_KIND = {"verbatim": "word for word", "edited": "lightly edited", "near_duplicate": "as near-duplicates"}
+_RULE_OF_KIND: dict[str, str] = {kind: f"contamination.{kind.replace('_', '-')}" for kind in KINDS}
+_WORDS_OF_KIND: dict[str, str] = {
+    "verbatim": "word for word",
+    "edited": "lightly edited",
+    "near_duplicate": "as near-duplicates",
+    "overlap": "by a phrase of thirteen words",
+}
 
 
 def scan_findings(materials: Materials, reports: Sequence[tuple[Body, ShardReport]], items: SuiteItems, stances: Stances) -> list[Finding]:
@@ -231,6 +236,8 @@ def _contaminated(kind: str, named: list[str], found: dict[str, dict[str, Any]],
         f"data ← {named[0].rsplit('/', 1)[0]}",
         f"{len(named)} of {total} items occur {_WORDS_OF_KIND[kind]} in {where}; first {named[0]} at {first['file']} row {first['row']}. "
         f"Items: {shown}.",
-        mend="Remove those rows from the data and pin the new digest, or judge by items the student has not seen.",
+        mend="Look at the rows named: common phrases need no mending."
+        if kind == "overlap"
+        else "Remove those rows from the data and pin the new digest, or judge by items the student has not seen.",
         details={"items": named, "roles": dict(roles), "file": first["file"], "row": first["row"]},
     )

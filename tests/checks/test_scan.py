@@ -151,6 +151,18 @@ def test_short_items_count_only_where_they_stand_alone(tmp_path):
     assert not found(tmp_path, [item], ["I asked where does the old miller live when he is away"])
 
 
+def test_a_phrase_in_common_is_told_apart_from_half_an_item(tmp_path):
+    """13 words of 33 in common are a phrase; 20 of them are the item."""
+    words = LONG.split()
+    assert found(tmp_path, [LONG], ["So it was. " + " ".join(words[:13]) + " and was gone"])["s/t/0"]["kind"] == "overlap"
+    assert found(tmp_path, [LONG], ["So it was. " + " ".join(words[:20]) + " and was gone"])["s/t/0"]["kind"] == "verbatim"
+
+
+def test_a_leak_repeated_many_times_is_no_frame(tmp_path):
+    """Upsampling a leaked item must not make it look like a template."""
+    assert found(tmp_path, [LONG], [LONG] * 50)["s/t/0"]["kind"] == "verbatim"
+
+
 def test_runs_never_cross_rows(tmp_path):
     words = LONG.split()
     halves = [" ".join(words[:12]), " ".join(words[12:24]), " ".join(words[24:])]
@@ -321,6 +333,7 @@ def test_what_could_not_be_looked_for_is_said():
         ("verbatim", "contamination.verbatim", "block"),
         ("edited", "contamination.edited", "review"),
         ("near_duplicate", "contamination.near-duplicate", "review"),
+        ("overlap", "contamination.overlap", "warn"),
     ],
 )
 def test_contaminated_items_are_named_with_file_and_row(kind, rule, verdict):
