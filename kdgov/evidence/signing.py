@@ -158,6 +158,13 @@ def claimed_type(envelope: Mapping[str, Any]) -> str:
     return str(body["predicateType"]) if isinstance(body, dict) else ""
 
 
+def signing_date(envelope: Mapping[str, Any]) -> str:
+    """The date of signing an envelope bears (UTC, ISO 8601), unverified; empty when malformed."""
+    parsed = _parsed(envelope)
+    body = parsed if isinstance(parsed, str) else _body(parsed)
+    return str(body["predicate"].get("signed_at", "")) if isinstance(body, dict) else ""
+
+
 def envelope_digest(envelope: Mapping[str, Any]) -> str:
     """Digest that names an envelope: that of its canonical JSON."""
     return digest_bytes(canonical_json(envelope))

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import datetime
 import inspect
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from typing import Any
 
-from flask import g, has_request_context, request
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, PERMISSION_DENIED
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
@@ -33,20 +28,19 @@ from kdgov.evidence.release import (
     VERDICT_TAG,
     Refusal,
     VersionFacts,
-    binding_fault,
     refusal_text,
     standing,
 )
-from kdgov.evidence.signing import ACT_PREDICATE, DECISION_PREDICATE, Verification, claimed_type, verify_statement
+from kdgov.evidence.signing import Verification, verify_statement
 from kdgov.guard import tables
+from kdgov.guard.calls import IS_PROMPT_TAG, caller, now, refuse, says_prompt
 from kdgov.guard.config import GuardConfig, guard_config
 from kdgov.guard.evidence import card_refusals, evidence_refusals, weights_refusals
 from kdgov.guard.methods import REGISTRY_GUARDED, REGISTRY_PASSED, refuse_unknown
+from kdgov.guard.submission import Submissions
 from kdgov.guard.views import is_view, view
 
-IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
 LOG_TAG = "kdgov.log"
-REVOKED_TAG = "kdgov.revoked"
 
 
 def open_registry_store(database_uri: str) -> SqlAlchemyStore:
@@ -121,7 +115,7 @@ class _Guard:
 
     def _is_prompt(self, name: str) -> bool:
         model = self.get_registered_model(name)  # type: ignore[attr-defined]
-        return _says_prompt(model._tags)
+        return says_prompt(model._tags)
 
     def _decision(self, session: Session, facts: VersionFacts) -> tuple[Verification | None, Verification | None]:
         """The stored decision about a version and its revocation, each verified anew against today's trust store."""
@@ -142,7 +136,7 @@ class _Guard:
             # Even one whose key has since been distrusted stands: revoking errs on the safe side.
             reason = str(revocation.predicate.get("reason", "revoked"))
             return (Refusal(criterion="revoked", reason=reason, mend="A revoked version stays revoked; release a new one."),)
-        named = standing(decision, facts, at=_now(), policies=self.config.policies)
+        named = standing(decision, facts, at=now(), policies=self.config.policies)
         if named or decision is None:
             return named
         predicate = decision.predicate
@@ -152,7 +146,7 @@ class _Guard:
         return tuple(found + weights_refusals(predicate, required=self.config.weights_required))
 
     def _log(self, session: Session, kind: ActKind, facts: VersionFacts, **details: Any) -> LogEntry:
-        entry = tables.append(session, kind, version=facts, by=_caller(), details=details, signer=self._signer, at=_now())
+        entry = tables.append(session, kind, version=facts, by=caller(), details=details, signer=self._signer, at=now())
         if facts.version and kind != "delete":
             self._write_tag(facts, LOG_TAG, f"{entry.seq}:{entry.hash}")
         return entry
@@ -174,7 +168,7 @@ class _Guard:
         found = self.get_model_version(name, version)  # type: ignore[attr-defined]
         facts = self._facts(found)
         if refusals := self._refusals(session, found):
-            _refuse(refusal_text(name, facts.version, f"set @{alias} on", refusals))
+            refuse(refusal_text(name, facts.version, f"set @{alias} on", refusals))
         before = self._get_registered_model_alias(session, name, alias)  # type: ignore[attr-defined]
         previous = int(before.version) if before is not None else 0
         super().set_registered_model_alias(name, alias, version)  # type: ignore[misc]
@@ -201,7 +195,7 @@ class _Guard:
         with self._act() as session:
             found = self.get_model_version(name, version)  # type: ignore[attr-defined]
             if refusals := self._refusals(session, found):
-                _refuse(refusal_text(name, int(found.version), f"move to stage {stage}", refusals))
+                refuse(refusal_text(name, int(found.version), f"move to stage {stage}", refusals))
             moved = super().transition_model_version_stage(name, version, stage, archive_existing_versions)  # type: ignore[misc]
             self._log(session, "stage", self._facts(found), stage=stage)
             return moved
@@ -211,65 +205,11 @@ class _Guard:
     def set_model_version_tag(self, name: str, version: str, tag: ModelVersionTag) -> None:
         """MLflow's own; the reserved tag ``kdgov.submit`` hands over a signed statement, all other reserved ones are refused."""
         if tag.key == SUBMIT_TAG:
-            self._submit(name, version, tag.value)
+            self._submit(name, version, tag.value)  # type: ignore[attr-defined]
             return
         self._refuse_reserved(name, tag.key, "set")
         self._refuse_prompt_toggle(tag.key)
         super().set_model_version_tag(name, version, tag)  # type: ignore[misc]
-
-    def _submit(self, name: str, version: str, text: str) -> None:
-        envelope = _json_object(text)
-        with self._act() as session:
-            found = self.get_model_version(name, version)  # type: ignore[attr-defined]
-            facts = self._facts(found)
-            trust = self.config.trust()
-            if claimed_type(envelope) == ACT_PREDICATE:
-                answer = verify_statement(envelope, trust, purpose="act", at=_now(), predicate_type=ACT_PREDICATE)
-                accept = self._accept_act
-            else:
-                answer = verify_statement(envelope, trust, purpose="decision", at=_now(), predicate_type=DECISION_PREDICATE)
-                accept = self._accept_decision
-            if not answer.is_valid:
-                _refuse(f"kdgov refuses this statement about {name} version {facts.version}: {answer.reason}. {answer.mend}")
-            accept(session, facts, answer, envelope)
-
-    def _accept_decision(self, session: Session, facts: VersionFacts, answer: Verification, envelope: Mapping[str, Any]) -> None:
-        if fault := binding_fault(answer.predicate, facts):
-            _refuse(
-                f"kdgov refuses this decision for {facts.name} version {facts.version}: {fault}. Record the release of this very version."
-            )
-        known = tables.latest_envelope(session, facts, "decision")
-        if known is not None and known.body == envelope:
-            return
-        entry = self._log(session, "decide", facts, decision=answer.predicate["decision"], verdict=answer.predicate["verdict"])
-        tables.store_envelope(session, "decision", facts, envelope, entry)
-        for key, value in answer.predicate["tags"].items():
-            self._write_tag(facts, key, value)
-
-    def _accept_act(self, session: Session, facts: VersionFacts, answer: Verification, envelope: Mapping[str, Any]) -> None:
-        predicate = answer.predicate
-        about = {"name": facts.name, "version": facts.version, "creation_timestamp": facts.creation_timestamp, "workspace": facts.workspace}
-        if odd := [key for key, value in about.items() if predicate.get(key) != value]:
-            _refuse(f"kdgov refuses this act on {facts.name} version {facts.version}: it is signed for another {odd[0]}.")
-        match predicate.get("act"):
-            case "revoke":
-                self._revoke(session, facts, str(predicate.get("reason", "")), envelope)
-            case "rollback":
-                alias = str(predicate.get("alias", ""))
-                self._promote(session, facts.name, alias, facts.version, kind="rollback", reason=str(predicate.get("reason", "")))
-            case other:
-                _refuse(f"kdgov does not know the act {other!r}.")
-
-    def _revoke(self, session: Session, facts: VersionFacts, reason: str, envelope: Mapping[str, Any]) -> None:
-        if tables.latest_envelope(session, facts, "revoke") is not None:
-            return
-        aliases = [a for a in self.get_model_version(facts.name, facts.version).aliases if a not in self.config.free_aliases]  # type: ignore[attr-defined]
-        for alias in aliases:
-            super().delete_registered_model_alias(facts.name, alias)  # type: ignore[misc]
-        entry = self._log(session, "revoke", facts, reason=reason, aliases=sorted(aliases))
-        tables.store_envelope(session, "revoke", facts, envelope, entry)
-        self._write_tag(facts, REVOKED_TAG, reason[:1000] or "revoked")
-        self._write_tag(facts, VERDICT_TAG, "REVOKED")
 
     # Versions and models.
 
@@ -283,11 +223,11 @@ class _Guard:
         """MLflow's own; the new version is stamped as undecided, and a copy does not inherit a decision."""
         given = list(tags or [])
         prompt = self._is_prompt(name)
-        if prompt != _says_prompt(given):
+        if prompt != says_prompt(given):
             kinds = ("prompt", "model version") if prompt else ("model", "prompt version")
-            _refuse(f"kdgov refuses: {name!r} is a {kinds[0]}, and a {kinds[1]} cannot be registered under it. Choose another name.")
+            refuse(f"kdgov refuses: {name!r} is a {kinds[0]}, and a {kinds[1]} cannot be registered under it. Choose another name.")
         if prompt and ("/" in source or ":" in source):
-            _refuse(f"kdgov refuses: a prompt has no files, and this version of {name!r} names {source!r}. Register it as a model.")
+            refuse(f"kdgov refuses: a prompt has no files, and this version of {name!r} names {source!r}. Register it as a model.")
         if prompt or not self.config.guards(name):
             return super().create_model_version(name, source, run_id, given, *rest, **options)  # type: ignore[misc]
         if source.startswith("models:/") and not source.startswith("models:/m-"):
@@ -303,7 +243,7 @@ class _Guard:
             with self._act() as session:
                 facts = self._facts(self.get_model_version(name, version))  # type: ignore[attr-defined]
                 if tables.latest_envelope(session, facts, "decision") is not None:
-                    _refuse(f"kdgov refuses to edit the card of {name} version {version}: it is covered by a signed decision.")
+                    refuse(f"kdgov refuses to edit the card of {name} version {version}: it is covered by a signed decision.")
         return super().update_model_version(name, version, description)  # type: ignore[misc]
 
     def delete_model_version(self, name: str, version: str) -> None:
@@ -314,7 +254,7 @@ class _Guard:
         with self._act() as session:
             facts = self._facts(self.get_model_version(name, version))  # type: ignore[attr-defined]
             if tables.was_promoted(session, facts.workspace, name, facts.version):
-                _refuse(f"kdgov refuses to delete {name} version {version}: it was promoted, and its evidence is kept. Revoke it instead.")
+                refuse(f"kdgov refuses to delete {name} version {version}: it was promoted, and its evidence is kept. Revoke it instead.")
             super().delete_model_version(name, version)  # type: ignore[misc]
             self._log(session, "delete", facts, what="version")
 
@@ -332,7 +272,7 @@ class _Guard:
         with self._act() as session:
             facts = self._whole_model(name)
             if tables.was_promoted(session, facts.workspace, name):
-                _refuse(f"kdgov refuses to {action} {name}: a version of it was promoted, and its evidence is kept.")
+                refuse(f"kdgov refuses to {action} {name}: a version of it was promoted, and its evidence is kept.")
             done = then()
             self._log(session, "delete", facts, what=action)
             return done
@@ -360,12 +300,12 @@ class _Guard:
     def _refuse_reserved(self, name: str, key: str, action: str) -> None:
         # Case and surrounding blanks are folded: `KDGOV.verdict` would read the same to a person.
         if key.strip().lower().startswith(RESERVED_PREFIX) and self.config.guards(name):
-            _refuse(f"kdgov refuses to {action} the tag {key!r} on {name}: tags under {RESERVED_PREFIX} are written by the guard alone.")
+            refuse(f"kdgov refuses to {action} the tag {key!r} on {name}: tags under {RESERVED_PREFIX} are written by the guard alone.")
 
     @staticmethod
     def _refuse_prompt_toggle(key: str) -> None:
         if key.strip().lower() == IS_PROMPT_TAG:
-            _refuse("kdgov refuses to turn a model into a prompt or back: register it under another name.")
+            refuse("kdgov refuses to turn a model into a prompt or back: register it under another name.")
 
     # Views on the guard itself.
 
@@ -379,40 +319,9 @@ class _Guard:
         return super().search_registered_models(filter_string, max_results, order_by, page_token)  # type: ignore[misc]
 
 
-class _GuardedStore(_Guard, SqlAlchemyStore):
+class _GuardedStore(_Guard, Submissions, SqlAlchemyStore):
     """The guard over MLflow's store."""
 
 
-class _GuardedWorkspaceStore(_Guard, WorkspaceAwareSqlAlchemyStore):
+class _GuardedWorkspaceStore(_Guard, Submissions, WorkspaceAwareSqlAlchemyStore):
     """The guard over MLflow's store with workspaces."""
-
-
-def _refuse(message: str) -> NoReturn:
-    raise MlflowException(message, error_code=PERMISSION_DENIED)
-
-
-def _says_prompt(tags: Any) -> bool:
-    pairs = tags.items() if isinstance(tags, Mapping) else [(t.key, t.value) for t in tags or []]
-    return any(key == IS_PROMPT_TAG and str(value).lower() == "true" for key, value in pairs)
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise MlflowException("kdgov.submit takes a DSSE envelope as JSON.", error_code=INVALID_PARAMETER_VALUE)
-    return value
-
-
-def _caller() -> str:
-    if not has_request_context():
-        return "local"
-    user = getattr(g, "mlflow_authenticated_user", None)
-    name = getattr(user, "username", None) or (user if isinstance(user, str) else "")
-    return f"{name or 'anonymous'} at {request.remote_addr}"
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)

@@ -52,7 +52,9 @@ class Attack:
         """The registry's words about a version."""
         return version_facts(self.client.get_model_version(recorded.name, str(recorded.version)))
 
-    def decision(self, recorded: RecordedVersion, *, key: str = "", change: Any = None, expires: Any = None, verdict: str = "pass") -> str:
+    def decision(
+        self, recorded: RecordedVersion, *, key: str = "", change: Any = None, expires: Any = None, verdict: str = "pass", at: Any = None
+    ) -> str:
         """A signed decision about a version; by the trusted key unless another is named."""
         source = key or f"file:{self.site.target.store}/keys/project.key"
         judged = Judged(
@@ -62,7 +64,7 @@ class Attack:
         body = release_statement(self.facts(recorded), judged, expires=expires or NOW + datetime.timedelta(days=9))
         if change:
             change(body["predicate"])
-        return json.dumps(sign_statement(body, [load_signer(source)], at=datetime.datetime.now(datetime.UTC)))
+        return json.dumps(sign_statement(body, [load_signer(source)], at=at or datetime.datetime.now(datetime.UTC)))
 
     def submit(self, recorded: RecordedVersion, envelope: str) -> None:
         """Hand a statement to the guard."""
@@ -102,6 +104,12 @@ def _recreate_and_replay(a: Attack) -> None:
     version = a.client.get_model_version(a.good.name, str(a.good.version))
     a.client.create_model_version(made.name, source=version.source, run_id=version.run_id)
     a.submit(made, envelope)
+
+
+def _replay_an_older_pass(a: Attack) -> None:
+    made = a.site.record("fail")
+    older = a.decision(made, at=NOW - datetime.timedelta(hours=2))
+    a.submit(made, older)
 
 
 def _copy(a: Attack) -> None:
@@ -286,6 +294,7 @@ WAYS = (
     Way("a validly signed fail", _decided_fail_then_champion),
     Way("a signed pass whose evidence is not in the registry", lambda a: (a.submit(a.bad, a.decision(a.bad)), a.champion(a.bad))),
     Way("delete the model, create it again, replay the decision", _recreate_and_replay),
+    Way("submit an older pass after a later fail", _replay_an_older_pass),
     Way("copy a promoted version to another model, then @champion there", _copy),
     Way("register the same files as a new model, then @champion", _same_files_as_new_model),
     Way("disguise a model as a prompt", _disguised_as_prompt),

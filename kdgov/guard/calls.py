@@ -1,0 +1,50 @@
+"""Small words of every guarded call: refuse, who called, when, is it a prompt."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from flask import g, has_request_context, request
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, PERMISSION_DENIED
+
+IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
+
+
+def refuse(message: str) -> NoReturn:
+    """Raise MLflow's PERMISSION_DENIED (HTTP 403), whose words reach client, REST and page alike."""
+    raise MlflowException(message, error_code=PERMISSION_DENIED)
+
+
+def says_prompt(tags: Any) -> bool:
+    """Whether tags mark an entry as a prompt."""
+    pairs = tags.items() if isinstance(tags, Mapping) else [(t.key, t.value) for t in tags or []]
+    return any(key == IS_PROMPT_TAG and str(value).lower() == "true" for key, value in pairs)
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The envelope a submission holds."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise MlflowException("kdgov.submit takes a DSSE envelope as JSON.", error_code=INVALID_PARAMETER_VALUE)
+    return value
+
+
+def caller() -> str:
+    """Who called, as far as the server knows."""
+    if not has_request_context():
+        return "local"
+    user = getattr(g, "mlflow_authenticated_user", None)
+    name = getattr(user, "username", None) or (user if isinstance(user, str) else "")
+    return f"{name or 'anonymous'} at {request.remote_addr}"
+
+
+def now() -> datetime.datetime:
+    """The guard's clock."""
+    return datetime.datetime.now(datetime.UTC)
