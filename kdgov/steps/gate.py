@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from kdgov.steps.context import ReleaseContext, code_digest
 from kdgov.steps.distill import distill_step
 from kdgov.steps.evaluate import evaluate_step
 from kdgov.steps.judging import Judged, late_policy
-from kdgov.steps.statements import read_statements
+from kdgov.steps.statements import read_statements, statements_about
 from kdgov.steps.store import Finished
 
 STEP = "gate"
@@ -52,8 +53,7 @@ def gate_step(context: ReleaseContext, *, statements: Sequence[Path] = (), trust
     path = context.policy_path()
     policy = load_policy(path)
     trusted = trust or trust_path(context.store.root)
-    kept = sorted((context.store.root / STATEMENTS).glob("*.json"))
-    judged = Judged(
+    plain = Judged(
         policy=policy,
         policy_text=path.read_bytes(),
         tables=_bundle_tables(evaluated.folder, _measured(evaluated.folder)),
@@ -64,9 +64,12 @@ def gate_step(context: ReleaseContext, *, statements: Sequence[Path] = (), trust
             "teacher": context.release.teacher.model,
             "student": context.release.student.name or context.release.name,
         },
-        statements=read_statements((*statements, *kept), trust=trusted),
     )
-    decision = judged.decide()
+    base = plain.decide()
+    # What lies in the store about other decisions is none of this one's business.
+    named = [*statements, *statements_about(context.store.root / STATEMENTS, base.digest)]
+    judged = replace(plain, statements=read_statements(named, trust=trusted)) if named else plain
+    decision = judged.decide() if named else base
     key = digest_json({"decision": decision.digest, "release": digest_file(context.path), "code": code_digest("gate", "report"), "step": 1})
     if (finished := context.store.finished(STEP, key)) is not None:
         return finished

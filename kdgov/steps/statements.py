@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import json
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,19 @@ def read_statements(paths: Sequence[Path], *, trust: Path, as_of: str = "") -> S
     approvals = tuple(item for item in ordered if isinstance(item, Approval))
     day = as_of or (now.date().isoformat() if waivers else "")
     return Statements(waivers=waivers, approvals=approvals, as_of=day, envelopes=envelopes)
+
+
+def statements_about(folder: Path, decision: str) -> list[Path]:
+    """Files of a folder that say they are about one decision; whether that counts, `read_statements` tells."""
+    return [path for path in sorted(folder.glob("*.json")) if _claims(path) == decision]
+
+
+def _claims(path: Path) -> str:
+    try:
+        body = json.loads(base64.b64decode(json.loads(path.read_bytes())["payload"]))
+        return str(body["predicate"]["decision"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def read_decision(path: Path) -> Decision:

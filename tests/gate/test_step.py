@@ -1,0 +1,165 @@
+"""The gate step seals a bundle from which the very same decision can be made again, and notices whatever was changed in it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdgov.declare.policy import load_policy
+from kdgov.digest import digest_bytes, write_atomic
+from kdgov.errors import InputError
+from kdgov.evidence.bundle import compare_bundle
+from kdgov.items import ItemTable, MetricDeclaration, write_items
+from kdgov.steps import gate as step
+from kdgov.steps.context import ReleaseContext, open_release
+from kdgov.steps.store import Store
+
+POLICY = """\
+schema: kdgov.policy/1
+name: own
+version: 1
+criteria:
+  - {id: ability, kind: non_inferiority, suite: capability, margin: 0.05, min_items: 200}
+  - {id: small, kind: efficiency, measure: parameters, max_ratio: 0.6}
+  - {id: fast, kind: efficiency, measure: latency_p50_ms, max_ratio: 0.9}
+"""
+TEACHER = np.array([1.0] * 400 + [0.0] * 100)
+
+
+def _evaluation(folder: Path, role: str, scores: np.ndarray, parameters: int) -> None:
+    common = {"suite": "capability", "task": "qa", "metric": "acc"}
+    rows = [{**common, "item_id": f"i{n}", "score": float(s)} for n, s in enumerate(scores)]
+    write_items(ItemTable.from_rows(rows), folder / role / "items.parquet")
+    declared = MetricDeclaration(suite="capability", task="qa", metric="acc", direction="higher", low=0.0, high=1.0, chance=0.25)
+    (folder / role / "evidence.json").write_text(json.dumps({"metrics": [declared.as_json()]}))
+    identity = {"weights": f"sha256:{role}", "tokenizer": "sha256:t", "parameters": parameters}
+    (folder / role / "identity.json").write_text(json.dumps(identity))
+
+
+@pytest.fixture
+def release(tmp_path, monkeypatch) -> ReleaseContext:
+    """A release whose earlier steps are finished: real folders of a real store, without the hours of training."""
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    (tmp_path / "student").mkdir()
+    (tmp_path / "release.yaml").write_text(
+        "schema: kdgov.release/1\nname: small\nteacher: {model: student}\nstudent: {model: student}\n"
+        "suites: [capability]\npolicy: policy.yaml\n"
+    )
+    store = Store(tmp_path / "store")
+    finding = {"check": "practice", "verdict": "warn", "subject": "x", "reason": "y", "rule": "practice.little-data"}
+    folder = store.working("check", "sha256:c")
+    (folder / "findings.json").write_text(json.dumps({"findings": [finding]}))
+    checked = store.finish("check", "sha256:c", {"digests": {"data.jsonl": "sha256:" + "d" * 64}})
+    folder = store.working("distill", "sha256:d")
+    (folder / "distillation.json").write_text("{}")
+    distilled = store.finish("distill", "sha256:d", {"identity": {"weights": "sha256:student"}, "teacher": {"weights": "sha256:teacher"}})
+    folder = store.working("evaluate", "sha256:e")
+    _evaluation(folder, "teacher", TEACHER, 1000)
+    _evaluation(folder, "student", TEACHER[::-1].copy()[::-1], 500)
+    _evaluation(folder, "control", np.zeros(500), 500)
+    (folder / "plan.json").write_text("{}")
+    speeds = {"teacher": {"latency_p50_ms": 10.0}, "student": {"latency_p50_ms": 5.0}}
+    (folder / "efficiency.json").write_text(json.dumps(speeds))
+    evaluated = store.finish("evaluate", "sha256:e", {"plan": "sha256:plan"})
+    for name, finished in (("check_step", checked), ("distill_step", distilled), ("evaluate_step", evaluated)):
+        monkeypatch.setattr(step, name, lambda context, _finished=finished: _finished)
+    monkeypatch.setenv("KDGOV_TRUST", str(tmp_path / "trust.json"))
+    return open_release(tmp_path / "release.yaml", store=tmp_path / "store")
+
+
+def test_the_bundle_holds_what_the_architecture_promises(release):
+    finished = step.gate_step(release)
+    names = {p.relative_to(finished.folder).as_posix() for p in finished.folder.rglob("*") if p.is_file()}
+    promised = {"release.json", "policy.yaml", "decision.json", "findings.json", "plan.json", "distillation.json", "manifest.json"}
+    promised |= {f"{role}/{name}" for role in ("teacher", "student") for name in ("items.parquet", "evidence.json", "identity.json")}
+    assert promised <= names
+    assert finished.facts["verdict"] == "pass"
+    sealed = (finished.folder / "decision.json").read_bytes()
+    assert finished.facts["decision"] == digest_bytes(sealed)
+    document = json.loads(sealed)
+    assert document["digests"]["input/data.jsonl"] == "sha256:" + "d" * 64
+    assert document["digests"]["teacher_weights"] == "sha256:teacher"
+    assert not compare_bundle(finished.folder)
+
+
+def test_a_second_run_reuses_the_decision(release):
+    first, second = step.gate_step(release), step.gate_step(release)
+    assert (first.key, second.reused) == (second.key, True)
+
+
+def test_the_bundle_alone_gives_the_same_decision_again(release):
+    finished = step.gate_step(release)
+    decision, _ = step.rejudge(finished.folder)
+    assert decision.canonical == (finished.folder / "decision.json").read_bytes()
+
+
+def test_a_changed_score_gives_another_decision(release, tmp_path):
+    finished = step.gate_step(release)
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.folder, copy)
+    rows = ItemTable.from_rows([{**r, "score": 0.0} if r["item_id"] == "i0" else r for r in _read(copy / "student" / "items.parquet")])
+    write_items(rows, copy / "student" / "items.parquet")
+    decision, _ = step.rejudge(copy)
+    assert decision.canonical != (copy / "decision.json").read_bytes()
+    assert decision.digests["student_items"] != json.loads((copy / "decision.json").read_bytes())["digests"]["student_items"]
+
+
+def _read(path: Path) -> list[dict]:
+    from kdgov.items import read_items
+
+    return read_items(path).to_rows()
+
+
+def test_timings_change_no_digest(release, tmp_path):
+    finished = step.gate_step(release)
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.folder, copy)
+    inputs = json.loads((copy / "inputs.json").read_bytes())
+    inputs["measurements"]["student"]["latency_p50_ms"] = 5.7
+    write_atomic(copy / "inputs.json", json.dumps(inputs).encode())
+    assert step.rejudge(copy)[0].digest == finished.facts["decision"]
+
+
+def test_a_policy_that_came_after_the_results_is_named(release, tmp_path):
+    before = step.gate_step(release)
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("0.05", "0.20"))
+    after = step.gate_step(release)
+    rules = [f["rule"] for f in json.loads((after.folder / "decision.json").read_bytes())["findings"]]
+    assert before.facts["policy"] != after.facts["policy"] == load_policy(tmp_path / "policy.yaml").digest
+    assert "evidence.policy-newer" in rules
+
+
+def test_a_waiver_in_the_store_lifts_its_own_decision_and_touches_no_other(release, tmp_path):
+    """Signed with a real key, found by the step, carried in the bundle, and counted again from it."""
+    from kdgov.evidence.keys import keyid_of, new_key
+    from kdgov.evidence.trust import TrustedKey, TrustStore, save_trust
+    from kdgov.steps.statements import read_decision, sign_waiver, write_envelope
+
+    passing = step.gate_step(release).facts["decision"]
+    key = new_key(tmp_path, "risk", passphrase=None)
+    public = key.public_path.read_text()
+    save_trust(
+        tmp_path / "trust.json", TrustStore(keys=[TrustedKey(keyid=keyid_of(public), name="risk", public=public, purposes=["waiver"])])
+    )
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("max_ratio: 0.6", "max_ratio: 0.1"))
+    failing = step.gate_step(release)
+    assert failing.facts["verdict"] == "fail"
+    decision = read_decision(failing.folder / "decision.json")
+    soon = (datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=20)).isoformat()
+    signed = sign_waiver(decision, criterion="small", place="", owner="risk", reason="known", expires=soon, key=f"file:{key.private_path}")
+    write_envelope(signed, None, release.store.root / "statements")
+    waived = step.gate_step(release)
+    assert waived.facts["verdict"] == "pass"
+    assert step.rejudge(waived.folder)[0].digest == waived.facts["decision"]
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    assert step.gate_step(release).facts["decision"] == passing
+
+
+def test_a_folder_that_is_no_bundle_is_an_input_fault(tmp_path):
+    with pytest.raises(InputError, match="no evidence bundle"):
+        step.rejudge(tmp_path)
