@@ -83,6 +83,7 @@ _NEAR = 9
 _LEAST_DIGITS = 7
 _MARGIN = 36
 _CARD = re.compile(rb"(?<![0-9A-Za-z.\-])[1-6](?:[ \-]?[0-9]){11,18}(?![0-9A-Za-z]|[.\-][0-9])")
+_CARD_GROUPS = re.compile(rb"[0-9]{12,19}|[0-9]{4}(?:[ \-][0-9]{3,7}){2,4}")
 _IBAN = re.compile(rb"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?:[ \-]?[0-9A-Z]){11,30}(?![0-9A-Za-z])")
 _SSN = re.compile(rb"(?<![0-9A-Za-z.\-])([0-9]{3})([\- ])([0-9]{2})\2([0-9]{4})(?![0-9A-Za-z]|[\-.][0-9])")
 _BARE_SSN = re.compile(rb"(?<![0-9A-Za-z.\-])([0-9]{3})()([0-9]{2})([0-9]{4})(?![0-9A-Za-z]|[\-.][0-9])")
@@ -146,7 +147,7 @@ def _numbers_within(text: bytes, low: int, high: int) -> Iterator[Hit]:
         if (end := _iban_end(match[0])) is not None:
             yield Hit(start=match.start(), end=match.start() + end, kind="iban")
     for match in _CARD.finditer(text, low, high):
-        if _is_card(match[0]):
+        if _is_card(match[0]) and not _in_table(text, match.start()):
             yield Hit(start=match.start(), end=match.end(), kind="credit_card")
     for pattern, needs_word in ((_SSN, False), (_BARE_SSN, True)):
         for match in pattern.finditer(text, low, high):
@@ -159,10 +160,17 @@ def _numbers_within(text: bytes, low: int, high: int) -> Iterator[Hit]:
             yield Hit(start=match.start(), end=match.end(), kind="phone")
 
 
+def _in_table(text: bytes, start: int) -> bool:
+    """Whether another number stands right before: one of many in a row is no card and no telephone."""
+    return start >= 2 and text[start - 1] == 32 and 48 <= text[start - 2] <= 57
+
+
 def _is_phone(text: bytes, match: re.Match[bytes]) -> bool:
     number = match["number"]
     digits = re.sub(rb"[^0-9]", b"", number)
     if not 8 <= len(digits) <= 15 or len(set(digits)) < 3:
+        return False
+    if _in_table(text, match.start()) and set(number) <= set(b"0123456789 "):
         return False
     is_bare = len(digits) == len(number)
     before = text[max(0, match.start() - 40) : match.start()]
@@ -181,6 +189,8 @@ def _is_north_american(digits: bytes) -> bool:
 
 
 def _is_card(text: bytes) -> bool:
+    if not _CARD_GROUPS.fullmatch(text):
+        return False
     digits = re.sub(rb"[^0-9]", b"", text)
     if not _has_card_prefix(digits) or len(set(digits)) < 2:
         return False
@@ -353,7 +363,8 @@ def _keys(text: bytes, data: NDArray[np.uint8]) -> Iterator[Hit]:
             if match is not None and (kind == "private_key" or _looks_random(match[0][len(beginning) :])):
                 yield Hit(start=match.start(), end=match.end(), kind=kind)
         for word, pattern, kind in _BY_WORD.get(three, ()):
-            if not text.startswith(word, place):
+            near = text[place : place + 28]
+            if not near.startswith(word) or not (b"=" in near or b":" in near):
                 continue
             match = pattern.search(text, max(0, place - 12), min(len(text), place + 180))
             if match is not None and _is_secret(match["value"], kind):
