@@ -16,6 +16,10 @@ _CLOSE = 1e-6
 """Numbers of another processor or SciPy may differ in the last digits; verdicts may not."""
 
 
+_NAMES = {"policy.digest", *(f"digests.{role}_items" for role in ("teacher", "student", "control", "root_teacher"))}
+"""Digests of meaning, not of bytes: another version of kdgov may compute them otherwise."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejudged:
     """A decision made again from the bundle's own items, policy and findings."""
@@ -50,15 +54,19 @@ def review_decision(material: Material, again: Rejudged) -> Iterator[AuditFindin
         yield verified(
             "decision", subject, "Judged again: the same verdicts, numbers equal to six digits.", digest=material.digest("decision.json")
         )
-    made_by = str((material.evaluations["student"].get("versions") or {}).get("kdgov", __version__))
-    if made_by != __version__ and {place for place, _ in differences} == {"policy.digest"}:
-        told = f"Every verdict is the same, but kdgov {made_by} named this policy by another digest than kdgov {__version__} does."
+    made_by = _made_by(material)
+    if made_by != __version__ and {place for place, _ in differences} <= _NAMES:
+        told = f"Every verdict is the same, but kdgov {made_by} named policy or tables by other digests than kdgov {__version__} does."
         yield unverifiable("decision", subject, told, mend=f"Audit it with kdgov {made_by}.", required=True)
         return
     note = "" if made_by == __version__ else f" It was made by kdgov {made_by} and judged again by kdgov {__version__}."
     for place, told in differences:
         mend = f"The sealed decision does not follow from its evidence: do not rely on it.{note}"
         yield violated("decision", f"decision {place}", told, mend=mend)
+
+
+def _made_by(material: Material) -> str:
+    return str((material.evaluations["student"].get("versions") or {}).get("kdgov", __version__))
 
 
 def _differences(sealed: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -170,6 +178,9 @@ def _tables(material: Material, again: Rejudged) -> Iterator[AuditFinding]:
         subject = f"evidence/{role}/items.parquet"
         if not stated:
             yield unverifiable("plan", subject, "Its evidence names no digest of the table.")
+        elif stated != found and (made_by := _made_by(material)) != __version__:
+            told = f"kdgov {made_by} named its content by another digest than kdgov {__version__} does; its bytes are as sealed."
+            yield unverifiable("plan", subject, told, mend=f"Audit it with kdgov {made_by}.", required=True)
         elif stated != found:
             yield violated("plan", subject, "The table is not the one its evaluation wrote.", mend="Evaluate again.", digest=found)
         else:
