@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import io
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,15 +50,29 @@ def read_items(path: str | Path, *paths: str | Path, with_text: bool = True) -> 
 
 
 def read_declarations(path: str | Path, *paths: str | Path) -> tuple[MetricDeclaration, ...]:
-    """What an lm_eval folder's results file says of its metrics' direction, with its known errors of polarity mended.
+    """What a folder says of its metrics' direction: kdgov's own ``evidence.json``, or lm_eval's results file.
 
-    Empty for bare item tables: there the policy has to say which way is better.
+    lm_eval's known errors of polarity are mended. Empty for bare item tables: there the policy has to say which way is
+    better.
+
+    Raises:
+        InputError: if such a file cannot be read.
     """
     folders: list[Path] = []
     for given in (path, *paths):
         place = Path(given)
         folders += [place] if place.is_dir() else [file.parent for file in _files_of(str(given)) if is_samples_file(file)]
-    return read_results_declarations(sorted(set(folders)))
+    stated = [declared for folder in sorted(set(folders)) for declared in _evidence_declarations(folder / "evidence.json")]
+    return (*stated, *read_results_declarations(sorted(set(folders))))
+
+
+def _evidence_declarations(file: Path) -> tuple[MetricDeclaration, ...]:
+    if not file.is_file():
+        return ()
+    try:
+        return tuple(MetricDeclaration(**row) for row in json.loads(file.read_bytes())["metrics"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"is no evidence of an evaluation: {error}", where=str(file), mend="Evaluate again, or move it away.") from error
 
 
 def write_items(table: ItemTable, path: Path) -> None:

@@ -19,7 +19,7 @@ from kdgov.finding import Finding
 from kdgov.gate.cells import Tables
 from kdgov.gate.decision import Decision
 from kdgov.gate.policy import Policy
-from kdgov.items import MetricDeclaration, read_items
+from kdgov.items import read_declarations, read_items
 from kdgov.report.flips import flip_report
 from kdgov.report.formats import FORMATS
 from kdgov.steps.check import ANSWER, CASE, check_step
@@ -113,7 +113,7 @@ def _bundle_tables(folder: Path, measurements: Mapping[str, Mapping[str, float]]
         student=read["student"],
         control=read.get("control"),
         root_teacher=read.get("root_teacher"),
-        metrics=read_evidence_declarations(folder / "teacher"),
+        metrics=read_declarations(folder / "teacher"),
         measurements=measurements,
     )
 
@@ -211,20 +211,6 @@ def _write_cards(folder: Path, context: ReleaseContext) -> None:
         if name is not None:
             source = context.path_of(name)
             write_atomic(folder / source.name, source.read_bytes())
-
-
-def read_evidence_declarations(folder: Path) -> tuple[Any, ...]:
-    """What the suites declared of their metrics when a model was evaluated, from its ``evidence.json``.
-
-    Raises:
-        InputError: if the file is absent or no evidence.
-    """
-    path = folder / "evidence.json"
-    try:
-        rows = json.loads(path.read_bytes())["metrics"]
-        return tuple(MetricDeclaration(**row) for row in rows)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"is no evidence of an evaluation: {error}", where=str(path), mend="Evaluate again.") from error
 
 
 def rejudge(folder: Path, *, trust: Path | None = None, store: Path | None = None) -> tuple[Decision, Judged]:

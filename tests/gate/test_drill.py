@@ -113,3 +113,10 @@ def test_the_report_renders_with_every_plant_and_a_curve_per_criterion(default):
     svg = curves_svg(report.curves, title="curves & <margins>")
     assert svg.count("<polyline") == 2 * len(report.curves)
     assert "&lt;margins&gt;" in svg
+
+
+@pytest.mark.parametrize("name", ["default", "strict", "edge-device", "lm-eval"])
+def test_the_documented_tables_are_those_of_the_shipped_policies(name, project_root):
+    """A changed policy needs its drill again: docs/gate.md names the command beside each table."""
+    digest = load_policy(data_folder("policies") / f"{name}.yaml").digest
+    assert f"Digest `{digest[:19]}…`" in (project_root / "docs" / "gate.md").read_text()

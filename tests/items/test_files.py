@@ -190,3 +190,34 @@ def test_an_unfinished_inspect_run_cannot_be_judged(tmp_path):
     (tmp_path / "log.eval").write_bytes(b"PK and no more")
     with pytest.raises(InputError, match="whole Inspect log"):
         read_items(tmp_path / "log.eval")
+
+
+def test_what_the_installed_lm_eval_itself_writes_is_read(tmp_path):
+    """The real writer of `--log_samples`, with records as its evaluator builds them; names, nesting and text forms are its own."""
+    trackers = pytest.importorskip("lm_eval.loggers.evaluation_tracker")
+    tracker = trackers.EvaluationTracker(output_path=str(tmp_path))
+    tracker.general_config_tracker.model_name_sanitized = "my__model"
+    samples = []
+    for n in range(3):
+        sample = record(n, acc=1.0, acc_norm=0.0)
+        sample["arguments"] = [(f"Q: q{n}", " yes"), (f"Q: q{n}", " no")]
+        sample["resps"] = [[(-1.5, True)], [(-2.5, False)]]
+        sample["filtered_resps"] = [(-1.5, True), (-2.5, False)]
+        samples.append(sample)
+    tracker.save_results_aggregated(results={"higher_is_better": {"arc": {"acc": True, "acc_norm": True}}}, samples={"arc": samples})
+    tracker.save_results_samples(task_name="arc", samples=samples)
+    table = read_items(tmp_path)
+    assert {str(k): len(v) for k, v in table.partitions.items()} == {"lm_eval/arc/acc": 3, "lm_eval/arc/acc_norm": 3}
+    assert len({r["prompt_digest"] for r in table.to_rows()}) == 3
+    assert {(d.task, d.metric, d.direction) for d in read_declarations(tmp_path)} >= {("arc", "acc", "higher")}
+
+
+def test_an_evaluated_folder_brings_its_suites_own_declarations(tmp_path):
+    (tmp_path / "items.jsonl").write_text(ROW + "\n")
+    stated = {"suite": "s", "task": "t", "metric": "m", "direction": "target", "ideal": 0.5}
+    (tmp_path / "evidence.json").write_text(json.dumps({"metrics": [stated]}))
+    (declared,) = read_declarations(tmp_path)
+    assert (declared.direction, declared.ideal) == ("target", 0.5)
+    (tmp_path / "evidence.json").write_text("{")
+    with pytest.raises(InputError, match="no evidence"):
+        read_declarations(tmp_path)
