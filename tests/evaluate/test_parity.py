@@ -18,7 +18,7 @@ from kdgov.evaluate.parity import MIRRORED
 from tests.conftest import real_folder
 
 pytestmark = pytest.mark.real
-EVERYDAY = ("crows_pairs_english_gender", "truthfulqa_mc2", "winogender_all", "bbq_ambig")
+EVERYDAY = ("crows_pairs_english_gender", "truthfulqa_mc2", "winogender_all")
 
 
 @pytest.fixture(scope="module")
