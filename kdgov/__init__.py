@@ -8,4 +8,17 @@ everything shares: `finding`, `digest`, `errors`.
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+__all__ = ["__version__", "gate", "load_model"]
+
+
+def __getattr__(name: str) -> Any:
+    # Read on first use: `import kdgov` alone costs nothing.
+    if name == "gate":
+        return importlib.import_module("kdgov.gate")
+    if name == "load_model":
+        return importlib.import_module("kdgov.record").load_model
+    raise AttributeError(f"module 'kdgov' has no attribute {name!r}")
