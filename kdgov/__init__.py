@@ -12,7 +12,6 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "gate", "load_model"]
 
 
 def __getattr__(name: str) -> Any:
