@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -49,7 +50,7 @@ class GuardConfig:
         Raises:
             InputError: if the file is at fault.
         """
-        return load_trust(self.trust_path)
+        return _trust_of(self.trust_path, _stamp(self.trust_path))
 
     def signer(self) -> Signer | None:
         """Who signs the log's heads."""
@@ -73,6 +74,20 @@ def guard_config(database_uri: str) -> GuardConfig:
         policies=frozenset(_words(POLICIES_VARIABLE)),
         weights_required=os.environ.get(WEIGHTS_VARIABLE, "when_reachable") == "required",
     )
+
+
+@lru_cache(maxsize=8)
+def _trust_of(path: Path, stamp: tuple[int, ...]) -> TrustStore:  # noqa: ARG001 - part of the cache's key
+    return load_trust(path)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    # The store is replaced by renaming, so a new one has another inode even within one tick of the clock.
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    return (found.st_ino, found.st_mtime_ns, found.st_size, found.st_ctime_ns)
 
 
 def _words(variable: str) -> list[str]:

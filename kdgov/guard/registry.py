@@ -129,21 +129,23 @@ class _Guard:
             )
         return found[0], found[1]
 
-    def _refusals(self, session: Session, version: ModelVersion) -> tuple[Refusal, ...]:
+    def _judge(self, session: Session, version: ModelVersion) -> tuple[tuple[Refusal, ...], str]:
+        """What stands against promoting a version, and the digest of the decision that covers it."""
         facts = self._facts(version)
         decision, revocation = self._decision(session, facts)
         if revocation is not None:
             # Even one whose key has since been distrusted stands: revoking errs on the safe side.
             reason = str(revocation.predicate.get("reason", "revoked"))
-            return (Refusal(criterion="revoked", reason=reason, mend="A revoked version stays revoked; release a new one."),)
+            return (Refusal(criterion="revoked", reason=reason, mend="A revoked version stays revoked; release a new one."),), ""
         named = standing(decision, facts, at=now(), policies=self.config.policies)
         if named or decision is None:
-            return named
+            return named, ""
         predicate = decision.predicate
         run = session.query(SqlRun).filter(SqlRun.run_uuid == facts.run_id).one_or_none()
         artifact_uri = run.artifact_uri if run is not None else ""
         found = evidence_refusals(predicate, artifact_uri) + card_refusals(predicate, version.description or "")
-        return tuple(found + weights_refusals(predicate, required=self.config.weights_required))
+        found += weights_refusals(predicate, required=self.config.weights_required)
+        return tuple(found), str(predicate["decision"])
 
     def _log(self, session: Session, kind: ActKind, facts: VersionFacts, **details: Any) -> LogEntry:
         entry = tables.append(session, kind, version=facts, by=caller(), details=details, signer=self._signer, at=now())
@@ -167,14 +169,13 @@ class _Guard:
     def _promote(self, session: Session, name: str, alias: str, version: str | int, *, kind: ActKind, reason: str) -> None:
         found = self.get_model_version(name, version)  # type: ignore[attr-defined]
         facts = self._facts(found)
-        if refusals := self._refusals(session, found):
+        refusals, decision = self._judge(session, found)
+        if refusals:
             refuse(refusal_text(name, facts.version, f"set @{alias} on", refusals))
         before = self._get_registered_model_alias(session, name, alias)  # type: ignore[attr-defined]
         previous = int(before.version) if before is not None else 0
         super().set_registered_model_alias(name, alias, version)  # type: ignore[misc]
-        decision = self._decision(session, facts)[0]
-        digest = str(decision.predicate.get("decision", "")) if decision else ""
-        self._log(session, kind, facts, alias=alias, previous=previous, decision=digest, reason=reason)
+        self._log(session, kind, facts, alias=alias, previous=previous, decision=decision, reason=reason)
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """MLflow's own; taking a guarded alias away is allowed and logged (a demotion errs on the safe side)."""
@@ -194,7 +195,7 @@ class _Guard:
             return super().transition_model_version_stage(name, version, stage, archive_existing_versions)  # type: ignore[misc]
         with self._act() as session:
             found = self.get_model_version(name, version)  # type: ignore[attr-defined]
-            if refusals := self._refusals(session, found):
+            if refusals := self._judge(session, found)[0]:
                 refuse(refusal_text(name, int(found.version), f"move to stage {stage}", refusals))
             moved = super().transition_model_version_stage(name, version, stage, archive_existing_versions)  # type: ignore[misc]
             self._log(session, "stage", self._facts(found), stage=stage)
