@@ -51,6 +51,9 @@ class DistillationRecord:
     """Optimiser steps taken."""
     tokens: int
     """Tokens (or examples of a classifier) trained on, repeats included."""
+    flops: int
+    """Operations of the training, estimated: 6 per token and student parameter, 2 per token and teacher parameter where the
+    teacher ran beside it; 0 where examples are no tokens (images, sound)."""
     environment: Mapping[str, Any]
     """Versions, their digest, threads, device and processes."""
     code: Mapping[str, str]

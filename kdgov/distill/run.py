@@ -239,13 +239,16 @@ def _record(
     cache: Mapping[str, Any],
 ) -> DistillationRecord:
     recipe = material.recipe
+    student = model_identity(folder)
+    is_counted = material.task not in ("image_classification", "audio_classification")
+    per_token = 6 * student.parameters + (0 if cache else 2 * material.teacher.parameters)
     return DistillationRecord(
         schema=provenance.SCHEMA,
         run=material.run,
         task=material.task,
         teacher=material.teacher.as_json(),
         student_start=dict(material.start_facts),
-        student=model_identity(folder).as_json(),
+        student=student.as_json(),
         data=dict(material.data),
         examples={key: value for key, value in counts.items() if key != "tokens"},
         recipe=recipe.model_dump(mode="json"),
@@ -255,6 +258,7 @@ def _record(
         seed=recipe.seed,
         steps=recipe.steps,
         tokens=counts["tokens"],
+        flops=per_token * counts["tokens"] if is_counted else 0,
         environment=provenance.environment(
             threads=torch.get_num_threads(), device=trainer.args.device.type, processes=trainer.args.world_size
         ),

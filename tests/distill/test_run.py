@@ -68,6 +68,7 @@ def test_the_record_lies_in_the_students_own_folder_and_names_everything(plain, 
     assert written["student"] == model_identity(output / "student").as_json()
     assert set(written["data"]) == {texts.name}
     assert written["recipe"]["steps"] == 12
+    assert written["flops"] == written["tokens"] * (6 * written["student"]["parameters"] + 2 * written["teacher"]["parameters"])
     assert written["environment"]["lock"].startswith("sha256:")
     assert written["code"]["distill"].startswith("sha256:")
     assert not (output / "checkpoints").exists()
