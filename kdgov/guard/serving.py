@@ -45,11 +45,15 @@ class ServerPlan:
 
     def command(self) -> list[str]:
         """The command line: MLflow's own server on the guard's three schemes."""
-        guarded = f"kdgov:{database_uri(self.backend)}"
+        plain = database_uri(self.backend)
+        guarded = f"kdgov:{plain}"
+        # Workspaces themselves are kept by a store of MLflow's own, which knows bare database addresses only.
+        needs_store = "--enable-workspaces" in self.further and "--workspace-store-uri" not in self.further
+        workspaces = ("--workspace-store-uri", plain) if needs_store else ()
         return [
             sys.executable, "-m", "mlflow", "server", "--backend-store-uri", guarded, "--registry-store-uri", guarded,
             "--artifacts-destination", f"kdgov-artifacts:{self.artifacts}", "--host", self.host, "--port", str(self.port),
-            "--workers", str(self.workers), *self.further,
+            "--workers", str(self.workers), *workspaces, *self.further,
         ]  # fmt: skip
 
 
