@@ -50,8 +50,16 @@ class AuditRequest:
 
     @property
     def target(self) -> RegistryTarget:
-        """The registry."""
-        return registry_target(self.store, self.registry)
+        """The registry.
+
+        Raises:
+            InputError: if it is the store's own and there is none: a review must not create what it reviews.
+        """
+        target = registry_target(self.store, self.registry)
+        if target.is_embedded and not (target.store / "mlflow.db").is_file():
+            mend = "Name its store with --store, or its address with --registry."
+            raise InputError("there is no registry in this store", where=str(self.store), mend=mend)
+        return target
 
     @property
     def moment(self) -> datetime.datetime:

@@ -58,6 +58,14 @@ def test_faults_of_the_call_are_named_with_their_mend(recorded: Recorded) -> Non
         assert says in shown
 
 
+def test_a_review_creates_no_registry(tmp_path: Path) -> None:
+    """A store without a registry is the caller's mistake; nothing is made there."""
+    code, shown = called("audit", "--all", "--store", tmp_path / "nothing")
+    assert code == 2
+    assert "there is no registry in this store" in shown
+    assert not (tmp_path / "nothing").exists()
+
+
 def test_the_bill_of_materials_is_written(recorded: Recorded, tmp_path: Path) -> None:
     out = tmp_path / "bom.json"
     code, shown = called("bom", "support-student", "1", "--store", recorded.store, "--out", out)
