@@ -88,6 +88,8 @@ class Measure:
     """suite/task/metric."""
     group: str = ""
     """``gender=female``; empty for all items."""
+    better: str = ""
+    """``higher`` or ``lower``: which way is better from where the teacher stands; empty where nothing says so."""
     n: int = 0
     """Items."""
     teacher: float | None = None

@@ -85,6 +85,8 @@ def _interval(measure: Mapping[str, Any], y: float, scale: Scale) -> list[Safe]:
 
 def _turn(measure: Mapping[str, Any]) -> int:
     """1 where higher is better, -1 where lower is, 0 where neither end is the good one."""
+    if stated := {"higher": 1, "lower": -1}.get(str(measure.get("better"))):
+        return stated
     teacher, student, difference = measure.get("teacher"), measure.get("student"), measure.get("difference")
     if teacher is None or student is None or difference is None:
         return 0

@@ -60,10 +60,25 @@ def _demands(material: Material, part: str) -> bool:
 
 def measures_of(material: Material) -> tuple[Measure, ...]:
     """Every result of the decision as before and after, in the policy's order."""
-    return tuple(_measure(row) for row in material.decision.get("criteria") or [] if isinstance(row, Mapping))
+    rows = [row for row in material.decision.get("criteria") or [] if isinstance(row, Mapping)]
+    return tuple(_measure(row, better=_better(material, row)) for row in rows)
 
 
-def _measure(row: Mapping[str, Any]) -> Measure:
+def _better(material: Material, row: Mapping[str, Any]) -> str:
+    """Which way is better: as the policy says, else as the suite does; towards the ideal where it is a target."""
+    declared = [c for c in material.policy.get("criteria") or [] if isinstance(c, Mapping) and c.get("id") == row.get("id")]
+    suites = material.evaluations["teacher"].get("metrics") or []
+    declared += [m for m in suites if isinstance(m, Mapping) and all(m.get(k) == row.get(k) for k in ("suite", "task", "metric"))]
+    stated: Mapping[str, Any] = next((d for d in declared if d.get("direction")), {})
+    if stated.get("direction") != "target":
+        return str(stated.get("direction") or "")
+    ideal, teacher = stated.get("ideal"), row.get("teacher")
+    if ideal is None or teacher is None:
+        return ""
+    return "lower" if float(teacher) > float(ideal) else "higher"
+
+
+def _measure(row: Mapping[str, Any], *, better: str) -> Measure:
     plain = {key: row.get(key) for key in ("teacher", "student", "difference", "bound", "upper", "margin", "confidence")}
     place = "/".join(str(row[k]) for k in ("suite", "task", "metric") if row.get(k))
     if row.get("reference") == "root_teacher":
@@ -73,6 +88,7 @@ def _measure(row: Mapping[str, Any]) -> Measure:
         kind=str(row.get("kind", "")),
         place=place,
         group=str(row.get("group") or ""),
+        better=better,
         n=int(row.get("n") or 0),
         verdict=str(row.get("verdict", "")),
         reason=str(row.get("reason", "")),

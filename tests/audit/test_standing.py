@@ -157,6 +157,17 @@ def test_practice_is_required_exactly_where_the_policy_stops_on_it(bundle: Path)
     assert [f.required for f in review_practice(Material(bundle)) if f.standing != "verified"] == [True]
 
 
+def test_the_better_way_is_the_policys_then_the_suites_and_towards_an_ideal(bundle: Path) -> None:
+    """At an even difference only the declaration tells which side of the teacher the limit lies on."""
+    from kdgov.audit.practice import measures_of
+
+    assert {m.better for m in measures_of(Material(bundle))} == {"higher"}
+    criteria = "criteria: [{id: refusal-retained, kind: non_inferiority, direction: target, ideal: 0.5}]\n"
+    (bundle / "policy.yaml").write_text(criteria)
+    found = {m.id: m.better for m in measures_of(Material(bundle))}
+    assert found == {"refusal-retained": "lower", "capability-retained": "higher"}
+
+
 def test_the_worst_is_said_first() -> None:
     from kdgov.audit.words import unverifiable, verified
 
