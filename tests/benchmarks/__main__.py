@@ -1,0 +1,28 @@
+"""Every measurement in turn, on an otherwise idle machine: ``make bench``.
+
+Each prints its table and, where it can, writes JSON into ``tests/.artifacts/bench``. The exit code is 1 when a target was missed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent.parent / ".artifacts" / "bench"
+WRITES_JSON = ("distillation", "evaluation")
+PRINTS = ("scan",)
+
+
+def main() -> int:
+    """Run all; the worst exit code."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    codes = []
+    for name in (*PRINTS, *WRITES_JSON):
+        more = ["--json", str(FOLDER / f"{name}.json")] if name in WRITES_JSON else []
+        codes.append(subprocess.run([sys.executable, "-m", f"tests.benchmarks.{name}", *more], check=False).returncode)
+    return max(codes)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
