@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -30,6 +31,13 @@ class Answer:
         assert "Traceback" not in self.err, self.err[-4000:]
         for words in says:
             assert words in self.err + self.out, (words, self.err[-4000:])
+
+
+def free_port() -> str:
+    """A port nobody listens on; torchrun's static rendezvous waits for ever on port 0."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
 
 
 def kdgov(*arguments: str | Path, cwd: Path | None = None, timeout_s: float = 800, **environment: str) -> Answer:

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.command import free_port
+
 SCRIPT = """
 import sys, torch
 import torch.distributed as dist
@@ -59,7 +61,7 @@ dist.destroy_process_group()
 def test_sharded_over_two_processes_loss_and_gradients_are_the_whole_ones(teacher, texts, tmp_path):
     script = tmp_path / "sharded.py"
     script.write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
     command += [str(script), str(teacher), str(texts)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": os.getcwd()}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=600)

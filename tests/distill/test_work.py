@@ -19,6 +19,7 @@ from kdgov.errors import InputError, UnavailableError
 from kdgov.steps.calibrate import calibrate_step
 from kdgov.steps.context import open_release
 from kdgov.steps.distill import distill_step
+from tests.command import free_port
 from tests.distill.test_run import recipe
 
 
@@ -111,7 +112,18 @@ def test_two_processes_train_what_one_trains(teacher, texts, tmp_path):
     """Two processes on the CPU (gloo), same global batch: the same curve, and weights that differ by rounding only."""
     path = release(tmp_path, teacher, texts, name="two", gradient_accumulation=2, weighting="example")
     alone = distill_step(open_release(path, store=tmp_path / "one"))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "-m", "kdgov", "distill"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        free_port(),
+        "-m",
+        "kdgov",
+        "distill",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(
         [*command, str(path), "--store", str(tmp_path / "two")], capture_output=True, text=True, env=environment, check=False

@@ -17,6 +17,7 @@ from kdgov.evaluate.evidence import evaluate
 from kdgov.evaluate.how import How
 from kdgov.evaluate.plan import build_plan, read_suites
 from kdgov.evaluate.single import evaluate_single
+from tests.command import free_port
 
 _SLOWLY = """
 import sys, time
@@ -141,7 +142,7 @@ def test_two_processes_give_the_bytes_that_one_gives(tiny_suite: Path, teacher: 
     )
     (tmp_path / "go.py").write_text(script)
     evaluate_single(teacher, [str(tiny_suite)], tmp_path / "one", how=How(batch_tokens=100))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(20000 + os.getpid() % 20000)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
     command += [str(tmp_path / "go.py"), str(teacher), str(tiny_suite), str(tmp_path / "two")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
