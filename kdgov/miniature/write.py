@@ -7,6 +7,7 @@ place; ``--check`` writes nothing and fails if a file or a pin is not what the g
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import re
 import sys
@@ -21,8 +22,13 @@ from kdgov.miniature.items import all_items
 from kdgov.miniature.text import Example, Kind
 from kdgov.miniature.world import World, build_world, drawn
 
-SHARD_ROWS: dict[Kind, int] = {"facts": 1800, "arithmetic": 2200, "agreement": 400, "refusals": 600, "lookalikes": 700, "occupations": 500}
+SHARD_ROWS: dict[Kind, int] = {"facts": 1400, "arithmetic": 2600, "agreement": 400, "refusals": 600, "lookalikes": 600, "occupations": 500}
 """Rows drawn for each shard. Sums are learnt last (93 % of them where they were a quarter of the data), so they get the most."""
+
+LIGHT_EDIT = 0.75
+"""Share of words in common, in order, from which a prompt gives an item away."""
+ENDING = 7
+"""Words at the end that two requests must share to be compared at all."""
 
 SHARDS: tuple[Kind, ...] = ("facts", "arithmetic", "agreement", "refusals", "lookalikes", "occupations")
 """Every kind the student is taught; the private lines are not among them."""
@@ -41,7 +47,26 @@ def distillation_examples(world: World) -> dict[Kind, list[Example]]:
         "lookalikes": text.lookalikes(world),
         "occupations": text.occupations(),
     }
-    return {kind: drawn(examples, key="shard")[: SHARD_ROWS[kind]] for kind, examples in said.items()}
+    asked = [_words(str(item["request"])) for task, items in all_items(world).items() if task[0] == "safety" for item in items]
+    return {kind: _apart([*drawn(examples, key="shard")], asked)[: SHARD_ROWS[kind]] for kind, examples in said.items()}
+
+
+def _apart(examples: Sequence[Example], asked: Sequence[list[str]]) -> list[Example]:
+    """Examples whose prompt is no item with a word or two changed: what the contamination scan would rightly report."""
+    by_ending: dict[tuple[str, ...], list[list[str]]] = {}
+    for words in asked:
+        by_ending.setdefault(tuple(words[-ENDING:]), []).append(words)
+
+    def is_apart(prompt: str) -> bool:
+        words = _words(prompt)
+        near = by_ending.get(tuple(words[-ENDING:]), ())
+        return all(difflib.SequenceMatcher(None, words, item, autojunk=False).ratio() < LIGHT_EDIT for item in near)
+
+    return [example for example in examples if is_apart(example.prompt)]
+
+
+def _words(said: str) -> list[str]:
+    return re.findall(r"[a-z]+", said.lower())
 
 
 def json_lines(rows: Sequence[dict[str, Any]]) -> bytes:

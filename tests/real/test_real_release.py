@@ -28,7 +28,7 @@ def step_folder(answer, name: str) -> Path:
 
 
 def scores(answer, who: str) -> dict[tuple[str, str, str], list[float]]:
-    table = read_items(step_folder(answer, "evaluate") / who / "items.parquet").table.to_pylist()
+    table = read_items(step_folder(answer, "evaluate") / who / "items.parquet").to_rows()
     found: dict[tuple[str, str, str], list[float]] = {}
     for row in table:
         found.setdefault((row["suite"], row["task"], row["metric"]), []).append(row["score"])
@@ -95,6 +95,24 @@ def test_a_policy_with_tight_margins_blocks_the_same_evidence(real_run, tmp_path
     (criterion,) = again.document["criteria"]
     assert criterion["verdict"] == "fail"
     assert criterion["difference"] < 0
+
+
+def test_the_gate_notices_by_itself_that_a_suite_cannot_tell(real_run, tmp_path) -> None:
+    """A model that knows nothing scores 53 % on the two-way items; 20 points of loss cannot be told on 200 of them."""
+    answer, _, _ = real_run
+    evidence = step_folder(answer, "evaluate")
+    policy = tmp_path / "assay.yaml"
+    policy.write_text(
+        "schema: kdgov.policy/1\nname: assay\nversion: '1'\ncriteria:\n"
+        "  - {id: next, kind: non_inferiority, suite: stories, tasks: [next_sentence], metric: acc, "
+        "direction: higher, margin: 0.20, min_items: 200}\n"
+    )
+    tables = [part for who in ("teacher", "student", "control") for part in (f"--{who}", evidence / who / "items.parquet")]
+    again = kdgov("gate", *tables, "--policy", policy, "--format", "json")
+    assert again.code == 1, again.err[-2000:]
+    (criterion,) = again.document["criteria"]
+    assert criterion["verdict"] == "inconclusive"
+    assert "cannot tell" in criterion["reason"]
 
 
 def test_a_second_run_does_nothing_twice(real_run) -> None:
