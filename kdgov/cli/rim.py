@@ -18,6 +18,7 @@ import typer
 
 from kdgov.errors import EXIT_ENVIRONMENT, Fault, KdgovError, UnavailableError
 
+_FULL_DISK_SIGNS = ("No space left on device", "inline_container.cc", "disk is full")
 _ENVIRONMENT_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ECONNREFUSED}
 
 
@@ -39,6 +40,22 @@ def rim(*, output_format: str = "text") -> Iterator[None]:
             raise
         unavailable = UnavailableError(error.strerror or str(error), where=str(error.filename or ""), mend=_mend_for(error.errno))
         _end(unavailable.faults, EXIT_ENVIRONMENT, output_format)
+    except Exception as error:
+        if not _tells_of_a_full_disk(error):
+            raise
+        unavailable = UnavailableError("No space left on device", mend=_mend_for(errno.ENOSPC))
+        _end(unavailable.faults, EXIT_ENVIRONMENT, output_format)
+
+
+def _tells_of_a_full_disk(error: BaseException | None) -> bool:
+    # torch and safetensors write through their own code: a full disk arrives as a RuntimeError of theirs, an OSError behind it at best.
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(sign in str(error) for sign in _FULL_DISK_SIGNS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _mend_for(code: int) -> str:

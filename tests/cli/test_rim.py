@@ -54,3 +54,17 @@ def test_all_faults_are_shown_at_once_also_as_json(capsys):
 def test_a_programming_error_is_not_dressed_up_as_the_users_fault():
     with pytest.raises(ZeroDivisionError), rim():
         raise ZeroDivisionError
+
+
+def test_a_full_disk_behind_a_librarys_own_error_is_still_the_environments_fault(capsys):
+    try:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise RuntimeError("[enforce fail] . unexpected pos 5120 vs 5012")  # noqa: B904 - as torch does it
+    except RuntimeError as error:
+        hidden = error
+    with pytest.raises(typer.Exit) as caught, rim():
+        raise hidden
+    assert caught.value.exit_code == 3
+    assert "Free some disk space" in capsys.readouterr().err
