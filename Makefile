@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev system release unsafe test lint nightly bench serve lock clean
+.PHONY: help setup setup-dev system release unsafe test lint ci nightly bench serve lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ lint: setup-dev  ## Style, types, layers
 
 test: setup-dev system lint  ## Everything a change must pass (under 15 minutes on 2 cores)
 	$(RUN)pytest -n 2 --dist loadgroup -m "not nightly"
+
+ci: test  ## What every change must pass before it lands: the tests and the longer checks marked for it
+	$(RUN)pytest -n 2 --dist loadgroup -m "nightly and ci"
 
 nightly: setup-dev system  ## The longer checks
 	$(RUN)pytest -n 2 --dist loadgroup -m nightly
