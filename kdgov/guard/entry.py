@@ -25,7 +25,7 @@ def tracking_store(store_uri: str, artifact_uri: str | None = None) -> Any:  # n
     return open_tracking_store(store_uri.removeprefix(SCHEME), artifact_uri)
 
 
-def artifact_repository(artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> Any:  # noqa: ANN401
+def artifact_repository(artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> Any:
     """The write-once repository behind ``kdgov-artifacts:<uri>``."""
     from kdgov.guard.artifacts import open_artifact_repository
 
