@@ -20,7 +20,7 @@ PREFIX = "sha256:"
 _CHUNK_BYTES = 1 << 20
 
 
-def canonical_json(value: Any) -> bytes:  # noqa: ANN401 - JSON is untyped by nature
+def canonical_json(value: Any) -> bytes:
     """The one byte string that stands for a JSON value: sorted keys, no spaces, UTF-8, no NaN.
 
     Numbers follow Python's shortest round-trip form. Tuples are lists.
@@ -40,7 +40,7 @@ def digest_bytes(data: bytes) -> str:
     return PREFIX + hashlib.sha256(data).hexdigest()
 
 
-def digest_json(value: Any) -> str:  # noqa: ANN401 - JSON is untyped by nature
+def digest_json(value: Any) -> str:
     """``sha256:…`` of the canonical JSON of a value."""
     return digest_bytes(canonical_json(value))
 
@@ -90,7 +90,7 @@ def is_digest(text: str) -> bool:
     return text.startswith(PREFIX) and len(text) == len(PREFIX) + 64 and set(text[len(PREFIX) :]) <= set("0123456789abcdef")
 
 
-def is_finite_json(value: Any) -> bool:  # noqa: ANN401 - JSON is untyped by nature
+def is_finite_json(value: Any) -> bool:
     """Whether every number inside a JSON value is finite."""
     if isinstance(value, float):
         return math.isfinite(value)

@@ -65,7 +65,7 @@ def _of(kind: type) -> Schema:
     return _object({field.name: _value(hints[field.name]) for field in dataclasses.fields(kind)})
 
 
-def _value(hint: Any) -> Schema:  # noqa: ANN401 - a type annotation
+def _value(hint: Any) -> Schema:
     origin, arguments = get_origin(hint), get_args(hint)
     plain: dict[Any, Schema] = {
         str: {"type": "string"},

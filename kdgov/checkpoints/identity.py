@@ -245,7 +245,7 @@ def _layers(config: Mapping[str, Any]) -> int:
     return sum(depths) if isinstance(depths, list) else 0
 
 
-def _content(token: Any) -> Any:  # noqa: ANN401 - a token is text or a mapping
+def _content(token: Any) -> Any:
     return token.get("content") if isinstance(token, dict) else token
 
 

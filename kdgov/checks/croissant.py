@@ -158,7 +158,7 @@ def read_croissant(path: Path) -> DatasetCard:
 _USED = ("datePublished", "dataCollection", "dataCollectionType", "dataUseCases")
 
 
-def _plain(node: Any) -> Any:  # noqa: ANN401 - JSON-LD
+def _plain(node: Any) -> Any:
     """The document with the usual prefixes taken off its keys."""
     if isinstance(node, dict):
         return {_bare(key): _plain(value) for key, value in node.items() if key != "@context"}
@@ -170,7 +170,7 @@ def _bare(key: str) -> str:
     return rest if rest and prefix in ("cr", "sc", "rai", "dct", "schema") else key
 
 
-def _files(distribution: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - JSON-LD
+def _files(distribution: Any) -> list[dict[str, Any]]:
     files = [node for node in _nodes(distribution) if str(node.get("@type", "")).endswith("FileObject") and node.get("contentUrl")]
     return [
         {"path": str(node["contentUrl"]), "kind": str(node.get("description") or "text")}
@@ -180,12 +180,12 @@ def _files(distribution: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - JSON-LD
     ]
 
 
-def _bytes(text: Any) -> int | None:  # noqa: ANN401 - JSON-LD
+def _bytes(text: Any) -> int | None:
     number, _, unit = str(text or "").partition(" ")
     return int(number) if number.isdigit() and unit in ("", "B") else None
 
 
-def _columns(record_sets: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - JSON-LD
+def _columns(record_sets: Any) -> list[dict[str, Any]]:
     columns: dict[str, dict[str, Any]] = {}
     for record_set in _nodes(record_sets):
         keys = {str(key.get("@id", "")) for key in _nodes(record_set.get("key"))}
@@ -216,21 +216,21 @@ def _personal_of(said: list[str]) -> bool | None:
     return not all(text.strip().lower() in ("none", "no", "false") for text in said)
 
 
-def _called(node: Any) -> list[str]:  # noqa: ANN401 - JSON-LD
+def _called(node: Any) -> list[str]:
     return [
         str(item.get("name", "")) if isinstance(item, dict) else str(item) for item in (node if isinstance(node, list) else [node]) if item
     ]
 
 
-def _nodes(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - JSON-LD
+def _nodes(value: Any) -> list[dict[str, Any]]:
     return [node for node in (value if isinstance(value, list) else [value]) if isinstance(node, dict)]
 
 
-def _listed(value: Any) -> list[str]:  # noqa: ANN401 - JSON-LD
+def _listed(value: Any) -> list[str]:
     return [] if value is None else [str(item) for item in (value if isinstance(value, list) else [value])]
 
 
-def _first(value: Any) -> str | None:  # noqa: ANN401 - JSON-LD
+def _first(value: Any) -> str | None:
     texts = _listed([item.get("@id", item) if isinstance(item, dict) else item for item in (value if isinstance(value, list) else [value])])
     return texts[0] if texts and texts[0] != "None" else None
 

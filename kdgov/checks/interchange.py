@@ -104,11 +104,11 @@ def _rest(matter: dict[str, Any], used: set[str]) -> dict[str, Any]:
     return {str(key): yaml.safe_load(yaml.safe_dump(value)) for key, value in matter.items() if key not in used}
 
 
-def _names(value: Any) -> list[str]:  # noqa: ANN401 - parsed YAML
+def _names(value: Any) -> list[str]:
     if value is None:
         return []
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]
 
 
-def _text(value: Any) -> str | None:  # noqa: ANN401 - parsed YAML
+def _text(value: Any) -> str | None:
     return None if value is None else str(value)

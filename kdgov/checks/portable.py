@@ -27,7 +27,7 @@ def portable_case(case: Mapping[str, Any], *, base: Path | None = None) -> tuple
     return dict(moved), texts
 
 
-def _moved(value: Any, texts: dict[str, bytes], base: Path) -> Any:  # noqa: ANN401 - walks JSON
+def _moved(value: Any, texts: dict[str, bytes], base: Path) -> Any:
     if isinstance(value, Mapping):
         return {
             key: _place(item, texts, base) if key == "license_text" and isinstance(item, str) else _moved(item, texts, base)

@@ -145,7 +145,7 @@ class Stances:
         return replace(finding, verdict=self.verdict(finding.rule, finding.verdict))
 
 
-def read_stances(value: Any, *, file: str) -> Stances:  # noqa: ANN401 - parsed YAML
+def read_stances(value: Any, *, file: str) -> Stances:
     """The ``findings`` section of a policy as stances; keys are rules or globs over them.
 
     Raises:
@@ -170,7 +170,7 @@ def read_stances(value: Any, *, file: str) -> Stances:  # noqa: ANN401 - parsed 
     return Stances(changed=dict(value))
 
 
-def passed(check: CheckName, rule: str, subject: str, reason: str, **details: Any) -> Finding:  # noqa: ANN401 - JSON values
+def passed(check: CheckName, rule: str, subject: str, reason: str, **details: Any) -> Finding:
     """A finding that all is well: said, so that what was looked at is on record."""
     return Finding(check=check, verdict="pass", subject=subject, reason=reason, rule=rule, details=details)
 

@@ -221,7 +221,7 @@ def _batches(shard: Shard, tally: Tally, report: ShardReport) -> Iterator[list[P
         yield pieces
 
 
-def _look_for_withdrawn(number: int, value: Any, shard: Shard, report: ShardReport) -> None:  # noqa: ANN401 - parsed JSON
+def _look_for_withdrawn(number: int, value: Any, shard: Shard, report: ShardReport) -> None:
     person = value.get(shard.id_field) if isinstance(value, Mapping) else None
     if person is None:
         report.rows_without_id += 1

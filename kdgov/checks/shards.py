@@ -323,7 +323,7 @@ def _parquet_rows(path: Path, tally: Tally) -> Iterator[Row]:
                 yield Row(number=number, pieces=_pieces(value, number), value=value)
 
 
-def _pieces(value: Any, row: int) -> tuple[Piece, ...]:  # noqa: ANN401 - parsed JSON
+def _pieces(value: Any, row: int) -> tuple[Piece, ...]:
     if isinstance(value, dict):
         # The common row, a flat mapping, without recursion: this is the reader's inner loop.
         found: list[Piece] = []
@@ -337,7 +337,7 @@ def _pieces(value: Any, row: int) -> tuple[Piece, ...]:  # noqa: ANN401 - parsed
     return tuple(_nested(value, row, "", "text"))
 
 
-def _nested(value: Any, row: int, name: str, role: Role) -> Iterator[Piece]:  # noqa: ANN401 - parsed JSON
+def _nested(value: Any, row: int, name: str, role: Role) -> Iterator[Piece]:
     if isinstance(value, str):
         if value:
             yield Piece(row, name, role, value)

@@ -134,7 +134,7 @@ def load(path: Path, model: type[DeclaredT]) -> DeclaredT:
     return validate(value, model, file=str(path), lines=lines)
 
 
-def validate(value: Any, model: type[DeclaredT], *, file: str, lines: Mapping[Location, int] | None = None) -> DeclaredT:  # noqa: ANN401 - parsed YAML
+def validate(value: Any, model: type[DeclaredT], *, file: str, lines: Mapping[Location, int] | None = None) -> DeclaredT:
     """A parsed value as its model; ``lines`` from `read_yaml` places the faults.
 
     Raises:
@@ -152,14 +152,14 @@ def validate(value: Any, model: type[DeclaredT], *, file: str, lines: Mapping[Lo
         raise DeclarationError([_fault(item, model, value, file, lines) for item in error.errors()]) from error
 
 
-def _fault(item: Any, model: type[BaseModel], value: Any, file: str, lines: Mapping[Location, int]) -> Fault:  # noqa: ANN401 - pydantic error dict
+def _fault(item: Any, model: type[BaseModel], value: Any, file: str, lines: Mapping[Location, int]) -> Fault:
     location = _real_location(item["loc"], value)
     line = next((lines[location[:n]] for n in range(len(location), -1, -1) if location[:n] in lines), 0)
     what, mend = _explain(item, model, location)
     return Fault(file=file, key=dotted(location), line=line, what=what, mend=mend)
 
 
-def _real_location(location: Sequence[str | int], value: Any) -> Location:  # noqa: ANN401 - parsed YAML
+def _real_location(location: Sequence[str | int], value: Any) -> Location:
     # Tagged unions put the tag into pydantic's location; the user's file has no such key.
     kept: list[str | int] = []
     for position, part in enumerate(location):
@@ -177,7 +177,7 @@ def _real_location(location: Sequence[str | int], value: Any) -> Location:  # no
     return tuple(kept)
 
 
-def _explain(item: Any, model: type[BaseModel], location: Location) -> tuple[str, str]:  # noqa: ANN401 - pydantic error dict
+def _explain(item: Any, model: type[BaseModel], location: Location) -> tuple[str, str]:
     kind, context = item["type"], item.get("ctx") or {}
     given = item.get("input")
     match kind:
@@ -204,7 +204,7 @@ def _explain(item: Any, model: type[BaseModel], location: Location) -> tuple[str
             return f"{given!r}: {item['msg'][0].lower()}{item['msg'][1:]}", "Write a value within the stated bounds."
 
 
-def _keys_at(model: Any, location: Sequence[str | int]) -> set[str]:  # noqa: ANN401 - walks type annotations
+def _keys_at(model: Any, location: Sequence[str | int]) -> set[str]:
     models = {model}
     for part in location:
         inner: set[Any] = set()
@@ -219,7 +219,7 @@ def _keys_at(model: Any, location: Sequence[str | int]) -> set[str]:  # noqa: AN
     return {(f.alias or n) for candidate in models for n, f in candidate.model_fields.items()}
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - walks type annotations
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     origin = typing.get_origin(annotation)
@@ -234,7 +234,7 @@ def _schema_of(model: type[BaseModel]) -> str:
     return str(arguments[0]) if arguments else "…"
 
 
-def _kind(value: Any) -> str:  # noqa: ANN401 - parsed YAML
+def _kind(value: Any) -> str:
     if value is None:
         return "nothing"
     names: dict[type, str] = {bool: "true/false value", int: "whole number", float: "number", str: "text", list: "list", dict: "mapping"}

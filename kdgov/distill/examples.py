@@ -80,7 +80,7 @@ def _line_examples(path: Path) -> Iterator[Example | Fault]:
         yield _example(row, path, number)
 
 
-def _example(row: Any, path: Path, number: int) -> Example | Fault:  # noqa: ANN401 - parsed JSON
+def _example(row: Any, path: Path, number: int) -> Example | Fault:
     if not isinstance(row, dict):
         return Fault(file=str(path), key="", line=number, what="is no JSON object", mend='Write {"text": "..."} per line.')
     shared: dict[str, Any] = {"item_id": str(row.get("id", row.get("item_id", f"{path.name}:{number}")))}

@@ -198,7 +198,7 @@ def _version_fields(version: VersionFacts) -> dict[str, Any]:
     }
 
 
-def _date(text: Any) -> datetime.datetime | None:  # noqa: ANN401 - JSON is untyped by nature
+def _date(text: Any) -> datetime.datetime | None:
     try:
         date = datetime.datetime.fromisoformat(str(text))
     except ValueError:

@@ -246,7 +246,7 @@ def _body(envelope: Envelope) -> dict[str, Any] | str:
     return body if _is_canonical(body, envelope.payload) else "holds a payload that is not canonical JSON"
 
 
-def _is_canonical(body: Any, payload: bytes) -> bool:  # noqa: ANN401 - JSON is untyped by nature
+def _is_canonical(body: Any, payload: bytes) -> bool:
     try:
         return canonical_json(body) == payload
     except InputError:
@@ -257,7 +257,7 @@ def _text_of(at: datetime.datetime) -> str:
     return at.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _date_of(text: Any) -> datetime.datetime | None:  # noqa: ANN401 - JSON is untyped by nature
+def _date_of(text: Any) -> datetime.datetime | None:
     try:
         date = datetime.datetime.fromisoformat(str(text))
     except ValueError:

@@ -11,14 +11,14 @@ from typing import Any
 SCHEME = "kdgov:"
 
 
-def registry_store(store_uri: str, tracking_uri: str | None = None) -> Any:  # noqa: ANN401 - MLflow's store is untyped here
+def registry_store(store_uri: str, tracking_uri: str | None = None) -> Any:
     """The guarded model registry behind ``kdgov:<database uri>``."""
     from kdgov.guard.registry import open_registry_store
 
     return open_registry_store(store_uri.removeprefix(SCHEME))
 
 
-def tracking_store(store_uri: str, artifact_uri: str | None = None) -> Any:  # noqa: ANN401 - MLflow's store is untyped here
+def tracking_store(store_uri: str, artifact_uri: str | None = None) -> Any:
     """The sealed tracking store behind ``kdgov:<database uri>``."""
     from kdgov.guard.tracking import open_tracking_store
 

@@ -122,7 +122,7 @@ def _resolved(artifact_uri: str) -> str:
     return posixpath.join(os.environ[DESTINATION_VARIABLE], urlparse(artifact_uri).path.lstrip("/"))
 
 
-def _listed(repository: Any, folder: str) -> list[str]:  # noqa: ANN401 - MLflow's repository
+def _listed(repository: Any, folder: str) -> list[str]:
     names: list[str] = []
     for item in repository.list_artifacts(folder or None):
         names += _listed(repository, item.path) if item.is_dir else [item.path]

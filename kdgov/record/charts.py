@@ -111,5 +111,5 @@ def _x(share: float) -> float:
     return _LABEL + max(0.0, min(1.0, share)) * (_WIDTH - _LABEL - _RIGHT - 60)
 
 
-def _is_number(value: Any) -> bool:  # noqa: ANN401 - JSON value
+def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)

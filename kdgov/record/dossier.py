@@ -187,7 +187,7 @@ def _card(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _walk_uses(uses: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - declared data
+def _walk_uses(uses: Any) -> Iterator[Mapping[str, Any]]:
     for use in uses if isinstance(uses, list) else []:
         if isinstance(use, Mapping):
             yield use
@@ -208,5 +208,5 @@ def _mend(row: Mapping[str, Any]) -> str:
     return "Train or evaluate again, then judge and record the new student."
 
 
-def _sentence(text: Any) -> str:  # noqa: ANN401 - declared data
+def _sentence(text: Any) -> str:
     return " ".join(str(text or "no reason given").split())[:600].rstrip(".")

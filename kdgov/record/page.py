@@ -94,5 +94,5 @@ def _verify(dossier: Dossier, model: str) -> str:
     ])  # fmt: skip
 
 
-def _list(lines: Any) -> str:  # noqa: ANN401 - strings
+def _list(lines: Any) -> str:
     return "<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>"

@@ -153,7 +153,7 @@ def rollback(name: str, target: RegistryTarget, *, alias: str = "champion", to: 
         return _asked("rollback", name, number, alias, current, submit, _note(report, guarded))
 
 
-def _asked(kind: str, name: str, version: int, alias: str, previous: int, ask: Any, note: str = "") -> Act:  # noqa: ANN401 - a call
+def _asked(kind: str, name: str, version: int, alias: str, previous: int, ask: Any, note: str = "") -> Act:
     try:
         ask()
     except MlflowException as error:
@@ -173,7 +173,7 @@ def _stopping(report: VersionReport, *, guarded: bool) -> tuple[dict[str, str], 
     )
 
 
-def _signed_act(target: RegistryTarget, version: Any, act: dict[str, str]) -> str:  # noqa: ANN401 - MLflow's version
+def _signed_act(target: RegistryTarget, version: Any, act: dict[str, str]) -> str:
     facts = version_facts(version)
     about = {"name": facts.name, "version": facts.version, "creation_timestamp": facts.creation_timestamp, "workspace": facts.workspace}
     decision = version.tags.get("kdgov.decision", "")

@@ -89,7 +89,7 @@ class _State:
             known = {}
         return cls(path=path, known=known if known.get("key") == key else {"key": key})
 
-    def once(self, name: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - JSON value
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
         """The remembered value, or a new one, remembered before anything else happens."""
         if name not in self.known:
             self.known[name] = make()

@@ -103,7 +103,7 @@ def _log(client: MlflowClient, run_id: str, params: Mapping[str, str], metrics: 
         client.log_batch(run_id, metrics=values[start : start + _METRICS_PER_CALL])
 
 
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - declared data
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), item)
@@ -114,7 +114,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401
         yield prefix, str(value)
 
 
-def _dateless(card: Mapping[str, Any]) -> Any:  # noqa: ANN401 - YAML gives dates where JSON has text
+def _dateless(card: Mapping[str, Any]) -> Any:
     if isinstance(card, Mapping):
         return {str(k): _dateless(v) for k, v in card.items()}
     if isinstance(card, list):

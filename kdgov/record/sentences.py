@@ -45,7 +45,7 @@ def suite_sentences(dossier: Dossier) -> list[tuple[str, str]]:
     return [(suite, _suite_sentence(dossier, suite, verdict)) for suite, verdict in dossier.suites.items()]
 
 
-def number(value: Any) -> str:  # noqa: ANN401 - JSON number or null
+def number(value: Any) -> str:
     """A number to four significant digits, or a dash."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return "–"

@@ -241,7 +241,7 @@ def _revocation_check(version: ModelVersion, log: list[Any] | None) -> Check:
     return Check(what="revocation", state="verified", detail="not revoked")
 
 
-def _about(entry: Any, version: ModelVersion) -> bool:  # noqa: ANN401 - a LogEntry
+def _about(entry: Any, version: ModelVersion) -> bool:
     facts = version_facts(version)
     return (entry.workspace, entry.name, entry.version) == (facts.workspace, facts.name, facts.version)
 

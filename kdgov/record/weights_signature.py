@@ -63,7 +63,7 @@ def weights_fault(folder: Path, signature: Path, *, public_key: Path) -> str:
     return ""
 
 
-def _module(name: str) -> Any:  # noqa: ANN401 - an optional package
+def _module(name: str) -> Any:
     try:
         return importlib.import_module(f"model_signing.{name}")
     except ImportError as error:

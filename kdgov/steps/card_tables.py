@@ -62,7 +62,7 @@ def _column(column: Column) -> pa.Column:
     return pa.Column(object, checks, nullable=not column.required, required=column.required)
 
 
-def _is_type(value: Any, column: Column) -> bool:  # noqa: ANN401 - a cell
+def _is_type(value: Any, column: Column) -> bool:
     if isinstance(value, bool):
         return column.type == "boolean"
     if column.type == "date":
@@ -70,7 +70,7 @@ def _is_type(value: Any, column: Column) -> bool:  # noqa: ANN401 - a cell
     return isinstance(value, _IS_TYPE[column.type])
 
 
-def _is_number(value: Any) -> bool:  # noqa: ANN401 - a cell
+def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
