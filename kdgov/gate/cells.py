@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kdgov.gate.decision import CriterionResult, Reference, Verdict
+from kdgov.gate.groups import attribute_sets, group_masks
 from kdgov.gate.intervals import Values
-from kdgov.gate.match import Mismatch, Pairs, group_masks, match, pool
+from kdgov.gate.match import Mismatch, Pairs, match, pool
 from kdgov.gate.methods import count_clusters
 from kdgov.gate.policy import Criterion
 from kdgov.items import Direction, ItemTable, MetricDeclaration, MetricKey
@@ -215,7 +216,7 @@ def _binarised(pairs: Pairs, criterion: Criterion) -> Pairs:
 
 def _group_cells(whole: Cell) -> Iterator[Cell | CriterionResult]:
     criterion = whole.criterion
-    for attributes in criterion.by:
+    for attributes in attribute_sets(criterion.by, whole.pairs):
         masks = group_masks(whole.pairs, attributes)
         if not masks:
             said = " and ".join(attributes)

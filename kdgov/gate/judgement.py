@@ -11,7 +11,7 @@ from typing import Any
 from kdgov.finding import Finding
 from kdgov.gate.absolute import judge_churn, judge_efficiency, judge_exposure, judge_level
 from kdgov.gate.assay import with_assay
-from kdgov.gate.calibration import judge_calibration
+from kdgov.gate.calibration import judge_calibration, unmeasured
 from kdgov.gate.cells import Cell, Tables, blank, cells_of
 from kdgov.gate.decision import Approval, CriterionResult, Decision, Waiver
 from kdgov.gate.noninferiority import judge_non_inferiority
@@ -79,7 +79,8 @@ def judge(
         results = _all_results(tables, policy, progress)
         own = {name: future.result() for name, future in hashed.items()}
     stated = dict(digests or {})
-    heard = [_at_policy_level(finding, policy) for finding in findings] + _identity_findings(stated, own, policy)
+    left_out = [found for criterion in policy.criteria if (found := unmeasured(criterion, tables)) is not None]
+    heard = [_at_policy_level(finding, policy) for finding in (*findings, *left_out)] + _identity_findings(stated, own, policy)
     base = Decision(
         verdict="pass",
         reason="",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -143,19 +141,6 @@ def pool(parts: Sequence[Pairs]) -> Pairs:
     )
 
 
-def group_masks(pairs: Pairs, attributes: Sequence[str]) -> dict[tuple[str, ...], npt.NDArray[np.bool_]]:
-    """Value (one per attribute) → which items carry it; items without the attributes belong to no group."""
-    if pairs.groups is None:
-        return {}
-    codes, texts = pairs.groups
-    members: dict[tuple[str, ...], list[int]] = {}
-    for code, text in enumerate(texts):
-        stated: Mapping[str, Any] = json.loads(text)
-        if all(attribute in stated for attribute in attributes):
-            members.setdefault(tuple(str(stated[a]) for a in attributes), []).append(code)
-    return {value: np.isin(codes, members[value]) for value in sorted(members)}
-
-
 def _repeated(items: pa.Array, table: ItemTable, rows: Indices, role: str) -> Mismatch | None:
     if pc.count_distinct(items).as_py() == len(items):
         return None
@@ -254,7 +239,11 @@ def _groups(teacher: ItemTable, student: ItemTable, teacher_rows: Indices, stude
     for table, rows in ((teacher, teacher_rows), (student, student_rows)):
         if table.has("group"):
             codes, names = _codes(table, "group", rows)
-            return codes, tuple("{}" if name is None else name for name in names)
+            # The column's dictionary knows the groups of all metrics: only those of these rows are groups here.
+            used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
+            place = np.zeros(len(names), dtype=np.int64)
+            place[used] = np.arange(len(used))
+            return place[codes], tuple(names[code] or "{}" for code in used)
     return None
 
 

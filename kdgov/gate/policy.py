@@ -13,6 +13,7 @@ from kdgov.items import Direction, MetricKey
 CriterionKind = Literal["non_inferiority", "floor", "ceiling", "exposure", "calibration", "efficiency", "churn"]
 Assay = Literal["when_known", "required", "skip"]
 Churn = Literal["negative_flips", "changed"]
+Confidences = Literal["required", "when_stated"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,8 @@ class Criterion:
     pooled: bool = False
     """Whether all matching tasks of one metric are judged together."""
     by: tuple[tuple[str, ...], ...] = ()
-    """Attributes whose every value must hold on its own; several in one entry are an intersection."""
+    """Attributes whose every value must hold on its own; several in one entry are an intersection. A pattern such as ``*``
+    stands for every attribute the items state, and asks for none."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Declared values per attribute; a declared value without items makes the decision invalid."""
     group_margin: float | None = None
@@ -67,6 +69,8 @@ class Criterion:
     """Margin against the root teacher; None: ``margin``."""
     brier_margin: float | None = None
     """Calibration: margin of the Brier score; None: ``margin``."""
+    confidences: Confidences = "required"
+    """Calibration: whether a metric whose items state no confidence is invalid, or left out and named."""
     measure: str = ""
     """Efficiency: name of the measured quantity."""
     max_ratio: float | None = None
@@ -82,6 +86,8 @@ class Criterion:
     """Share of items on which an equally good student is expected to differ; likewise."""
     plan_level: float | None = None
     """Share the teacher is expected to have right; likewise."""
+    plan_groups: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Attribute → number of values the items should state; likewise."""
 
     @property
     def alpha(self) -> float:
