@@ -20,7 +20,7 @@ from kdgov.license.conditions import (
 from kdgov.license.facts import Duty, License
 from kdgov.license.vocabulary import TRIGGERS, Use, reach
 
-SILENT_KINDS = frozenset({"RECORD", "THRESHOLD"})
+SILENT_KINDS = frozenset({"RECORD", "THRESHOLD", "TERRITORY"})
 """Duties that a release keeps by being what it is: they turn no ``allow`` into ``allow_with_obligations``."""
 
 # One statement about the student's own files or purpose answers every licence that asks for it.
@@ -90,10 +90,22 @@ def _by_facts(duty: Duty, situation: Situation) -> Standing | None:
             return Standing(met=True, why="the upstream ships no NOTICE file")
         case "THRESHOLD":
             return _threshold(duty, case)
-        case "TERRITORY" if place_status(duty.value.replace("-", "").split(","), case.organization) == "inside":
-            return Standing(met=False, why=f"the organisation sits in {case.organization.principal_place}", is_contradicted=True)
+        case "TERRITORY":
+            return _territory(duty, case)
         case "RECORD":
             return Standing(met=True, why="recorded in this answer") if not duty.condition else None
+        case _:
+            return None
+
+
+def _territory(duty: Duty, case: LicenseCase) -> Standing | None:
+    seat = case.organization.principal_place
+    match place_status(duty.value.replace("-", "").split(","), case.organization):
+        case "inside":
+            return Standing(met=False, why=f"the organisation sits in {seat}", is_contradicted=True)
+        case "outside" if duty.trigger == "internal":
+            # A duty from the start is about the organisation's own seat; one from hosting on is about where it offers.
+            return Standing(met=True, why=f"the organisation sits in {seat}")
         case _:
             return None
 
