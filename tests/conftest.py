@@ -13,6 +13,19 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
+LONGEST_FIRST = ("release", "real", "postgres", "sqlite")  # groups that keep one worker busy for minutes
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the long groups first, so that no worker stands idle at the end."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    group = next((mark.args[0] for mark in item.iter_markers("xdist_group")), None)
+    return LONGEST_FIRST.index(group) if group in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
 def real_folder(name: str) -> Path:
     """A folder of real data beside the checkout, or a skip with the reason."""
     data = Path(os.environ.get("KDGOV_REALDATA", ROOT.parent / "shared" / "realdata"))
