@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kdgov.cli.promote import Registry, StoreFolder, target_of
 from kdgov.cli.rim import print_json, rim
 from kdgov.errors import EXIT_BLOCKED
+
+if TYPE_CHECKING:
+    from kdgov.evidence.listing import VersionRow
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -45,20 +48,19 @@ def list_command(
 ) -> None:
     """Show versions with verdict, aliases, policy, expiring waivers and what blocks them."""
     with rim(output_format="json" if as_json else "text"):
-        from kdgov.record.client import registry_client
-        from kdgov.record.listing import list_versions
+        import datetime
 
-        with registry_client(target_of(store, registry)) as client:
-            found = list_versions(
-                client, model=model, verdict=verdict, tag_filter=tag_filter, waiver_within_days=waiver_within, limit=limit, token=page
-            )
+        from kdgov.evidence.listing import asked, within_days
+        from kdgov.steps.registry import registry_page
+
+        days = within_days(waiver_within, datetime.datetime.now(datetime.UTC).date()) if waiver_within is not None else None
+        question = asked(model=model or "", verdict=verdict or "", tag_filter=tag_filter, waiver_within=days, limit=limit, token=page)
+        found = registry_page(target_of(store, registry), question)
         if as_json:
-            print_json({"versions": [row.as_json() for row in found.rows], "next": found.token})
+            print_json(found.as_json())
             return
         for row in found.rows:
-            aliases = " ".join(f"@{alias}" for alias in row.aliases)
-            extra = f"waiver until {row.waiver_expires}" if row.waiver_expires else row.blocked_by
-            typer.echo(f"{row.verdict:<13}{row.name} {row.version:<5} {aliases:<14} {row.policy:<24} {row.recorded:<11} {extra}".rstrip())
+            typer.echo(_line(row))
         typer.echo(f"next page: --page {found.token}" if found.token else f"{len(found.rows)} version(s)", err=True)
 
 
@@ -103,6 +105,16 @@ def protect(
 
         protect_database(database, remove=remove, free_aliases=free_alias)
         typer.echo("the trigger is removed" if remove else "the trigger is installed: only the guarded registry can promote")
+
+
+def _line(row: VersionRow) -> str:
+    from kdgov.record.text import plain
+
+    aliases = " ".join(f"@{alias}" for alias in row.aliases)
+    extra = f"waiver until {row.waiver_expires}" if row.waiver_expires else row.blocked_by
+    # Anyone may name a model; no word of theirs moves the cursor or colours the screen.
+    shown = f"{row.verdict:<13}{row.name} {row.version:<5} {aliases:<14} {row.policy:<24} {row.recorded:<11} {extra}".rstrip()
+    return "".join(character if character == " " else plain(character) for character in shown)
 
 
 def register(app: typer.Typer) -> None:

@@ -21,6 +21,8 @@ POLICIES_VARIABLE = "KDGOV_POLICY_DIGESTS"
 WEIGHTS_VARIABLE = "KDGOV_WEIGHTS"
 
 DEFAULT_FREE_ALIASES = ("candidate", "challenger")
+TrustStamp = tuple[int, ...]
+"""Inode, times and size of the trust store; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,11 @@ class GuardConfig:
         Raises:
             InputError: if the file is at fault.
         """
-        return _trust_of(self.trust_path, _stamp(self.trust_path))
+        return trust_of(*self.trust_stamp())
+
+    def trust_stamp(self) -> tuple[Path, TrustStamp]:
+        """Which state of the trust store is the present one."""
+        return self.trust_path, _stamp(self.trust_path)
 
     def signer(self) -> Signer | None:
         """Who signs the log's heads."""
@@ -77,11 +83,16 @@ def guard_config(database_uri: str) -> GuardConfig:
 
 
 @lru_cache(maxsize=8)
-def _trust_of(path: Path, stamp: tuple[int, ...]) -> TrustStore:  # noqa: ARG001 - part of the cache's key
+def trust_of(path: Path, stamp: TrustStamp) -> TrustStore:  # noqa: ARG001 - part of the cache's key
+    """The trust store in one of its states.
+
+    Raises:
+        InputError: if the file is at fault.
+    """
     return load_trust(path)
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
+def _stamp(path: Path) -> TrustStamp:
     # The store is replaced by renaming, so a new one has another inode even within one tick of the clock.
     try:
         found = path.stat()

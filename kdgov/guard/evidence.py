@@ -19,6 +19,7 @@ from kdgov.digest import digest_bytes
 from kdgov.errors import KdgovError
 from kdgov.evidence.bundle import MANIFEST
 from kdgov.evidence.release import Refusal
+from kdgov.guard.folders import FolderMemory
 
 EVIDENCE_FOLDER = "evidence"
 """Artifact folder of the release's run that holds the bundle."""
@@ -26,17 +27,19 @@ WRITE_ONCE = "kdgov-artifacts:"
 DESTINATION_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
 PROXIED = "mlflow-artifacts:"
 
+_FOLDERS = FolderMemory()
+
 
 def evidence_refusals(predicate: Mapping[str, Any], artifact_uri: str) -> list[Refusal]:
     """Whether the bundle the decision names still lies, unchanged, in its run's artifacts.
 
-    Local files are hashed (remembered by inode, size and times); of an object store the manifest and the decision are read,
-    and every other file's presence is checked by its listing.
+    Local files are hashed (once, as long as no inode, size or time changes); of an object store the manifest and the decision are
+    read, and every other file's presence is checked by its listing.
     """
     mend = "Record the release again; the evidence is never edited."
     local = local_path(artifact_uri)
     try:
-        fault = _local_fault(predicate, local / EVIDENCE_FOLDER) if local is not None else _remote_fault(predicate, artifact_uri)
+        fault = _remembered_fault(predicate, local / EVIDENCE_FOLDER) if local is not None else _remote_fault(predicate, artifact_uri)
     except (OSError, ValueError, KeyError, TypeError, MlflowException, KdgovError) as error:
         fault = f"the evidence cannot be read ({type(error).__name__})"
     return [Refusal(criterion="evidence", reason=fault, mend=mend)] if fault else []
@@ -51,7 +54,7 @@ def weights_refusals(predicate: Mapping[str, Any], *, required: bool) -> list[Re
         reason = "the weights cannot be read from this server to compare them with those judged"
         return [Refusal(criterion="weights", reason=reason, mend="Put them where the server reads them, or upload them with the release.")]
     try:
-        found = model_identity(path).weights
+        found = _FOLDERS.answer(path, "weights", lambda: model_identity(path).weights)
     except (KdgovError, OSError) as error:
         return [Refusal(criterion="weights", reason=f"the weights cannot be read: {error}", mend="Restore the checkpoint that was judged.")]
     if found == predicate["weights"]:
@@ -82,6 +85,11 @@ def local_path(uri: str) -> Path | None:
     if parsed.scheme not in ("", "file") or not parsed.path:
         return None
     return Path(unquote(parsed.path) if parsed.scheme else inner)
+
+
+def _remembered_fault(predicate: Mapping[str, Any], folder: Path) -> str:
+    question = f"{predicate['bundle']} {predicate['decision']}"
+    return _FOLDERS.answer(folder, question, lambda: _local_fault(predicate, folder))
 
 
 def _local_fault(predicate: Mapping[str, Any], folder: Path) -> str:

@@ -17,7 +17,6 @@ from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
-from mlflow.store.tracking.dbmodels.models import SqlRun
 from sqlalchemy.orm import Session
 
 from kdgov.evidence.log import ActKind, LogEntry
@@ -26,18 +25,16 @@ from kdgov.evidence.release import (
     RESERVED_PREFIX,
     SUBMIT_TAG,
     VERDICT_TAG,
-    Refusal,
     VersionFacts,
     refusal_text,
-    standing,
 )
-from kdgov.evidence.signing import Verification, verify_statement
 from kdgov.guard import tables
 from kdgov.guard.calls import IS_PROMPT_TAG, caller, now, refuse, says_prompt
 from kdgov.guard.config import GuardConfig, guard_config
-from kdgov.guard.evidence import card_refusals, evidence_refusals, weights_refusals
+from kdgov.guard.judging import judge
 from kdgov.guard.methods import REGISTRY_GUARDED, REGISTRY_PASSED, refuse_unknown
 from kdgov.guard.submission import Submissions
+from kdgov.guard.versions import KnownVersion, holder, is_prompt, known_version, write_tag
 from kdgov.guard.views import is_view, view
 
 LOG_TAG = "kdgov.log"
@@ -99,81 +96,48 @@ class _Guard:
 
     # What is known of a version.
 
-    def _facts(self, version: ModelVersion) -> VersionFacts:
-        return VersionFacts(
-            name=version.name,
-            version=int(version.version),
-            creation_timestamp=int(version.creation_timestamp),
-            source=version.source or "",
-            workspace=getattr(version, "workspace", None) or self._get_active_workspace(),  # type: ignore[attr-defined]
-            run_id=version.run_id or "",
-        )
-
     def _whole_model(self, name: str) -> VersionFacts:
         workspace = self._get_active_workspace()  # type: ignore[attr-defined]
         return VersionFacts(name=name, version=0, creation_timestamp=0, source="", workspace=workspace, run_id="")
 
+    def _known(self, session: Session, name: str, version: str | int) -> KnownVersion:
+        found = known_version(session, self._get_active_workspace(), name, version)  # type: ignore[attr-defined]
+        if found is None:
+            # Not there, or no version number at all: MLflow's own words say which.
+            self.get_model_version(name, version)  # type: ignore[attr-defined]
+            refuse(f"kdgov refuses: {name} version {version} cannot be read.")
+        return found
+
     def _is_prompt(self, name: str) -> bool:
-        model = self.get_registered_model(name)  # type: ignore[attr-defined]
-        return says_prompt(model._tags)
-
-    def _decision(self, session: Session, facts: VersionFacts) -> tuple[Verification | None, Verification | None]:
-        """The stored decision about a version and its revocation, each verified anew against today's trust store."""
-        trust = self.config.trust()
-        found: list[Verification | None] = []
-        for kind in ("decision", "revoke"):
-            stored = tables.latest_envelope(session, facts, kind)
-            purpose = "decision" if kind == "decision" else "act"
-            found.append(
-                verify_statement(stored.body, trust, purpose=purpose, at=stored.received_at) if stored else None  # type: ignore[arg-type]
-            )
-        return found[0], found[1]
-
-    def _judge(self, session: Session, version: ModelVersion) -> tuple[tuple[Refusal, ...], str]:
-        """What stands against promoting a version, and the digest of the decision that covers it."""
-        facts = self._facts(version)
-        decision, revocation = self._decision(session, facts)
-        if revocation is not None:
-            # Even one whose key has since been distrusted stands: revoking errs on the safe side.
-            reason = str(revocation.predicate.get("reason", "revoked"))
-            return (Refusal(criterion="revoked", reason=reason, mend="A revoked version stays revoked; release a new one."),), ""
-        named = standing(decision, facts, at=now(), policies=self.config.policies)
-        if named or decision is None:
-            return named, ""
-        predicate = decision.predicate
-        run = session.query(SqlRun).filter(SqlRun.run_uuid == facts.run_id).one_or_none()
-        artifact_uri = run.artifact_uri if run is not None else ""
-        found = evidence_refusals(predicate, artifact_uri) + card_refusals(predicate, version.description or "")
-        found += weights_refusals(predicate, required=self.config.weights_required)
-        return tuple(found), str(predicate["decision"])
+        with self.ManagedSessionMaker() as session:
+            return is_prompt(session, self._get_active_workspace(), name)  # type: ignore[attr-defined]
 
     def _log(self, session: Session, kind: ActKind, facts: VersionFacts, **details: Any) -> LogEntry:
         entry = tables.append(session, kind, version=facts, by=caller(), details=details, signer=self._signer, at=now())
         if facts.version and kind != "delete":
-            self._write_tag(facts, LOG_TAG, f"{entry.seq}:{entry.hash}")
+            write_tag(session, facts, LOG_TAG, f"{entry.seq}:{entry.hash}")
         return entry
-
-    def _write_tag(self, facts: VersionFacts, key: str, value: str) -> None:
-        super().set_model_version_tag(facts.name, facts.version, ModelVersionTag(key, value))  # type: ignore[misc]
 
     # Promotion.
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         """MLflow's own, refused for a guarded alias unless a valid passing decision covers this very version."""
-        if alias in self.config.free_aliases or not self.config.guards(name) or self._is_prompt(name):
+        if alias in self.config.free_aliases or not self.config.guards(name):
             super().set_registered_model_alias(name, alias, version)  # type: ignore[misc]
             return
         with self._act() as session:
+            if self._is_prompt(name):
+                super().set_registered_model_alias(name, alias, version)  # type: ignore[misc]
+                return
             self._promote(session, name, alias, version, kind="promote", reason="")
 
     def _promote(self, session: Session, name: str, alias: str, version: str | int, *, kind: ActKind, reason: str) -> None:
-        found = self.get_model_version(name, version)  # type: ignore[attr-defined]
-        facts = self._facts(found)
-        refusals, decision = self._judge(session, found)
+        found = self._known(session, name, version)
+        facts = found.facts
+        refusals, decision = judge(session, found, self.config, at=now())
         if refusals:
             refuse(refusal_text(name, facts.version, f"set @{alias} on", refusals))
-        before = self._get_registered_model_alias(session, name, alias)  # type: ignore[attr-defined]
-        previous = int(before.version) if before is not None else 0
+        previous = holder(session, facts.workspace, name, alias)
         super().set_registered_model_alias(name, alias, version)  # type: ignore[misc]
         self._log(session, kind, facts, alias=alias, previous=previous, decision=decision, reason=reason)
 
@@ -183,22 +147,21 @@ class _Guard:
             super().delete_registered_model_alias(name, alias)  # type: ignore[misc]
             return
         with self._act() as session:
-            before = self._get_registered_model_alias(session, name, alias)  # type: ignore[attr-defined]
+            before = holder(session, self._get_active_workspace(), name, alias)  # type: ignore[attr-defined]
             super().delete_registered_model_alias(name, alias)  # type: ignore[misc]
-            if before is not None:
-                facts = self._facts(self.get_model_version(name, before.version))  # type: ignore[attr-defined]
-                self._log(session, "demote", facts, alias=alias)
+            if before:
+                self._log(session, "demote", self._known(session, name, before).facts, alias=alias)
 
     def transition_model_version_stage(self, name: str, version: str, stage: str, archive_existing_versions: bool) -> ModelVersion:
         """MLflow's own, refused for Production as `set_registered_model_alias` is."""
         if stage.strip().lower() in ("staging", "archived", "none") or not self.config.guards(name):
             return super().transition_model_version_stage(name, version, stage, archive_existing_versions)  # type: ignore[misc]
         with self._act() as session:
-            found = self.get_model_version(name, version)  # type: ignore[attr-defined]
-            if refusals := self._judge(session, found)[0]:
-                refuse(refusal_text(name, int(found.version), f"move to stage {stage}", refusals))
+            found = self._known(session, name, version)
+            if refusals := judge(session, found, self.config, at=now())[0]:
+                refuse(refusal_text(name, found.facts.version, f"move to stage {stage}", refusals))
             moved = super().transition_model_version_stage(name, version, stage, archive_existing_versions)  # type: ignore[misc]
-            self._log(session, "stage", self._facts(found), stage=stage)
+            self._log(session, "stage", found.facts, stage=stage)
             return moved
 
     # Submission of signed statements.
@@ -242,8 +205,7 @@ class _Guard:
         """MLflow's own; the card of a decided version is sealed."""
         if self.config.guards(name) and not self._is_prompt(name):
             with self._act() as session:
-                facts = self._facts(self.get_model_version(name, version))  # type: ignore[attr-defined]
-                if tables.latest_envelope(session, facts, "decision") is not None:
+                if "decision" in tables.latest_envelopes(session, self._known(session, name, version).facts):
                     refuse(f"kdgov refuses to edit the card of {name} version {version}: it is covered by a signed decision.")
         return super().update_model_version(name, version, description)  # type: ignore[misc]
 
@@ -253,7 +215,7 @@ class _Guard:
             super().delete_model_version(name, version)  # type: ignore[misc]
             return
         with self._act() as session:
-            facts = self._facts(self.get_model_version(name, version))  # type: ignore[attr-defined]
+            facts = self._known(session, name, version).facts
             if tables.was_promoted(session, facts.workspace, name, facts.version):
                 refuse(f"kdgov refuses to delete {name} version {version}: it was promoted, and its evidence is kept. Revoke it instead.")
             super().delete_model_version(name, version)  # type: ignore[misc]
@@ -316,7 +278,8 @@ class _Guard:
         """MLflow's own; ``kdgov.log > N`` and ``kdgov.guard = 'status'`` show the log and the guard's settings to any client."""
         if is_view(filter_string):
             with self._plain_sessions() as session:
-                return view(session, str(filter_string), max_results, self.config)
+                workspace = self._get_active_workspace()  # type: ignore[attr-defined]
+                return view(session, str(filter_string), max_results, self.config, workspace=workspace)
         return super().search_registered_models(filter_string, max_results, order_by, page_token)  # type: ignore[misc]
 
 

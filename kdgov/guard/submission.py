@@ -14,6 +14,7 @@ from kdgov.evidence.signing import ACT_PREDICATE, DECISION_PREDICATE, Verificati
 from kdgov.guard import tables
 from kdgov.guard.calls import json_object, now, refuse
 from kdgov.guard.config import GuardConfig
+from kdgov.guard.versions import KnownVersion, write_tag
 
 REVOKED_TAG = "kdgov.revoked"
 
@@ -23,16 +24,14 @@ class Submissions:
 
     config: GuardConfig
     _act: Callable[[], AbstractContextManager[Session]]
-    _facts: Callable[[Any], VersionFacts]
+    _known: Callable[[Session, str, str], KnownVersion]
     _log: Callable[..., LogEntry]
-    _write_tag: Callable[[VersionFacts, str, str], None]
     _promote: Callable[..., None]
 
     def _submit(self, name: str, version: str, text: str) -> None:
         envelope = json_object(text)
         with self._act() as session:
-            found = self.get_model_version(name, version)  # type: ignore[attr-defined]
-            facts = self._facts(found)
+            facts = self._known(session, name, version).facts
             trust = self.config.trust()
             if claimed_type(envelope) == ACT_PREDICATE:
                 answer = verify_statement(envelope, trust, purpose="act", at=now(), predicate_type=ACT_PREDICATE)
@@ -49,7 +48,7 @@ class Submissions:
             refuse(
                 f"kdgov refuses this decision for {facts.name} version {facts.version}: {fault}. Record the release of this very version."
             )
-        known = tables.latest_envelope(session, facts, "decision")
+        known = tables.latest_envelopes(session, facts).get("decision")
         if known is not None and known.body == envelope:
             return
         if known is not None and signing_date(known.body) >= str(answer.predicate["signed_at"]):
@@ -58,7 +57,7 @@ class Submissions:
         entry = self._log(session, "decide", facts, decision=answer.predicate["decision"], verdict=answer.predicate["verdict"])
         tables.store_envelope(session, "decision", facts, envelope, entry)
         for key, value in answer.predicate["tags"].items():
-            self._write_tag(facts, key, value)
+            write_tag(session, facts, key, value)
 
     def _accept_act(self, session: Session, facts: VersionFacts, answer: Verification, envelope: Mapping[str, Any]) -> None:
         predicate = answer.predicate
@@ -75,12 +74,12 @@ class Submissions:
                 refuse(f"kdgov does not know the act {other!r}.")
 
     def _revoke(self, session: Session, facts: VersionFacts, reason: str, envelope: Mapping[str, Any]) -> None:
-        if tables.latest_envelope(session, facts, "revoke") is not None:
+        if "revoke" in tables.latest_envelopes(session, facts):
             return
         aliases = [a for a in self.get_model_version(facts.name, facts.version).aliases if a not in self.config.free_aliases]  # type: ignore[attr-defined]
         for alias in aliases:
             super().delete_registered_model_alias(facts.name, alias)  # type: ignore[misc]
         entry = self._log(session, "revoke", facts, reason=reason, aliases=sorted(aliases))
         tables.store_envelope(session, "revoke", facts, envelope, entry)
-        self._write_tag(facts, REVOKED_TAG, reason[:1000] or "revoked")
-        self._write_tag(facts, VERDICT_TAG, "REVOKED")
+        write_tag(session, facts, REVOKED_TAG, reason[:1000] or "revoked")
+        write_tag(session, facts, VERDICT_TAG, "REVOKED")

@@ -64,8 +64,14 @@ class StoredEnvelope:
     """decision or revoke."""
     received_at: datetime.datetime
     """When, by the guard's clock."""
-    body: Mapping[str, Any]
-    """DSSE envelope."""
+    text: str
+    """DSSE envelope as JSON."""
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """DSSE envelope."""
+        found: Mapping[str, Any] = json.loads(self.text)
+        return found
 
 
 def create_tables(engine: sa.Engine) -> None:
@@ -146,21 +152,19 @@ def store_envelope(session: Session, kind: str, version: VersionFacts, envelope:
     return digest
 
 
-def latest_envelope(session: Session, version: VersionFacts, kind: str) -> StoredEnvelope | None:
-    """The latest accepted statement of one kind about this very version."""
+def latest_envelopes(session: Session, version: VersionFacts) -> dict[str, StoredEnvelope]:
+    """Kind → the latest accepted statement of that kind about this very version."""
     table = ENVELOPES
     query = (
         sa.select(table.c.kind, table.c.received_at, table.c.body)
         .where(table.c.workspace == version.workspace, table.c.name == version.name, table.c.version == version.version)
-        .where(table.c.creation_timestamp == version.creation_timestamp, table.c.kind == kind)
-        .order_by(table.c.seq.desc())
-        .limit(1)
+        .where(table.c.creation_timestamp == version.creation_timestamp)
+        .order_by(table.c.seq)
     )
-    row = session.execute(query).first()
-    if row is None:
-        return None
-    received_at = datetime.datetime.fromisoformat(row.received_at)
-    return StoredEnvelope(kind=row.kind, received_at=received_at, body=json.loads(row.body))
+    found: dict[str, StoredEnvelope] = {}
+    for row in session.execute(query):
+        found[row.kind] = StoredEnvelope(kind=row.kind, received_at=datetime.datetime.fromisoformat(row.received_at), text=row.body)
+    return found
 
 
 def was_promoted(session: Session, workspace: str, name: str, version: int | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""What any client may read of the guard through MLflow's own search: the log of acts, and how the guard is set.
+"""What any client may read of the guard through MLflow's own search: the log, the versions with their standing, the settings.
 
 ``search_registered_models("kdgov.log > 41")`` answers with one pseudo-model per entry, its JSON in the description. No extra
 route is needed, so it works for the Python client, REST, basic-auth and every way to start the server; a registry without
@@ -11,26 +11,43 @@ import json
 import re
 
 from mlflow.entities.model_registry import RegisteredModel
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.store.entities.paged_list import PagedList
 from sqlalchemy.orm import Session
 
 from kdgov import __version__
+from kdgov.errors import InputError
+from kdgov.evidence.listing import question_of_text
 from kdgov.guard import tables
 from kdgov.guard.config import GuardConfig
+from kdgov.guard.listing import list_page
 
 # MLflow's client appends its own "AND …" that leaves prompts out.
 _LOG = re.compile(r"^\s*kdgov\.log\s*>\s*(\d+)\s*(AND\b.*)?$")
+_VERSIONS = re.compile(r"^\s*kdgov\.versions\s*=\s*'([\w=-]+)'\s*(AND\b.*)?$")
 _STATUS = re.compile(r"^\s*kdgov\.guard\s*=\s*'status'\s*(AND\b.*)?$")
 PAGE = 500
 
 
 def is_view(filter_string: str | None) -> bool:
     """Whether a search asks for the guard's own records."""
-    return bool(filter_string and (_LOG.match(filter_string) or _STATUS.match(filter_string)))
+    return bool(filter_string and any(known.match(filter_string) for known in (_LOG, _VERSIONS, _STATUS)))
 
 
-def view(session: Session, filter_string: str, max_results: int, config: GuardConfig) -> PagedList:
-    """The records asked for, one page at a time; the next page is asked for by the last number seen."""
+def view(session: Session, filter_string: str, max_results: int, config: GuardConfig, *, workspace: str) -> PagedList:
+    """The records asked for, one page at a time; the next page is asked for by the last number (or token) seen.
+
+    Raises:
+        MlflowException: if a question about versions cannot be read.
+    """
+    if match := _VERSIONS.match(filter_string):
+        try:
+            page = list_page(session, question_of_text(match.group(1)), workspace=workspace)
+        except InputError as error:
+            raise MlflowException(f"kdgov: {error.what}. {error.mend}", error_code=INVALID_PARAMETER_VALUE) from error
+        text = json.dumps(page.as_json(), ensure_ascii=False)
+        return PagedList([RegisteredModel(name="kdgov.versions", description=text)], None)
     if match := _LOG.match(filter_string):
         entries = tables.entries_after(session, int(match.group(1)), min(max_results, PAGE))
         rows = [(f"kdgov.log/{e.seq}", json.dumps({**e.body(), "head": dict(e.head)}, ensure_ascii=False)) for e in entries]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import os
 import statistics
 import threading
 import time
@@ -20,6 +22,7 @@ from kdgov.evidence.log import chain_faults
 from kdgov.evidence.trust import load_trust, trust_path
 from kdgov.guard.config import GuardConfig, guard_config
 from kdgov.guard.doctor import examine
+from kdgov.guard.evidence import local_path
 from kdgov.guard.methods import REGISTRY_GUARDED, REGISTRY_PASSED, refuse_unknown, refuse_unknown_tracking
 from kdgov.guard.serving import ServerPlan, database_uri
 from kdgov.guard.trigger import install_trigger, protect_database, remove_trigger
@@ -276,3 +279,43 @@ def test_the_embedded_registry_needs_no_server(tmp_path):
     target = registry_target(tmp_path / "store")
     assert target.is_embedded
     assert dataclasses.asdict(target)["artifact_root"].startswith("kdgov-artifacts:")
+
+
+def test_what_the_guard_remembers_of_a_folder_never_outlives_a_change(embedded):
+    """Same size, same modification time: the change time still tells."""
+    recorded = embedded.record()
+    file = embedded.weights_of(recorded) / "model.safetensors"
+    time.sleep(2.1)
+    with embedded.client() as client:
+        for _ in range(2):
+            client.set_registered_model_alias(recorded.name, "champion", str(recorded.version))
+        before, bytes_before = file.stat(), file.read_bytes()
+        file.write_bytes(bytes_before[:-1] + b"\x7f")
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with pytest.raises(MlflowException, match="weights were changed"):
+            client.set_registered_model_alias(recorded.name, "champion", str(recorded.version))
+        file.write_bytes(bytes_before)
+        client.set_registered_model_alias(recorded.name, "champion", str(recorded.version))
+        evidence = local_path(client.get_run(recorded.run_id).info.artifact_uri) / "evidence" / "plan.json"
+        evidence.write_bytes(evidence.read_bytes().replace(b"r", b"R", 1))
+        with pytest.raises(MlflowException, match=r"plan\.json was changed"):
+            client.set_registered_model_alias(recorded.name, "champion", str(recorded.version))
+
+
+def test_a_key_that_is_distrusted_stops_the_next_promotion(embedded, tmp_path, monkeypatch):
+    """A remembered signature counts by the trust store as it is now."""
+    from kdgov.evidence.trust import save_trust, with_revoked
+
+    trust = tmp_path / "trust.json"
+    save_trust(trust, load_trust(trust_path(embedded.target.store)))
+    monkeypatch.setenv("KDGOV_TRUST", str(trust))
+    recorded = embedded.record()
+    from kdgov.guard.registry import open_registry_store
+
+    store = open_registry_store(embedded.database)
+    for _ in range(2):
+        store.set_registered_model_alias(recorded.name, "champion", str(recorded.version))
+    name = load_trust(trust).keys[0].name
+    save_trust(trust, with_revoked(load_trust(trust), name, because="leaked", compromised=True, at=datetime.datetime.now(datetime.UTC)))
+    with pytest.raises(MlflowException, match="compromised"):
+        store.set_registered_model_alias(recorded.name, "champion", str(recorded.version))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import resource
 import statistics
+import subprocess
+import sys
 import time
 
 import pytest
@@ -11,13 +15,14 @@ import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlModelVersionTag, SqlRegisteredModel
 
+from kdgov.evidence.listing import asked
 from kdgov.guard.doctor import examine
 from kdgov.guard.registry import open_registry_store
 from kdgov.guard.serving import ServerPlan, start_server, stop_server
 from kdgov.record.client import registry_client
-from kdgov.record.listing import list_versions
 from kdgov.record.promotion import promote
 from kdgov.record.target import registry_target
+from kdgov.steps.registry import registry_page
 from tests.guard.conftest import Site, _served
 from tests.guard.postgres import cluster, free_port
 
@@ -104,23 +109,29 @@ def five_thousand():
 def test_the_list_of_5000_versions(five_thousand, tmp_path, artifacts):
     _, database = five_thousand
     target = registry_target(tmp_path / "store", f"kdgov:{database}")
-    with registry_client(target) as client:
-        list_versions(client, limit=10)
-        measured = {}
-        for label, options in {
-            "first 100": {"limit": 100},
-            "blocked": {"limit": 1000, "verdict": "fail"},
-            "all 5,000": {"limit": 5000},
-        }.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            rows = len(list_versions(client, **options).rows)
-            measured[label] = (rows, time.perf_counter() - wall, time.process_time() - cpu)
+    registry_page(target, asked(limit=10))
+    measured = {}
+    for label, options in {
+        "first 100": {"limit": 100},
+        "blocked": {"limit": 1000, "verdict": "fail"},
+        "all 5,000": {"limit": 5000},
+    }.items():
+        wall, cpu = time.perf_counter(), time.process_time()
+        rows = len(registry_page(target, asked(**options)).rows)
+        measured[label] = (rows, time.perf_counter() - wall, time.process_time() - cpu)
+    # The whole command as a person runs it, start of Python included.
+    command = [sys.executable, "-m", "kdgov", "registry", "list", "--registry", target.registry_uri, "--limit", "5000", "--json"]
+    before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - wall
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    measured["the whole command"] = (len(json.loads(done.stdout)["versions"]), wall, cpu)
     lines = [f"{label}: {rows} rows, {wall:.2f} s wall, {cpu:.2f} s CPU" for label, (rows, wall, cpu) in measured.items()]
     (artifacts / "registry-list.txt").write_text("\n".join(lines) + "\n")
-    assert [rows for rows, _, _ in measured.values()] == [100, 500, 5000]
+    assert [rows for rows, _, _ in measured.values()] == [100, 500, 5000, 5000]
     # CPU seconds: the wall clock of a shared machine proves nothing.
-    assert measured["first 100"][2] < 3
-    assert measured["all 5,000"][2] < 6
+    assert measured["first 100"][2] < 0.5
+    assert measured["the whole command"][2] < 3
 
 
 def test_an_alias_costs_the_same_among_5000_versions_as_among_few(five_thousand):
