@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from kdgov.gate.cells import Cell, Tables, better, blank
 from kdgov.gate.decision import CriterionResult, Verdict
-from kdgov.gate.intervals import ShiftedInterval, Values, p_worse
+from kdgov.gate.intervals import ShiftedInterval, p_worse
 from kdgov.gate.methods import Codes, Estimate, absolute, is_binary
+from kdgov.gate.paired import Values
 from kdgov.gate.planning import items_needed
 from kdgov.gate.policy import Criterion
 from kdgov.gate.special import gamma_isf, gamma_sf

@@ -15,9 +15,9 @@ import numpy as np
 from kdgov.finding import Finding
 from kdgov.gate.cells import Cell, Scale, Tables
 from kdgov.gate.decision import CriterionResult
-from kdgov.gate.intervals import Values
 from kdgov.gate.methods import is_binary
 from kdgov.gate.noninferiority import judge_non_inferiority
+from kdgov.gate.paired import Values
 from kdgov.gate.policy import Criterion
 from kdgov.items import ItemTable, MetricKey
 from kdgov.items.arrays import floats

@@ -9,9 +9,9 @@ import numpy as np
 
 from kdgov.gate.decision import CriterionResult, Reference, Verdict
 from kdgov.gate.groups import attribute_sets, group_masks
-from kdgov.gate.intervals import Values
 from kdgov.gate.match import Mismatch, Pairs, match, pool
 from kdgov.gate.methods import count_clusters
+from kdgov.gate.paired import Values
 from kdgov.gate.policy import Criterion
 from kdgov.items import Direction, ItemTable, MetricDeclaration, MetricKey
 from kdgov.items.metric import declaration_for

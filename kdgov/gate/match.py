@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kdgov.gate.intervals import Values
 from kdgov.gate.methods import Codes
+from kdgov.gate.paired import Values
 from kdgov.items import ItemTable, MetricKey
 from kdgov.items.arrays import booleans, codes_or, integers
 from kdgov.items.table import Indices

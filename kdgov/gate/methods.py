@@ -23,11 +23,9 @@ from kdgov.gate.intervals import (
     ExactInterval,
     FewEventsInterval,
     Interval,
-    NewcombeInterval,
     StudentInterval,
-    TangoInterval,
-    Values,
 )
+from kdgov.gate.paired import NewcombeInterval, TangoInterval, Values
 
 Codes = npt.NDArray[np.int64]
 

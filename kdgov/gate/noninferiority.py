@@ -9,9 +9,10 @@ import numpy as np
 from kdgov.gate import wording
 from kdgov.gate.cells import Cell, better
 from kdgov.gate.decision import CriterionResult, Verdict
-from kdgov.gate.intervals import ShiftedInterval, Values, p_worse
+from kdgov.gate.intervals import ShiftedInterval, p_worse
 from kdgov.gate.match import Pairs
 from kdgov.gate.methods import Estimate, absolute, compare, is_binary
+from kdgov.gate.paired import Values
 from kdgov.gate.planning import items_needed
 
 _SIGN_ALPHA = 0.005

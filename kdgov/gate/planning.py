@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kdgov.gate.intervals import normal_quantile
+from kdgov.gate.special import normal_quantile
 
 POWER = 0.8
 """Chance of settling the question that the answer is meant for."""

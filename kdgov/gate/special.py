@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from statistics import NormalDist
 
 _TINY = 1e-300
 _ENOUGH = 1e-15
@@ -16,6 +17,12 @@ _CLOSE = 1e-13
 """Relative width at which a root is found: a thousandth of the last digit a decision shows."""
 _STEPS = 100_000
 _BISECTIONS = 200
+
+
+@lru_cache(maxsize=256)
+def normal_quantile(probability: float) -> float:
+    """Standard normal quantile."""
+    return NormalDist().inv_cdf(probability)
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
@@ -61,7 +68,7 @@ def _away(value: float) -> float:
 @lru_cache(maxsize=4096)
 def beta_quantile(probability: float, a: float, b: float) -> float:
     """The x with I_x(a, b) = probability."""
-    return _rising_root(lambda x: beta_cdf(x, a, b) - probability, 0.0, 1.0)
+    return rising_root(lambda x: beta_cdf(x, a, b) - probability, 0.0, 1.0)
 
 
 @lru_cache(maxsize=4096)
@@ -112,10 +119,10 @@ def gamma_isf(probability: float, shape: float) -> float:
     high = shape + 10.0
     while gamma_sf(high, shape) > probability:
         high *= 2.0
-    return _rising_root(lambda x: probability - gamma_sf(x, shape), 0.0, high)
+    return rising_root(lambda x: probability - gamma_sf(x, shape), 0.0, high)
 
 
-def _rising_root(rising: Callable[[float], float], low: float, high: float) -> float:
+def rising_root(rising: Callable[[float], float], low: float, high: float) -> float:
     """Root of a rising function between two points, to thirteen digits.
 
     Source: Chandrupatla 1997, Advances in Engineering Software 28:145: inverse quadratic steps where they are safe,

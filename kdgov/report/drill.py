@@ -29,12 +29,16 @@ def drill_markdown(report: DrillReport) -> str:
         *_curves(report),
         "",
     ]
-    unseen = report.unseen
-    lines.append(
-        "**This policy cannot see**: "
-        + ("; ".join(f"{r.id} {r.title}" for r in unseen) + "." if unseen else "nothing of the catalogue escapes it.")
-    )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_blind(report)]) + "\n"
+
+
+def _blind(report: DrillReport) -> list[str]:
+    """What the policy cannot see, or sees too rarely, and what it would need."""
+    lines = []
+    for title, results in (("cannot see", report.unseen), ("lets through more than once in a hundred", report.weak)):
+        if results:
+            lines += [f"**This policy {title}**", "", *(f"- {r.id} {r.title}. Add {r.mend}." for r in results), ""]
+    return lines[:-1] or ["Nothing of the catalogue escapes this policy."]
 
 
 def _table(results: tuple[PlantResult, ...]) -> list[str]:

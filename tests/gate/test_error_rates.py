@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kdgov.gate.drill import promotion_rate
-from kdgov.gate.intervals import NewcombeInterval, TangoInterval
+from kdgov.gate.paired import NewcombeInterval, TangoInterval
 
 ACCURACY = 0.8
 AGREEMENTS = (0.92, 0.85, 0.70)

@@ -15,14 +15,12 @@ from kdgov.gate.intervals import (
     BcaInterval,
     ExactInterval,
     FewEventsInterval,
-    NewcombeInterval,
     ShiftedInterval,
     StudentInterval,
-    TangoInterval,
     exact_bounds,
     p_worse,
-    wilson,
 )
+from kdgov.gate.paired import NewcombeInterval, TangoInterval, wilson
 
 cells = st.tuples(*[st.integers(0, 60)] * 4).filter(lambda t: sum(t) >= 2)
 

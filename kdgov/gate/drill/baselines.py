@@ -9,7 +9,8 @@ from math import comb
 import numpy as np
 
 from kdgov.gate.drill.world import Case, World
-from kdgov.gate.intervals import Values, normal_quantile
+from kdgov.gate.paired import Values
+from kdgov.gate.special import normal_quantile
 
 BASELINES = ("point threshold", "McNemar", "unpaired z")
 """Point difference against the margin; block only what is significantly worse; non-inferiority as if unpaired."""

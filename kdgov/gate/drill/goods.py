@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from kdgov.finding import Finding
 from kdgov.gate.decision import Waiver
-from kdgov.gate.drill.plants import Builder, Plant
+from kdgov.gate.drill.plant import Builder, Plant
 from kdgov.gate.drill.world import Case, World, draw
 from kdgov.gate.judgement import judge
 from kdgov.items import ItemTable

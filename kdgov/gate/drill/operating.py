@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdgov.gate.drill.world import Shape
-from kdgov.gate.intervals import TangoInterval, normal_quantile
+from kdgov.gate.paired import tango_scores
 from kdgov.gate.policy import Criterion
+from kdgov.gate.special import normal_quantile
 
 MULTIPLES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 """True drops looked at, in margins."""
@@ -73,12 +74,10 @@ def promotion_rate(
     differing = max(disagreement, abs(drop))
     shares = [(differing + drop) / 2, (differing - drop) / 2, 1 - differing]
     counts = rng.multinomial(n, shares, size=runs)
-    tables, times = np.unique(counts[:, :2], axis=0, return_counts=True)
-    z = normal_quantile(1 - alpha)
+    lost, won = counts[:, 0].astype(np.float64), counts[:, 1].astype(np.float64)
     # The lower bound clears -margin exactly where the score at that drop lies below -z: no bisection needed.
-    passes = np.array([TangoInterval(lost=int(b), won=int(c), n=n).score(margin) < -z for b, c in tables])
-    points = (tables[:, 1] - tables[:, 0]) / n >= -margin
-    return float(times[passes].sum() / runs), float(times[points].sum() / runs)
+    passes = tango_scores(lost, won, n, margin) < -normal_quantile(1 - alpha)
+    return float(passes.mean()), float(((won - lost) / n >= -margin).mean())
 
 
 def worst_rate(curves: Sequence[OperatingCurve], multiple: float) -> float:

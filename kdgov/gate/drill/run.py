@@ -12,7 +12,8 @@ from kdgov.gate.decision import Decision, rounded
 from kdgov.gate.drill.baselines import BASELINES, baseline_verdicts
 from kdgov.gate.drill.goods import GOODS
 from kdgov.gate.drill.operating import OperatingCurve, operating_curve
-from kdgov.gate.drill.plants import PLANTS, Plant
+from kdgov.gate.drill.plant import Plant
+from kdgov.gate.drill.plants import PLANTS
 from kdgov.gate.drill.world import World, world_of
 from kdgov.gate.intervals import exact_bounds
 from kdgov.gate.judgement import judge
@@ -23,6 +24,8 @@ FULL_RUNS, QUICK_RUNS = 200, 20
 FULL_CURVE_RUNS, QUICK_CURVE_RUNS = 20_000, 2_000
 _CERTAIN_RUNS = 3
 _SEEN = 0.5
+_TARGET = 0.01
+"""Share of planted regressions that a policy may let through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,8 @@ class PlantResult:
     """Criteria and finding rules that stopped it, most frequent first."""
     baselines: dict[str, int]
     """Baseline → cases it would have promoted."""
+    mend: str = ""
+    """What a policy needs to see it; empty where every policy does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +80,15 @@ class DrillReport:
         """Harms the policy cannot see: it has no place to look, or promotes them more often than not."""
         return tuple(r for r in self.planted if r.runs == 0 or r.promoted / r.runs > _SEEN)
 
+    @property
+    def weak(self) -> tuple[PlantResult, ...]:
+        """Harms the policy sees and still lets through more often than once in a hundred, beyond chance."""
+        return tuple(r for r in self.planted if r not in self.unseen and r.low > _TARGET)
+
     def as_json(self) -> dict[str, Any]:
         """The report as one JSON document."""
-        document: dict[str, Any] = rounded({"schema": "kdgov.drill/1", **asdict(self), "unseen": [r.id for r in self.unseen]})
+        judged = {"unseen": [r.id for r in self.unseen], "weak": [r.id for r in self.weak]}
+        document: dict[str, Any] = rounded({"schema": "kdgov.drill/1", **asdict(self), **judged})
         return document
 
 
@@ -153,6 +164,7 @@ def _run_plant(plant: Plant, world: World, runs: int, seed: int) -> PlantResult:
         high=high,
         stopped_by=ordered[:3],
         baselines=would if made else {},
+        mend=plant.mend,
     )
 
 

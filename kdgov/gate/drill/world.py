@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kdgov.gate.intervals import Values
+from kdgov.gate.paired import Values
 from kdgov.gate.policy import Criterion, Policy
 from kdgov.items import Direction, ItemTable, MetricDeclaration, MetricKey
 
@@ -74,6 +74,8 @@ class World:
     """The policy under drill."""
     shapes: tuple[Shape, ...]
     """What its criteria look at."""
+    columns: dict[str, Any] = field(default_factory=dict, compare=False)
+    """What all tables of this world share, made once."""
 
     def of_role(self, *roles: Role) -> list[Shape]:
         """Shapes of some roles."""
@@ -114,7 +116,9 @@ class World:
 
     def case_of(self, scores: list[tuple[Values, Values]], **further: Any) -> Case:
         """A case from ready scores, in the order of the shapes."""
-        fixed = _fixed_columns(self.shapes)
+        if not self.columns:
+            self.columns.update(_fixed_columns(self.shapes))
+        fixed = self.columns
         tables = [ItemTable(pa.table({**fixed, "score": np.concatenate([pair[side] for pair in scores])}), "drill") for side in (0, 1)]
         measured = {c.measure: 1.0 for c in self.policy.criteria if c.kind == "efficiency"}
         good = {c.measure: 0.9 * (c.max_ratio or 2 * (c.min_ratio or 1.0)) for c in self.policy.criteria if c.kind == "efficiency"}
@@ -182,7 +186,6 @@ def _shape(criterion: Criterion, key: MetricKey, items: int | None) -> Shape:
     role = _role(criterion, key)
     level = criterion.plan_level if criterion.plan_level is not None else {"refusal": 0.97, "helpfulness": 0.95}.get(role, 0.85)
     n = criterion.plan_items or criterion.min_items
-    names = dict.fromkeys(name for entry in criterion.by for name in entry)
     return Shape(
         key=key,
         role=role,
@@ -192,10 +195,20 @@ def _shape(criterion: Criterion, key: MetricKey, items: int | None) -> Shape:
         level=level,
         disagreement=criterion.plan_disagreement if criterion.plan_disagreement is not None else min(0.10, 2 * (1 - level)),
         margin=criterion.margin if criterion.kind in ("non_inferiority", "calibration") else np.inf,
-        attributes={name: criterion.groups.get(name) or _VALUES.get(name, ("a", "b")) for name in names},
+        attributes=_attributes(criterion),
         criteria=(criterion.id,),
         threshold=criterion.threshold,
     )
+
+
+def _attributes(criterion: Criterion) -> dict[str, tuple[str, ...]]:
+    """What the items state: every attribute the criterion names, and those its plan counts."""
+    named = [name for entry in criterion.by for name in entry if "*" not in name]
+    found = {}
+    for name in dict.fromkeys((*named, *criterion.plan_groups)):
+        counted = tuple(f"{name}-{k + 1:02d}" for k in range(criterion.plan_groups.get(name, 0)))
+        found[name] = criterion.groups.get(name) or counted or _VALUES.get(name, ("a", "b"))
+    return found
 
 
 def _role(criterion: Criterion, key: MetricKey) -> Role:
