@@ -55,8 +55,7 @@ def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
 def parse_yaml(text: str, *, file: str) -> tuple[Any, dict[Location, int]]:
     """As `read_yaml`, for text already at hand; ``file`` names it in messages."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        value = yaml.safe_load(text)
+        node, value = _parsed(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
@@ -76,6 +75,23 @@ def parse_yaml(text: str, *, file: str) -> tuple[Any, dict[Location, int]]:
     if faults:
         raise DeclarationError(faults)
     return value, lines
+
+
+def _parsed(text: str) -> tuple[yaml.Node | None, Any]:
+    """The document as nodes with their lines, and as plain values; both from one reading."""
+    fast = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for kind in (fast, yaml.SafeLoader):
+        loader = kind(text)
+        try:
+            node = loader.get_single_node()
+            return node, None if node is None else loader.construct_document(node)
+        except yaml.YAMLError:
+            # libyaml words its faults more tersely: the plain reader finds them again and says more.
+            if kind is yaml.SafeLoader:
+                raise
+        finally:
+            loader.dispose()
+    raise AssertionError("a reader answers or raises")
 
 
 def _walk(node: yaml.Node, at: Location, lines: dict[Location, int], file: str, above: tuple[yaml.Node, ...] = ()) -> Iterator[Fault]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -56,10 +57,14 @@ class Tables:
     """``teacher`` and ``student`` → measured quantity → value."""
     matched: dict[tuple[str, MetricKey], Pairs | Mismatch] = field(default_factory=dict)
     """Pairs already made, so that ten criteria on one metric match it once."""
+    keys: list[MetricKey] = field(default_factory=list)
+    """Every metric, sorted once for all criteria."""
 
     def metric_keys(self) -> list[MetricKey]:
         """Every metric either model has rows for, sorted."""
-        return sorted(set(self.teacher.partitions) | set(self.student.partitions))
+        if not self.keys:
+            self.keys.extend(sorted(set(self.teacher.partitions) | set(self.student.partitions)))
+        return self.keys
 
     def pairs(self, key: MetricKey, scale: Scale, reference: Reference) -> Pairs | Mismatch:
         """Pairs of one metric against the teacher or the root teacher."""
@@ -100,8 +105,10 @@ class Cell:
         wanted = self.criterion.min_group_items
         return wanted if self.group and wanted is not None else self.criterion.min_items
 
-    def result(self, verdict: Verdict, reason: str) -> CriterionResult:
-        """A result of this cell with everything known before judging."""
+    def result(self, verdict: Verdict, reason: str, **found: Any) -> CriterionResult:
+        """A result of this cell with everything known before judging, and what was found."""
+        if "clusters" not in found:
+            found["clusters"] = self.pairs.n if self.pairs.clusters is None else count_clusters(self.pairs.clusters)
         return CriterionResult(
             id=self.criterion.id,
             kind=self.criterion.kind,
@@ -113,8 +120,8 @@ class Cell:
             group=self.group,
             reference=self.reference,
             n=self.pairs.n,
-            clusters=self.pairs.n if self.pairs.clusters is None else count_clusters(self.pairs.clusters),
             confidence=self.criterion.confidence,
+            **found,
         )
 
 

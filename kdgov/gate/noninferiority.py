@@ -80,8 +80,9 @@ def _conclude(cell: Cell, estimates: tuple[Estimate, ...]) -> CriterionResult:
     teacher, student = float(cell.pairs.teacher.mean()), float(cell.pairs.student.mean())
     needed = _needed(cell, decisive, verdict, too_few=too_few)
     proven_at = p_worse(decisive.interval, margin) if verdict == "fail" else None
-    result = replace(
-        cell.result(verdict, ""),
+    result = cell.result(
+        verdict,
+        "",
         clusters=decisive.clusters,
         teacher=teacher,
         student=student,

@@ -50,13 +50,16 @@ class TangoInterval:
     def score(self, drop: float) -> float:
         """Tango's Z for a true drop; positive where more was lost than ``drop``, decreasing in ``drop``."""
         if drop < 0:
-            return -TangoInterval(lost=self.won, won=self.lost, n=self.n).score(-drop)
-        b, c, n, m = self.lost, self.won, self.n, drop
-        linear = -b - c + (2 * n - b + c) * m
-        q = (math.sqrt(max(linear * linear + 8 * n * c * m * (1 - m), 0.0)) - linear) / (4 * n)
-        variance = n * (2 * q + m * (1 - m))
-        excess = b - c - n * m
-        return excess / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, excess) if excess else 0.0
+            return -_score(self.won, self.lost, self.n, -drop)
+        return _score(self.lost, self.won, self.n, drop)
+
+
+def _score(lost: int, won: int, n: int, drop: float) -> float:
+    linear = -lost - won + (2 * n - lost + won) * drop
+    q = (math.sqrt(max(linear * linear + 8 * n * won * drop * (1 - drop), 0.0)) - linear) / (4 * n)
+    variance = n * (2 * q + drop * (1 - drop))
+    excess = lost - won - n * drop
+    return excess / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, excess) if excess else 0.0
 
 
 def tango_scores(lost: Values, won: Values, n: int, drop: float) -> Values:
