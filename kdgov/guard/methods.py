@@ -37,7 +37,7 @@ TRACKING_GUARDED = frozenset({
     "set_tag", "delete_experiment", "set_logged_model_tags", "delete_logged_model_tag", "delete_logged_model",
     "finalize_logged_model", "log_logged_model_params",
 })  # fmt: skip
-# Read, or write what no release rests on (traces, datasets, gateway, reviews).
+# Read, or write what no release rests on (traces, datasets, gateway, reviews, skills).
 TRACKING_PASSED = frozenset({
     "ARTIFACTS_FOLDER_NAME", "DEFAULT_EXPERIMENT_ID", "EVALUATION_DATASET_ID_PREFIX", "MODELS_FOLDER_NAME",
     "ManagedSessionMaker", "TRACE_FOLDER_NAME", "add_dataset_to_experiments", "add_guardrail_to_endpoint",
@@ -78,6 +78,13 @@ TRACKING_PASSED = frozenset({
     "update_gateway_endpoint", "update_gateway_model_definition", "update_gateway_secret", "update_issue",
     "update_label_schema", "update_mcp_access_endpoint", "update_mcp_server", "update_mcp_server_version",
     "update_review_queue", "upsert_dataset_records", "upsert_online_scoring_config",
+    # Skills, from 3.18 on: tables of their own; their files lie behind the write-once store.
+    "CREATE_SKILL_VERSION_RETRIES", "SET_SKILL_ALIAS_RETRIES", "SKILL_SEARCH_TOKEN_SCOPE",
+    "SKILL_VERSION_SEARCH_TOKEN_SCOPE_PREFIX", "bulk_register_skills", "create_skill", "create_skill_version",
+    "delete_skill", "delete_skill_alias", "delete_skill_and_collect_artifacts", "delete_skill_tag", "delete_skill_version",
+    "delete_skill_version_tag", "get_latest_skill_version", "get_skill", "get_skill_version", "get_skill_version_by_alias",
+    "search_skill_versions", "search_skills", "set_skill_alias", "set_skill_tag", "set_skill_version_tag", "update_skill",
+    "update_skill_version",
 })  # fmt: skip
 
 

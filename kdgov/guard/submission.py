@@ -17,6 +17,8 @@ from kdgov.guard.config import GuardConfig
 from kdgov.guard.versions import KnownVersion, write_tag
 
 REVOKED_TAG = "kdgov.revoked"
+TAG_KEY_LIMIT, TAG_LIMIT = 250, 100_000
+"""Characters MLflow keeps of a version tag's name and value."""
 
 
 class Submissions:
@@ -48,6 +50,9 @@ class Submissions:
             refuse(
                 f"kdgov refuses this decision for {facts.name} version {facts.version}: {fault}. Record the release of this very version."
             )
+        if long := [k for k, v in answer.predicate["tags"].items() if len(k) > TAG_KEY_LIMIT or len(v) > TAG_LIMIT]:
+            what = f"its tag {long[0][:60]} is longer than MLflow keeps"
+            refuse(f"kdgov refuses this decision for {facts.name} version {facts.version}: {what}. Shorten it and sign again.")
         known = tables.latest_envelopes(session, facts).get("decision")
         if known is not None and known.body == envelope:
             return

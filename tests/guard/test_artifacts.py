@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
+import shutil
 import socket
+from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -110,3 +113,71 @@ def test_a_folder_with_one_conflict_writes_none_of_its_files(store, tmp_path):
     with pytest.raises(MlflowException, match=r"b\.txt"):
         store.log_artifacts(str(folder))
     assert [f.path for f in store.list_artifacts()] == ["b.txt"]
+
+
+def test_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
+    """What cannot be written whole is not there at all, and goes in as soon as there is room."""
+    store = WriteOnceRepository(f"kdgov-artifacts:{tmp_path}/artifacts")
+
+    def half(source, destination):
+        Path(destination).write_bytes(b"ha")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "a").write_bytes(b"half")
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", half)
+        with pytest.raises(MlflowException, match="No space left"):
+            store.log_artifact(str(tmp_path / "a"), "run")
+    assert store.list_artifacts("run") == []
+    store.log_artifact(str(tmp_path / "a"), "run")
+    assert Path(store.download_artifacts("run/a")).read_bytes() == b"half"
+    assert [f.path for f in store.list_artifacts()] == ["run"]
+
+
+def test_of_two_writers_at_once_one_is_second(tmp_path, monkeypatch):
+    """Both looked before either wrote: the second finds the name taken."""
+    store = WriteOnceRepository(f"kdgov-artifacts:{tmp_path}/artifacts")
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "a").write_bytes(b"mine")
+    copy = shutil.copyfile
+
+    def meanwhile(source, destination):
+        (tmp_path / "artifacts" / "a").write_bytes(b"theirs")
+        return copy(source, destination)
+
+    monkeypatch.setattr("shutil.copyfile", meanwhile)
+    with pytest.raises(MlflowException, match="refuses to overwrite a"):
+        store.log_artifact(str(tmp_path / "a"))
+    assert (tmp_path / "artifacts" / "a").read_bytes() == b"theirs"
+
+
+def test_a_file_system_without_links_writes_once_too(tmp_path, monkeypatch):
+    store = WriteOnceRepository(f"kdgov-artifacts:{tmp_path}/artifacts")
+
+    def no_link(source, destination):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", no_link)
+    by_stream(store, tmp_path, b"x", "run/a")
+    with pytest.raises(MlflowException, match="refuses to overwrite"):
+        by_stream(store, tmp_path, b"y", "run/a")
+
+
+@pytest.mark.parametrize("root", ["", "1/models/m-0123/artifacts"])
+@pytest.mark.parametrize("write", [by_file, by_stream, by_async_stream, by_folder])
+def test_a_sealed_models_folder_takes_no_new_file(tmp_path, root, write):
+    inside = "" if root else "1/models/m-0123/artifacts/"
+    store = WriteOnceRepository(f"kdgov-artifacts:{tmp_path}/artifacts/{root}".rstrip("/"))
+    by_stream(store, tmp_path, b"x", f"{inside}MLmodel")
+    by_stream(store, tmp_path, b"", f"{inside}kdgov.sealed")
+    with pytest.raises(MlflowException, match="sealed"):
+        write(store, tmp_path, b"x", f"{inside}extra/weights.bin")
+    if not root:
+        by_stream(store, tmp_path, b"x", "1/models/m-4567/artifacts/MLmodel")
+
+
+@pytest.mark.parametrize("outside", ["../x", "a/../../x", "/etc/x", ".kdgov-incoming/x"])
+def test_nothing_is_written_outside(tmp_path, outside):
+    store = WriteOnceRepository(f"kdgov-artifacts:{tmp_path}/artifacts")
+    with pytest.raises(MlflowException, match="outside"):
+        by_stream(store, tmp_path, b"x", outside)

@@ -205,6 +205,15 @@ def _logged_model(a: Attack) -> str:
     return a.client.get_model_version(a.good.name, str(a.good.version)).source.removeprefix("models:/")
 
 
+def _file_into_the_model(a: Attack) -> None:
+    extra = a.folder / "extra.bin"
+    extra.write_bytes(b"x")
+    try:
+        a.client.log_model_artifact(_logged_model(a), str(extra))
+    except requests.exceptions.HTTPError as error:
+        raise MlflowException(error.response.text, error_code=7) from error
+
+
 def _metric_through_another_run(a: Attack) -> None:
     run = a.client.create_run(a.client.get_run(a.good.run_id).info.experiment_id)
     a.client.log_metric(run.info.run_id, "acc", 1.0, model_id=_logged_model(a))
@@ -291,6 +300,9 @@ WAYS = (
     Way("a decision that leaves out its expiry", _left_out("expires")),
     Way("a decision that leaves out the policy", _left_out("policy")),
     Way("an expired decision", lambda a: (a.submit(a.bad, a.decision(a.bad, expires=NOW - datetime.timedelta(days=1))), a.champion(a.bad))),
+    Way("a decision dated in the future", lambda a: a.submit(a.bad, a.decision(a.bad, at=NOW + datetime.timedelta(hours=1)))),
+    Way("a decision whose tags lie outside kdgov.", lambda a: a.submit(a.bad, a.decision(a.bad, change=lambda p: p["tags"].update({"team": "x"})))),
+    Way("a decision with a tag longer than the registry keeps", lambda a: a.submit(a.bad, a.decision(a.bad, change=lambda p: p["tags"].update({"kdgov.x": "y" * 100_001})))),
     Way("a validly signed fail", _decided_fail_then_champion),
     Way("a signed pass whose evidence is not in the registry", lambda a: (a.submit(a.bad, a.decision(a.bad)), a.champion(a.bad))),
     Way("delete the model, create it again, replay the decision", _recreate_and_replay),
@@ -323,6 +335,7 @@ WAYS = (
     Way("add a file to sealed evidence", lambda a: _write(a, a.good.run_id, "evidence/extra.json", "{}")),
     Way("add a file to sealed evidence, raw HTTP upload", lambda a: _flask_or_async_put(a, "evidence/extra.json")),
     Way("delete evidence, raw HTTP", _delete_artifact),
+    Way("add a file to the logged model behind a version", _file_into_the_model),
     Way("change the champion's weights where they lie", _change_weights_of_champion, "detected"),
     Way("plain client on the same database: @champion", _plain_client, "detected"),
     Way("plain client on the same database: verdict tag", _plain_client_tags, "detected"),
