@@ -19,6 +19,7 @@ import huggingface_hub
 from huggingface_hub import errors as hub_errors
 
 from kdgov.checkpoints.digests import remembered_digest
+from kdgov.declare.distillation import Endpoint
 from kdgov.declare.load import resolve
 from kdgov.digest import digest_bytes, digest_file, digest_json
 from kdgov.errors import InputError, UnavailableError
@@ -89,6 +90,17 @@ def model_identity(path: Path, *, verify: bool = False) -> ModelIdentity:
         architecture=str((config.get("architectures") or [config.get("peft_type", "unknown")])[0]),
         dtype=dtype,
     )
+
+
+def endpoint_facts(endpoint: Endpoint) -> dict[str, Any]:
+    """Who a teacher is that can only be asked: what is declared of it, and which parts of an identity are not to be had."""
+    return {
+        "access": "api",
+        "generator": endpoint.model,
+        "base_url": endpoint.base_url,
+        "terms": endpoint.terms,
+        "not_available": ["weights", "tokenizer", "template", "config", "parameters", "logits", "hidden_states"],
+    }
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -165,6 +177,12 @@ def resolve_model(name: str, *, beside: Path, revision: str | None = None) -> Pa
         InputError: if there is no such folder, or a hub id is not pinned or does not exist.
         UnavailableError: if the hub cannot be reached and the commit is not in the cache.
     """
+    if not name:
+        raise InputError(
+            "the teacher is an endpoint: it has no weights here that could be identified, loaded or measured",
+            where=f"{beside}: teacher.endpoint",
+            mend="`kdgov distill` works without; to judge the student, bring both models' results to `kdgov gate --teacher --student`.",
+        )
     folder = resolve(name, beside=beside)
     if folder.is_dir():
         return folder

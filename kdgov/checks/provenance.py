@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kdgov.checkpoints.identity import endpoint_facts
 from kdgov.checks.materials import Body, BodyFile, Materials, ModelFacts
 from kdgov.checks.rules import Stances, passed
 from kdgov.declare.card import DatasetCard, Generation, ModelCard
@@ -17,7 +18,7 @@ _PIN = "Write the digest that `kdgov card check --pin` prints into the card."
 
 def provenance_findings(materials: Materials, stances: Stances) -> list[Finding]:
     """What can be said of every input without reading what is inside the data."""
-    findings = [*_model_findings(materials.teacher, stances), *_student_findings(materials, stances)]
+    findings = [*_teacher_findings(materials, stances), *_student_findings(materials, stances)]
     for body in materials.bodies:
         findings += [*_body_findings(body, stances), *_generation_findings(body, stances)]
     if materials.release.distillation is None and not _says_how_it_was_taught(materials):
@@ -35,6 +36,22 @@ def provenance_findings(materials: Materials, stances: Stances) -> list[Finding]
 def _says_how_it_was_taught(materials: Materials) -> bool:
     card = materials.student.model_card
     return bool(materials.release.uses) or (card is not None and bool(card.lineage))
+
+
+def _teacher_findings(materials: Materials, stances: Stances) -> Iterable[Finding]:
+    teacher, endpoint = materials.teacher, materials.release.teacher.endpoint
+    if endpoint is None:
+        yield from _model_findings(teacher, stances)
+        return
+    subject = f"teacher {teacher.name}"
+    yield stances.finding(
+        "provenance.teacher-endpoint",
+        subject,
+        f"It can only be asked, at {endpoint.base_url}: its weights have no digest here, and who serves it may change it unnoticed.",
+        mend="Review what is on record: model name, terms and day of every shard it wrote; or name its weights under `teacher.model`.",
+        details=endpoint_facts(endpoint),
+    )
+    yield from _card_findings(teacher.card is not None, teacher.model_card, subject, _MODEL_FIELDS, stances)
 
 
 def _model_findings(model: ModelFacts, stances: Stances) -> Iterable[Finding]:

@@ -266,6 +266,11 @@ class Distillation(Declared):
         return ""
 
     @property
+    def needs_weights(self) -> list[str]:
+        """Kinds of terms that need the teacher's logits or layers: what an endpoint does not give."""
+        return sorted({term.kind for term in self.terms} - {"teacher_text", "hard_labels"})
+
+    @property
     def warmup(self) -> int:
         """Steps of linear warm-up, with the default filled in."""
         return self.warmup_steps if self.warmup_steps is not None else self.steps // 20

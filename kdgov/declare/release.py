@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from kdgov.declare.distillation import Distillation
+from kdgov.declare.distillation import Distillation, Endpoint
 from kdgov.declare.load import Declared, load, resolve
 from kdgov.errors import DeclarationError, Fault
 
@@ -16,16 +16,32 @@ ModelName = Annotated[str, StringConstraints(min_length=1, max_length=250, patte
 
 
 class TeacherDeclaration(Declared):
-    """The model to learn from: a folder or a hub id, pinned."""
+    """The model to learn from: a folder or a hub id, pinned; or an endpoint that shows nothing but its answers."""
 
-    model: str
-    """Path of a transformers checkpoint, or a hub id."""
+    model: str = ""
+    """Path of a transformers checkpoint, or a hub id; empty where an ``endpoint`` is all there is."""
+    endpoint: Endpoint | None = None
+    """Where a teacher without weights at hand is asked; `teacher_text` terms ask there unless they say otherwise."""
     revision: str | None = None
     """Commit of the hub id; a folder is pinned by its content."""
     card: str | None = None
     """Model card file (`registry/models/*.yaml`): licence, lineage, digest."""
     root: str | None = None
     """The first teacher of a chain of distillations, compared with as well, so that small losses cannot add up."""
+
+    @property
+    def called(self) -> str:
+        """Its name for people: the model's, or the one the endpoint knows it by."""
+        return self.model or (self.endpoint.model if self.endpoint is not None else "")
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> TeacherDeclaration:
+        if bool(self.model) == (self.endpoint is not None):
+            raise ValueError(
+                "needs exactly one of model and endpoint\n"
+                "Write `model:` for weights at hand, or `endpoint:` for a teacher that can only be asked."
+            )
+        return self
 
 
 class StudentDeclaration(Declared):
@@ -194,6 +210,33 @@ class Release(Declared):
     threads: int = Field(default=0, ge=0)
     """Torch threads; 0 leaves one per physical core unless OMP_NUM_THREADS says otherwise."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _asks_its_teacher(cls, value: Any) -> Any:
+        """The teacher's endpoint stands for every ``teacher_text`` that names none, so that no reader has to look twice."""
+        endpoint = _at(value, "teacher", "endpoint")
+        terms = _at(value, "distillation", "terms")
+        if not isinstance(endpoint, dict) or not isinstance(terms, list):
+            return value
+        asked = [{"endpoint": endpoint, **t} if isinstance(t, dict) and t.get("kind") == "teacher_text" else t for t in terms]
+        return {**value, "distillation": {**value["distillation"], "terms": asked}}
+
+    @model_validator(mode="after")
+    def _needs_no_weights_of_an_endpoint(self) -> Release:
+        if self.teacher.endpoint is None or self.distillation is None:
+            return self
+        if closed := self.distillation.needs_weights:
+            raise ValueError(
+                f"learns from {', '.join(closed)} of a teacher that is an endpoint: its logits and layers are not to be had\n"
+                "Use teacher_text (and hard_labels), or name the teacher's weights under `teacher.model`."
+            )
+        if self.student.model is None:
+            raise ValueError(
+                "has a student without weights or tokenizer of its own, and a teacher that is an endpoint\n"
+                "Name the checkpoint the student starts from under `student.model`."
+            )
+        return self
+
     @model_validator(mode="after")
     def _has_data_to_learn_from(self) -> Release:
         if self.distillation is not None and not self.data:
@@ -204,6 +247,12 @@ class Release(Declared):
                 "Add `distillation:`, or name the trained student under `student.model`."
             )
         return self
+
+
+def _at(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def load_release(path: Path) -> Release:

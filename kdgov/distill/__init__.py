@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import kdgov.distill.allocation  # noqa: F401 - first: it must precede torch
 from kdgov.distill.provenance import RECORD, DistillationRecord
 from kdgov.distill.run import LOSSES, STUDENT, distill
 from kdgov.distill.students import StudentStart

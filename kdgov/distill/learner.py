@@ -27,6 +27,7 @@ from kdgov.declare.distillation import (
 )
 from kdgov.distill import layers
 from kdgov.distill.heads import KeptTargets, LogitTerms, Targets, loss_of_hidden, loss_of_logits
+from kdgov.distill.memory import rows_at_once
 from kdgov.distill.passes import Pass, Passed, Wanted
 from kdgov.distill.universal import paired_rows, universal_distance
 from kdgov.errors import InputError
@@ -66,7 +67,7 @@ class Learner(nn.Module):
         super().__init__()
         self.student = student
         self._is_causal = task == "causal_lm"
-        self._chunk_rows = recipe.chunk_tokens
+        self._chunk_tokens = recipe.chunk_tokens
         self.terms = logit_terms(recipe)
         self._features: list[FeatureTerm] = [term for term in recipe.terms if isinstance(term, _FEATURES)]
         self._policy = next((on_policy_terms(term) for term in recipe.terms if isinstance(term, OnPolicy)), None)
@@ -118,7 +119,8 @@ class Learner(nn.Module):
             targets = self._targets_of(batch, taught, kept)
             rows, head = passed.answer[kept], self._run_student.head
             if head is not None:
-                loss, parts = loss_of_hidden(rows, head, labels, weights, targets, terms, chunk_rows=self._chunk_rows)
+                at_once = rows_at_once(self._chunk_tokens, head.weight.shape[0], rows.device)
+                loss, parts = loss_of_hidden(rows, head, labels, weights, targets, terms, chunk_rows=at_once)
             else:
                 loss, parts = loss_of_logits(rows, labels, weights, targets(slice(0, len(rows))), terms)
         sums = [parts]

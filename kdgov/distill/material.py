@@ -9,9 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kdgov.checkpoints.identity import ModelIdentity, model_identity
+from kdgov.checkpoints.identity import ModelIdentity, endpoint_facts, model_identity
 from kdgov.checkpoints.loading import Task, task_of
-from kdgov.declare.distillation import Distillation, HardLabels, OnPolicy, TeacherText, UniversalLogits
+from kdgov.declare.distillation import Distillation, Endpoint, HardLabels, OnPolicy, TeacherText, UniversalLogits
 from kdgov.digest import digest_file, digest_json
 from kdgov.distill import provenance
 from kdgov.distill.examples import Example, read_examples
@@ -36,10 +36,12 @@ class Material:
     """What is added up, over which steps."""
     task: Task
     """What the models do."""
-    teacher_path: Path
-    """Folder of the teacher."""
-    teacher: ModelIdentity
-    """Its identity."""
+    teacher_path: Path | None
+    """Folder of the teacher; None where it is an endpoint."""
+    teacher: ModelIdentity | None
+    """Its identity; None where it is an endpoint."""
+    teacher_facts: Mapping[str, Any]
+    """What the record says of it."""
     start: StudentStart
     """Where the student starts."""
     start_facts: Mapping[str, Any]
@@ -58,12 +60,12 @@ class Material:
     @property
     def tokenizer_path(self) -> Path:
         """Folder of the student's tokenizer: its own where it starts from a model, the teacher's otherwise."""
-        return self.start.model if self.start.model is not None else self.teacher_path
+        return _tokenizer_path(self.start, self.teacher_path)
 
 
 def gather(
     recipe: Distillation,
-    teacher_path: Path,
+    source: Path | Endpoint,
     start: StudentStart,
     data_files: Sequence[Path],
     output: Path,
@@ -78,10 +80,13 @@ def gather(
         InputError: if recipe, models and data do not fit together.
         UnavailableError: if an endpoint cannot be reached.
     """
-    task: Task = task_of(teacher_path) if recipe.task == "auto" else recipe.task
+    teacher_path = source if isinstance(source, Path) else None
+    task: Task = task_of(teacher_path or _tokenizer_path(start, None)) if recipe.task == "auto" else recipe.task
     _refuse_mixtures(recipe, task)
+    recipe = _asking(recipe, source)
     progress("reading the teacher's identity", 0, 0)
-    teacher = model_identity(teacher_path)
+    teacher = None if teacher_path is None else model_identity(teacher_path)
+    known = endpoint_facts(source) if isinstance(source, Endpoint) else teacher.as_json() if teacher is not None else {}
     facts = start_facts(start, recipe, teacher)
     if not data_files:
         raise InputError("names no file to learn from", where="data", mend="Add a card or a file.")
@@ -89,9 +94,8 @@ def gather(
     written, shards = _written(recipe, examples, prompt_files, teacher_path, output, progress)
     learnt = [example for example in (*examples, *written) if example.completion or example.messages or example.file]
     progress("tokenising", 0, 0)
-    mine = start.model if start.model is not None else teacher_path
-    prepared = prepare(task, learnt, mine, recipe)
-    if any(isinstance(term, UniversalLogits) for term in recipe.terms):
+    prepared = prepare(task, learnt, _tokenizer_path(start, teacher_path), recipe)
+    if teacher_path is not None and any(isinstance(term, UniversalLogits) for term in recipe.terms):
         prepared = _across_tokenizers(prepared, task, learnt, teacher_path, recipe)
     data = {path.name: digest_file(path) for path in (*data_files, *prompt_files)}
     decided_by = sorted([*data.values(), *(shard["digest"] for shard in shards)])
@@ -100,24 +104,53 @@ def gather(
         task=task,
         teacher_path=teacher_path,
         teacher=teacher,
+        teacher_facts=known,
         start=start,
         start_facts=facts,
         prepared=prepared,
         data=data,
         shards=tuple(shards),
-        run=run_digest(recipe, teacher, facts, decided_by),
+        run=run_digest(recipe, known, facts, decided_by),
         cache_root=cache_root,
     )
 
 
-def start_facts(start: StudentStart, recipe: Distillation, teacher: ModelIdentity) -> dict[str, Any]:
+def _tokenizer_path(start: StudentStart, teacher_path: Path | None) -> Path:
+    path = start.model if start.model is not None else teacher_path
+    if path is None:
+        raise InputError(
+            "has no tokenizer: the teacher is an endpoint, and the student does not start from a checkpoint",
+            where="student",
+            mend="Name the checkpoint it starts from under `student.model`.",
+        )
+    return path
+
+
+def _asking(recipe: Distillation, source: Path | Endpoint) -> Distillation:
+    """The recipe with every ``teacher_text`` asking an endpoint, where that is what the teacher is."""
+    if isinstance(source, Path):
+        return recipe
+    if closed := recipe.needs_weights:
+        raise InputError(
+            f"{', '.join(closed)} needs the teacher's logits or layers, which an endpoint does not give",
+            where="distillation.terms",
+            mend="Use teacher_text (and hard_labels), or a teacher whose weights are at hand.",
+        )
+    asked = [
+        term.model_copy(update={"endpoint": source}) if isinstance(term, TeacherText) and term.endpoint is None else term
+        for term in recipe.terms
+    ]
+    return recipe.model_copy(update={"terms": asked})
+
+
+def start_facts(start: StudentStart, recipe: Distillation, teacher: ModelIdentity | None) -> dict[str, Any]:
     """What the record says about where the student starts.
 
     Raises:
         InputError: if it starts from a model with another tokenizer than the teacher's, and a term compares tokens.
     """
     facts: dict[str, Any] = {"quantization": start.quantization, "adapter": dict(start.adapter) if start.adapter else None}
-    if start.keep_layers is not None:
+    if start.keep_layers is not None and teacher is not None:
         keep = start.keep_layers
         return facts | {"keep_layers": keep if isinstance(keep, str) else list(keep), "weights": teacher.weights}
     if start.config is not None:
@@ -126,7 +159,7 @@ def start_facts(start: StudentStart, recipe: Distillation, teacher: ModelIdentit
         raise InputError("says nowhere to start", where="student", mend="Set one of keep_layers, config, model.")
     identity = model_identity(start.model)
     compares = [term.kind for term in recipe.terms if not isinstance(term, _TOKENIZER_FREE)]
-    if identity.tokenizer != teacher.tokenizer and compares:
+    if teacher is not None and identity.tokenizer != teacher.tokenizer and compares:
         raise InputError(
             f"the tokenizers differ: the teacher's is {teacher.tokenizer}, the student's {identity.tokenizer}; "
             f"{', '.join(compares)} would compare unrelated tokens",
@@ -136,12 +169,12 @@ def start_facts(start: StudentStart, recipe: Distillation, teacher: ModelIdentit
     return facts | {"model": identity.as_json()}
 
 
-def run_digest(recipe: Distillation, teacher: ModelIdentity, facts: Mapping[str, Any], data: Sequence[str]) -> str:
+def run_digest(recipe: Distillation, teacher: Mapping[str, Any], facts: Mapping[str, Any], data: Sequence[str]) -> str:
     """Digest of everything that decides the trained weights, on one kind of machine."""
     libraries = {name: metadata.version(name) for name in ("torch", "transformers", "accelerate", "tokenizers")}
     return digest_json(
         {
-            "teacher": [teacher.weights, teacher.tokenizer, teacher.template, teacher.config],
+            "teacher": dict(teacher),
             "student": dict(facts),
             "data": list(data),
             "recipe": recipe.model_dump(mode="json"),
@@ -175,7 +208,7 @@ def _written(
     recipe: Distillation,
     examples: Sequence[Example],
     prompt_files: Sequence[Path],
-    teacher_path: Path,
+    teacher_path: Path | None,
     output: Path,
     progress: Progress,
 ) -> tuple[list[Example], list[dict[str, Any]]]:

@@ -80,19 +80,29 @@ class Pass:
         )
 
     def _is_plain(self, inner: Any, head: nn.Linear) -> bool:
-        # Some models scale or cap their logits behind the head; only running both ways tells.
+        # Some models scale or cap their logits behind the head; only running it tells: one pass, its body overheard.
+        caught: dict[str, Tensor] = {}
+        listening = self._body.register_forward_hook(_first_output(caught))
         was_training = inner.training
         inner.eval()
         ids = torch.arange(8, device=head.weight.device)[None] % head.weight.shape[0]
         try:
             with torch.no_grad():
                 logits = inner(input_ids=ids, use_cache=False).logits
-                fused = head(self._body(input_ids=ids, use_cache=False)[0])
-        except (TypeError, ValueError):
+                fused = head(caught["body"])
+        except (TypeError, ValueError, KeyError):
             return False
         finally:
             inner.train(was_training)
+            listening.remove()
         return logits.shape == fused.shape and bool(torch.allclose(logits.float(), fused.float(), rtol=1e-4, atol=1e-5))
+
+
+def _first_output(caught: dict[str, Tensor]) -> Any:
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        caught["body"] = output[0]
+
+    return hook
 
 
 def _attention_layers(model: Any) -> list[dict[str, nn.Module]]:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from kdgov.checkpoints.identity import model_identity
+from kdgov.checkpoints.identity import ModelIdentity, model_identity
 from kdgov.checkpoints.loading import freeze, load_model, without_bars
-from kdgov.declare.distillation import Attention, Distillation, UniversalLogits
+from kdgov.declare.distillation import Attention, Distillation, Endpoint, UniversalLogits
 from kdgov.digest import digest_bytes, write_atomic
 from kdgov.distill import provenance
 from kdgov.distill.cache import LogitCache, cached_collator, header_of
 from kdgov.distill.learner import Learner
 from kdgov.distill.material import Material, gather, sampled_term
+from kdgov.distill.memory import kept_heap, memory_advice
 from kdgov.distill.order import batch_order
 from kdgov.distill.progress import Progress, is_first_process, last_whole_checkpoint, silent
 from kdgov.distill.provenance import DistillationRecord
@@ -29,7 +28,7 @@ from kdgov.distill.sampling import StudentSampler
 from kdgov.distill.students import StudentStart, build_student, copy_companions
 from kdgov.distill.tokens import Planned, TokenCollator
 from kdgov.distill.training import DistillationTrainer, training_arguments
-from kdgov.errors import InputError, UnavailableError
+from kdgov.errors import InputError
 
 STUDENT = "student"
 ADAPTER = "adapter"
@@ -40,7 +39,7 @@ _POLL_S = 1.0
 
 def distill(
     recipe: Distillation,
-    teacher_path: Path,
+    teacher: Path | Endpoint,
     student: StudentStart,
     data_files: Sequence[Path],
     output: Path,
@@ -57,7 +56,7 @@ def distill(
 
     Args:
         recipe: what is added up, over which steps.
-        teacher_path: checkpoint folder.
+        teacher: checkpoint folder, or the endpoint where all there is can be asked.
         student: where the student starts.
         data_files: JSON lines or text.
         output: folder to write into.
@@ -71,8 +70,8 @@ def distill(
     """
     output.mkdir(parents=True, exist_ok=True)
     root = cache_root or output.parent / "teacher-cache"
-    with _memory_advice(recipe):
-        material = gather(recipe, teacher_path, student, data_files, output, prompt_files=prompt_files, cache_root=root, progress=progress)
+    with memory_advice(recipe), kept_heap():
+        material = gather(recipe, teacher, student, data_files, output, prompt_files=prompt_files, cache_root=root, progress=progress)
         return _run(material, output, progress)
 
 
@@ -85,7 +84,7 @@ def _run(material: Material, output: Path, progress: Progress) -> DistillationRe
     collate: Any = prepared.collate
     if cache is not None and isinstance(collate, TokenCollator):
         collate, teacher = cached_collator(collate, cache), None
-    before = memory_digest(teacher)
+    before = memory_sums(teacher)
     order = batch_order(
         prepared.lengths, steps=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed, by_length=recipe.length_bucketing
     )
@@ -105,7 +104,7 @@ def _run(material: Material, output: Path, progress: Progress) -> DistillationRe
     )
     resume_from = last_whole_checkpoint(checkpoints, material.run) if checkpoints.is_dir() else None
     trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
-    if memory_digest(teacher) != before or model_identity(material.teacher_path, verify=True) != material.teacher:
+    if memory_sums(teacher) != before or _identity_now(material) != material.teacher:
         raise InputError(
             "the teacher changed while the student was trained",
             where=str(material.teacher_path),
@@ -129,12 +128,18 @@ def _run(material: Material, output: Path, progress: Progress) -> DistillationRe
     return record
 
 
+def _identity_now(material: Material) -> ModelIdentity | None:
+    return None if material.teacher_path is None else model_identity(material.teacher_path, verify=True)
+
+
 def load_models(material: Material) -> tuple[Any, Any]:
-    """The frozen teacher and the student before its first step."""
+    """The frozen teacher (None where it is an endpoint) and the student before its first step."""
     attention = "eager" if any(isinstance(term, Attention) for term in material.recipe.terms) else None
     # A CPU computes bfloat16 slower than float32; an accelerator takes the teacher as stored.
     dtype = None if torch.cuda.is_available() else torch.float32
-    teacher = freeze(load_model(material.teacher_path, material.task, dtype=dtype, attention=attention))
+    teacher = None
+    if material.teacher_path is not None:
+        teacher = freeze(load_model(material.teacher_path, material.task, dtype=dtype, attention=attention))
     student = build_student(material.start, teacher, material.task, seed=material.recipe.seed, attention=attention)
     return teacher, student
 
@@ -155,7 +160,7 @@ def _sampler(material: Material) -> StudentSampler | None:
 
 def _cache(material: Material, teacher: Any, progress: Progress) -> LogitCache | None:
     declared = material.recipe.cache
-    if declared is None:
+    if declared is None or material.teacher is None:
         return None
     if material.task != "causal_lm" or not isinstance(material.prepared.collate, TokenCollator):
         raise InputError("is for language models", where="distillation.cache", mend="Remove `cache:`: a classifier's answers are small.")
@@ -175,6 +180,9 @@ def _cache(material: Material, teacher: Any, progress: Progress) -> LogitCache |
 
 
 def _fit(teacher: Any, student: Any, material: Material) -> Iterator[str]:
+    if material.teacher is None:
+        yield f"the teacher is an endpoint: {', '.join(material.teacher_facts['not_available'])} are not available and were not checked"
+        return
     sizes = [_classes(model) for model in (teacher, student)]
     across = any(isinstance(term, UniversalLogits) for term in material.recipe.terms)
     if sizes[0] != sizes[1] and not across and material.start_facts.get("model", {}).get("tokenizer") in (None, material.teacher.tokenizer):
@@ -202,13 +210,14 @@ def _left_out(material: Material) -> Iterator[str]:
         yield f"{prepared.truncated} examples were cut to max_length {material.recipe.max_length}"
 
 
-def memory_digest(model: Any) -> str:
-    """Digest of a model's numbers as they lie in memory; of nothing for no model."""
-    state = sha256()
-    for name, tensor in model.state_dict().items() if model is not None else ():
-        state.update(name.encode())
-        state.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return f"sha256:{state.hexdigest()}"
+def memory_sums(model: Any) -> dict[str, int]:
+    """Sum of every tensor's bytes, read as whole numbers, where it lies: any step of training would change it."""
+    return {name: _sum_of_bytes(tensor) for name, tensor in model.state_dict().items()} if model is not None else {}
+
+
+def _sum_of_bytes(tensor: torch.Tensor) -> int:
+    numbers = tensor.detach().contiguous().flatten().view(torch.uint8)
+    return int((numbers.view(torch.int64) if numbers.numel() % 8 == 0 else numbers).sum(dtype=torch.int64))
 
 
 def _save_student(trainer: DistillationTrainer, output: Path, material: Material) -> None:
@@ -241,12 +250,12 @@ def _record(
     recipe = material.recipe
     student = model_identity(folder)
     is_counted = material.task not in ("image_classification", "audio_classification")
-    per_token = 6 * student.parameters + (0 if cache else 2 * material.teacher.parameters)
+    per_token = 6 * student.parameters + (0 if cache or material.teacher is None else 2 * material.teacher.parameters)
     return DistillationRecord(
         schema=provenance.SCHEMA,
         run=material.run,
         task=material.task,
-        teacher=material.teacher.as_json(),
+        teacher=dict(material.teacher_facts),
         student_start=dict(material.start_facts),
         student=student.as_json(),
         data=dict(material.data),
@@ -264,25 +273,3 @@ def _record(
         ),
         code=provenance.code_version(),
     )
-
-
-@contextlib.contextmanager
-def _memory_advice(recipe: Distillation) -> Iterator[None]:
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _out_of_memory(recipe) from error
-    except RuntimeError as error:
-        # The CPU allocator has no exception class of its own.
-        if "not enough memory" not in str(error) and "can't allocate memory" not in str(error):
-            raise
-        raise _out_of_memory(recipe) from error
-
-
-def _out_of_memory(recipe: Distillation) -> UnavailableError:
-    levers = [f"raise `gradient_accumulation` above {recipe.gradient_accumulation} (same result, smaller parts)"]
-    levers += [] if recipe.fused_head else ["set `fused_head: true`"]
-    levers += [f"lower `chunk_tokens` below {recipe.chunk_tokens}"] if recipe.fused_head and recipe.chunk_tokens > 64 else []
-    levers += [] if recipe.cache else ["add `cache: {kind: top_k}`, so that the teacher need not be in memory"]
-    levers += [f"lower `max_length` below {recipe.max_length}"]
-    return UnavailableError("memory ran out during distillation", where="distillation", mend=f"In this order: {'; '.join(levers)}.")

@@ -28,14 +28,14 @@ Writer = Callable[[Sequence[str], int], list[str]]
 
 
 def written_examples(
-    term: TeacherText, prompts: Sequence[Example], teacher_path: Path, folder: Path, *, seed: int, progress: Progress
+    term: TeacherText, prompts: Sequence[Example], teacher_path: Path | None, folder: Path, *, seed: int, progress: Progress
 ) -> tuple[list[Example], list[dict[str, Any]]]:
     """What the teacher wrote to some prompts, and each shard's provenance; whole shards of an earlier try are kept.
 
     Args:
         term: how it is asked.
         prompts: examples whose ``prompt`` is asked.
-        teacher_path: the teacher's folder, where no endpoint is declared.
+        teacher_path: the teacher's folder; needed where no endpoint is declared.
         folder: where shards lie.
         seed: seed of sampling.
         progress: told every shard.
@@ -73,11 +73,12 @@ def written_examples(
     return made, records
 
 
-def _basis(term: TeacherText, part: Sequence[Example], teacher_path: Path, seed: int) -> dict[str, Any]:
+def _basis(term: TeacherText, part: Sequence[Example], teacher_path: Path | None, seed: int) -> dict[str, Any]:
     """What decides a shard: everything in its provenance that is known before it is written."""
     endpoint = term.endpoint
     who: dict[str, Any]
     if endpoint is None:
+        teacher_path = _weights_at_hand(teacher_path)
         who = {"generator": teacher_path.name, "access": "weights", "weights": model_identity(teacher_path).weights, "terms": None}
     else:
         who = {"generator": endpoint.model, "access": "api", "base_url": endpoint.base_url, "terms": endpoint.terms}
@@ -133,10 +134,17 @@ def _record_file(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:04d}.json"
 
 
-def _writer(term: TeacherText, teacher_path: Path) -> Writer:
+def _weights_at_hand(teacher_path: Path | None) -> Path:
+    if teacher_path is None:
+        raise InputError("teacher_text has nobody to ask", where="distillation.terms", mend="Add an `endpoint:` to it.")
+    return teacher_path
+
+
+def _writer(term: TeacherText, teacher_path: Path | None) -> Writer:
     if term.endpoint is not None:
         endpoint = term.endpoint
         return lambda prompts, seed: [ask(endpoint, prompt, term, seed=seed + place) for place, prompt in enumerate(prompts)]
+    teacher_path = _weights_at_hand(teacher_path)
     tokenizer = load_tokenizer(teacher_path)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:

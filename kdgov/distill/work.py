@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from kdgov.checkpoints.identity import model_identity
+from kdgov.checkpoints.identity import endpoint_facts, model_identity
 from kdgov.checkpoints.loading import task_of
-from kdgov.declare.distillation import Distillation
+from kdgov.declare.distillation import Distillation, Endpoint
 from kdgov.declare.release import StudentDeclaration
 from kdgov.distill import provenance
 from kdgov.distill.calibration import calibrate
@@ -44,7 +44,7 @@ def student_start(student: StudentDeclaration, path: Path | None, config: Path |
 def make_student(
     *,
     recipe: Distillation | None,
-    teacher_path: Path,
+    teacher: Path | Endpoint,
     student: StudentDeclaration,
     student_path: Path | None,
     student_config: Path | None,
@@ -61,9 +61,9 @@ def make_student(
         UnavailableError: if memory, an endpoint or a kernel is not to be had.
     """
     if recipe is None:
-        return _quantized_only(teacher_path, student, student_path, output)
+        return _quantized_only(teacher, student, student_path, output)
     start = student_start(student, student_path, student_config)
-    record = distill(recipe, teacher_path, start, data_files, output, prompt_files=prompt_files, cache_root=cache_root, progress=progress)
+    record = distill(recipe, teacher, start, data_files, output, prompt_files=prompt_files, cache_root=cache_root, progress=progress)
     if student.quantization is None:
         return record.as_json()
     progress("quantising", 0, 0)
@@ -78,7 +78,7 @@ def make_student(
     return record.as_json()
 
 
-def _quantized_only(teacher_path: Path, student: StudentDeclaration, student_path: Path | None, output: Path) -> Mapping[str, Any]:
+def _quantized_only(teacher: Path | Endpoint, student: StudentDeclaration, student_path: Path | None, output: Path) -> Mapping[str, Any]:
     if student_path is None or student.quantization is None:
         raise InputError("names no distillation", where="distillation", mend="Add `distillation:`, or name a finished student.")
     shutil.rmtree(output / STUDENT, ignore_errors=True)
@@ -89,7 +89,7 @@ def _quantized_only(teacher_path: Path, student: StudentDeclaration, student_pat
         "quantization": student.quantization,
         "full_precision": model_identity(student_path).as_json(),
         "student": model_identity(output / STUDENT).as_json(),
-        "teacher": model_identity(teacher_path).as_json(),
+        "teacher": endpoint_facts(teacher) if isinstance(teacher, Endpoint) else model_identity(teacher).as_json(),
         "code": provenance.code_version(),
     }
 
@@ -97,7 +97,7 @@ def _quantized_only(teacher_path: Path, student: StudentDeclaration, student_pat
 def calibrated(
     *,
     recipe: Distillation,
-    teacher_path: Path,
+    teacher: Path | Endpoint,
     student: StudentDeclaration,
     student_path: Path | None,
     student_config: Path | None,
@@ -112,5 +112,5 @@ def calibrated(
     start = student_start(student, student_path, student_config)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        material = gather(recipe, teacher_path, start, data_files, place, prompt_files=(), cache_root=place / "cache", progress=progress)
+        material = gather(recipe, teacher, start, data_files, place, prompt_files=(), cache_root=place / "cache", progress=progress)
         return calibrate(material, progress=progress)

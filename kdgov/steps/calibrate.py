@@ -34,7 +34,7 @@ def calibrate_step(context: ReleaseContext) -> Finished:
     student = context.release.student
     table = work.calibrated(
         recipe=recipe,
-        teacher_path=inputs.teacher_path,
+        teacher=inputs.source,
         student=student,
         student_path=inputs.student_path,
         student_config=None if student.config is None else context.path_of(student.config),

@@ -14,8 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kdgov.checkpoints.identity import ModelIdentity, model_identity, resolve_model
+from kdgov.checkpoints.identity import ModelIdentity, endpoint_facts, model_identity, resolve_model
 from kdgov.declare.card import load_dataset_card
+from kdgov.declare.distillation import Endpoint
 from kdgov.declare.release import StudentDeclaration
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
@@ -31,10 +32,10 @@ _LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "peft", "torc
 class DistillInputs:
     """What the step works on, resolved and identified."""
 
-    teacher_path: Path
-    """Folder of the teacher."""
-    teacher: ModelIdentity
-    """Its identity."""
+    source: Path | Endpoint
+    """Folder of the teacher, or the endpoint where it can only be asked."""
+    teacher: Mapping[str, Any]
+    """Its identity, or what is declared of the endpoint."""
     student_path: Path | None
     """Folder of ``student.model``; None where the student starts from layers or a configuration."""
     student: ModelIdentity | None
@@ -74,15 +75,15 @@ def distill_inputs(context: ReleaseContext) -> DistillInputs:
         InputError: if a model or a file is absent or is not what its card pins.
     """
     release = context.release
-    teacher_path = resolve_model(release.teacher.model, beside=context.path, revision=release.teacher.revision)
+    source = release.teacher.endpoint or resolve_model(release.teacher.model, beside=context.path, revision=release.teacher.revision)
     student_path = None
     if release.student.model is not None:
         student_path = resolve_model(release.student.model, beside=context.path, revision=release.student.revision)
     terms = release.distillation.terms if release.distillation is not None else []
     prompts = tuple(context.path_of(term.prompts) for term in terms if term.kind == "teacher_text" and term.prompts is not None)
     return DistillInputs(
-        teacher_path=teacher_path,
-        teacher=model_identity(teacher_path),
+        source=source,
+        teacher=model_identity(source).as_json() if isinstance(source, Path) else endpoint_facts(source),
         student_path=student_path,
         student=None if student_path is None else model_identity(student_path),
         data=tuple(data_files(context)) if release.distillation is not None else (),
@@ -127,7 +128,7 @@ def step_key(context: ReleaseContext, inputs: DistillInputs) -> str:
     config = None if student.config is None else digest_file(context.path_of(student.config))
     return digest_json(
         {
-            "teacher": inputs.teacher.as_json(),
+            "teacher": dict(inputs.teacher),
             "student": [student.keep_layers, config, inputs.student.as_json() if inputs.student else None],
             "adapter": student.adapter,
             "quantization": student.quantization,
@@ -154,7 +155,7 @@ def _trained(context: ReleaseContext, inputs: DistillInputs, folder: Path) -> di
     work.set_threads(release.threads)
     record: Mapping[str, Any] = work.make_student(
         recipe=release.distillation,
-        teacher_path=inputs.teacher_path,
+        teacher=inputs.source,
         student=release.student,
         student_path=inputs.student_path,
         student_config=None if release.student.config is None else context.path_of(release.student.config),
@@ -178,27 +179,27 @@ def _given(context: ReleaseContext, inputs: DistillInputs) -> Finished:
     if inputs.student_path is None or inputs.student is None:
         raise InputError("names no finished student", where=str(context.path), mend="Set `student.model`, or add `distillation:`.")
     path = inputs.student_path.resolve()
-    key = digest_json({"given": str(path), "student": inputs.student.as_json(), "teacher": inputs.teacher.as_json()})
+    key = digest_json({"given": str(path), "student": inputs.student.as_json(), "teacher": dict(inputs.teacher)})
     finished = context.store.finished(STEP, key)
     if finished is not None:
         return finished
     folder = context.store.working(STEP, key)
-    record = {"schema": "kdgov.distillation/1", "trained": False, "student": inputs.student.as_json(), "teacher": inputs.teacher.as_json()}
+    record = {"schema": "kdgov.distillation/1", "trained": False, "student": inputs.student.as_json(), "teacher": dict(inputs.teacher)}
     write_atomic(folder / RECORD, json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
     return context.store.finish(STEP, key, _facts(inputs, record, student=str(path), trained=False))
 
 
 def _facts(inputs: DistillInputs, record: Mapping[str, Any], *, student: str, trained: bool) -> dict[str, Any]:
-    mine, theirs = record["student"], inputs.teacher.as_json()
-    share = mine["parameters"] / max(1, theirs["parameters"])
-    what = f"{mine['parameters']:,} parameters, {share:.0%} of the teacher's"
+    mine, theirs = record["student"], dict(inputs.teacher)
+    what = f"{mine['parameters']:,} parameters"
+    what += f", {mine['parameters'] / max(1, theirs['parameters']):.0%} of the teacher's" if "parameters" in theirs else ""
     return {
         "student": student,
         "trained": trained,
         "summary": what if trained else f"given: {what}",
         "identity": mine,
         "teacher": theirs,
-        "teacher_path": str(inputs.teacher_path.resolve()),
+        "teacher_path": str(inputs.source.resolve()) if isinstance(inputs.source, Path) else "",
         "warnings": list(record.get("warnings", ())),
     }
 

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 BATCH, TIME, WARM_UP = 8, 256, 2
+STARTS_FROM = 1000
+"""Examples the start rows read and tokenise."""
 ROWS = ("ce", "loop", "kdgov", "kdgov_cached", "kdgov_cached_sampled", "trl", "liger")
 STARTS = ("trainer_start", "kdgov_start")
 TITLES = {
@@ -64,6 +66,22 @@ def make_models(folder: Path, vocab: int) -> None:
             with torch.no_grad():
                 model.lm_head.weight.mul_(20)
         model.save_pretrained(folder / name)
+        write_tokenizer(folder / name, vocab)
+    words = tokens(vocab, STARTS_FROM // BATCH)[:, : TIME - 1].clamp(min=2)
+    lines = (json.dumps({"text": " ".join(f"w{word}" for word in row)}) for row in words.tolist())
+    (folder / "texts.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def write_tokenizer(folder: Path, vocab: int) -> None:
+    """One word per id, so that texts have as many tokens as the other rows' batches."""
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = {f"w{number}": number for number in range(2, vocab)}
+    tokenizer = Tokenizer(models.WordLevel({"<pad>": 0, "<eos>": 1, **words}, unk_token="<pad>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<pad>")
+    wrapped.save_pretrained(folder)
 
 
 def recipe(steps: int, cache: str | None) -> Any:
@@ -179,6 +197,7 @@ def run_kdgov(folder: Path, vocab: int, steps: int, clock: Clock, cache: str | N
     from kdgov.checkpoints.loading import freeze
     from kdgov.distill.cache import cached_collator
     from kdgov.distill.learner import Learner
+    from kdgov.distill.memory import kept_heap
     from kdgov.distill.tokens import Planned, TokenCollator
     from kdgov.distill.training import DistillationTrainer, training_arguments
 
@@ -197,7 +216,9 @@ def run_kdgov(folder: Path, vocab: int, steps: int, clock: Clock, cache: str | N
         progress=lambda label, done, total: clock.mark(),
         run="benchmark",
     )
-    trainer.train()
+    # As `distill` holds it.
+    with kept_heap():
+        trainer.train()
 
 
 def run_trl(folder: Path, vocab: int, steps: int, clock: Clock) -> None:
@@ -259,26 +280,52 @@ def run_trl(folder: Path, vocab: int, steps: int, clock: Clock) -> None:
     trainer.train()
 
 
-def run_trainer_start(folder: Path, vocab: int, steps: int, clock: Clock) -> None:
-    """A bare transformers Trainer with teacher and student loaded, up to its first step."""
+def run_trainer_start(folder: Path, clock: Clock) -> None:
+    """A bare transformers Trainer from files to its first step: tokenised texts, teacher and student loaded."""
     import transformers
-
-    rows = tokens(vocab, steps)
 
     class First(transformers.TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
             clock.mark()
 
+    texts = [json.loads(line)["text"] for line in (folder / "texts.jsonl").read_text().splitlines()]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "teacher")
+    ids = tokenizer(texts, truncation=True, max_length=TIME)["input_ids"]
     load(folder, "teacher")
     arguments = transformers.TrainingArguments(
         output_dir=str(folder / "bare"), max_steps=1, per_device_train_batch_size=BATCH, report_to="none", disable_tqdm=True
     )
-    data = [{"input_ids": row, "labels": row} for row in rows]
+    data = [{"input_ids": row, "labels": row} for row in ids]
     transformers.Trainer(model=load(folder, "student"), args=arguments, train_dataset=data, callbacks=[First()]).train()
+
+
+def run_kdgov_start(folder: Path, clock: Clock) -> None:
+    """The same files up to the first step, with everything `distill` does before it: digests, head check, order."""
+    import transformers
+
+    from kdgov.distill import StudentStart, distill, training
+
+    class First(transformers.TrainerCallback):
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            clock.mark()
+
+    taught = training.DistillationTrainer.train
+
+    def with_mark(self: Any, **options: Any) -> Any:
+        self.add_callback(First())
+        return taught(self, **options)
+
+    training.DistillationTrainer.train = with_mark  # type: ignore[method-assign]
+    with tempfile.TemporaryDirectory() as output:
+        start = StudentStart(model=folder / "student")
+        distill(recipe(1, None), folder / "teacher", start, [folder / "texts.jsonl"], Path(output))
 
 
 def measure(row: str, folder: Path, vocab: int, steps: int) -> dict[str, Any]:
     """One row, in this process."""
+    if row.startswith(("kdgov", "fill_")):
+        # First, as in the command; other rows keep torch's own way with memory.
+        import kdgov.distill  # noqa: F401
     import torch
     import transformers
 
@@ -286,7 +333,7 @@ def measure(row: str, folder: Path, vocab: int, steps: int) -> dict[str, Any]:
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     # Imports are no part of any row.
-    import kdgov.distill  # noqa: F401
+    import transformers.trainer  # noqa: F401
 
     if row == "trl":
         import trl.experimental.gkd  # noqa: F401
@@ -300,9 +347,9 @@ def measure(row: str, folder: Path, vocab: int, steps: int) -> dict[str, Any]:
         case "trl":
             run_trl(folder, vocab, steps, clock)
         case "trainer_start":
-            run_trainer_start(folder, vocab, 1, clock)
-        case "kdgov_start":
-            run_kdgov_start(folder, vocab, clock)
+            run_trainer_start(folder, clock)
+        case "kdgov_start" | "kdgov_start_again":
+            run_kdgov_start(folder, clock)
         case "kdgov":
             run_kdgov(folder, vocab, steps, clock, None)
         case _:
@@ -311,26 +358,6 @@ def measure(row: str, folder: Path, vocab: int, steps: int) -> dict[str, Any]:
         return {"start_s": clock.marks[1] - clock.marks[0]}
     peak = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else peak_mb() - base
     return {"s_per_step": clock.per_step(), "peak_mb": peak}
-
-
-def run_kdgov_start(folder: Path, vocab: int, clock: Clock) -> None:
-    """The same up to the first step, with everything kdgov does before it."""
-    import transformers
-
-    from kdgov.distill import training
-
-    class First(transformers.TrainerCallback):
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
-            clock.mark()
-
-    taught = training.DistillationTrainer.train
-
-    def with_mark(self: Any, **options: Any) -> Any:
-        self.add_callback(First())
-        return taught(self, **options)
-
-    training.DistillationTrainer.train = with_mark  # type: ignore[method-assign]
-    run_kdgov(folder, vocab, 1, clock, None)
 
 
 def resident_mb() -> float:

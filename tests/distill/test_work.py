@@ -14,7 +14,7 @@ import yaml
 
 from kdgov.checkpoints.identity import model_identity
 from kdgov.distill.heads import LogitTerms
-from kdgov.distill.run import _memory_advice
+from kdgov.distill.memory import memory_advice
 from kdgov.errors import InputError, UnavailableError
 from kdgov.steps.calibrate import calibrate_step
 from kdgov.steps.context import open_release
@@ -100,11 +100,11 @@ def test_calibration_refuses_too_little_data(teacher, tmp_path):
 
 
 def test_memory_that_runs_out_names_the_levers():
-    with pytest.raises(UnavailableError, match="gradient_accumulation.*chunk_tokens.*cache.*max_length"), _memory_advice(recipe()):
+    with pytest.raises(UnavailableError, match="gradient_accumulation.*chunk_tokens.*cache.*max_length"), memory_advice(recipe()):
         raise torch.OutOfMemoryError("no")
-    with pytest.raises(UnavailableError, match="memory ran out"), _memory_advice(recipe()):
+    with pytest.raises(UnavailableError, match="memory ran out"), memory_advice(recipe()):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
-    with pytest.raises(RuntimeError, match="something else"), _memory_advice(recipe()):
+    with pytest.raises(RuntimeError, match="something else"), memory_advice(recipe()):
         raise RuntimeError("something else")
 
 
