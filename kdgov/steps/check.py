@@ -117,10 +117,10 @@ def gather(context: ReleaseContext) -> Materials:
         UnavailableError: if a pinned hub model is not at hand and the hub cannot be reached.
     """
     release, where = context.release, str(context.path)
-    teacher_identity = _identity(context, release.teacher.model, release.teacher.revision)
+    teacher_identity = _identity(context, release.teacher.model, release.teacher.revision) if release.teacher.model else {}
     teacher = model_facts(
         "teacher",
-        release.teacher.model,
+        release.teacher.called,
         release.teacher.card,
         context.path_of,
         where=where,

@@ -61,9 +61,17 @@ def gate_step(context: ReleaseContext, *, statements: Sequence[Path] = (), trust
         digests=_digests(checked, distilled, evaluated),
         subject={
             "release": context.release.name,
-            "teacher": context.release.teacher.model,
+            "teacher": context.release.teacher.called,
             "student": context.release.student.name or context.release.name,
         },
+        seen_items=_judged_apart(policy, [item for folder in scanned for item in seen_items(folder)]),
+        looks=count_looks(
+            context.store.root,
+            release=context.release.name,
+            plan=str(evaluated.facts["plan"]),
+            policy=policy.digest,
+            student=digest_file(evaluated.folder / "student" / "items.parquet"),
+        ),
     )
     base = plain.decide()
     # What lies in the store about other decisions is none of this one's business.
