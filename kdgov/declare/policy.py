@@ -82,6 +82,8 @@ class PolicyFile(Declared):
     """Name in the decision's digests → the only digest accepted, such as ``teacher_weights``."""
     root_teacher: Literal["when_known", "required", "skip"] = "when_known"
     """Whether the root teacher's results are compared as well."""
+    looks: Literal["named", "corrected"] = "named"
+    """What happens to a second student on the same items: it is named, or judged at the error level divided by its number."""
     require_digests: list[str] = Field(default_factory=list)
     """Names that the decision's digests must hold, such as ``plan``."""
     allowed_differences: list[Literal["backend", "dtype", "device", "batch_tokens"]] = Field(default_factory=list)
@@ -154,6 +156,7 @@ def _policy(value: Any, lines: Mapping[tuple[str | int, ...], int], file: str) -
         waivers=WaiverRules(allowed=declared.waivers.allowed, max_days=declared.waivers.max_days, never=tuple(declared.waivers.never)),
         pins=MappingProxyType(dict(declared.pins)),
         root_teacher=declared.root_teacher,
+        looks=declared.looks,
         require_digests=tuple(declared.require_digests),
         allowed_differences=tuple(declared.allowed_differences),
         sections=MappingProxyType({"license": meaning["license"], "promotion": meaning["promotion"]}),

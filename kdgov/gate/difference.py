@@ -95,6 +95,10 @@ def _criterion(old: Criterion, new: Criterion) -> Iterator[PolicyChange]:
         looser = _ASSAYS[new.assay] < _ASSAYS[old.assay]
         said = f"proof that the suite can tell skill from none goes from {old.assay} to {new.assay}"
         yield PolicyChange(effect="looser" if looser else "stricter", where=old.id, words=said)
+    if old.confidences != new.confidences:
+        looser = new.confidences == "when_stated"
+        said = "metrics without confidences are left out" if looser else "every metric must state confidences"
+        yield PolicyChange(effect="looser" if looser else "stricter", where=old.id, words=said)
     if old.pooled != new.pooled:
         said = "tasks are pooled, so one may lose what another gains" if new.pooled else "each task is judged on its own"
         yield PolicyChange(effect="looser" if new.pooled else "stricter", where=old.id, words=said)
@@ -147,6 +151,10 @@ def _people(before: Policy, after: Policy) -> Iterator[PolicyChange]:
 
 
 def _evidence(before: Policy, after: Policy) -> Iterator[PolicyChange]:
+    if before.looks != after.looks:
+        corrected = after.looks == "corrected"
+        said = "are judged at the divided error level" if corrected else "are only named, not judged at a divided error level"
+        yield PolicyChange(effect="stricter" if corrected else "looser", where="looks", words=f"further students on the same items {said}")
     for name in sorted(set(before.pins) | set(after.pins)):
         one, other = before.pins.get(name), after.pins.get(name)
         if one != other:

@@ -14,6 +14,7 @@ CriterionKind = Literal["non_inferiority", "floor", "ceiling", "exposure", "cali
 Assay = Literal["when_known", "required", "skip"]
 Churn = Literal["negative_flips", "changed"]
 Confidences = Literal["required", "when_stated"]
+Looks = Literal["named", "corrected"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +139,8 @@ class Policy:
     """Name in the decision's digests → the only digest accepted, such as ``teacher_weights``."""
     root_teacher: Assay = "when_known"
     """Whether a root teacher's table is required."""
+    looks: Looks = "named"
+    """Whether a student that is not the first one judged on its items is named, or also judged at a divided error level."""
     require_digests: tuple[str, ...] = ()
     """Names that the decision's digests must hold."""
     allowed_differences: tuple[str, ...] = ()

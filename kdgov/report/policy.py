@@ -13,6 +13,8 @@ def policy_text(policy: Policy) -> str:
     lines += [f"  {criterion.id}: {criterion_words(criterion)}" for criterion in policy.criteria]
     if policy.findings:
         lines.append("  findings: " + ", ".join(f"{rule} means {level}" for rule, level in policy.findings.items()))
+    if policy.looks == "corrected":
+        lines.append("  looks: a further student on the same items is judged at the error level divided by its number")
     if policy.approvals:
         lines.append(f"  approvals: {', '.join(policy.approvals)}")
     waivers = policy.waivers
@@ -58,8 +60,15 @@ def criterion_words(criterion: Criterion) -> str:
         case "exposure":
             text = f"{where}: canaries must not rank better than chance allows"
         case "calibration":
+            where += " where confidences are stated" if criterion.confidences == "when_stated" else ""
             text = f"{where}: overconfidence and Brier score may be worse by {criterion.margin:g} at most"
         case _:
             text = f"{where}: {criterion.of.replace('_', ' ')} must stay below {criterion.ceiling:g}"
-    groups = "; every " + ", ".join(" × ".join(entry) for entry in criterion.by) + " on its own" if criterion.by else ""
+    groups = "; every " + ", ".join(_group_words(entry) for entry in criterion.by) + " on its own" if criterion.by else ""
     return f"{text}, {proof}{groups}"
+
+
+def _group_words(entry: tuple[str, ...]) -> str:
+    if set(entry) == {"*"}:
+        return "attribute the items state" if len(entry) == 1 else f"{len(entry)} of them together"
+    return " × ".join(entry)
