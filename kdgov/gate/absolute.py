@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -201,6 +202,7 @@ def _integers(table: ItemTable, column: str, rows: Codes) -> Values | None:
     return None if found.null_count else floats(found)
 
 
+@lru_cache(maxsize=256)
 def exposure_power(canaries: int, alpha: float, *, candidates: int = 1000) -> float:
     """Chance that the Gamma test catches a student that memorised 30 % of its canaries to a rank of 5 or better.
 

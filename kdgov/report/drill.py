@@ -14,7 +14,7 @@ def drill_markdown(report: DrillReport) -> str:
     lines = [
         f"### Policy `{policy['name']}` {policy['version']}",
         "",
-        f"Digest `{policy['digest'][:19]}…`; {report.runs} tables per statistical plant, seed {report.seed}; items: {sizes}.",
+        f"Drilled parts `{policy['drilled'][:19]}…`; {report.runs} tables per statistical plant, seed {report.seed}; items: {sizes}.",
         "",
         "**Planted regressions** (share promoted; it should be none)",
         "",

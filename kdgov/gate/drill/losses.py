@@ -195,4 +195,4 @@ def peeking(world: World, rng: np.random.Generator) -> Case | None:
         looks = [draw(shape, rng, drop=drop) for _ in range(5)]
         better = -1.0 if shape.direction in ("lower", "target") else 1.0
         pairs.append(max(looks, key=lambda pair: better * float(pair[1].mean() - pair[0].mean())))
-    return world.case_of(pairs)
+    return world.case_of(pairs, looks=5)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from kdgov.digest import digest_json
 from kdgov.gate.decision import Decision, rounded
 from kdgov.gate.drill.baselines import BASELINES, baseline_verdicts
 from kdgov.gate.drill.goods import GOODS
@@ -59,7 +60,7 @@ class DrillReport:
     """What a policy lets through and what it stops without cause."""
 
     policy: dict[str, str]
-    """name, version, digest."""
+    """name, version, digest, and ``drilled``: the digest of those parts that the drill's figures rest on."""
     items: int | None
     """Items every metric was given; None: as the policy plans."""
     runs: int
@@ -123,7 +124,7 @@ def drill(
     if progress is not None:
         progress("drill", len(chosen), len(chosen))
     return DrillReport(
-        policy={"name": policy.name, "version": policy.version, "digest": policy.digest},
+        policy={"name": policy.name, "version": policy.version, "digest": policy.digest, "drilled": drilled_digest(policy)},
         items=items,
         runs=runs,
         seed=seed,
@@ -132,6 +133,24 @@ def drill(
         good=tuple(results[p.id] for p in GOODS if p.id in results),
         curves=curves,
     )
+
+
+def _plain(value: Any) -> Any:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def drilled_digest(policy: Policy) -> str:
+    """Digest of what the drill's figures rest on: a change elsewhere in the policy leaves them as they are."""
+    parts = {
+        "criteria": [{f.name: _plain(getattr(c, f.name)) for f in fields(c)} for c in policy.criteria],
+        "findings": dict(policy.findings),
+        "approvals": list(policy.approvals),
+        "waivers": asdict(policy.waivers),
+        "pins": dict(policy.pins),
+        "root_teacher": policy.root_teacher,
+        "looks": policy.looks,
+    }
+    return digest_json(parts)
 
 
 def _run_plant(plant: Plant, world: World, runs: int, seed: int) -> PlantResult:
