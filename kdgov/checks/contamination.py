@@ -27,6 +27,9 @@ from kdgov.digest import digest_json
 MatchKind = Literal["verbatim", "edited", "near_duplicate", "overlap"]
 KINDS: tuple[MatchKind, ...] = ("verbatim", "edited", "near_duplicate", "overlap")
 
+SEEN_KINDS: frozenset[MatchKind] = frozenset({"verbatim", "edited", "near_duplicate"})
+"""Kinds that mean the student has seen the item."""
+
 LONG_RUN = 13
 SHORT_RUN = 5
 SHINGLE = 3

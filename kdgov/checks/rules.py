@@ -82,6 +82,8 @@ RULES: dict[str, Rule] = {
     "contamination.near-duplicate": _rule(
         "review", "near-duplicates of items occur in the data", "Broder 1997, doi:10.1109/SEQUEN.1997.666900"
     ),
+    "contamination.judged-apart": _rule("warn", "seen items are left out and compared with unseen ones", "arXiv:2005.14165 appendix C"),
+    "contamination.not-apart": _rule("block", "seen items that cannot be told apart in the results", "arXiv:2005.14165 appendix C"),
     "contamination.not-testable": _rule("warn", "items too short to be looked for", "arXiv:2005.14165 appendix C"),
     "contamination.items-absent": _rule("warn", "items that are not at hand could not be looked for", "arXiv:2005.14165 appendix C"),
     # Coverage: does the data look like what the student will be asked?
@@ -110,6 +112,10 @@ RULES: dict[str, Rule] = {
 }
 """Rule → its meaning. Licence findings come from `kdgov.license` and are not listed: a policy changes them through its licence choices."""
 
+PERSONAL_PER_MB = {"internal": 50.0, "hosted": 10.0, "weights": 5.0, "data": 0.0}
+"""Identifiers of people per million bytes of text that a release intent bears, where the policy's `data.personal_per_mb` is silent."""
+
+_SEEN_RULES: tuple[str, ...] = ("contamination.verbatim", "contamination.edited", "contamination.near-duplicate")
 _ALLOWED: tuple[FindingVerdict, ...] = ("warn", "review", "block")
 _ELSEWHERE = ("licence.", "evidence.")
 
@@ -120,6 +126,14 @@ class Stances:
 
     changed: Mapping[str, FindingVerdict] = field(default_factory=dict)
     """Rule or glob → verdict, where the policy departs from `RULES`; the last that matches counts."""
+    personal_per_mb: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Release intent → kind of identifier, or ``all`` → how many per million bytes of text it bears."""
+    judges_apart: bool = False
+    """Whether contaminated items are left out of the judgement instead of stopping the release."""
+
+    def personal_limits(self, intent: str) -> Mapping[str, float]:
+        """Limits for a release intent: the policy's over `PERSONAL_PER_MB`."""
+        return {"all": PERSONAL_PER_MB[intent], **self.personal_per_mb.get(intent, {})}
 
     def verdict(self, rule: str, otherwise: FindingVerdict) -> FindingVerdict:
         """What the rule means for this release."""
@@ -148,14 +162,19 @@ class Stances:
         return replace(finding, verdict=self.verdict(finding.rule, finding.verdict))
 
 
-def read_stances(value: Any, *, file: str) -> Stances:
-    """The ``findings`` section of a policy as stances; keys are rules or globs over them.
+def read_stances(value: Any, *, file: str, data: Mapping[str, Any] | None = None) -> Stances:
+    """The ``findings`` and ``data`` sections of a policy as stances; keys of findings are rules or globs over them.
 
     Raises:
         DeclarationError: naming every unknown rule and every unknown verdict.
     """
+    section = data or {}
+    apart = section.get("contaminated_items") == "judge_apart"
+    # Judged apart, they are told; what the policy says of a rule by name still counts.
+    base: dict[str, FindingVerdict] = dict.fromkeys(_SEEN_RULES, "warn") if apart else {}
+    limits = section.get("personal_per_mb", {})
     if value is None:
-        return Stances()
+        return Stances(changed=base, personal_per_mb=limits, judges_apart=apart)
     if not isinstance(value, Mapping):
         raise DeclarationError(
             [Fault(file=file, key="findings", what="is no mapping", mend="Write `rule: warn | review | block` per line.")]
@@ -170,7 +189,7 @@ def read_stances(value: Any, *, file: str) -> Stances:
             faults.append(Fault(file=file, key=f"findings.{rule}", what=f"{verdict!r} is no stance", mend="Write warn, review or block."))
     if faults:
         raise DeclarationError(faults)
-    return Stances(changed=dict(value))
+    return Stances(changed=base | dict(value), personal_per_mb=limits, judges_apart=apart)
 
 
 def passed(check: CheckName, rule: str, subject: str, reason: str, **details: Any) -> Finding:

@@ -7,15 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kdgov.checks.contamination import KINDS
-from kdgov.checks.identifiers import NOT_COVERED, PERSONAL, SECRETS
+from kdgov.checks.identifier_findings import identifier_findings
 from kdgov.checks.materials import Body, Materials
 from kdgov.checks.rules import Stances, passed
 from kdgov.checks.scan import ShardReport
 from kdgov.checks.suite_items import SuiteItems
 from kdgov.finding import Finding
-
-PERSONAL_PER_MB = {"internal": 50.0, "hosted": 10.0, "weights": 5.0, "data": 0.0}
-"""Personal identifiers per million bytes of text above which `privacy.pii-found` speaks, by the release's distribution."""
 
 NAMED_ITEMS = 20
 """Contaminated items named in a finding; the rest stand in ``contamination.json``."""
@@ -34,8 +31,11 @@ def scan_findings(materials: Materials, reports: Sequence[tuple[Body, ShardRepor
     findings: list[Finding] = []
     for body, report in reports:
         findings += [*_damage(body, report, stances), *_withdrawn(body, report, stances)]
+    intent = materials.release.release.distribution
     for body in (*materials.bodies, *materials.prompts):
-        findings += _identifiers(body, [report for owner, report in reports if owner is body], materials, stances)
+        own = [report for owner, report in reports if owner is body]
+        said_none = body.personal_data is False
+        findings += identifier_findings(f"{body.key} {body.name}", own, intent=intent, said_none=said_none, stances=stances)
     return findings + contamination_findings([report for _, report in reports], items, stances)
 
 
@@ -98,85 +98,14 @@ def _withdrawn(body: Body, report: ShardReport, stances: Stances) -> Iterable[Fi
         )
 
 
-def _identifiers(body: Body, reports: Sequence[ShardReport], materials: Materials, stances: Stances) -> Iterable[Finding]:
-    subject = f"{body.key} {body.name}"
-    megabytes = sum(report.megabytes for report in reports)
-    counts: Counter[str] = Counter()
-    for report in reports:
-        counts.update(report.identifiers)
-    personal: dict[str, int] = {kind: counts[kind] for kind in PERSONAL if counts[kind]}
-    secrets: dict[str, int] = {kind: counts[kind] for kind in SECRETS if counts[kind]}
-    if secrets:
-        yield stances.finding(
-            "privacy.secret-found",
-            subject,
-            f"It holds credentials: {_counted(secrets)}; first at {_first_place(reports, secrets)}.",
-            mend="Revoke them, remove them from the data and pin the new digest.",
-            details={"counts": secrets, "places": _places(reports, secrets)},
-        )
-    if personal:
-        yield _personal(body, subject, personal, megabytes, reports, materials, stances)
-    if reports and not personal and not secrets:
-        reason = f"No identifier and no credential in {megabytes:.2f} MB of text. Not looked for: {NOT_COVERED}."
-        yield passed("privacy", "privacy.scanned", subject, reason, text_bytes=sum(report.text_bytes for report in reports))
-
-
-def _personal(
-    body: Body,
-    subject: str,
-    personal: dict[str, int],
-    megabytes: float,
-    reports: Sequence[ShardReport],
-    materials: Materials,
-    stances: Stances,
-) -> Finding:
-    total = sum(personal.values())
-    rate = total / max(megabytes, 1e-6)
-    intent = materials.release.release.distribution
-    limit = PERSONAL_PER_MB[intent]
-    is_above = rate > limit
-    said_none = body.personal_data is False
-    rule = "privacy.pii-contradicts-card" if is_above and said_none else "privacy.pii-found" if is_above else "privacy.pii-noted"
-    said = " Its card says that it holds no personal data." if said_none else ""
-    return stances.finding(
-        rule,
-        subject,
-        f"{_counted(personal)}: {rate:.1f} per MB, where a release of kind `{intent}` may have {limit:g}; "
-        f"first at {_first_place(reports, personal)}.{said} Not looked for: {NOT_COVERED}.",
-        mend="Mask or remove them and pin the new digest" + (", or correct the card's `personal_data`." if said_none else "."),
-        details={
-            "counts": personal,
-            "per_megabyte": {kind: round(count / max(megabytes, 1e-6), 3) for kind, count in personal.items()},
-            "limit_per_megabyte": limit,
-            "places": _places(reports, personal),
-        },
-    )
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
-
-
-def _first_place(reports: Sequence[ShardReport], kinds: Iterable[str]) -> str:
-    for report in reports:
-        for kind in kinds:
-            for place in report.places.get(kind, [])[:1]:
-                return f"{report.name} row {place['row']}" + (f", {place['field']}" if place["field"] else "")
-    return "an unknown place"
-
-
-def _places(reports: Sequence[ShardReport], kinds: Iterable[str]) -> list[dict[str, object]]:
-    return [{"file": r.name, "kind": kind, **place} for r in reports for kind in kinds for place in r.places.get(kind, [])]
-
-
-def contamination_findings(reports: Sequence[ShardReport], items: SuiteItems, stances: Stances) -> list[Finding]:
-    """Which items of the suites occur in the data, how, and in what role; what could not be looked for."""
+def contamination_findings(reports: Sequence[ShardReport], items: SuiteItems, stances: Stances, *, subject: str = "data") -> list[Finding]:
+    """Which items of the suites occur in some text, how, and in what role; what could not be looked for."""
     found = contaminated_items(reports)
     findings = []
     for kind in KINDS:
         named = sorted(item for item, match in found.items() if match["kind"] == kind)
         if named:
-            findings.append(_contaminated(kind, named, found, len(items.items), stances))
+            findings.append(_contaminated(kind, named, found, len(items.items), stances, subject))
     if items.absent:
         findings.append(
             stances.finding(
@@ -187,8 +116,9 @@ def contamination_findings(reports: Sequence[ShardReport], items: SuiteItems, st
             )
         )
     if items.items and reports and not found:
-        reason = f"None of {len(items.items)} items of the suites occurs in the data, word for word, lightly edited or nearly."
-        findings.append(passed("contamination", "contamination.scanned", "data", reason, items=len(items.items), tasks=dict(items.digests)))
+        reason = f"None of {len(items.items)} items of the suites occurs in the {subject}, word for word, lightly edited or nearly."
+        counted = {"items": len(items.items), "tasks": dict(items.digests)}
+        findings.append(passed("contamination", "contamination.scanned", subject, reason, **counted))
     return findings
 
 
@@ -223,7 +153,7 @@ def contaminated_items(reports: Sequence[ShardReport]) -> dict[str, dict[str, An
     return dict(sorted(found.items()))
 
 
-def _contaminated(kind: str, named: list[str], found: dict[str, dict[str, Any]], total: int, stances: Stances) -> Finding:
+def _contaminated(kind: str, named: list[str], found: dict[str, dict[str, Any]], total: int, stances: Stances, subject: str) -> Finding:
     roles: Counter[str] = Counter()
     for item in named:
         roles.update(found[item]["roles"])
@@ -233,11 +163,18 @@ def _contaminated(kind: str, named: list[str], found: dict[str, dict[str, Any]],
     shown = ", ".join(named[:NAMED_ITEMS]) + (f" and {len(named) - NAMED_ITEMS} more" if len(named) > NAMED_ITEMS else "")
     return stances.finding(
         _RULE_OF_KIND[kind],
-        f"data ← {named[0].rsplit('/', 1)[0]}",
+        f"{subject} ← {named[0].rsplit('/', 1)[0]}",
         f"{len(named)} of {total} items occur {_WORDS_OF_KIND[kind]} in {where}; first {named[0]} at {first['file']} row {first['row']}. "
         f"Items: {shown}.",
-        mend="Look at the rows named: common phrases need no mending."
-        if kind == "overlap"
-        else "Remove those rows from the data and pin the new digest, or judge by items the student has not seen.",
+        mend=_mend(kind, stances),
         details={"items": named, "roles": dict(roles), "file": first["file"], "row": first["row"]},
     )
+
+
+def _mend(kind: str, stances: Stances) -> str:
+    if kind == "overlap":
+        return "Look at the rows named: common phrases need no mending."
+    remove = "Remove those rows from the data and pin the new digest"
+    if stances.judges_apart:
+        return f"{remove}; otherwise these items are left out of the judgement and compared with the unseen ones."
+    return f"{remove}, or let the policy judge by the items the student has not seen (`data: {{contaminated_items: judge_apart}}`)."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,10 @@ def suite_items(suites: Sequence[SuiteFile]) -> SuiteItems:
                 absent.append(f"{name}: {reason}")
                 continue
             digests[name] = digest_file(path)
-            items += _items(name, task, path)
+            found = list(_items(name, task, path))
+            items += found
+            if not found:
+                absent.append(f"{name}: {path.name} holds no row that could be looked for")
     return SuiteItems(items=tuple(items), absent=tuple(absent), digests=digests)
 
 
@@ -65,13 +69,17 @@ def _path_of(task: TaskInSuite, suite_file: Path) -> tuple[Path | None, str]:
 
 def _items(name: str, task: TaskInSuite, path: Path) -> Iterator[SuiteItem]:
     tally = Tally()
-    for row in read_rows(path, tally):
-        if not isinstance(row.value, Mapping) or not _is_wanted(row.value, task.data):
-            continue
-        named = {new: row.value.get(old) for new, old in task.data.columns.items()} if task.data is not None else {}
-        value = {**row.value, **named}
+    rows: list[Mapping[str, Any]] = []
+    for value in _values(path, tally):
+        if isinstance(value, Mapping) and _is_wanted(value, task.data):
+            renamed = {new: value.get(old) for new, old in task.data.columns.items()} if task.data is not None else {}
+            rows.append({**value, **renamed})
+    if task.kind == "replay":
+        # The same logged input is one item, however often it came.
+        field = str(task.options.get("field", "input"))
+        rows = list({str(row.get(field)): row for row in reversed(rows)}.values())[::-1]
+    for identity, value in zip(_names(rows, task), rows, strict=True):
         texts = tuple(dict.fromkeys(text for text in _texts(value, task) if text.strip()))
-        identity = value.get("id", value.get("item_id", row.number))
         yield SuiteItem(key=f"{name}/{identity}", texts=texts)
     if tally.unreadable_count:
         raise InputError(
@@ -79,6 +87,25 @@ def _items(name: str, task: TaskInSuite, path: Path) -> Iterator[SuiteItem]:
             where=str(path),
             mend="Mend those lines: items that cannot be read cannot be judged either.",
         )
+
+
+def _values(path: Path, tally: Tally) -> Iterator[Any]:
+    kind = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"][-1:]
+    if kind == [".txt"]:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
+        yield from ({"text": line} for line in raw.decode("utf-8-sig", "replace").splitlines() if line.strip())
+        return
+    for row in read_rows(path, tally):
+        yield row.value
+
+
+def _names(rows: Sequence[Mapping[str, Any]], task: TaskInSuite) -> list[str]:
+    """Names of the items as the item table has them: their own, else their place among the task's items."""
+    given = [row.get(str(task.options.get("id", "id"))) for row in rows]
+    if all(isinstance(name, (str, int)) and str(name) for name in given):
+        return [str(name) for name in given]
+    width = len(str(len(rows) - 1))
+    return [f"{number:0{width}d}" for number in range(len(rows))]
 
 
 def _is_wanted(value: Mapping[str, Any], data: DataInSuite | None) -> bool:

@@ -40,6 +40,25 @@ class LicenseSection(Declared):
     """Choice → stance, as in a licence case."""
 
 
+Intent = Literal["internal", "hosted", "weights", "data"]
+IdentifierOrAll = Literal["all", "email", "phone", "credit_card", "iban", "us_ssn", "ip_address", "person", "place"]
+
+
+def _per_kind(value: Any) -> Any:
+    return {"all": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+class DataSection(Declared):
+    """What the training data may hold, and what becomes of items the student has seen in it."""
+
+    personal_per_mb: dict[Intent, Annotated[dict[IdentifierOrAll, Annotated[float, Field(ge=0)]], BeforeValidator(_per_kind)]] = Field(
+        default_factory=dict
+    )
+    """Identifiers of people per million bytes of text that a release intent bears: one number, or a number per kind and for ``all``."""
+    contaminated_items: Literal["block", "judge_apart"] = "block"
+    """``block``: the findings stop the release. ``judge_apart``: unseen items decide, seen against unseen is shown."""
+
+
 class PromotionSection(Declared):
     """Which registry names a passing decision guards, and for how long it counts."""
 
@@ -90,6 +109,8 @@ class PolicyFile(Declared):
     """Ways in which the two models may have been run differently."""
     license: LicenseSection = Field(default_factory=LicenseSection)
     """Stances on contested licence readings."""
+    data: DataSection = Field(default_factory=DataSection)
+    """What the training data may hold, and what becomes of items the student has seen in it."""
     promotion: PromotionSection = Field(default_factory=PromotionSection)
     """What a pass opens."""
 
@@ -159,7 +180,7 @@ def _policy(value: Any, lines: Mapping[tuple[str | int, ...], int], file: str) -
         looks=declared.looks,
         require_digests=tuple(declared.require_digests),
         allowed_differences=tuple(declared.allowed_differences),
-        sections=MappingProxyType({"license": meaning["license"], "promotion": meaning["promotion"]}),
+        sections=MappingProxyType({name: meaning[name] for name in ("license", "data", "promotion")}),
         source=file,
         lines=MappingProxyType({c.id: lines.get(("criteria", n), 0) for n, c in enumerate(declared.criteria)}),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -10,10 +10,12 @@ from typing import Any
 
 from kdgov.finding import Finding
 from kdgov.gate.absolute import judge_churn, judge_efficiency, judge_exposure, judge_level
+from kdgov.gate.apart import apart_findings, unseen
 from kdgov.gate.assay import with_assay
 from kdgov.gate.calibration import judge_calibration, unmeasured
 from kdgov.gate.cells import Cell, Tables, blank, cells_of
 from kdgov.gate.decision import Approval, CriterionResult, Decision, Waiver
+from kdgov.gate.looks import at_looks, looks_finding
 from kdgov.gate.noninferiority import judge_non_inferiority
 from kdgov.gate.policy import Criterion, Policy
 from kdgov.gate.settle import settle
@@ -37,6 +39,8 @@ def judge(
     digests: Mapping[str, str] | None = None,
     subject: Mapping[str, Any] | None = None,
     as_of: str = "",
+    looks: int = 1,
+    seen_items: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Decision:
     """The decision on one student.
@@ -59,16 +63,19 @@ def judge(
             are checked against the tables; ``<name>_evaluated`` must equal ``<name>``.
         subject: names for people.
         as_of: the day waivers are counted on, YYYY-MM-DD; needed only with waivers.
+        looks: students judged on these items under this policy so far, this one included.
+        seen_items: ``suite/task/item`` of items found in the training data: left out of every criterion and shown apart.
         progress: called with (label, done, total).
 
     Returns:
         The decision; the same inputs give the same digest.
     """
+    seen = frozenset(seen_items)
     tables = Tables(
-        teacher=teacher,
-        student=student,
-        control=control,
-        root_teacher=root_teacher,
+        teacher=unseen(teacher, seen),
+        student=unseen(student, seen),
+        control=None if control is None else unseen(control, seen),
+        root_teacher=None if root_teacher is None else unseen(root_teacher, seen),
         metrics=tuple(metrics),
         measurements=measurements or {},
     )
@@ -76,11 +83,13 @@ def judge(
     # Hashing releases the interpreter: large tables are digested while the criteria are judged.
     with ThreadPoolExecutor(max_workers=1) as background:
         hashed = {name: background.submit(_digest_of, table) for name, table in named.items() if table is not None}
-        results = _all_results(tables, policy, progress)
+        results = _all_results(tables, at_looks(policy, looks), progress)
         own = {name: future.result() for name, future in hashed.items()}
     stated = dict(digests or {})
-    left_out = [found for criterion in policy.criteria if (found := unmeasured(criterion, tables)) is not None]
-    heard = [_at_policy_level(finding, policy) for finding in (*findings, *left_out)] + _identity_findings(stated, own, policy)
+    noticed = (looks_finding(policy, looks), *(unmeasured(criterion, tables) for criterion in policy.criteria))
+    left_out = [found for found in noticed if found is not None]
+    apart = apart_findings(teacher, student, seen, tables.metrics)
+    heard = [_at_policy_level(finding, policy) for finding in (*findings, *left_out, *apart)] + _identity_findings(stated, own, policy)
     base = Decision(
         verdict="pass",
         reason="",

@@ -14,7 +14,7 @@ from typing import Any
 from kdgov import license as licensing
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checkpoints.identity import model_identity, resolve_model
-from kdgov.checks.contamination import ItemIndex
+from kdgov.checks.contamination import SEEN_KINDS, ItemIndex
 from kdgov.checks.coverage import coverage_findings
 from kdgov.checks.licences import licence_case
 from kdgov.checks.materials import Body, Materials, SuiteFile, follow_cards, model_facts, read_bodies, read_prompts
@@ -72,7 +72,7 @@ def check_step(
     today = today or datetime.datetime.now(tz=datetime.UTC).date()
     materials = gather(context)
     policy = load_policy(context.policy_path())
-    stances = read_stances(policy.findings, file=str(context.policy_path()))
+    stances = read_stances(policy.findings, file=str(context.policy_path()), data=policy.sections.get("data", {}))
     choices = dict(policy.sections.get("license", {}).get("choices", {}))
     items = suite_items(materials.suites)
     # Texts are named by content: a place on disk must not reach the findings.
@@ -109,6 +109,15 @@ def check_step(
     return context.store.finish("check", key, _facts(findings, materials, items, today))
 
 
+def seen_items(folder: Path) -> tuple[str, ...]:
+    """``suite/task/item`` of every item that a finished check found in the data; a phrase in common is not an item seen."""
+    try:
+        found = json.loads((folder / CONTAMINATED).read_bytes())
+    except FileNotFoundError:
+        return ()
+    return tuple(sorted(item for item, match in found.items() if match["kind"] in SEEN_KINDS))
+
+
 def gather(context: ReleaseContext) -> Materials:
     """Everything the release is made from: cards, data files, suites, identities.
 
@@ -139,7 +148,7 @@ def gather(context: ReleaseContext) -> Materials:
     )
     bodies = read_bodies(release, context.path_of, where=where, digest_of=remembered_digest)
     cards = {file.name: file for file in (teacher.card, student.card, *(body.card for body in bodies)) if file is not None}
-    suites = tuple(_suite(name, context.path) for name in release.suites)
+    suites = suite_files(context)
     return Materials(
         release=release,
         where=where,
@@ -160,9 +169,14 @@ def _identity(context: ReleaseContext, name: str, revision: str | None) -> Mappi
     return model_identity(resolve_model(name, beside=context.path, revision=revision)).as_json()
 
 
-def _suite(name: str, beside: Path) -> SuiteFile:
-    path = find_suite(name, beside=beside)
-    return SuiteFile(suite=load_suite(path), path=path, name=name)
+def suite_files(context: ReleaseContext) -> tuple[SuiteFile, ...]:
+    """The suites a release names, each with where it lies.
+
+    Raises:
+        InputError: if a suite does not exist or is at fault.
+    """
+    found = {name: find_suite(name, beside=context.path) for name in context.release.suites}
+    return tuple(SuiteFile(suite=load_suite(path), path=path, name=name) for name, path in found.items())
 
 
 def _text(texts: Mapping[str, bytes], name: str) -> str:

@@ -17,6 +17,7 @@ from kdgov.gate.policy import Policy
 from kdgov.items import ItemTable, read_declarations, read_items
 from kdgov.report.notebook import NotebookDecision, shown
 from kdgov.resources import data_folder
+from kdgov.steps.written_at import written_at
 
 _SLOW_ROWS = 1_000_000
 """Tables of this size take long enough to deserve a progress bar."""
@@ -54,6 +55,10 @@ class Judged:
     """Names for people."""
     statements: Statements = field(default_factory=Statements)
     """Waivers and approvals, verified."""
+    looks: int = 1
+    """Students judged on these items under this policy so far, this one included."""
+    seen_items: tuple[str, ...] = ()
+    """``suite/task/item`` found in the training data, where the policy judges them apart."""
 
     def decide(self, progress: Progress | None = None) -> Decision:
         """The decision."""
@@ -72,6 +77,8 @@ class Judged:
             digests=self.digests,
             subject=self.subject,
             as_of=self.statements.as_of,
+            looks=self.looks,
+            seen_items=self.seen_items,
             progress=progress,
         )
 
@@ -106,6 +113,7 @@ def judge_paths(
     control: Sequence[str] = (),
     root_teacher: Sequence[str] = (),
     statements: Statements | None = None,
+    looks: int = 1,
     progress: Progress | None = None,
 ) -> tuple[Decision, Judged]:
     """The decision on results that lie in files, and what it was made from.
@@ -117,6 +125,7 @@ def judge_paths(
         control: results of a model that knows nothing.
         root_teacher: results of the first teacher of the chain.
         statements: verified waivers and approvals.
+        looks: students judged on these items so far, this one included; files cannot tell.
         progress: called with (label, done, total).
 
     Raises:
@@ -140,6 +149,7 @@ def judge_paths(
         tables=tables,
         findings=_newer_policy(path, (*teacher, *student)),
         statements=statements or Statements(),
+        looks=looks,
     )
     return judged.decide(progress if len(tables.teacher) >= _SLOW_ROWS else None), judged
 
@@ -147,13 +157,12 @@ def judge_paths(
 def _newer_policy(policy: Path, results: Sequence[str]) -> tuple[Finding, ...]:
     if policy.resolve().is_relative_to(data_folder("policies").resolve()):
         return ()
-    files = [
-        file for name in results for file in ([p for p in Path(name).rglob("*") if p.is_file()] if Path(name).is_dir() else [Path(name)])
-    ]
-    written = [file.stat().st_mtime for file in files if file.is_file()]
-    if not written or policy.stat().st_mtime <= max(written):
+    folders = [[p for p in Path(name).rglob("*") if p.is_file()] if Path(name).is_dir() else [Path(name)] for name in results]
+    files = [file for folder in folders for file in folder if file.is_file()]
+    sides = written_at([policy]), written_at(files)
+    if not files or sides[0] is None or sides[1] is None or sides[0] <= sides[1]:
         return ()
-    return (late_policy("The policy file was changed after the results it judges were written."),)
+    return (late_policy("The policy was changed after the results it judges were written."),)
 
 
 def late_policy(reason: str) -> Finding:

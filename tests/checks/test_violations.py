@@ -340,7 +340,8 @@ def test_a_licence_text_that_is_not_there_is_an_input_fault(world):
 
 
 def test_every_rule_has_a_source_and_a_test():
-    told = Path(__file__).read_text() + (Path(__file__).parent / "test_scan.py").read_text() + _coverage_tests()
+    told = Path(__file__).read_text() + "".join((Path(__file__).parent / name).read_text() for name in ("test_scan.py", "test_apart.py"))
+    told += _coverage_tests()
     for name, rule in RULES.items():
         assert rule.source
         assert name in told, f"{name} is tested nowhere"

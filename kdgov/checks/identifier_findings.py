@@ -1,0 +1,106 @@
+"""What the scan found of people and credentials, as findings: kinds, rates per megabyte and places, never the hits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from kdgov.checks.identifiers import NOT_COVERED, PERSONAL, SECRETS
+from kdgov.checks.rules import Stances, passed
+from kdgov.checks.scan import ShardReport
+from kdgov.finding import Finding
+
+# A rate over next to no text says nothing: one address in a file of two lines is one address.
+_LEAST_MEGABYTES = 1e-6
+
+
+def identifier_findings(
+    subject: str, reports: Sequence[ShardReport], *, intent: str, said_none: bool, stances: Stances
+) -> Iterable[Finding]:
+    """Findings about identifiers and credentials in one body of text.
+
+    Args:
+        subject: the body, as the release names it.
+        reports: one report per file.
+        intent: the release's distribution, which decides how many identifiers it bears.
+        said_none: whether a card says that the body holds no personal data.
+        stances: the policy's limits and levels.
+    """
+    megabytes = sum(report.megabytes for report in reports)
+    counts: Counter[str] = Counter()
+    for report in reports:
+        counts.update(report.identifiers)
+    personal: dict[str, int] = {kind: counts[kind] for kind in PERSONAL if counts[kind]}
+    secrets: dict[str, int] = {kind: counts[kind] for kind in SECRETS if counts[kind]}
+    if secrets:
+        yield stances.finding(
+            "privacy.secret-found",
+            subject,
+            f"It holds credentials: {_counted(secrets)}; first at {_first_place(reports, secrets)}.",
+            mend="Revoke them, remove them from the data and pin the new digest.",
+            details={"counts": secrets, "places": _places(reports, secrets)},
+        )
+    if personal:
+        yield _personal(subject, personal, megabytes, reports, intent, said_none, stances)
+    if reports and not personal and not secrets:
+        reason = f"No identifier and no credential in {megabytes:.2f} MB of text. Not looked for: {NOT_COVERED}."
+        yield passed("privacy", "privacy.scanned", subject, reason, text_bytes=sum(report.text_bytes for report in reports))
+
+
+def _personal(
+    subject: str,
+    personal: dict[str, int],
+    megabytes: float,
+    reports: Sequence[ShardReport],
+    intent: str,
+    said_none: bool,
+    stances: Stances,
+) -> Finding:
+    limits = stances.personal_limits(intent)
+    rates = {kind: count / max(megabytes, _LEAST_MEGABYTES) for kind, count in personal.items()}
+    above = _above(rates, limits)
+    rule = "privacy.pii-contradicts-card" if above and said_none else "privacy.pii-found" if above else "privacy.pii-noted"
+    said = " Its card says that it holds no personal data." if said_none else ""
+    told = "; ".join(above) or f"{sum(rates.values()):.1f} per MB in all, of {limits['all']:g} that a release of kind `{intent}` bears"
+    return stances.finding(
+        rule,
+        subject,
+        f"{_counted(personal)}: {told}; first at {_first_place(reports, personal)}.{said} Not looked for: {NOT_COVERED}.",
+        mend=(
+            "Mask or remove them and pin the new digest"
+            + (", or correct the card's `personal_data`" if said_none else "")
+            + (f". The limit is the policy's `data.personal_per_mb.{intent}`." if above else ".")
+        ),
+        details={
+            "counts": personal,
+            "per_megabyte": {kind: round(rate, 3) for kind, rate in rates.items()},
+            "limits_per_megabyte": dict(limits),
+            "places": _places(reports, personal),
+        },
+    )
+
+
+def _above(rates: Mapping[str, float], limits: Mapping[str, float]) -> list[str]:
+    """Every limit that the rates exceed, in words."""
+    told = []
+    for kind, limit in limits.items():
+        rate = sum(rates.values()) if kind == "all" else rates.get(kind, 0.0)
+        if rate > limit:
+            told.append(f"{rate:.1f} {'identifiers' if kind == 'all' else kind} per MB where {limit:g} may be")
+    return told
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
+
+def _first_place(reports: Sequence[ShardReport], kinds: Iterable[str]) -> str:
+    for report in reports:
+        for kind in kinds:
+            for place in report.places.get(kind, [])[:1]:
+                return f"{report.name} row {place['row']}" + (f", {place['field']}" if place["field"] else "")
+    return "an unknown place"
+
+
+def _places(reports: Sequence[ShardReport], kinds: Iterable[str]) -> list[dict[str, object]]:
+    return [{"file": r.name, "kind": kind, **place} for r in reports for kind in kinds for place in r.places.get(kind, [])]
