@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kdgov.audit.acts import of_version, review_acts
+from kdgov.audit.acts import review_acts
 from kdgov.audit.material import Material
 from kdgov.audit.permission import review_permission
+from kdgov.audit.receipt import bundle_receipt, logged_receipt
 from kdgov.audit.review import NOWHERE, Reviewer
 from kdgov.audit.seals import read_attestation, review_binding, review_bundle
 from kdgov.audit.snapshot import LogShown, VersionShown
+from kdgov.audit.statements import review_statements
 from kdgov.audit.words import AuditFinding, Outcome, outcome_of, worst_first
 from kdgov.digest import digest_json
 
@@ -63,17 +65,19 @@ def review_briefly(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> Ve
 
     Files are hashed where they can be reached without a download; elsewhere the manifest and the statement are.
     """
-    received = _received(shown, log, reviewer)
-    attested, signature = read_attestation(shown, reviewer.trust, at=received)
+    logged = logged_receipt(shown, log, reviewer.trust, at=reviewer.at)
+    attested, signature = read_attestation(shown, reviewer.trust, at=logged.at)
     sealed = tuple(review_bundle(shown)) if shown.evidence is not None and not shown.is_partial else ()
     is_sealed = not any(finding.stops for finding in sealed)
     material = Material(shown.evidence if shown.evidence is not None and is_sealed else NOWHERE)
+    receipt = bundle_receipt(logged, attested)
     findings = [
         *sealed,
         *signature,
         *review_binding(shown, attested),
+        *review_statements(material, reviewer.trust, receipt, at=reviewer.at).findings,
         *review_acts(shown, log, attested),
-        *review_permission(material, shown, attested, as_of=reviewer.day, log=log),
+        *review_permission(material, shown, attested, as_of=reviewer.day, log=log, receipt=receipt),
     ]
     stopping = [f for f in worst_first(dict.fromkeys(findings)) if f.stops]
     signed = str(attested.predicate.get("signed_at", ""))
@@ -94,14 +98,6 @@ def review_briefly(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> Ve
 
 def _outside(finding: AuditFinding) -> bool:
     return finding.area == "registry" and finding.standing == "violated" and "outside the guard" in finding.reason
-
-
-def _received(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> datetime.datetime:
-    stored = [e for e in of_version(log, shown) if e.kind == "decide"]
-    try:
-        return min(datetime.datetime.fromisoformat(stored[-1].at), reviewer.at) if stored else reviewer.at
-    except (ValueError, TypeError):
-        return reviewer.at
 
 
 def _age(signed_at: str, day: datetime.date) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kdgov.audit.answer import Condition, Permission
 from kdgov.audit.material import Material
+from kdgov.audit.receipt import Receipt
 from kdgov.audit.seals import Attested
 from kdgov.audit.snapshot import LogShown, VersionShown
 from kdgov.audit.words import AuditFinding, Outcome, unverifiable, verified, violated
@@ -21,11 +22,19 @@ _WHO = {
 
 
 def review_permission(
-    material: Material, shown: VersionShown, attested: Attested, *, as_of: datetime.date, log: LogShown
+    material: Material,
+    shown: VersionShown,
+    attested: Attested,
+    *,
+    as_of: datetime.date,
+    log: LogShown,
+    receipt: Receipt | None = None,
 ) -> Iterator[AuditFinding]:
-    """Waivers and approvals against the day, and the decision against its end."""
+    """Waivers and approvals against the day of receipt and of the review, and the decision against its end."""
+    guarded = guarded_aliases(shown, log)
+    is_served = bool(guarded) or shown.stage.lower() == "production"
     for waiver in material.decision.get("waivers") or []:
-        yield _waiver(waiver, as_of)
+        yield _waiver(waiver, as_of, receipt, is_served=is_served)
     for approval in material.decision.get("approvals") or []:
         role = str(approval.get("role"))
         if approval.get("state") == "given":
@@ -40,10 +49,15 @@ def review_permission(
             yield unverifiable(
                 "permission", f"approval {role}", "It is awaited.", mend="Let the role sign with `kdgov approve`.", required=True
             )
-    yield from _covered(shown, attested, as_of, log)
+    yield from _covered(shown, attested, as_of, guarded)
 
 
-def _waiver(waiver: Mapping[str, Any], as_of: datetime.date) -> AuditFinding:
+def guarded_aliases(shown: VersionShown, log: LogShown) -> list[str]:
+    """Aliases of the version that the guard does not leave free; without a guard, all of them."""
+    return [alias for alias in shown.aliases if alias not in (log.free_aliases or frozenset())]
+
+
+def _waiver(waiver: Mapping[str, Any], as_of: datetime.date, receipt: Receipt | None, *, is_served: bool) -> AuditFinding:
     subject = f"waiver {waiver.get('criterion')}"
     state, expires = waiver.get("state", "applied"), _day(waiver.get("expires"))
     missing = [key for key in ("owner", "reason", "expires") if not waiver.get(key)]
@@ -51,14 +65,21 @@ def _waiver(waiver: Mapping[str, Any], as_of: datetime.date) -> AuditFinding:
         return verified("permission", subject, f"It was handed in and does not count: {state}.")
     if missing:
         return violated("permission", subject, f"It lacks {', '.join(missing)}.", mend="Sign it again with `kdgov waive`.")
-    if expires is None or expires < as_of:
-        reason = f"It ended on {waiver.get('expires')}: what it set aside stands again ({waiver.get('reason')})."
-        return violated("permission", subject, reason, mend="Judge again without it, or sign a new one and record the new decision.")
-    return verified("permission", subject, f"Held by {waiver['owner']} until {waiver['expires']}: {waiver['reason']}.")
+    held = f"Held by {waiver['owner']} until {waiver['expires']}: {waiver['reason']}."
+    if expires is None:
+        return violated("permission", subject, f"Its end is no day: {waiver['expires']!r}.", mend="Sign it again with `kdgov waive`.")
+    if receipt is not None and receipt.by and expires < receipt.at.date():
+        told = f"{held} It had ended before the decision was received on {receipt.at:%Y-%m-%d} ({receipt.by})."
+        return violated("permission", subject, told, mend="Judge again without it.")
+    if expires >= as_of:
+        return verified("permission", subject, held)
+    if not is_served:
+        return verified("permission", subject, f"{held} It counted at release and has ended since: what it set aside stands again.")
+    told = f"It ended on {expires}, and the version is still served: what it set aside stands again ({waiver['reason']})."
+    return violated("permission", subject, told, mend="Judge again without it, or sign a new one and record the new decision.")
 
 
-def _covered(shown: VersionShown, attested: Attested, as_of: datetime.date, log: LogShown) -> Iterator[AuditFinding]:
-    guarded = [alias for alias in shown.aliases if alias not in (log.free_aliases or frozenset())]
+def _covered(shown: VersionShown, attested: Attested, as_of: datetime.date, guarded: Sequence[str]) -> Iterator[AuditFinding]:
     if not attested.predicate:
         for alias in guarded:
             yield violated("permission", f"alias {alias}", "It points at a version that no decision covers.", mend="Take it away.")
@@ -80,19 +101,21 @@ def _covered(shown: VersionShown, attested: Attested, as_of: datetime.date, log:
             yield verified("permission", f"alias {alias}", f"It points at a version whose passing decision holds until {ends}.")
 
 
-def conditions_of(material: Material, shown: VersionShown, attested: Attested, findings: Sequence[AuditFinding]) -> tuple[Condition, ...]:
-    """What is open, and what holds only for a while."""
+def conditions_of(
+    material: Material, attested: Attested, findings: Sequence[AuditFinding], *, as_of: datetime.date, further: Sequence[Condition] = ()
+) -> tuple[Condition, ...]:
+    """What is open, and what holds only for a while; each with what is true of it on the day of the review."""
     owner = str((material.release.get("accountable") or {}).get("model_owner") or "")
     found = []
     if ends := str(attested.predicate.get("expires", ""))[:10]:
-        found.append(
-            Condition(text="The decision covers promotions until its end; then the version is judged again.", until=ends, by=owner)
-        )
-    found += [
-        Condition(text=f"Waived: {w.get('criterion')} ({w.get('reason')})", until=str(w.get("expires", "")), by=str(w.get("owner", "")))
-        for w in material.decision.get("waivers") or []
-        if w.get("state", "applied") == "applied"
-    ]
+        told = "The decision covers promotions until its end; then the version is judged again."
+        ended = "The decision has ended: judge the version again before anything new rests on it."
+        found.append(Condition(text=told if _lasts(ends, as_of) else ended, until=ends, by=owner))
+    if attested.fault_today:
+        told = f"The signature under the decision counted when it was received; today it would not: {attested.fault_today}."
+        found.append(Condition(text=f"{told} Have a key that counts sign the next decision.", by=owner))
+    found += further
+    found += [_waived(w, as_of) for w in material.decision.get("waivers") or [] if w.get("state", "applied") == "applied"]
     found += [
         Condition(text=f"The approval of {a.get('role')} is awaited.", by=str(a.get("role")))
         for a in material.decision.get("approvals") or []
@@ -101,6 +124,17 @@ def conditions_of(material: Material, shown: VersionShown, attested: Attested, f
     found += [Condition(text=f"Obligation: {duty}", by=owner) for duty in open_obligations(material)]
     found += [Condition(text=f"{f.subject}: {f.reason}", by=owner) for f in findings if f.stops]
     return tuple(found)
+
+
+def _waived(waiver: Mapping[str, Any], as_of: datetime.date) -> Condition:
+    text, until = f"{waiver.get('criterion')} ({waiver.get('reason')})", str(waiver.get("expires", ""))
+    told = f"Waived: {text}" if _lasts(until, as_of) else f"Waived at release, and the waiver has ended: {text} stands again."
+    return Condition(text=told, until=until, by=str(waiver.get("owner", "")))
+
+
+def _lasts(until: str, as_of: datetime.date) -> bool:
+    day = _day(until)
+    return day is not None and day >= as_of
 
 
 def open_obligations(material: Material) -> tuple[str, ...]:
@@ -114,10 +148,17 @@ def open_obligations(material: Material) -> tuple[str, ...]:
 
 
 def permission_of(
-    material: Material, shown: VersionShown, attested: Attested, *, outcome: Outcome, as_of: datetime.date, findings: Sequence[AuditFinding]
+    material: Material,
+    shown: VersionShown,
+    attested: Attested,
+    *,
+    outcome: Outcome,
+    as_of: datetime.date,
+    findings: Sequence[AuditFinding],
+    further: Sequence[Condition] = (),
 ) -> Permission:
     """Who may use what, in plain words: cautious where anything is open."""
-    conditions = conditions_of(material, shown, attested, findings)
+    conditions = conditions_of(material, attested, findings, as_of=as_of, further=further)
     intent = material.release.get("release") or {}
     who = _WHO.get(str(intent.get("distribution", "")), "")
     verdict, ends = str(material.decision.get("verdict", "none")), _day(attested.predicate.get("expires"))

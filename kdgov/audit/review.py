@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdgov.audit.acts import log_findings, of_version, review_acts, timeline
+from kdgov.audit.acts import log_findings, review_acts, timeline
 from kdgov.audit.answer import Act, Subject, VersionAudit
 from kdgov.audit.facts import Evidence, facts_of
 from kdgov.audit.framework import Framework, assess
@@ -17,15 +17,17 @@ from kdgov.audit.licences import lineage_of, review_licences
 from kdgov.audit.material import Material
 from kdgov.audit.permission import permission_of, review_permission
 from kdgov.audit.practice import clauses_of, measures_of, review_practice, roles_of
+from kdgov.audit.receipt import bundle_receipt, logged_receipt
 from kdgov.audit.runs import review_runs
 from kdgov.audit.seals import Attested, read_attestation, review_binding, review_bundle
 from kdgov.audit.served import review_weights
 from kdgov.audit.snapshot import LogShown, VersionShown
+from kdgov.audit.statements import review_statements
 from kdgov.audit.words import AuditFinding, outcome_of, unverifiable, worst_first
 from kdgov.evidence.trust import TrustStore
 
-Rejudge = Callable[[Path], Rejudged]
-"""Bundle folder → the decision made again; a fault is a value."""
+Rejudge = Callable[[Path, datetime.datetime], Rejudged]
+"""Bundle folder, moment of receipt → the decision made again; a fault is a value."""
 NOWHERE = Path("/nonexistent")
 """Stands for evidence that is absent or must not be read."""
 
@@ -63,12 +65,15 @@ def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, fu
         further: findings made elsewhere (a replayed evaluation).
     """
     material = Material(shown.evidence or NOWHERE)
-    attested, signature = read_attestation(shown, reviewer.trust, at=_received(shown, log, reviewer))
+    logged = logged_receipt(shown, log, reviewer.trust, at=reviewer.at)
+    attested, signature = read_attestation(shown, reviewer.trust, at=logged.at, now=reviewer.at)
     sealed = tuple(review_bundle(shown))
     if any(finding.stops for finding in sealed):
         # What is not as sealed is not judged: its numbers would be somebody else's, and its shape may be hostile.
         return _unread(shown, log, reviewer, attested, (*sealed, *signature, *review_binding(shown, attested), *further))
-    again = reviewer.rejudge(material.folder)
+    receipt = bundle_receipt(logged, attested)
+    again = reviewer.rejudge(material.folder, receipt.at)
+    statements = review_statements(material, reviewer.trust, receipt, at=reviewer.at)
     licences, licence_findings = review_licences(material, today=reviewer.day)
     findings: list[AuditFinding] = [
         *sealed,
@@ -79,7 +84,8 @@ def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, fu
         *review_identities(material),
         *review_decision(material, again),
         *licence_findings,
-        *review_permission(material, shown, attested, as_of=reviewer.day, log=log),
+        *statements.findings,
+        *review_permission(material, shown, attested, as_of=reviewer.day, log=log, receipt=receipt),
         *review_practice(material),
         *review_weights(material, shown, attested, named=reviewer.weights, reads=reviewer.reads_weights),
         *further,
@@ -96,7 +102,9 @@ def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, fu
         reason=str(material.decision.get("reason", "No decision could be read.")),
         description=str(material.release.get("description") or ""),
         findings=tuple(findings),
-        permission=permission_of(material, shown, attested, outcome=outcome, as_of=reviewer.day, findings=findings),
+        permission=permission_of(
+            material, shown, attested, outcome=outcome, as_of=reviewer.day, findings=findings, further=statements.conditions
+        ),
         roles=roles,
         trade_offs=str(material.release.get("trade_offs") or ""),
         measures=measures_of(material),
@@ -141,16 +149,6 @@ def _unread(shown: VersionShown, log: LogShown, reviewer: Reviewer, attested: At
         facts=facts,
         frameworks=tuple((framework, assess(framework, facts)) for framework in reviewer.frameworks),
     )
-
-
-def _received(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> datetime.datetime:
-    """When the guard received the decision, so that a key past its end still vouches for what came in time."""
-    stored = [e for e in of_version(log, shown) if e.kind == "decide" and e.details.get("decision") == shown.tags.get("kdgov.decision")]
-    try:
-        received = datetime.datetime.fromisoformat(stored[-1].at) if stored else reviewer.at
-    except ValueError:
-        return reviewer.at
-    return min(received, reviewer.at) if received.tzinfo is not None else reviewer.at
 
 
 def _subject(shown: VersionShown, attested: Attested, material: Material) -> Subject:

@@ -37,6 +37,8 @@ class Attested:
     """Artifact it was read from."""
     digest: str = ""
     """Digest of the envelope."""
+    fault_today: str = ""
+    """Why its signature, which counted at receipt, would not count on the day of the review; empty where it would."""
 
 
 def review_bundle(shown: VersionShown) -> Iterator[AuditFinding]:
@@ -63,19 +65,22 @@ def review_bundle(shown: VersionShown) -> Iterator[AuditFinding]:
         yield verified("evidence", f"{EVIDENCE}/{path}", "Hashed again: as sealed.", digest=stated[path])
 
 
-def read_attestation(shown: VersionShown, trust: TrustStore, *, at: datetime.datetime) -> tuple[Attested, tuple[AuditFinding, ...]]:
+def read_attestation(
+    shown: VersionShown, trust: TrustStore, *, at: datetime.datetime, now: datetime.datetime | None = None
+) -> tuple[Attested, tuple[AuditFinding, ...]]:
     """The version's signed statement, and what is to be said of every envelope beside it.
 
     Args:
         shown: the version.
         trust: whose signature counts.
         at: when the statement was received as far as the log knows; now otherwise.
+        now: the moment of the review, where today's standing is to be told beside it.
     """
     folder = shown.files / ATTESTATION if shown.files is not None else None
     paths = sorted(p for p in folder.rglob("*") if p.is_file()) if folder is not None and folder.is_dir() else []
     if not paths:
         return Attested(), (_unattested(shown),)
-    read = [_read(path, f"{ATTESTATION}/{path.relative_to(path.parents[0]).as_posix()}", shown, trust, at) for path in paths]
+    read = [_read(path, f"{ATTESTATION}/{path.relative_to(path.parents[0]).as_posix()}", shown, trust, (at, now or at)) for path in paths]
     # Where several count (a recording that was killed and repeated), the one of the decision the registry shows speaks.
     candidates = sorted(
         (a for a, _ in read if a.predicate),
@@ -91,7 +96,9 @@ def _unattested(shown: VersionShown) -> AuditFinding:
     return violated("signature", ATTESTATION, "The version shows a verdict, and the signed statement behind it is gone.", mend=mend)
 
 
-def _read(path: Path, name: str, shown: VersionShown, trust: TrustStore, at: datetime.datetime) -> tuple[Attested, list[AuditFinding]]:
+def _read(
+    path: Path, name: str, shown: VersionShown, trust: TrustStore, moments: tuple[datetime.datetime, datetime.datetime]
+) -> tuple[Attested, list[AuditFinding]]:
     try:
         envelope = json.loads(path.read_bytes())
         predicate = json.loads(base64.b64decode(envelope["payload"], validate=True))["predicate"]
@@ -110,15 +117,16 @@ def _read(path: Path, name: str, shown: VersionShown, trust: TrustStore, at: dat
         reason = "No key is trusted to sign decisions here, so its signature was not checked."
         found.append(unverifiable("signature", name, reason, mend="Name the trust store with --trust.", required=True))
         return attested, found
-    answer = verify_statement(envelope, trust, purpose="decision", at=at, predicate_type=DECISION_PREDICATE)
+    answer, today = (verify_statement(envelope, trust, purpose="decision", at=m, predicate_type=DECISION_PREDICATE) for m in moments)
     if not answer.is_valid:
         found.append(violated("signature", name, f"The signature does not count: {answer.reason}.", mend=answer.mend, digest=named))
         return attested, found
     signers = tuple(key.name for key in answer.signers)
     if not found:
         told = f"Signed by {', '.join(signers)} on {predicate['signed_at']}, about this very version."
+        told += f" It counted when it was received; today it would not: {today.reason}." if today.reason else ""
         found.append(verified("signature", name, told, digest=named))
-    return Attested(predicate=answer.predicate, is_signed=True, signers=signers, file=name, digest=named), found
+    return Attested(predicate=answer.predicate, is_signed=True, signers=signers, file=name, digest=named, fault_today=today.reason), found
 
 
 def review_binding(shown: VersionShown, attested: Attested) -> Iterator[AuditFinding]:

@@ -158,6 +158,19 @@ def claimed_type(envelope: Mapping[str, Any]) -> str:
     return str(body["predicateType"]) if isinstance(body, dict) else ""
 
 
+def claimed_predicate(envelope: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The predicate an envelope carries, unverified: only good for naming what it claims to be. Empty when malformed."""
+    parsed = _parsed(envelope)
+    body = parsed if isinstance(parsed, str) else _body(parsed)
+    return dict(body["predicate"]) if isinstance(body, dict) else {}
+
+
+def is_signed_by_known(envelope: Mapping[str, Any], trust: TrustStore) -> bool:
+    """Whether any signature bears the name of a listed key; whether that signature is good, `verify_statement` tells."""
+    parsed = _parsed(envelope)
+    return not isinstance(parsed, str) and any(trust.key(keyid) is not None for keyid in parsed.signatures)
+
+
 def signing_date(envelope: Mapping[str, Any]) -> str:
     """The date of signing an envelope bears (UTC, ISO 8601), unverified; empty when malformed."""
     parsed = _parsed(envelope)

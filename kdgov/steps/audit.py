@@ -181,16 +181,16 @@ def reviewer_of(request: AuditRequest) -> Reviewer:
     return Reviewer(
         trust=load_trust(request.trust_file),
         at=request.moment,
-        rejudge=lambda folder: judge_again(folder, request.trust_file),
+        rejudge=lambda folder, received: judge_again(folder, request.trust_file, received=received),
         frameworks=tuple(request.frameworks),
         weights=request.weights,
     )
 
 
-def judge_again(folder: Path, trust: Path) -> Rejudged:
-    """The decision of a bundle made again from its items, policy, findings and statements."""
+def judge_again(folder: Path, trust: Path, *, received: datetime.datetime) -> Rejudged:
+    """The decision of a bundle made again from its items, policy, findings and the statements that counted at receipt."""
     try:
-        decision, judged = rejudge(folder, trust=trust)
+        decision, judged = rejudge(folder, trust=trust, received=received)
     except InputError as error:
         # A bundle that cannot be judged is the audit's answer, not its failure.
         return Rejudged(fault=f"{Path(error.where).name}: {error.what}" if error.where else error.what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -22,13 +23,15 @@ from kdgov.gate.policy import Policy
 from kdgov.items import read_declarations, read_items
 from kdgov.report.flips import flip_report
 from kdgov.report.formats import FORMATS
-from kdgov.steps.check import ANSWER, CASE, check_step
+from kdgov.steps.check import ANSWER, CASE, CONTAMINATED, check_step, seen_items
 from kdgov.steps.context import ReleaseContext, code_digest
 from kdgov.steps.distill import distill_step
 from kdgov.steps.evaluate import evaluate_step
 from kdgov.steps.judging import Judged, late_policy
+from kdgov.steps.looks import count_looks
 from kdgov.steps.statements import read_statements, statements_about
 from kdgov.steps.store import Finished
+from kdgov.steps.written import written_step
 
 STEP = "gate"
 DECISION, INPUTS, FINDINGS, POLICY, RELEASE = "decision.json", "inputs.json", "findings.json", "policy.yaml", "release.json"
@@ -50,6 +53,9 @@ def gate_step(context: ReleaseContext, *, statements: Sequence[Path] = (), trust
         InputError: if the release, its policy or a statement is at fault.
     """
     checked, distilled, evaluated = check_step(context), distill_step(context), evaluate_step(context)
+    written = written_step(context, distilled.folder)
+    scanned = [step.folder for step in (checked, written) if step is not None]
+    told = [finding for folder in scanned for finding in _findings(folder)]
     path = context.policy_path()
     policy = load_policy(path)
     trusted = trust or trust_path(context.store.root)
@@ -57,7 +63,7 @@ def gate_step(context: ReleaseContext, *, statements: Sequence[Path] = (), trust
         policy=policy,
         policy_text=path.read_bytes(),
         tables=_bundle_tables(evaluated.folder, _measured(evaluated.folder)),
-        findings=(*_findings(checked.folder), *_findings(evaluated.folder), *_seal(context, evaluated, policy)),
+        findings=(*told, *_findings(evaluated.folder), *_seal(context, evaluated, policy)),
         digests=_digests(checked, distilled, evaluated),
         subject={
             "release": context.release.name,
@@ -84,6 +90,7 @@ def gate_step(context: ReleaseContext, *, statements: Sequence[Path] = (), trust
     folder = context.store.working(STEP, key)
     _write_bundle(folder, context, judged, decision, (distilled, evaluated))
     _write_licences(folder, checked)
+    _write_contamination(folder, scanned)
     facts = {
         "verdict": decision.verdict,
         "decision": decision.digest,
@@ -146,6 +153,12 @@ def _findings(folder: Path) -> tuple[Finding, ...]:
     return tuple(Finding(**row) for row in rows)
 
 
+def _judged_apart(policy: Policy, seen: Sequence[str]) -> tuple[str, ...]:
+    """The contaminated items, where the policy leaves them out: nothing else may take an item from the judgement."""
+    is_apart = policy.sections.get("data", {}).get("contaminated_items") == "judge_apart"
+    return tuple(sorted(set(seen))) if is_apart else ()
+
+
 def _digests(checked: Finished, distilled: Finished, evaluated: Finished) -> dict[str, str]:
     identities = {role: json.loads((evaluated.folder / role / "identity.json").read_bytes()) for role in ("teacher", "student")}
     found = {"plan": str(evaluated.facts["plan"]), "distillation": digest_file(distilled.folder / "distillation.json")}
@@ -176,6 +189,8 @@ def _write_bundle(folder: Path, context: ReleaseContext, judged: Judged, decisio
                 "subject": dict(judged.subject),
                 "measurements": judged.tables.measurements,
                 "as_of": judged.statements.as_of,
+                "looks": judged.looks,
+                "seen_items": list(judged.seen_items),
             }
         ),
     )
@@ -197,6 +212,13 @@ def _write_bundle(folder: Path, context: ReleaseContext, judged: Judged, decisio
         write_atomic(folder / "reports" / file, FORMATS[name](decision, judged.policy).encode())
     tables = judged.tables
     write_atomic(folder / "reports" / "flips.md", flip_report(tables.teacher, tables.student, metrics=tables.metrics, mask=True).encode())
+
+
+def _write_contamination(folder: Path, scanned: Sequence[Path]) -> None:
+    """Which items were found in the data and in what the teacher wrote, and how: what ``seen_items`` were taken from."""
+    texts = zip(("data", "teacher_text"), scanned, strict=False)
+    found = {name: json.loads((source / CONTAMINATED).read_bytes()) for name, source in texts if (source / CONTAMINATED).exists()}
+    write_atomic(folder / CONTAMINATED, _pretty(found))
 
 
 def _write_licences(folder: Path, checked: Finished) -> None:
@@ -221,10 +243,18 @@ def _write_cards(folder: Path, context: ReleaseContext) -> None:
             write_atomic(folder / source.name, source.read_bytes())
 
 
-def rejudge(folder: Path, *, trust: Path | None = None, store: Path | None = None) -> tuple[Decision, Judged]:
+def rejudge(
+    folder: Path, *, trust: Path | None = None, store: Path | None = None, received: datetime.datetime | None = None
+) -> tuple[Decision, Judged]:
     """Judge an evidence bundle again from its own files, with nothing taken from its ``decision.json``.
 
     Equal to the sealed decision, byte by byte, unless a file of the bundle or kdgov's judgement changed.
+
+    Args:
+        folder: the bundle.
+        trust: file of the trust store; default the usual place.
+        store: store of finished work, where the trust store's usual place is.
+        received: when the registry received the bundle, as its signed log tells; now where nothing tells it.
 
     Raises:
         InputError: if a file of the bundle is missing or unreadable.
@@ -235,14 +265,17 @@ def rejudge(folder: Path, *, trust: Path | None = None, store: Path | None = Non
     except (OSError, ValueError) as error:
         raise InputError(f"is no evidence bundle: {error}", where=str(folder), mend="Fetch it from the registry again.") from error
     envelopes = sorted((folder / STATEMENTS).glob("*.json"))
+    policy = load_policy(folder / POLICY)
     judged = Judged(
-        policy=load_policy(folder / POLICY),
+        policy=policy,
         policy_text=policy_text,
         tables=_bundle_tables(folder, inputs["measurements"]),
         findings=_findings(folder),
         digests=inputs["digests"],
         subject=inputs["subject"],
-        statements=read_statements(envelopes, trust=trust or trust_path(store), as_of=inputs["as_of"]),
+        statements=read_statements(envelopes, trust=trust or trust_path(store), as_of=inputs["as_of"], received=received),
+        seen_items=_judged_apart(policy, inputs.get("seen_items", ())),
+        looks=int(inputs.get("looks", 1)),
     )
     return judged.decide(), judged
 

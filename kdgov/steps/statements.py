@@ -9,24 +9,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdgov.digest import canonical_json, digest_bytes, is_digest, write_atomic
+from kdgov.digest import canonical_json, digest_bytes, write_atomic
 from kdgov.errors import InputError
 from kdgov.evidence.keys import load_signer
-from kdgov.evidence.signing import APPROVAL_PREDICATE, WAIVER_PREDICATE, Verification, sign_statement, statement, verify_statement
-from kdgov.evidence.trust import Purpose, TrustStore, load_trust
+from kdgov.evidence.signing import APPROVAL_PREDICATE, WAIVER_PREDICATE, sign_statement, statement
+from kdgov.evidence.statements import answer_statement
+from kdgov.evidence.trust import load_trust
 from kdgov.gate.decision import Approval, Decision, Waiver, decision_from_json
 from kdgov.steps.judging import Statements
 
 
-def read_statements(paths: Sequence[Path], *, trust: Path, as_of: str = "") -> Statements:
+def read_statements(paths: Sequence[Path], *, trust: Path, as_of: str = "", received: datetime.datetime | None = None) -> Statements:
     """Read and verify signed waivers and approvals.
+
+    Args:
+        paths: signed envelopes.
+        trust: file of the trust store.
+        as_of: day on which waivers are counted, YYYY-MM-DD; default today.
+        received: when the statements came in, with a zone: now for new ones (the default). For those of a recorded release
+            the logged time, so that a key past its end still vouches for what came in while it was valid.
 
     Raises:
         InputError: if a file is no signed statement, or no trusted key signed it.
     """
     if not paths:
         return Statements(as_of=as_of)
-    now = datetime.datetime.now(datetime.UTC)
+    now = received or datetime.datetime.now(datetime.UTC)
     store = load_trust(trust)
     made: dict[str, Waiver | Approval] = {}
     envelopes: dict[str, bytes] = {}
@@ -34,7 +42,10 @@ def read_statements(paths: Sequence[Path], *, trust: Path, as_of: str = "") -> S
         envelope = _envelope(path)
         data = canonical_json(envelope)
         name = f"{digest_bytes(data).removeprefix('sha256:')[:24]}.json"
-        made[name], envelopes[name] = _verified(envelope, store, path, now), data
+        answer = answer_statement(envelope, store, at=now)
+        if not answer.counted:
+            raise InputError(answer.fault, where=str(path), mend=answer.mend)
+        made[name], envelopes[name] = answer.counted[0], data
     # By digest, not by path: the order in which statements are handed in must not change a decision.
     ordered = [made[name] for name in sorted(made)]
     waivers = tuple(item for item in ordered if isinstance(item, Waiver))
@@ -155,39 +166,3 @@ def _envelope(path: Path) -> dict[str, Any]:
     if not isinstance(envelope, dict):
         raise InputError("is no signed statement", where=str(path), mend="Sign it again with `kdgov waive` or `kdgov approve`.")
     return envelope
-
-
-def _verified(envelope: Mapping[str, Any], store: TrustStore, path: Path, now: datetime.datetime) -> Waiver | Approval:
-    attempts: tuple[tuple[Purpose, str], ...] = (("waiver", WAIVER_PREDICATE), ("approval", APPROVAL_PREDICATE))
-    reasons: list[Verification] = []
-    for purpose, predicate_type in attempts:
-        verification = verify_statement(envelope, store, purpose=purpose, at=now, predicate_type=predicate_type)
-        if verification.is_valid:
-            return _value(verification, purpose, path)
-        reasons.append(verification)
-    # The statement's own type speaks: the other attempt only says that it is the wrong type.
-    told = next((v for v in reasons if "states" not in v.reason), reasons[0])
-    raise InputError(f"does not count: {told.reason}", where=str(path), mend=told.mend)
-
-
-def _value(verification: Verification, purpose: Purpose, path: Path) -> Waiver | Approval:
-    stated = {k: str(v) for k, v in verification.predicate.items()}
-    if not is_digest(stated.get("decision", "")):
-        raise InputError("names no decision", where=str(path), mend="Sign it again with kdgov.")
-    signer = ", ".join(key.keyid for key in verification.signers)
-    try:
-        if purpose == "waiver":
-            fields = ("decision", "criterion", "owner", "reason", "expires", "issued", "place")
-            return Waiver(**{field: stated[field] for field in fields}, signer=signer)
-        approval = Approval(**{field: stated[field] for field in ("decision", "role", "by", "issued", "note")}, signer=signer)
-    except KeyError as error:
-        raise InputError(f"lacks {error}", where=str(path), mend="Sign it again with kdgov.") from error
-    speakers = [key for key in verification.signers if not key.roles or approval.role in key.roles]
-    if not speakers:
-        names = ", ".join(key.name for key in verification.signers)
-        raise InputError(
-            f"approves as {approval.role!r}, and {names} does not speak for that role",
-            where=str(path),
-            mend="Have a key sign whose `roles` in the trust store name it.",
-        )
-    return approval

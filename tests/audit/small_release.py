@@ -6,19 +6,23 @@ import datetime
 import json
 import random
 import struct
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from kdgov import license as licensing
 from kdgov.checkpoints.identity import model_identity
 from kdgov.declare.policy import load_policy
-from kdgov.digest import canonical_json, digest_bytes
+from kdgov.digest import canonical_json, digest_bytes, write_atomic
 from kdgov.evaluate.request import Plan, PlannedTask, Request, frozen_item
 from kdgov.evidence.bundle import write_manifest
 from kdgov.finding import Finding
+from kdgov.gate.decision import Decision
 from kdgov.gate.judgement import judge
 from kdgov.items import ItemTable, MetricDeclaration
 from kdgov.items.files import write_items
+from kdgov.steps.judging import Statements
+from kdgov.steps.statements import read_statements
 
 AT = datetime.datetime(2026, 11, 22, 12, 0, tzinfo=datetime.UTC)
 
@@ -86,9 +90,12 @@ def write_bundle(
     n: int = 400,
     weights: Path,
     teacher: Path,
+    policy: str = POLICY,
+    speak: Callable[[Decision], Sequence[Path]] | None = None,
+    trust: Path | None = None,
     **release: Any,
 ) -> Path:
-    """A sealed bundle; ``lost`` is the share of refusals the student lost."""
+    """A sealed bundle; ``lost`` is the share of refusals the student lost, ``speak`` signs waivers and approvals of its decision."""
     plan = _plan(n)
     roles = {"teacher": (_table(plan, {}, 0), teacher), "student": (_table(plan, {"safety": lost, "capability": 0.005}, seed + 1), weights)}
     declared = [
@@ -96,7 +103,7 @@ def write_bundle(
         for t in plan.tasks
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "policy.yaml").write_text(POLICY)
+    (folder / "policy.yaml").write_text(policy)
     for role, (table, model) in roles.items():
         (folder / role).mkdir(exist_ok=True)
         write_items(table, folder / role / "items.parquet")
@@ -129,10 +136,21 @@ def write_bundle(
     digests = {"plan": plan.root, **{f"{role}_weights": identity["weights"] for role, identity in identities.items()}}
     counted = {role: {"parameters": float(i["parameters"])} for role, i in identities.items()}
     subject = {"release": name, "teacher": "support-teacher", "student": name}
-    decision = judge(
-        roles["teacher"][0], roles["student"][0], load_policy(folder / "policy.yaml"),
-        metrics=declared, findings=findings, digests=digests, subject=subject, measurements=counted,
-    )  # fmt: skip
+
+    def judged(said: Statements) -> Decision:
+        return judge(
+            roles["teacher"][0], roles["student"][0], load_policy(folder / "policy.yaml"),
+            metrics=declared, findings=findings, digests=digests, subject=subject, measurements=counted,
+            waivers=said.waivers, approvals=said.approvals, as_of=said.as_of,
+        )  # fmt: skip
+
+    said = Statements()
+    decision = judged(said)
+    if speak is not None and trust is not None:
+        said = read_statements(speak(decision), trust=trust)
+        decision = judged(said)
+    for path, envelope in said.envelopes.items():
+        write_atomic(folder / "statements" / path, envelope)
     documents = {
         "release.json": {
             "schema": "kdgov.release/1", "name": name, "description": "Answers questions about rivers and towns.",
@@ -145,7 +163,7 @@ def write_bundle(
         },
         "plan.json": plan.as_json(),
         "findings.json": {"findings": [f.as_json() for f in findings]},
-        "inputs.json": {"digests": digests, "subject": subject, "measurements": counted, "as_of": ""},
+        "inputs.json": {"digests": digests, "subject": subject, "measurements": counted, "as_of": said.as_of},
         "distillation.json": {
             "schema": "kdgov.distillation/1", "teacher": identities["teacher"], "student": identities["student"],
             "data": {"facts.jsonl": digest_bytes(b"facts")}, "recipe": {"steps": 10}, "steps": 10, "tokens": 1000, "seed": 0,

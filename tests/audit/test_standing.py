@@ -114,7 +114,7 @@ def test_the_same_licences_are_verified_and_a_missing_case_is_said(bundle: Path)
 
 def test_a_decision_that_does_not_follow_is_told_field_by_field(recorded: Recorded, bundle: Path) -> None:
     """Even signed and sealed: a changed bound, verdict or missing criterion is named."""
-    again = recorded.reviewer.rejudge(bundle)
+    again = recorded.reviewer.rejudge(bundle, recorded.reviewer.at)
     document = json.loads((bundle / "decision.json").read_bytes())
     rows = [{**document["criteria"][0], "bound": 0.5}, *document["criteria"][1:-1]]
     material = changed(bundle, "decision.json", criteria=rows, verdict="inconclusive")
@@ -139,7 +139,7 @@ def test_a_bundle_that_cannot_be_judged_is_incomplete_and_never_clean(bundle: Pa
     ],
 )
 def test_plans_and_tables_that_disagree_are_told(recorded: Recorded, bundle: Path, path: str, change: dict[str, str]) -> None:
-    again = recorded.reviewer.rejudge(bundle)
+    again = recorded.reviewer.rejudge(bundle, recorded.reviewer.at)
     assert all(f.standing == "verified" for f in review_plan(Material(bundle), again))
     assert any(f.standing == "violated" for f in review_plan(changed(bundle, path, **change), again))
 

@@ -204,8 +204,8 @@ def test_every_tampering_is_detected_and_named(
     """100 % of single changes, each named by the file, tag, run or log it touched."""
     monkeypatch.setenv("KDGOV_CACHE", str(tmp_path))
     # Only a bundle that is as sealed is judged again, so one answer serves all changes outside it.
-    again = recorded.reviewer.rejudge(recorded.shown.evidence)
-    reviewer, missed, count = replace(recorded.reviewer, rejudge=lambda folder: again), [], {}
+    again = recorded.reviewer.rejudge(recorded.shown.evidence, recorded.reviewer.at)
+    reviewer, missed, count = replace(recorded.reviewer, rejudge=lambda folder, received: again), [], {}
     for make in (file_changes, tag_changes, record_changes, log_changes):
         for change in make(recorded.shown, recorded.log):
             with on_disk(dict(change.files)):
