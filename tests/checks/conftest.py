@@ -69,7 +69,7 @@ class World:
             "release": {"distribution": "weights", "commercial": True},
             "organization": {"principal_place": "DE"},
             "production_inputs": {"path": "inputs.jsonl"},
-            "accountable": {"model_owner": "us", "risk": "us"},
+            "accountable": {"model_owner": "us", "risk": "us", "informed": {"model_owner": "2026-01-01", "risk": "2026-01-01"}},
             "trade_offs": "It forgets the long tail.",
             "evidence": [{"obligation": "NOTICE", "license": "MIT", "where": "NOTICE"}]
             + [{"obligation": kind, "license": "MIT", "where": "NOTICE"} for kind in ("LICENSE_COPY", "ATTRIB")],

@@ -254,6 +254,9 @@ PRACTICE = {
 @pytest.mark.parametrize("rule", PRACTICE)
 def test_a_common_mistake_warns_and_a_policy_makes_it_stop(world, rule):
     PRACTICE[rule](world)
+    world.release["policy"] = "plain.yaml"
+    plain = {key: value for key, value in yaml.safe_load(POLICY.read_text()).items() if key != "findings"}
+    (world.folder / "plain.yaml").write_text(yaml.safe_dump(plain))
     found = world.rules(today=TODAY)[rule]
     assert found.verdict == "warn"
     assert f"findings: {{{rule}: block}}" in found.mend
@@ -261,6 +264,24 @@ def test_a_common_mistake_warns_and_a_policy_makes_it_stop(world, rule):
     (world.folder / "policy.yaml").write_text(yaml.safe_dump({**policy, "findings": {rule: "block"}}))
     world.release["policy"] = "policy.yaml"
     assert world.rules(today=TODAY)[rule].verdict == "block"
+
+
+@pytest.mark.parametrize(
+    ("change", "rule", "says"),
+    [
+        (lambda w: w.release.pop("trade_offs"), "practice.no-trade-off-note", "trade_offs"),
+        (lambda w: w.release.pop("accountable"), "practice.no-accountable-role", "accountable.model_owner"),
+        (lambda w: w.release["accountable"]["informed"].pop("risk"), "practice.not-informed", "accountable.informed"),
+    ],
+)
+def test_the_default_policy_demands_the_practice_record(world, change, rule, says):
+    """Nothing is promoted before note, roles and dates stand in the release; each finding says where to write them."""
+    assert not [r for r in world.rules(today=TODAY) if r.startswith("practice.")]
+    change(world)
+    found = world.rules(today=TODAY)[rule]
+    assert found.verdict == "review"
+    assert found.stops
+    assert says in found.mend
 
 
 def test_a_student_from_elsewhere_without_a_past(world):
@@ -341,7 +362,7 @@ def test_a_licence_text_that_is_not_there_is_an_input_fault(world):
 
 def test_every_rule_has_a_source_and_a_test():
     told = Path(__file__).read_text() + "".join((Path(__file__).parent / name).read_text() for name in ("test_scan.py", "test_apart.py"))
-    told += _coverage_tests()
+    told += _coverage_tests() + (Path(__file__).parents[1] / "distill" / "test_black_box.py").read_text()
     for name, rule in RULES.items():
         assert rule.source
         assert name in told, f"{name} is tested nowhere"
