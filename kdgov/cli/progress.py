@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield the ``progress(label, done, total)`` callback that library code takes."""
+    """Yield the ``progress(label, done, total)`` callback that library code takes; of several processes the first one tells."""
+    if int(os.environ.get("RANK", "0")) > 0:
+        yield _untold
+        return
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -35,6 +39,10 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
     )
     with Progress(*columns, console=console, transient=True) as bars:
         yield _Bars(bars)
+
+
+def _untold(label: str, done: int, total: int) -> None:
+    """Progress of a process that is not the first."""
 
 
 class _Bars:

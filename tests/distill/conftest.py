@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
@@ -93,3 +95,36 @@ def questions(tmp_path_factory):
     rows = [{"id": f"q{n}", "prompt": f"the {a} adds to", "completion": f" {a} and {a}"} for n, a in enumerate("abcdefghijklmnopqrst")]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A small chat-completions server that repeats what it is asked; its moods are set by the test."""
+
+    def do_POST(self):
+        server = self.server
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        server.asked.append((self.path, dict(self.headers), body))
+        code = server.codes.pop(0) if server.codes else 200
+        answer = {"choices": [{"message": {"role": "assistant", "content": f" {body['messages'][-1]['content'].split()[-1]} and the cat"}}]}
+        data = json.dumps(answer if code == 200 else {"error": "no"}).encode()
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(data)))
+        if code == 429:
+            self.send_header("Retry-After", "0")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr("kdgov.distill.endpoint._FIRST_PAUSE_S", 0.01)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as running:
+        running.asked, running.codes = [], []
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()

@@ -1,11 +1,8 @@
-"""Quantised variants, calibration, and several processes that train as one."""
+"""Quantised variants, calibration, and advice where memory runs out."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -19,7 +16,6 @@ from kdgov.errors import InputError, UnavailableError
 from kdgov.steps.calibrate import calibrate_step
 from kdgov.steps.context import open_release
 from kdgov.steps.distill import distill_step
-from tests.command import free_port
 from tests.distill.test_run import recipe
 
 
@@ -106,38 +102,6 @@ def test_memory_that_runs_out_names_the_levers():
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
     with pytest.raises(RuntimeError, match="something else"), memory_advice(recipe()):
         raise RuntimeError("something else")
-
-
-def test_two_processes_train_what_one_trains(teacher, texts, tmp_path):
-    """Two processes on the CPU (gloo), same global batch: the same curve, and weights that differ by rounding only."""
-    path = release(tmp_path, teacher, texts, name="two", gradient_accumulation=2, weighting="example")
-    alone = distill_step(open_release(path, store=tmp_path / "one"))
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        free_port(),
-        "-m",
-        "kdgov",
-        "distill",
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(
-        [*command, str(path), "--store", str(tmp_path / "two")], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    together = distill_step(open_release(path, store=tmp_path / "two"))
-    assert together.reused
-    curves = [json.loads((finished.folder / "losses.json").read_text()) for finished in (alone, together)]
-    assert len(curves[1]) == 6
-    for mine, theirs in zip(*curves, strict=True):
-        for name in mine:
-            assert theirs[name] == pytest.approx(mine[name], rel=1e-4)
-    record = json.loads((together.folder / "distillation.json").read_text())
-    assert record["environment"]["processes"] == 2
 
 
 def test_nothing_asked_of_the_logits_is_a_mistake_of_the_caller():
