@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand
@@ -76,6 +76,7 @@ def gate(
     waiver: Annotated[list[Path] | None, typer.Option(help="Signed waivers (kdgov waive).", show_default=False)] = None,
     approval: Annotated[list[Path] | None, typer.Option(help="Signed approvals (kdgov approve).", show_default=False)] = None,
     trust: Annotated[Path | None, typer.Option(help="Keys trusted for waivers and approvals.", show_default=False)] = None,
+    looks: Annotated[int, typer.Option(min=1, help="Students judged on these items so far, with this one; a release counts.")] = 1,
     flips: Annotated[Path | None, typer.Option(help="Write the items the student lost to this Markdown file.", show_default=False)] = None,
     show_text: Annotated[bool, typer.Option(help="Show the texts of harmful items in --flips instead of masking them.")] = False,
     output_format: Annotated[GateFormat, typer.Option("--format", help="How to print the decision.")] = GateFormat.text,
@@ -89,10 +90,11 @@ def gate(
         statements = (*(waiver or ()), *(approval or ()))
         with progress_bars() as progress:
             if subject:
-                named = [teacher, student, policy, control, root_teacher]
+                named = [teacher, student, policy, control, root_teacher, looks > 1]
                 decision, judged = _judge_subject(subject, named, statements, trust, store, progress)
             else:
-                decision, judged = _judge_tables(teacher, student, policy, control, root_teacher, statements, trust, store, progress)
+                tables = Given(teacher, student, policy, control, root_teacher, looks)
+                decision, judged = _judge_tables(tables, statements, trust, store, progress)
         if flips is not None:
             _write_flips(flips, judged, show_text=show_text)
         _print(decision, judged, output_format, out)
@@ -105,16 +107,25 @@ def register(app: typer.Typer) -> None:
     app.command(cls=GlobFriendly, epilog=EXAMPLES)(gate)
 
 
+class Given(NamedTuple):
+    """Tables and policy as named on the command line."""
+
+    teacher: list[str] | None
+    """--teacher"""
+    student: list[str] | None
+    """--student"""
+    policy: str | None
+    """--policy"""
+    control: list[str] | None
+    """--control"""
+    root_teacher: list[str] | None
+    """--root-teacher"""
+    looks: int
+    """--looks"""
+
+
 def _judge_tables(
-    teacher: list[str] | None,
-    student: list[str] | None,
-    policy: str | None,
-    control: list[str] | None,
-    root_teacher: list[str] | None,
-    statements: tuple[Path, ...],
-    trust: Path | None,
-    store: Path | None,
-    progress: Progress,
+    given: Given, statements: tuple[Path, ...], trust: Path | None, store: Path | None, progress: Progress
 ) -> tuple[Decision, Judged]:
     from kdgov.steps.judging import judge_paths
 
@@ -125,12 +136,13 @@ def _judge_tables(
 
         verified = read_statements(statements, trust=trust or trust_path(store))
     return judge_paths(
-        teacher=teacher or (),
-        student=student or (),
-        policy=policy,
-        control=control or (),
-        root_teacher=root_teacher or (),
+        teacher=given.teacher or (),
+        student=given.student or (),
+        policy=given.policy,
+        control=given.control or (),
+        root_teacher=given.root_teacher or (),
         statements=verified,
+        looks=given.looks,
         progress=progress,
     )
 

@@ -9,6 +9,7 @@ from kdgov.gate.drill import drill
 from kdgov.gate.drill.goods import GOODS
 from kdgov.gate.drill.operating import MULTIPLES
 from kdgov.gate.drill.plants import PLANTS
+from kdgov.gate.drill.run import drilled_digest
 from kdgov.gate.drill.world import world_of
 from kdgov.report.curve import curves_svg
 from kdgov.report.drill import drill_markdown
@@ -36,17 +37,37 @@ def test_the_catalogue_is_complete_and_its_ids_are_unique():
     assert {f"R{n:02d}" for n in range(1, 34)} <= set(ids)
 
 
-def test_the_default_policy_catches_every_deterministic_plant_but_an_unpinned_teacher(default):
+def test_the_default_policy_catches_every_deterministic_plant_but_a_teacher_that_nothing_pins(default):
+    """Bare tables name no model: a weaker teacher in them is told apart by a pin only, and the drill says so."""
     report = drill(default, quick=True, only=CERTAIN)
-    promoted = {r.id for r in report.planted if r.promoted}
-    assert promoted == {"R29"}
-    assert "R29" in {r.id for r in report.unseen}
+    assert [r.id for r in report.planted if r.promoted] == ["R42"]
+    assert [r.id for r in report.unseen] == ["R42"]
+    assert "pins" in report.unseen[0].mend
 
 
 def test_a_pinned_teacher_closes_the_last_deterministic_gap():
     text = (data_folder("policies") / "default.yaml").read_text() + f'\npins: {{teacher_weights: "sha256:{"a" * 64}"}}\n'
-    (result,) = drill(parse_policy(text), quick=True, only=["R29"]).planted
+    (result,) = drill(parse_policy(text), quick=True, only=["R42"]).planted
     assert (result.promoted, result.stopped_by) == (0, ("evidence.pin-broken",))
+
+
+def test_planted_findings_are_those_that_the_checks_raise():
+    """A plant that names a rule which no check knows would prove nothing."""
+    from kdgov.checks.rules import RULES
+
+    report = drill(parse_policy(one_criterion(margin=0.05)), quick=True, only=["R09", "R11", "R29"])
+    for result in report.planted:
+        assert RULES[result.stopped_by[0]].verdict == "block"
+
+
+def test_every_harm_that_can_escape_a_policy_comes_with_what_would_show_it():
+    assert all(plant.mend for plant in PLANTS if plant.family == "statistical")
+    report = drill(parse_policy(one_criterion(margin=0.05)), quick=True)
+    assert report.unseen
+    assert all(result.mend for result in (*report.unseen, *report.weak))
+    text = drill_markdown(report)
+    assert "**This policy cannot see**" in text
+    assert "- R07 over-confidence +10 points, same answers. Add a criterion of kind calibration." in text
 
 
 def test_the_default_policy_catches_twice_the_margin_and_passes_an_equal_student(default):
@@ -60,15 +81,34 @@ def test_the_default_policy_catches_twice_the_margin_and_passes_an_equal_student
         assert curve.promoted[0] >= 0.97
 
 
+BEYOND = {"R25", "R42"}
+"""No shipped suite scores rare harm, and nothing in bare tables names the teacher: the drill says what would show them."""
+
+
+@pytest.mark.nightly
+@pytest.mark.ci
+def test_the_default_policy_keeps_its_promises_in_a_bounded_drill(default):
+    """60 tables a plant, seeded: nothing of the catalogue escapes but what the drill itself names, and good students pass."""
+    report = drill(default, runs=60)
+    assert {r.id for r in report.unseen} == BEYOND
+    assert not report.weak
+    assert sum(r.promoted for r in report.planted if r.id not in BEYOND) <= 0.01 * sum(r.runs for r in report.planted)
+    assert all(r.promoted == 0 for r in report.planted if r.family == "deterministic" and r.id not in BEYOND)
+    # 60 tables at 90 %: below 48 no more often than once in two hundred.
+    assert all(r.promoted >= 48 for r in report.good if r.runs == 60)
+    assert all(curve.promoted[MULTIPLES.index(1.0)] <= 0.055 + 0.003 for curve in report.curves)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ["default", "strict", "edge-device"])
 def test_the_targets_hold_in_the_full_drill(name):
-    """Every loss of twice the margin or more caught in 99 %, promotion at the margin at most 5.5 %, equal students pass 90 %."""
+    """Every planted regression caught in 99 %, promotion at the margin at most 5.5 %, equal students pass 90 %."""
     report = drill(load_policy(data_folder("policies") / f"{name}.yaml"))
-    results = {r.id: r for r in (*report.planted, *report.good)}
-    for plant in ("R01", "R03", "R04", "R05", "R34"):
-        assert results[plant].promoted / results[plant].runs <= 0.01
-    assert results["G02"].promoted / results["G02"].runs >= 0.90
+    assert {r.id for r in report.unseen} <= BEYOND | {"R08"}
+    for result in report.planted:
+        if result not in report.unseen:
+            assert result.promoted / result.runs <= 0.01, result
+    assert next(r for r in report.good if r.id == "G02").promoted >= 0.90 * report.runs
     assert all(curve.promoted[MULTIPLES.index(1.0)] <= 0.055 + 0.003 for curve in report.curves)
 
 
@@ -118,5 +158,5 @@ def test_the_report_renders_with_every_plant_and_a_curve_per_criterion(default):
 @pytest.mark.parametrize("name", ["default", "strict", "edge-device", "lm-eval"])
 def test_the_documented_tables_are_those_of_the_shipped_policies(name, project_root):
     """A changed policy needs its drill again: docs/gate.md names the command beside each table."""
-    digest = load_policy(data_folder("policies") / f"{name}.yaml").digest
-    assert f"Digest `{digest[:19]}…`" in (project_root / "docs" / "gate.md").read_text()
+    digest = drilled_digest(load_policy(data_folder("policies") / f"{name}.yaml"))
+    assert f"Drilled parts `{digest[:19]}…`" in (project_root / "docs" / "gate.md").read_text()

@@ -297,6 +297,19 @@ def test_the_gamma_test_keeps_its_level(table, policy):
     assert 0.01 <= failed / 300 <= 0.085
 
 
+def test_confidences_when_stated_leave_out_what_states_none_and_say_so(table, policy):
+    gate = policy(Criterion(id="calibration", kind="calibration", margin=0.05, confidences="when_stated"))
+    scores = [1.0, 0.0] * 100
+    silent = judge(table(scores), table(scores), gate)
+    assert [(f.rule, f.verdict, f.stops) for f in silent.findings] == [("evidence.not-measured", "warn", False)]
+    assert silent.verdict == "invalid"
+    stated = judge(table(scores, confidence=[0.5] * 200), table(scores, confidence=[0.9] * 200), gate)
+    assert not stated.findings
+    assert {r.metric: r.verdict for r in stated.criteria}["acc:overconfidence"] == "fail"
+    lopsided = judge(table(scores, confidence=[0.5] * 200), table(scores), gate)
+    assert lopsided.verdict == "invalid"
+
+
 def test_over_confidence_fails_calibration_while_accuracy_holds(table, policy):
     rng = np.random.default_rng(0)
     sure = np.clip(rng.normal(0.8, 0.05, 1000), 0, 1)

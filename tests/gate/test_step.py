@@ -134,6 +134,25 @@ def test_a_policy_that_came_after_the_results_is_named(release, tmp_path):
     assert "evidence.policy-newer" in rules
 
 
+def test_a_second_student_on_the_same_items_is_counted_and_the_bundle_remembers_it(release):
+    """Other results under the same plan and policy are a second look; the first ones judged again are still the first."""
+
+    def looks(folder: Path) -> list[int]:
+        findings = json.loads((folder / "decision.json").read_bytes())["findings"]
+        return [f["details"]["looks"] for f in findings if f["rule"] == "evidence.looks"]
+
+    first = step.gate_step(release)
+    again = step.evaluate_step(release).folder / "student" / "items.parquet"
+    rows = [{**row, "score": 0.0} if row["item_id"] == "i1" else row for row in _read(again)]
+    kept = again.read_bytes()
+    write_items(ItemTable.from_rows(rows), again)
+    second = step.gate_step(release)
+    assert (looks(first.folder), looks(second.folder)) == ([], [2])
+    assert step.rejudge(second.folder)[0].digest == second.facts["decision"]
+    again.write_bytes(kept)
+    assert step.gate_step(release).facts["decision"] == first.facts["decision"]
+
+
 def test_a_waiver_in_the_store_lifts_its_own_decision_and_touches_no_other(release, tmp_path):
     """Signed with a real key, found by the step, carried in the bundle, and counted again from it."""
     from kdgov.evidence.keys import keyid_of, new_key

@@ -41,6 +41,15 @@ from kdgov.gate.drill.tampering import (
     waiver,
 )
 
+PLANTED_RULES = (
+    "contamination.verbatim",
+    "licence.deny",
+    "provenance.teacher-unpinned",
+    "provenance.model-changed",
+    "evidence.judge",
+    "evidence.looks",
+)
+"""Rules of the findings that plants lead to."""
 _THIRD = "sha256:" + "2" * 64
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from kdgov.gate.drill.baselines import BASELINES, baseline_verdicts
 from kdgov.gate.drill.goods import GOODS
 from kdgov.gate.drill.operating import OperatingCurve, operating_curve
 from kdgov.gate.drill.plant import Plant
-from kdgov.gate.drill.plants import PLANTS
+from kdgov.gate.drill.plants import PLANTED_RULES, PLANTS
 from kdgov.gate.drill.world import World, world_of
 from kdgov.gate.intervals import exact_bounds
 from kdgov.gate.judgement import judge
@@ -101,6 +102,7 @@ def drill(
     seed: int = 0,
     progress: Progress | None = None,
     only: Sequence[str] = (),
+    runs: int | None = None,
 ) -> DrillReport:
     """Plant every regression and every good student, and count what the policy does with them.
 
@@ -111,9 +113,10 @@ def drill(
         seed: seed of all chance; the same seed gives the same report.
         progress: called with (label, done, total).
         only: ids of plants to run; empty: all.
+        runs: cases per statistical plant; None: 200, or 20 where quick.
     """
     world = world_of(policy, items=items)
-    runs = QUICK_RUNS if quick else FULL_RUNS
+    runs = runs or (QUICK_RUNS if quick else FULL_RUNS)
     chosen = [plant for plant in (*PLANTS, *GOODS) if not only or plant.id in only]
     results: dict[str, PlantResult] = {}
     for done, plant in enumerate(chosen):
@@ -143,7 +146,7 @@ def drilled_digest(policy: Policy) -> str:
     """Digest of what the drill's figures rest on: a change elsewhere in the policy leaves them as they are."""
     parts = {
         "criteria": [{f.name: _plain(getattr(c, f.name)) for f in fields(c)} for c in policy.criteria],
-        "findings": dict(policy.findings),
+        "findings": {rule: level for rule, level in policy.findings.items() if any(fnmatchcase(own, rule) for own in PLANTED_RULES)},
         "approvals": list(policy.approvals),
         "waivers": asdict(policy.waivers),
         "pins": dict(policy.pins),
