@@ -40,7 +40,10 @@ def review_practice(material: Material) -> Iterator[AuditFinding]:
     named = [r.role for r in roles if r.holder]
     yield _there("accountable roles", bool(named), f"Named: {', '.join(named)}.", "Nobody is named.", _demands(material, "roles"))
     dated = [f"{r.role} on {r.informed_on}" for r in roles if r.informed_on]
-    yield _there("roles informed", bool(dated), f"Informed: {', '.join(dated)}.", "No date is kept.", _demands(material, "informed"))
+    undated = [r.role for r in roles if not r.informed_on]
+    absent = f"No date is kept for {', '.join(undated)}." if undated else "No date is kept."
+    is_informed = bool(dated) and not undated
+    yield _there("roles informed", is_informed, f"Informed: {', '.join(dated)}.", absent, _demands(material, "informed"))
     note = str(material.release.get("trade_offs") or "")
     yield _there(
         "trade-off note", bool(note), f"A note of {len(note.split())} words.", "No note was written.", _demands(material, "trade_offs")
@@ -54,6 +57,9 @@ def _there(subject: str, is_there: bool, told: str, absent: str, required: bool)
 
 
 def _demands(material: Material, part: str) -> bool:
+    """Whether the sealed policy stops a release without this part, and no waiver of the decision sets that aside."""
+    if _waivers(material, _RULES[part]):
+        return False
     stances = material.policy.get("findings") or {}
     return any(fnmatchcase(_RULES[part], str(rule)) and level in ("review", "block") for rule, level in dict(stances).items())
 

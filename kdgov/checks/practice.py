@@ -168,12 +168,12 @@ def _accountability(materials: Materials, stances: Stances) -> Iterable[Finding]
     if not named:
         mend = "Name at least `accountable.model_owner` and `accountable.risk`."
         yield stances.finding("practice.no-accountable-role", "accountable", "No role answers for this release.", mend=mend)
-    if uninformed := sorted(role for role in ("product", "policy") if role in named and role not in release.accountable.informed):
+    if uninformed := [role for role in named if role not in release.accountable.informed]:
         yield stances.finding(
             "practice.not-informed",
             f"accountable.informed ({', '.join(uninformed)})",
-            f"Named as partner and not informed of the trade-offs: {', '.join(uninformed)}.",
-            mend="Inform them and write the date under `accountable.informed`.",
+            f"Named, and no date says when they were informed of the trade-offs: {', '.join(uninformed)}.",
+            mend="Inform them and write the date of each under `accountable.informed`.",
         )
 
 

@@ -157,7 +157,8 @@ def write_bundle(
             "teacher": {"model": "models/support-teacher"}, "student": {"license": "Apache-2.0", "kind": "generative", "name": name},
             "release": {"distribution": "hosted", "commercial": True, "research": False},
             "accountable": {
-                "model_owner": "Ada", "risk": "Grace", "product": "Lin", "informed": {"risk": "2026-11-20", "product": "2026-11-21"},
+                "model_owner": "Ada", "risk": "Grace", "product": "Lin",
+                "informed": {"model_owner": "2026-11-19", "risk": "2026-11-20", "product": "2026-11-21"},
             },
             "trade_offs": "Half the size; a little arithmetic is lost.", **release,
         },

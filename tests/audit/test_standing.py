@@ -18,6 +18,7 @@ from kdgov.audit.permission import permission_of, review_permission
 from kdgov.audit.practice import review_practice
 from kdgov.audit.seals import Attested
 from kdgov.audit.words import outcome_of, violated, worst_first
+from kdgov.resources import data_folder
 from tests.audit.conftest import Recorded
 
 DAY = datetime.date(2026, 11, 22)
@@ -148,6 +149,21 @@ def test_another_student_than_the_one_evaluated_is_told(bundle: Path) -> None:
     assert all(f.standing == "verified" for f in review_identities(Material(bundle)))
     material = changed(bundle, "student/identity.json", weights="sha256:" + "2" * 64)
     assert [f.standing for f in review_identities(material)] == ["verified", "violated"]
+
+
+@pytest.mark.parametrize("policy", ["default", "edge-device", "strict"])
+def test_the_shipped_policies_demand_note_roles_and_every_date(bundle: Path, policy: str) -> None:
+    """Without any one of them the audit cannot end well; a waiver of the very rule sets one aside, as it does at the gate."""
+    shutil.copyfile(data_folder("policies") / f"{policy}.yaml", bundle / "policy.yaml")
+    accountable = json.loads((bundle / "release.json").read_bytes())["accountable"]
+    assert outcome_of(list(review_practice(Material(bundle)))) == "clean"
+    undated = {**accountable, "informed": {k: v for k, v in accountable["informed"].items() if k != "risk"}}
+    for part, change in (("trade-off note", {"trade_offs": ""}), ("roles informed", {"accountable": undated})):
+        found = list(review_practice(changed(bundle, "release.json", **{"trade_offs": "A note.", "accountable": accountable, **change})))
+        assert [f.subject for f in found if f.stops] == [part]
+    assert "risk" in next(f.reason for f in found if f.stops)
+    material = changed(bundle, "decision.json", waivers=[waiver(criterion="practice.not-informed")])
+    assert outcome_of(list(review_practice(material))) == "clean"
 
 
 def test_practice_is_required_exactly_where_the_policy_stops_on_it(bundle: Path) -> None:
