@@ -132,15 +132,22 @@ def _plan(
 
 
 def _run_server(plan: ServerPlan) -> None:
+    from kdgov.errors import UnavailableError
     from kdgov.guard.serving import start_server, stop_server
 
     typer.echo(f"starting the registry on {plan.address} (MLflow takes 10 to 60 seconds) …", err=True)
     process = start_server(plan)
     try:
         _prove(plan)
-        process.wait()
+        code = process.wait()
+    except KeyboardInterrupt:
+        # Ctrl-C and a supervisor's SIGTERM are how a server is meant to end.
+        typer.echo("the registry is stopped", err=True)
+        return
     finally:
         stop_server(process)
+    if code:
+        raise UnavailableError(f"the server ended with {code}", where=plan.address, mend="Read its messages above, then start it again.")
 
 
 def _prove(plan: ServerPlan) -> None:

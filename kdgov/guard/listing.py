@@ -54,35 +54,27 @@ def list_page(connection: Any, question: Question, *, workspace: str) -> Page:
     """
     dialect = connection.get_bind().dialect.name if hasattr(connection, "get_bind") else connection.dialect.name
     page = _page_query(question, workspace, dialect).cte("page")
-    same = sa.and_(*(page.c[c] == _TAGS.c[c] for c in _PLACE), _TAGS.c.key.in_(ROW_TAGS))
-    order = (page.c.creation_time.desc(), page.c.name, page.c.version.desc())
-    tagged = sa.select(page, _TAGS.c.key, _TAGS.c.value).select_from(page.outerjoin(_TAGS, same)).order_by(*order)
-    known: dict[tuple[str, int], dict[str, str]] = {}
-    times: dict[tuple[str, int], int] = {}
-    for row in connection.execute(tagged):
-        place = (row.name, row.version)
-        times[place] = row.creation_time
-        known.setdefault(place, {}).update({row.key: row.value} if row.key else {})
-    on = sa.and_(*(page.c[c] == _ALIASES.c[c] for c in _PLACE))
+    shown = sa.select(page, *(_tag(page, tag).label(tag) for tag in ROW_TAGS)).order_by(*_order(page))
+    rows = connection.execute(shown).all()
+    where = [_ALIASES.c.workspace == workspace, *([_ALIASES.c.name == question.model] if question.model else [])]
     aliases: dict[tuple[str, int], list[str]] = {}
-    for row in connection.execute(sa.select(_ALIASES.c.name, _ALIASES.c.version, _ALIASES.c.alias).select_from(page.join(_ALIASES, on))):
-        aliases.setdefault((row.name, row.version), []).append(row.alias)
+    for name, version, alias in connection.execute(sa.select(_ALIASES.c.name, _ALIASES.c.version, _ALIASES.c.alias).where(*where)):
+        aliases.setdefault((name, version), []).append(alias)
     # One more than asked for was read: it only tells that there is a next page.
-    shown = list(known)[: question.limit]
-    token = _token(times[shown[-1]], *shown[-1]) if len(known) > question.limit else ""
-    return Page(rows=tuple(_row(place, known[place], aliases.get(place, [])) for place in shown), token=token)
+    kept = rows[: question.limit]
+    token = _token(kept[-1].creation_time, kept[-1].name, kept[-1].version) if len(rows) > question.limit else ""
+    return Page(rows=tuple(_row(row, aliases.get((row.name, row.version), [])) for row in kept), token=token)
 
 
 def _page_query(question: Question, workspace: str, dialect: str) -> Any:
     table = _VERSIONS
-    prompt = sa.exists().where(
+    prompt = sa.select(sa.func.lower(_MODEL_TAGS.c.value)).where(
         _MODEL_TAGS.c.workspace == table.c.workspace,
         _MODEL_TAGS.c.name == table.c.name,
         _MODEL_TAGS.c.key == "mlflow.prompt.is_prompt",
-        sa.func.lower(_MODEL_TAGS.c.value) == "true",
     )
     query = sa.select(*(table.c[c] for c in _PLACE), table.c.creation_time).where(
-        table.c.workspace == workspace, table.c.current_stage != _DELETED, ~prompt
+        table.c.workspace == workspace, table.c.current_stage != _DELETED, sa.func.coalesce(prompt.scalar_subquery(), "") != "true"
     )
     for condition in conditions_of(question):
         query = query.where(_clause(condition, dialect))
@@ -91,16 +83,23 @@ def _page_query(question: Question, workspace: str, dialect: str) -> Any:
         same = table.c.creation_time == time
         further = sa.or_(table.c.name > name, sa.and_(table.c.name == name, table.c.version < version))
         query = query.where(sa.or_(table.c.creation_time < time, sa.and_(same, further)))
-    return query.order_by(table.c.creation_time.desc(), table.c.name, table.c.version.desc()).limit(question.limit + 1)
+    return query.order_by(*_order(table)).limit(question.limit + 1)
+
+
+def _order(table: Any) -> tuple[Any, ...]:
+    return table.c.creation_time.desc(), table.c.name, table.c.version.desc()
+
+
+def _tag(versions: Any, key: str) -> Any:
+    """A tag's value as a look-up by its primary key: unlike a join, no plan of a database without statistics makes it slow."""
+    return sa.select(_TAGS.c.value).where(*(_TAGS.c[c] == versions.c[c] for c in _PLACE), _TAGS.c.key == key).scalar_subquery()
 
 
 def _clause(condition: Condition, dialect: str) -> Any:
     if not condition.tag:
         return _compared(_VERSIONS.c.name, condition, dialect)
-    tags = _TAGS.alias()
-    here = [tags.c[c] == _VERSIONS.c[c] for c in _PLACE]
     # As in MLflow, a version without the tag meets no condition about it, != included.
-    return sa.exists().where(*here, tags.c.key == condition.tag, _compared(tags.c.value, condition, dialect))
+    return _compared(_tag(_VERSIONS, condition.tag), condition, dialect)
 
 
 def _compared(column: Any, condition: Condition, dialect: str) -> Any:
@@ -120,16 +119,17 @@ def _compared(column: Any, condition: Condition, dialect: str) -> Any:
             return column.op(comparison)(condition.value)
 
 
-def _row(place: tuple[str, int], tags: dict[str, str], aliases: list[str]) -> VersionRow:
+def _row(row: Any, aliases: list[str]) -> VersionRow:
+    tags = row._mapping
     return VersionRow(
-        name=place[0],
-        version=place[1],
-        verdict=tags.get("kdgov.verdict", "NONE"),
+        name=row.name,
+        version=row.version,
+        verdict=tags["kdgov.verdict"] or "NONE",
         aliases=tuple(sorted(aliases)),
-        policy=tags.get("kdgov.policy", ""),
-        recorded=tags.get("kdgov.recorded", ""),
-        waiver_expires=tags.get("kdgov.waiver_expires", ""),
-        blocked_by=tags.get("kdgov.blocked_by", ""),
+        policy=tags["kdgov.policy"] or "",
+        recorded=tags["kdgov.recorded"] or "",
+        waiver_expires=tags["kdgov.waiver_expires"] or "",
+        blocked_by=tags["kdgov.blocked_by"] or "",
     )
 
 

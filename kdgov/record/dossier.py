@@ -38,6 +38,8 @@ class Dossier:
     """The student's identity."""
     distillation: Mapping[str, Any] = field(default_factory=dict)
     """Recipe, seed, data; empty where the student was trained elsewhere."""
+    efficiency: Mapping[str, Any] = field(default_factory=dict)
+    """Size, speed and share kept as they were measured; empty where nobody measured."""
     cards: Sequence[Mapping[str, Any]] = ()
     """Model and dataset cards."""
 
@@ -161,6 +163,7 @@ def read_dossier(folder: Path) -> Dossier:
         teacher=_json(folder / "teacher" / "identity.json"),
         student=_json(folder / "student" / "identity.json"),
         distillation=_json(folder / "distillation.json"),
+        efficiency=_json(folder / "efficiency.json"),
         cards=[card for path in sorted((folder / "cards").glob("*")) if (card := _card(path))],
     )
 

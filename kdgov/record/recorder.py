@@ -188,14 +188,26 @@ class Recorder:
                 sign_weights(weights, Path(folder) / SIGNATURE, key=key)
                 self.client.log_artifact(str(version.run_id), str(Path(folder) / SIGNATURE), "signature")
         tell("record", 6, STEPS)
-        if is_guarded:
-            self.client.set_model_version_tag(self.model, str(version.version), SUBMIT_TAG, json.dumps(envelope))
-        else:
+        if is_guarded and not self._accepted(str(version.version), json.dumps(envelope)):
+            self._seal(str(version.run_id))
+            return "", True
+        if not is_guarded:
             for tag, value in tags.items():
                 self.client.set_model_version_tag(self.model, str(version.version), tag, value)
         self._seal(str(version.run_id))
         tell("record", STEPS, STEPS)
         return envelope_digest(envelope), is_guarded
+
+    def _accepted(self, version: str, envelope: str) -> bool:
+        """Whether the guard took our statement; False where another job's about the same decision was first."""
+        try:
+            self.client.set_model_version_tag(self.model, version, SUBMIT_TAG, envelope)
+        except MlflowException as error:
+            stands = self.client.get_model_version(self.model, version).tags.get("kdgov.decision")
+            if error.error_code != "PERMISSION_DENIED" or stands != self.dossier.decision_digest:
+                raise
+            return False
+        return True
 
     def _judged(self, version: ModelVersion, weights: Path | None, tags: dict[str, str]) -> Judged:
         return Judged(
@@ -233,8 +245,16 @@ class Recorder:
     def _seal(self, release_run: str) -> None:
         runs = [release_run, *(self.state.known.get(f"run.{role}", "") for role in ("teacher", "student"))]
         for run_id in dict.fromkeys(run for run in runs if run):
-            run = self.client.get_run(run_id)
-            if SEALED_TAG in run.data.tags or run.info.lifecycle_stage != "active":
+            if self._is_sealed(run_id):
                 continue
-            self.client.set_terminated(run_id, "FINISHED")
-            self.client.set_tag(run_id, SEALED_TAG, self.dossier.decision_digest)
+            try:
+                self.client.set_terminated(run_id, "FINISHED")
+                self.client.set_tag(run_id, SEALED_TAG, self.dossier.decision_digest)
+            except MlflowException:
+                # Another job of the same recording sealed it in this very moment; anything else is a fault.
+                if not self._is_sealed(run_id):
+                    raise
+
+    def _is_sealed(self, run_id: str) -> bool:
+        run = self.client.get_run(run_id)
+        return SEALED_TAG in run.data.tags or run.info.lifecycle_stage != "active"

@@ -36,6 +36,9 @@ def distillation_sentence(dossier: Dossier) -> str:
 
     The form is that of DistilBERT (Sanh et al. 2019, arXiv:1910.01108, abstract): size, speed, share kept.
     """
+    measured = str(dossier.efficiency.get("statement") or "")
+    if measured:
+        return f"Compared with {dossier.teacher_name}: {measured}"
     parts = [part for part in (_smaller(dossier), _faster(dossier), _kept(dossier)) if part]
     return f"Compared with {dossier.teacher_name}, the student {_listed(parts)}." if parts else ""
 

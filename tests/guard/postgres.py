@@ -7,8 +7,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,25 @@ def _programs() -> Path:
     return found[-1]
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A running server with one empty database."""
+
+    uri: str
+    restart: Callable[[], None]
+    """Stop it, cutting every connection, and start it again."""
+
+
 @contextmanager
 def cluster() -> Iterator[str]:
     """The URI of an empty database."""
+    with restartable() as running:
+        yield running.uri
+
+
+@contextmanager
+def restartable() -> Iterator[Cluster]:
+    """A cluster that can be restarted."""
     programs = _programs()
     folder = Path(tempfile.mkdtemp(prefix="kdgov-pg-", dir="/tmp"))
     data, port = folder / "data", free_port()
@@ -48,12 +65,17 @@ def cluster() -> Iterator[str]:
         if done.returncode:
             pytest.fail(f"{command[0]}: {done.stdout}{done.stderr}")
 
-    run(str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "kdgov", "--no-sync")
     options = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off -c max_connections=200"
-    run(str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+
+    def control(*act: str) -> None:
+        run(str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, *act)
+
+    run(str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "kdgov", "--no-sync")
+    control("start")
     try:
         run(str(programs / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "kdgov", "registry")
-        yield f"postgresql+psycopg2://kdgov@127.0.0.1:{port}/registry"
+        uri = f"postgresql+psycopg2://kdgov@127.0.0.1:{port}/registry"
+        yield Cluster(uri=uri, restart=lambda: control("-m", "fast", "restart"))
     finally:
         run(str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)
