@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kdgov.checkpoints.identity import model_identity
 from kdgov.errors import InputError, KdgovError
-from kdgov.record.target import registry_target
+from kdgov.record.target import STORE_VARIABLE, registry_target
 from kdgov.record.verify import VersionReport, path_of_uri, refusal_of, verify_version
 
 
@@ -39,7 +40,7 @@ def load_model(uri: str, *, registry: str | None = None, store: Path | None = No
     Args:
         uri: as MLflow writes it.
         registry: address; KDGOV_REGISTRY or the embedded registry by default.
-        store: folder of finished work; ``registry/store`` by default.
+        store: folder of finished work; KDGOV_STORE or ``registry/store`` by default.
         weights: checkpoint folder, where it is not where the recording says.
 
     Raises:
@@ -47,7 +48,8 @@ def load_model(uri: str, *, registry: str | None = None, store: Path | None = No
         InputError: if there is no such version, or its weights are not at hand.
     """
     name, version = parse_uri(uri)
-    report = verify_version(name, version, registry_target(store or Path("registry") / "store", registry), weights=weights)
+    folder_of_work = store or Path(os.environ.get(STORE_VARIABLE) or Path("registry") / "store")
+    report = verify_version(name, version, registry_target(folder_of_work, registry), weights=weights)
     if not report.holds:
         raise NotReleasedError(refusal_of(report, "load"))
     folder = weights or path_of_uri(str(report.predicate.get("weights_uri", "")))

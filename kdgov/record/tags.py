@@ -10,6 +10,8 @@ from kdgov.record.text import plain
 
 TAG_LIMIT = 900
 """Longer values flood MLflow's page; the artifacts have them in full."""
+SOON_DAYS = 30
+"""How many days before its end a waiver counts as ending soon."""
 
 
 def version_tags(dossier: Dossier, *, at: datetime.datetime) -> dict[str, str]:
@@ -26,6 +28,7 @@ def version_tags(dossier: Dossier, *, at: datetime.datetime) -> dict[str, str]:
     ``kdgov.blocked``            day of recording, only when the verdict is not PASS: ``LIKE '2026-11%'``
     ``kdgov.trained_on``         models whose outputs or logits trained the student: ``ILIKE '%llama%'``
     ``kdgov.waiver_expires``     first day a waiver that carries the verdict ends
+    ``kdgov.waiver_ends_soon``   every day on which that is at most 30 days away: ``LIKE '%2026-11-22%'``
     ===========================  ===================================================================================
     """
     tags = {
@@ -45,7 +48,14 @@ def version_tags(dossier: Dossier, *, at: datetime.datetime) -> dict[str, str]:
         tags["kdgov.blocked_by"] = _joined([item["criterion"] for item in dossier.blocking()])
     if dossier.waiver_expiry:
         tags["kdgov.waiver_expires"] = dossier.waiver_expiry
+        tags["kdgov.waiver_ends_soon"] = _days_before(dossier.waiver_expiry)
     return {key: plain(value, limit=TAG_LIMIT) for key, value in tags.items() if value}
+
+
+def _days_before(expiry: str) -> str:
+    # MLflow's filters compare no dates and know no OR: "ends within 30 days of today" becomes "names today".
+    last = datetime.date.fromisoformat(expiry[:10])
+    return " ".join((last - datetime.timedelta(days=days)).isoformat() for days in range(SOON_DAYS, -1, -1))
 
 
 def _joined(values: list[str]) -> str:
