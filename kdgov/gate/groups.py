@@ -49,4 +49,9 @@ def group_masks(pairs: Pairs, attributes: Sequence[str]) -> dict[tuple[str, ...]
         stated: Mapping[str, Any] = json.loads(text)
         if all(attribute in stated for attribute in attributes):
             members.setdefault(tuple(str(stated[a]) for a in attributes), []).append(code)
-    return {value: np.isin(codes, members[value]) for value in sorted(members)}
+    masks = {}
+    for value in sorted(members):
+        belongs = np.zeros(len(texts), dtype=bool)
+        belongs[members[value]] = True
+        masks[value] = belongs[codes]
+    return masks
