@@ -184,7 +184,7 @@ class Recorder:
             path.write_text(json.dumps(envelope, indent=1, sort_keys=True))
             self.client.log_artifact(str(version.run_id), str(path), "attestation")
             key = weights_key()
-            if key is not None and weights is not None:
+            if key and weights is not None:
                 sign_weights(weights, Path(folder) / SIGNATURE, key=key)
                 self.client.log_artifact(str(version.run_id), str(Path(folder) / SIGNATURE), "signature")
         tell("record", 6, STEPS)

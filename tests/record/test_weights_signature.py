@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kdgov.errors import InputError
+from kdgov.errors import InputError, UnavailableError
 from kdgov.evidence.keys import new_key
 from kdgov.record.weights_signature import sign_weights, weights_fault
 from tests.record.evidence_bundle import checkpoint
@@ -68,3 +68,16 @@ def test_an_ed25519_key_is_refused_with_the_command_that_makes_the_right_one(tmp
     with pytest.raises(InputError) as caught:
         sign_weights(checkpoint(tmp_path / "model"), tmp_path / "model.sig", key=made.private_path)
     assert "prime256v1" in str(caught.value)
+
+
+def test_sigstore_without_a_network_is_the_environments_fault(tmp_path, monkeypatch):
+    """Whatever the machine: the services' address is made one that nobody answers."""
+    monkeypatch.setenv("SIGSTORE_ID_TOKEN", "x.y.z")
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(UnavailableError, match="Sigstore cannot be reached") as caught:
+        sign_weights(checkpoint(tmp_path / "model"), tmp_path / "model.sig", key="sigstore")
+    assert caught.value.exit_code == 3
+    assert "x.y.z" not in str(caught.value)
