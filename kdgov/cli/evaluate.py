@@ -26,7 +26,11 @@ EXAMPLES = """
 
   kdgov evaluate --model ./student --suite bias-core --limit 50 --out /tmp/look     a look, drawn by hash, never the first 50
 
-  accelerate launch --cpu --num_processes 2 -m kdgov evaluate --model ./student --suite capability --out results/
+  kdgov evaluate --model ./student --suite bias-core --task 'bbq_*' --out results/      only some of a suite's tasks
+
+  kdgov evaluate --model ./student --suite safety --out results/ --backend local-completions --address http://127.0.0.1:8000/v1/completions
+
+  accelerate launch --cpu --num_processes 2 -m kdgov evaluate registry/releases/miniature.yaml     the same bytes as one process
 
 Exit code 1 where the two models were not asked the same; the reason is printed. `kdgov gate` decides what the numbers mean.
 """
@@ -45,7 +49,11 @@ def evaluate(
     suite: Annotated[list[str] | None, typer.Option(help="Suite name or folder, with --model; may be repeated.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the item table and evidence, with --model.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Items per task, drawn by hash; with --model.")] = None,
-    backend: Annotated[str, typer.Option(help="hf, or hf-plain for lm-eval's own scorer; with --model.")] = "hf",
+    task: Annotated[list[str] | None, typer.Option(help="Only tasks whose name matches, such as 'bbq_*'; with --model.")] = None,
+    backend: Annotated[str, typer.Option(help="hf, hf-plain, local-completions or vllm; with --model.")] = "hf",
+    address: Annotated[str, typer.Option(help="Completions endpoint, with --backend local-completions.")] = "",
+    served_as: Annotated[str, typer.Option(help="The model's name at the endpoint; default the folder's.")] = "",
+    unproven: Annotated[bool, typer.Option("--unproven", help="Do not try the endpoint against the checkpoint.")] = False,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16; with --model.")] = "float32",
     device: Annotated[str, typer.Option(help="Torch device; with --model.")] = "cpu",
     store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
@@ -56,14 +64,15 @@ def evaluate(
         if (release is None) == (model is None):
             raise InputError("names a release and a model, or neither", mend="Give one: kdgov evaluate RELEASE, or --model with --suite.")
         if release is not None:
-            _refuse_several_processes()
             finished = _release(release, store)
-            _print_release(finished, output_format)
+            if _is_first():
+                _print_release(finished, output_format)
             if finished.facts["findings"]:
                 raise typer.Exit(EXIT_BLOCKED)
             return
-        document = _single(model, suite or [], out, limit=limit, how=_how(backend, dtype, device))
-        if os.environ.get("RANK", "0") == "0":
+        how = _how(backend=backend, dtype=dtype, device=device, address=address, served_as=served_as, proves=not unproven)
+        document = _single(model, suite or [], out, tasks=task or [], limit=limit, how=how)
+        if _is_first():
             _print_single(document, output_format)
 
 
@@ -72,9 +81,9 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=EXAMPLES)(evaluate)
 
 
-def _refuse_several_processes() -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("several processes share one model, not one release", mend="Launch them with --model, or run the release in one.")
+def _is_first() -> bool:
+    # Of several processes (torchrun, accelerate launch) one speaks.
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _release(release: Path, store: Path | None) -> Finished:
@@ -85,19 +94,19 @@ def _release(release: Path, store: Path | None) -> Finished:
         return evaluate_step(open_release(release, store=store, progress=progress))
 
 
-def _how(backend: str, dtype: str, device: str) -> How:
+def _how(**given: Any) -> How:
     from kdgov.evaluate.how import How
 
-    return How(backend=backend, dtype=dtype, device=device)
+    return How(**given)
 
 
-def _single(model: Path | None, suites: list[str], out: Path | None, *, limit: int | None, how: How) -> dict[str, Any]:
+def _single(model: Path | None, suites: list[str], out: Path | None, *, tasks: list[str], limit: int | None, how: How) -> dict[str, Any]:
     if model is None or out is None or not suites:
         raise InputError("--model needs --suite and --out", mend="Name at least one suite and the folder to write to.")
     from kdgov.evaluate.single import evaluate_single
 
     with progress_bars() as progress:
-        return evaluate_single(model, suites, out, limit=limit, how=how, progress=progress)
+        return evaluate_single(model, suites, out, tasks=tasks, limit=limit, how=how, progress=progress)
 
 
 def _print_release(finished: Finished, output_format: EvaluateFormat) -> None:

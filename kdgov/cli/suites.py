@@ -20,6 +20,8 @@ EXAMPLES = """
   kdgov suites show bias-core            its tasks: items, licence, hub id, revision, whether it is available offline
 
   kdgov suites pin evalsuites/own        write the digests of its data files into suite.yaml
+
+  HF_ENDPOINT=http://mirror:8080 kdgov suites pin ./my-bias-core --from-hub      pin every dataset to the mirror's present commit
 """
 
 
@@ -64,12 +66,16 @@ def show_suite(name: Annotated[str, typer.Argument(help="Suite name or folder.")
 
 
 @suites_app.command("pin", epilog=EXAMPLES)
-def pin_suite(name: Annotated[str, typer.Argument(help="Suite name or folder.")], output_format: FormatOption = SuitesFormat.text) -> None:
+def pin_suite(
+    name: Annotated[str, typer.Argument(help="Suite name or folder.")],
+    from_hub: Annotated[bool, typer.Option("--from-hub", help="Ask the hub for present commits, and move pins to them.")] = False,
+    output_format: FormatOption = SuitesFormat.text,
+) -> None:
     """Write the digest of every data file, and the commit of every hub dataset that is here, into suite.yaml."""
     with rim(output_format=output_format):
         from kdgov.evaluate.listing import pin
 
-        written = pin(Path(name))
+        written = pin(Path(name), from_hub=from_hub)
         if output_format is SuitesFormat.json:
             print_json(written)
             return

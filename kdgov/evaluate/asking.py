@@ -19,7 +19,9 @@ from kdgov.evaluate.generation import Prompt, answer_length, is_greedy, prompt_b
 from kdgov.evaluate.likelihood import Scorable, allows_packing, packed, score_packs
 from kdgov.evaluate.model import AskedModel, ids_digest
 from kdgov.evaluate.plain import PlainBackend
+from kdgov.evaluate.processes import together
 from kdgov.evaluate.request import PlannedTask, Request
+from kdgov.evaluate.served import BATCH, Served
 
 ALONE = 1e-3
 """Largest difference of a log-likelihood between being asked alone and among others."""
@@ -42,6 +44,8 @@ class Asker:
     """Why they do not."""
     plain: PlainBackend | None = field(default=None)
     """lm-eval's own model class, where packing or own decoding is not possible."""
+    served: Served | None = field(default=None)
+    """The engine that answers, where none is loaded here."""
 
     @classmethod
     def of(cls, asked: AskedModel, *, batch_tokens: int, use_lm_eval: bool = False) -> Asker:
@@ -55,6 +59,8 @@ class Asker:
     @property
     def way(self) -> dict[str, str]:
         """How log-likelihoods were computed, for the evidence."""
+        if self.served is not None:
+            return self.served.way
         return {"likelihoods": "shared prefix"} if self.packs else {"likelihoods": "lm-eval HFLM", "because": self.why_not}
 
 
@@ -92,7 +98,7 @@ def ask_task(
             if progress is not None:
                 progress(task.name, done, len(batches))
     if world > 1:
-        torch.distributed.barrier()
+        together()
         if rank != 0:
             return None
         reached = log.reached()
@@ -127,6 +133,10 @@ def _agree(alone: Any, among: Any) -> bool:
 
 
 def _batches(requests: Sequence[Request], asker: Asker) -> list[Batch]:
+    if unknown := {r.kind for r in requests} - {"loglikelihood", "rolling", "generate", "next_token"}:
+        raise InputError(f"a causal language model cannot answer {', '.join(sorted(unknown))}", mend="Name a classifier checkpoint.")
+    if asker.served is not None:
+        return _served_batches(requests, asker.served)
     asked = asker.asked
     scored = [(i, r) for i, r in enumerate(requests) if r.kind in ("loglikelihood", "rolling")]
     batches: list[Batch] = []
@@ -153,8 +163,22 @@ def _batches(requests: Sequence[Request], asker: Asker) -> list[Batch]:
     following = [(i, r) for i, r in enumerate(requests) if r.kind == "next_token"]
     for start in range(0, len(following), 8):
         batches.append((f"next{start}", functools.partial(_next_tokens, asked, following[start : start + 8])))
-    if unknown := {r.kind for r in requests} - {"loglikelihood", "rolling", "generate", "next_token"}:
-        raise InputError(f"a causal language model cannot answer {', '.join(sorted(unknown))}", mend="Name a classifier checkpoint.")
+    return batches
+
+
+def _served_batches(requests: Sequence[Request], served: Served) -> list[Batch]:
+    if any(r.kind == "next_token" for r in requests):
+        raise InputError(
+            "an endpoint does not give the whole distribution of the next token",
+            mend="Ask suites of kind faithfulness with --backend hf, or leave them out.",
+        )
+    windows, cut = _windows(served.asked, [(i, r) for i, r in enumerate(requests) if r.kind in ("loglikelihood", "rolling")])
+    written = [(i, r) for i, r in enumerate(requests) if r.kind == "generate"]
+    batches: list[Batch] = [
+        (f"served{n}", functools.partial(served.score, windows[n : n + BATCH], cut)) for n in range(0, len(windows), BATCH)
+    ]
+    for n in range(0, len(written), BATCH):
+        batches.append((f"written{n}", functools.partial(served.write, written[n : n + BATCH])))
     return batches
 
 

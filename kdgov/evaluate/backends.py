@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from kdgov.digest import write_atomic
 from kdgov.errors import InputError
@@ -16,9 +13,11 @@ from kdgov.evaluate.answers import AnswerLog, Record
 from kdgov.evaluate.asking import Asker, ask_task, batch_dependence
 from kdgov.evaluate.classifier import ClassifierModel, ask_classifier
 from kdgov.evaluate.generation import is_greedy
-from kdgov.evaluate.how import How
+from kdgov.evaluate.how import BACKENDS, How
 from kdgov.evaluate.model import load_asked_model
+from kdgov.evaluate.processes import is_first, rank, together, world_size
 from kdgov.evaluate.request import PlannedTask
+from kdgov.evaluate.served import open_served
 
 Progress = Callable[[str, int, int], None]
 
@@ -31,39 +30,43 @@ def ask(
     Raises:
         InputError: if there is no such backend.
     """
-    rank, world = _place()
-    if how.backend not in ("hf", "hf-plain"):
-        raise InputError(f"backend {how.backend!r} is unknown", mend="Choose hf or hf-plain.")
+    number, world = rank(), world_size()
+    if how.backend not in BACKENDS:
+        raise InputError(f"backend {how.backend!r} is unknown", mend=f"Choose one of {', '.join(BACKENDS)}.")
+    together()
     found: dict[str, Record | None] = {}
     if classifying := [t for t in tasks if t.kind == "classification"]:
-        classifier = ClassifierModel(model, dtype=how.dtype, device=how.device)
-        found.update({t.name: ask_classifier(t, classifier, logs[t.name], progress=progress) for t in classifying})
+        if is_first():
+            # A classifier reads a thousand texts in the time that dealing them out would take.
+            classifier = ClassifierModel(model, dtype=how.dtype, device=how.device)
+            found.update({t.name: ask_classifier(t, classifier, logs[t.name], progress=progress) for t in classifying})
+        together()
+        found.update({t.name: logs[t.name].sealed() for t in classifying if t.name not in found})
     tasks = [t for t in tasks if t.kind != "classification"]
     if not tasks:
         return found
-    asked = load_asked_model(model, dtype=how.dtype, device=how.device)
-    asker = Asker.of(asked, batch_tokens=how.batch_tokens, use_lm_eval=how.backend == "hf-plain")
+    asker = _asker(model, how)
     for task in tasks:
-        record = ask_task(task, asker, _own(logs[task.name], rank), progress=progress, rank=rank, world=world)
-        if rank == 0 and record is not None:
+        record = ask_task(task, asker, _own(logs[task.name], number), progress=progress, rank=number, world=world)
+        if is_first() and record is not None:
             # Sampled answers differ by nature; their seed belongs to the batch.
             is_sampled = any(not is_greedy(r.generation) for i in task.items for r in i.requests if r.kind == "generate")
             _write_way(logs[task.name], {**asker.way, "alone": {} if is_sampled else batch_dependence(task, asker, record)})
-        if world > 1:
-            torch.distributed.barrier()
+        together()
         found[task.name] = record or logs[task.name].sealed()
     return found
 
 
-def _place() -> tuple[int, int]:
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world > 1 and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("gloo")
-    return int(os.environ.get("RANK", "0")), world
+def _asker(model: Path, how: How) -> Asker:
+    if how.backend in ("local-completions", "vllm"):
+        served = open_served(model, how)
+        return Asker(asked=served.asked, batch_tokens=how.batch_tokens, served=served)
+    asked = load_asked_model(model, dtype=how.dtype, device=how.device)
+    return Asker.of(asked, batch_tokens=how.batch_tokens, use_lm_eval=how.backend == "hf-plain")
 
 
-def _own(log: AnswerLog, rank: int) -> AnswerLog:
-    return AnswerLog(log.path.parent, key=log.key, requests=log.requests, rank=rank)
+def _own(log: AnswerLog, number: int) -> AnswerLog:
+    return AnswerLog(log.path.parent, key=log.key, requests=log.requests, rank=number)
 
 
 def _write_way(log: AnswerLog, way: Mapping[str, Any]) -> None:

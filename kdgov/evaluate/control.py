@@ -16,7 +16,7 @@ from kdgov.checkpoints.loading import AUTO_CLASSES, task_of, without_bars
 from kdgov.digest import digest_json, write_atomic
 
 SEED = 20_260_101
-_TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges*", "special_tokens*", "*.model", "chat_template*", "spiece*")
+_READING_FILES = ("tokenizer*", "vocab*", "merges*", "special_tokens*", "*.model", "chat_template*", "spiece*", "*processor_config.json")
 
 
 def make_control(student: Path, folder: Path) -> Path:
@@ -34,7 +34,7 @@ def make_control(student: Path, folder: Path) -> Path:
     torch.random.set_rng_state(generator_state)
     with without_bars():
         model.to(torch.float32).save_pretrained(folder)
-    for pattern in _TOKENIZER_FILES:
+    for pattern in _READING_FILES:
         for file in student.glob(pattern):
             shutil.copyfile(file, folder / file.name)
     write_atomic(seal, wanted.encode())

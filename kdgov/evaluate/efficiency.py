@@ -81,12 +81,10 @@ def measure(teacher: Path, student: Path, *, load: Load | None = None, progress:
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def _turn(model: Any, load: Load) -> Turn:
-    vocab = int(getattr(model.config, "vocab_size", 2))
-    length = min(load.length, int(getattr(model.config, "max_position_embeddings", 1 << 30)) - load.new_tokens - 1)
-    ids = torch.randint(vocab, (load.batch, max(1, length)), generator=torch.Generator().manual_seed(0))
+    inputs = _inputs(model, load)
     began, began_cpu = time.perf_counter(), time.process_time()
     writes = hasattr(model, "lm_head") or model.can_generate()
-    output = model(input_ids=ids, **({"use_cache": True} if writes and not model.config.is_encoder_decoder else {}))
+    output = model(**inputs, **({"use_cache": True} if writes and not model.config.is_encoder_decoder else {}))
     read = time.perf_counter()
     cache = getattr(output, "past_key_values", None)
     if cache is not None:
@@ -95,6 +93,31 @@ def _turn(model: Any, load: Load) -> Turn:
             output = model(input_ids=token, past_key_values=cache, use_cache=True)
             cache, token = output.past_key_values, output.logits[:, -1:].argmax(dim=-1)
     return Turn(read_s=read - began, write_s=time.perf_counter() - read, cpu_s=time.process_time() - began_cpu)
+
+
+def _inputs(model: Any, load: Load) -> dict[str, torch.Tensor]:
+    """What one turn reads: token ids, or an image or sound of the size the model takes."""
+    draw, config = torch.Generator().manual_seed(0), model.config
+    match getattr(model, "main_input_name", "input_ids"):
+        case "pixel_values":
+            size = getattr(config, "image_size", 224)
+            height, width = size if isinstance(size, (list, tuple)) else (size, size)
+            return {"pixel_values": torch.rand((load.batch, getattr(config, "num_channels", 3), height, width), generator=draw)}
+        case "input_values":
+            return {"input_values": torch.randn((load.batch, *_sound_shape(config)), generator=draw)}
+        case "input_features":
+            frames = 2 * int(getattr(config, "max_source_positions", 1500))
+            return {"input_features": torch.randn((load.batch, int(getattr(config, "num_mel_bins", 80)), frames), generator=draw)}
+        case _:
+            vocab = int(getattr(config, "vocab_size", 2))
+            length = min(load.length, int(getattr(config, "max_position_embeddings", 1 << 30)) - load.new_tokens - 1)
+            return {"input_ids": torch.randint(vocab, (load.batch, max(1, length)), generator=draw)}
+
+
+def _sound_shape(config: Any) -> tuple[int, ...]:
+    # One second of sound at 16 kHz, or the spectrogram that an audio spectrogram transformer takes.
+    frames = getattr(config, "max_length", None) if hasattr(config, "num_mel_bins") else None
+    return (int(frames), int(config.num_mel_bins)) if frames else (16_000,)
 
 
 def _speed(turns: list[Turn], load: Load) -> dict[str, float]:

@@ -19,6 +19,8 @@ from kdgov.errors import InputError
 from kdgov.evaluate.answers import AnswerLog, Record
 from kdgov.evaluate.how import How
 from kdgov.evaluate.masking import masked
+from kdgov.evaluate.media import FILE
+from kdgov.evaluate.processes import is_first
 from kdgov.evaluate.request import CHAT, Plan, PlannedItem, PlannedTask
 from kdgov.evaluate.scored import ItemScore
 from kdgov.evaluate.scoring import answers_by_item
@@ -62,7 +64,7 @@ def evaluate(
     *,
     cache: Path,
     how: How | None = None,
-    reference: Path | None = None,
+    reference: Path | tuple[Path, How] | None = None,
     progress: Progress | None = None,
     identity: ModelIdentity | None = None,
 ) -> Evidence:
@@ -74,7 +76,8 @@ def evaluate(
         output: folder for ``items.parquet``, ``evidence.json``, ``identity.json`` and ``efficiency.json``.
         cache: folder of recorded answers, by content; what is there is never asked again.
         how: backend, dtype, device, batch.
-        reference: the teacher's checkpoint, for tasks that compare with its answers (they must be in ``cache``).
+        reference: the teacher's checkpoint (and how it was asked, where that is not ``how``), for tasks that compare with its answers;
+            they must be in ``cache``.
         progress: called as ``progress(label, done, total)``.
         identity: the model's identity where it is already known.
 
@@ -86,7 +89,7 @@ def evaluate(
     began = time.process_time()
     records, ways, asked_now = _records(plan, model, identity, how, cache, progress)
     spent = time.process_time() - began
-    teacher = {} if reference is None else _known(plan, reference, how, cache)
+    teacher = {} if reference is None else _known(plan, *(reference if isinstance(reference, tuple) else (reference, how)), cache)
     rows: list[dict[str, Any]] = []
     tasks = []
     for task in plan.tasks:
@@ -101,10 +104,11 @@ def evaluate(
         tasks.append(_task_evidence(task, record, ways[task.name], scored.scores, scored.aggregates, judges))
     table = ItemTable.from_rows(rows, source=str(output / ITEMS)).canonical()
     document = _document(plan, identity, how, tasks, table)
-    write_items(table, output / ITEMS)
-    write_atomic(output / EVIDENCE, _pretty(document))
-    write_atomic(output / IDENTITY, _pretty(identity.as_json()))
-    _write_cost(output / COST, asked_now, spent)
+    if is_first():
+        write_items(table, output / ITEMS)
+        write_atomic(output / EVIDENCE, _pretty(document))
+        write_atomic(output / IDENTITY, _pretty(identity.as_json()))
+        _write_cost(output / COST, asked_now, spent)
     return Evidence(document=document, table=table, folder=output)
 
 
@@ -138,10 +142,10 @@ def answers_key(task: PlannedTask, identity: ModelIdentity, how: How) -> str:
     who = {k: getattr(identity, k) for k in ("weights", "tokenizer", "template", "config")}
     asked = merkle_root(digest_json([i.item_id, i.prompt_digest]) for i in task.items)
     code = {p.name: digest_file(p) for p in sorted(Path(__file__).parent.glob("*.py")) if p.stem in _ASKING_CODE}
-    return digest_json({"who": who, "how": how.as_json(), "versions": _versions(), "asked": asked, "task": task.name, "code": code})
+    return digest_json({"who": who, "how": how.key_json(), "versions": _versions(), "asked": asked, "task": task.name, "code": code})
 
 
-_ASKING_CODE = ("answers", "asking", "backends", "classifier", "generation", "likelihood", "model", "plain")
+_ASKING_CODE = ("answers", "asking", "backends", "classifier", "generation", "likelihood", "media", "model", "plain", "served")
 
 
 def _known(plan: Plan, reference: Path, how: How, cache: Path) -> dict[str, Record]:
@@ -202,7 +206,7 @@ def _rows(task: PlannedTask, scores: Sequence[ItemScore]) -> list[dict[str, Any]
 
 
 def _shown(item: PlannedItem) -> str:
-    return item.requests[0].context.removeprefix(CHAT)[-_TEXT_LIMIT:]
+    return item.requests[0].context.removeprefix(CHAT).removeprefix(FILE)[-_TEXT_LIMIT:]
 
 
 def _task_evidence(

@@ -7,16 +7,21 @@ this is not assumed but tried: `allows_packing` compares both ways on the loaded
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from kdgov.evaluate.model import AskedModel, ids_digest
 
 TOLERANCE = 1e-4
 _ROWS_AT_ONCE = 4096
+_CPU_TOKENS = 1024
+"""Tokens of one forward pass on a processor: more of them leave its cache and cost a third more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,46 +106,64 @@ def _packs(context: tuple[int, ...], members: Sequence[Scorable], longest: int) 
 def score_packs(asked: AskedModel, batch: Sequence[Pack]) -> list[Likelihood]:
     """Score one batch of packs."""
     width = max(p.length for p in batch)
-    ids = torch.zeros((len(batch), width), dtype=torch.long)
-    positions = torch.zeros((len(batch), width), dtype=torch.long)
-    mask = torch.zeros((len(batch), width, width), dtype=torch.bool)
-    wanted: list[tuple[int, int, int]] = []
+    rows = max(1, _CPU_TOKENS // width) if asked.device.type == "cpu" else len(batch)
+    return [s for start in range(0, len(batch), rows) for s in _score_part(asked, batch[start : start + rows])]
+
+
+def _score_part(asked: AskedModel, batch: Sequence[Pack]) -> list[Likelihood]:
+    width = max(p.length for p in batch)
+    laid = _Laid(
+        ids=np.zeros((len(batch), width), dtype=np.int64),
+        positions=np.zeros((len(batch), width), dtype=np.int64),
+        mask=np.zeros((len(batch), width, width), dtype=bool),
+        wanted=[],
+    )
     owners: list[tuple[int, Scorable, int]] = []
     for row, pack in enumerate(batch):
-        owners += _lay_out(row, pack, ids, positions, mask, wanted)
+        owners += _lay_out(row, pack, laid)
     asked.taken()
-    hidden = _hidden(asked, ids, positions, mask)
+    hidden = _hidden(asked, torch.from_numpy(laid.ids), torch.from_numpy(laid.positions), torch.from_numpy(laid.mask))
     received = asked.taken()
-    rows = torch.tensor([w[0] for w in wanted]), torch.tensor([w[1] for w in wanted])
-    targets = torch.tensor([w[2] for w in wanted])
-    log_probs, greedy = _at(asked, hidden[rows[0].to(hidden.device), rows[1].to(hidden.device)], targets)
-    return _collect(owners, log_probs, greedy, received[0] if received else None, batch, targets)
+    at = torch.tensor(laid.wanted, device=hidden.device)
+    log_probs, greedy = _at(asked, hidden[at[:, 0], at[:, 1]], at[:, 2])
+    return _collect(owners, log_probs, greedy, received[0] if received else None, batch, at[:, 2])
 
 
-def _lay_out(
-    row: int, pack: Pack, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, wanted: list[tuple[int, int, int]]
-) -> list[tuple[int, Scorable, int]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Laid:
+    ids: NDArray[np.int64]
+    """(rows, width)."""
+    positions: NDArray[np.int64]
+    """(rows, width)."""
+    mask: NDArray[np.bool_]
+    """(rows, width, width), True where the first position sees the second."""
+    wanted: list[tuple[int, int, int]]
+    """Row, position and the token whose probability is wanted there."""
+
+
+def _lay_out(row: int, pack: Pack, laid: _Laid) -> list[tuple[int, Scorable, int]]:
     n, at = len(pack.context), len(pack.context)
-    ids[row, :n] = torch.tensor(pack.context)
-    positions[row, :n] = torch.arange(n)
-    mask[row, :n, :n] = torch.ones((n, n), dtype=torch.bool).tril()
+    ids, positions, mask = laid.ids[row], laid.positions[row], laid.mask[row]
+    ids[:n], positions[:n], mask[:n, :n] = pack.context, np.arange(n), _triangle(n)
     owners = []
     for member in pack.members:
-        fed = member.continuation[:-1]
-        if fed:
-            end = at + len(fed)
-            ids[row, at:end] = torch.tensor(fed)
-            positions[row, at:end] = torch.arange(n, n + len(fed))
-            mask[row, at:end, :n] = True
-            mask[row, at:end, at:end] = torch.ones((len(fed), len(fed)), dtype=torch.bool).tril()
+        fed = len(member.continuation) - 1
+        end = at + fed
+        ids[at:end], positions[at:end] = member.continuation[:-1], np.arange(n, n + fed)
+        mask[at:end, :n], mask[at:end, at:end] = True, _triangle(fed)
         owners.append((row, member, at))
-        wanted.append((row, n - 1, member.continuation[0]))
-        wanted.extend((row, at + k, token) for k, token in enumerate(member.continuation[1:]))
-        at += len(fed)
+        laid.wanted.append((row, n - 1, member.continuation[0]))
+        laid.wanted.extend((row, at + k, token) for k, token in enumerate(member.continuation[1:]))
+        at = end
     # Padding sees itself, so that no row of the softmax is empty; nothing sees padding.
-    rest = torch.arange(at, ids.shape[1])
-    mask[row, rest, rest] = True
+    rest = np.arange(at, len(ids))
+    mask[rest, rest] = True
     return owners
+
+
+@functools.lru_cache(maxsize=64)
+def _triangle(n: int) -> NDArray[np.bool_]:
+    return np.tri(n, dtype=bool)
 
 
 def _hidden(asked: AskedModel, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -214,14 +237,16 @@ def allows_packing(asked: AskedModel) -> tuple[bool, str]:
             fast = {s.index: s for b in packed(members, max_tokens=10_000, longest=10_000) for s in score_packs(asked, b)}
     except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, NotImplementedError) as error:
         return False, f"the packed forward pass fails: {str(error).splitlines()[0][:120]}"
-    worst = max(abs(fast[m.index].log_likelihood - _plain(asked, m)) / len(m.continuation) for m in members)
+    worst = max(abs(fast[m.index].log_likelihood - plain_log_likelihood(asked, m)) / len(m.continuation) for m in members)
     limit = TOLERANCE if next(asked.model.parameters()).dtype == torch.float32 else 0.05
     if not worst <= limit:
         return False, f"packed and plain log-likelihoods differ by {worst:.2g} per token"
     return True, ""
 
 
-def _plain(asked: AskedModel, member: Scorable) -> float:
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def plain_log_likelihood(asked: AskedModel, member: Scorable) -> float:
+    """Log-likelihood of one continuation by a plain forward pass: what every other way must equal."""
     ids = torch.tensor([[*member.context, *member.continuation[:-1]]], device=asked.device)
     logits = asked.model(input_ids=ids).logits[0, len(member.context) - 1 :].float()
     wanted = torch.tensor(member.continuation, device=asked.device)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.declare.suite import SUITE_FILE, MetricInSuite, Suite, TaskInSuite, data_path, find_suite, load_suite
 from kdgov.digest import write_atomic
-from kdgov.errors import InputError
+from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluate.builtin import builtin_task_file
 from kdgov.evaluate.data import read_data
 from kdgov.evaluate.sources import hub_commit
@@ -98,19 +99,26 @@ def _in_cache(hub: str, commit: str) -> bool:
     return snapshot.is_dir() and any(snapshot.iterdir())
 
 
-def pin(name: Path) -> list[dict[str, str]]:
+def pin(name: Path, *, from_hub: bool = False) -> list[dict[str, str]]:
     """Write missing or moved digests into a suite's file, changing nothing else in it; what was written.
+
+    Args:
+        name: suite name or folder.
+        from_hub: ask the hub, or the mirror HF_ENDPOINT names, for the present commit of every hub dataset, and move pins to it.
 
     Raises:
         InputError: if the suite or one of its files is missing, or the file spells its data in a way that cannot be edited.
+        UnavailableError: if the hub lacks a dataset or cannot be reached; the others are pinned all the same.
     """
     path = find_suite(str(name))
     suite = load_suite(path)
     text = path.read_text(encoding="utf-8")
+    commits, absent = _commits(suite, path) if from_hub else ({}, [])
     written = []
     for task in suite.tasks:
-        if task.hub is not None and task.hub.revision is None and (commit := hub_commit(task.hub.id, None)):
-            text = _with_revision(text, task.hub.id, commit)
+        commit = _commit_for(task, path, commits, from_hub=from_hub)
+        if task.hub is not None and commit and commit != task.hub.revision:
+            text = _with_revision(text, task.hub.id, task.hub.revision, commit)
             written.append({"task": task.task, "key": "hub.revision", "value": commit})
         if task.data is None or "${" in task.data.path:
             continue
@@ -122,11 +130,41 @@ def pin(name: Path) -> list[dict[str, str]]:
     if written:
         write_atomic(path, text.encode("utf-8"))
         load_suite(path)
+    if absent:
+        raise UnavailableError(
+            f"the hub gives no commit of {', '.join(absent)}; {len(written)} other pins were written",
+            where=str(path),
+            mend="Check the connection, or point HF_ENDPOINT at a mirror that serves datasets/<id>, and run it again.",
+        )
     return written
 
 
-def _with_revision(text: str, hub: str, commit: str) -> str:
-    # Every task of one dataset is pinned to one commit; a task that has a revision already keeps it.
+def _commit_for(task: TaskInSuite, path: Path, commits: Mapping[str, str], *, from_hub: bool) -> str:
+    if task.kind != "lm_eval" or task.data is not None:
+        return ""
+    if from_hub:
+        return commits.get(task.hub.id if task.hub else hub_dataset(task, path), "")
+    return "" if task.hub is None or task.hub.revision else hub_commit(task.hub.id, None)
+
+
+def _commits(suite: Suite, path: Path) -> tuple[dict[str, str], list[str]]:
+    # The one place that asks the network, and only when told to.
+    from huggingface_hub import HfApi  # noqa: PLC0415
+
+    found: dict[str, str] = {}
+    absent: list[str] = []
+    for hub in dict.fromkeys(t.hub.id for t in suite.tasks if t.hub is not None):
+        try:
+            found[hub] = str(HfApi().dataset_info(hub, timeout=20).sha)
+        except Exception:  # noqa: BLE001 - the HTTP client below, and with it the classes of its errors, changes between releases
+            absent.append(hub)
+    return found, absent
+
+
+def _with_revision(text: str, hub: str, old: str | None, commit: str) -> str:
+    # Every task of one dataset is pinned to one commit.
+    if old is not None:
+        return re.sub(rf"(hub:[ \t]*\{{id:[ \t]*{re.escape(hub)}[^}}]*revision:[ \t]*[\"']?){re.escape(old)}", rf"\g<1>{commit}", text)
     return re.sub(rf"(hub:[ \t]*\{{id:[ \t]*{re.escape(hub)})(?![^}}]*revision:)", rf'\1, revision: "{commit}"', text)
 
 

@@ -29,7 +29,7 @@ class AskedModel:
     path: Path
     """Checkpoint folder."""
     model: Any
-    """The torch module, in evaluation mode."""
+    """The torch module, in evaluation mode; None where another program holds it."""
     tokenizer: Any
     """Its tokenizer."""
     device: torch.device
@@ -115,6 +115,9 @@ class AskedModel:
     @contextmanager
     def boundary(self) -> Iterator[None]:
         """Record the ids of every forward pass, as the model's own module receives them."""
+        if self.model is None:
+            yield
+            return
 
         def record(module: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
             ids = options.get("input_ids", arguments[0] if arguments else None)

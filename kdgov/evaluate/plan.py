@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from kdgov.declare.suite import Suite, TaskInSuite, find_suite, load_suite
 from kdgov.digest import digest_json
-from kdgov.errors import InputError
+from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluate.data import Row, draw, group_of, read_data
 from kdgov.evaluate.judges import judge_facts
 from kdgov.evaluate.kinds import KINDS
 from kdgov.evaluate.lm_tasks import LmTask, build_lm_task, freeze_docs
+from kdgov.evaluate.media import with_digests
 from kdgov.evaluate.request import Plan, PlannedItem, PlannedTask, Request, frozen_item, jsonable
 from kdgov.evaluate.scoring import Scorer
 
@@ -46,12 +48,18 @@ def read_suites(names: Sequence[str], *, beside: Path | None = None) -> list[Sui
 
 
 def build_plan(
-    sources: Sequence[SuiteSource], *, limit: int | None = None, first: int | None = None, progress: Progress | None = None
+    sources: Sequence[SuiteSource],
+    *,
+    tasks: Sequence[str] = (),
+    limit: int | None = None,
+    first: int | None = None,
+    progress: Progress | None = None,
 ) -> Plan:
     """Freeze every request of every task of some suites.
 
     Args:
         sources: suites, from `read_suites`.
+        tasks: patterns such as ``bbq_*``: keep the tasks whose name matches one; none: all of them.
         limit: at most so many items of each task, drawn by hash.
         first: keep only the first so many items of each task, as lm-eval's ``--limit`` does; for parity checks alone.
         progress: called as ``progress(label, done, total)``.
@@ -60,15 +68,36 @@ def build_plan(
         InputError: if a suite, a task file or its data are at fault.
         UnavailableError: if hub data are missing.
     """
-    named = [(source, _limited(task, limit)) for source in sources for task in source.suite.tasks]
-    planned = []
+    named = [(source, _limited(task, limit)) for source in sources for task in source.suite.tasks if _is_wanted(task, tasks)]
+    if not named:
+        known = ", ".join(t.task for source in sources for t in source.suite.tasks)
+        raise InputError(f"no task matches {', '.join(tasks)}", mend=f"The suites have {known}.")
+    planned: list[PlannedTask] = []
+    absent: dict[str, UnavailableError] = {}
     for number, (source, task) in enumerate(named):
         if progress is not None:
             progress("Freezing the plan", number, len(named))
-        planned.append(_plan_task(source, task, first=first))
+        hub = task.hub.id if task.hub else task.task
+        if hub in absent:
+            continue
+        try:
+            planned.append(_plan_task(source, task, first=first))
+        except UnavailableError as error:
+            # Whoever sets up a mirror wants to know at once all that it must hold.
+            absent[hub] = error
+    if absent:
+        raise _joined(list(absent.values()))
     if progress is not None:
         progress("Freezing the plan", len(named), len(named))
     return Plan(tasks=tuple(sorted(planned, key=lambda t: (t.suite, t.task))))
+
+
+def _is_wanted(task: TaskInSuite, patterns: Sequence[str]) -> bool:
+    return not patterns or any(fnmatchcase(task.task, p) for p in patterns)
+
+
+def _joined(absent: Sequence[UnavailableError]) -> UnavailableError:
+    return UnavailableError("; ".join(e.what for e in absent), where=absent[0].where, mend=absent[0].mend)
 
 
 def _limited(task: TaskInSuite, limit: int | None) -> TaskInSuite:
@@ -86,7 +115,7 @@ def _plan_task(source: SuiteSource, declared: TaskInSuite, *, first: int | None)
     else:
         assert declared.data is not None  # noqa: S101 - the suite's own check
         rows, digest = read_data(declared.data, suite_file=source.path, key=f"tasks.{declared.task}.data")
-        docs = [dict(d) for d in KINDS[declared.kind].documents(rows, declared, where)]
+        docs = with_digests(KINDS[declared.kind].documents(rows, declared, where), declared, suite_file=source.path, where=where)
         settings = {"data": {"digest": digest, "rows": len(rows)}, "metric_code": KINDS[declared.kind].version}
     chosen = _chosen(docs, declared, first=first, where=where)
     made = (

@@ -12,8 +12,10 @@ from kdgov.declare.suite import Suite, TaskInSuite
 from kdgov.errors import InputError
 from kdgov.evaluate.answers import is_whole
 from kdgov.evaluate.judges import agreement, make_judge
-from kdgov.evaluate.kinds import KINDS, Answers
-from kdgov.evaluate.lm_tasks import LmTask, score_lm_task
+from kdgov.evaluate.kind import Answers
+from kdgov.evaluate.kinds import KINDS
+from kdgov.evaluate.lm_scores import score_lm_task
+from kdgov.evaluate.lm_tasks import LmTask
 from kdgov.evaluate.request import PlannedItem
 from kdgov.evaluate.scored import ItemScore, Scored
 

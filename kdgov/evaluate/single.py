@@ -12,20 +12,38 @@ from kdgov.digest import write_atomic
 from kdgov.evaluate.evidence import evaluate
 from kdgov.evaluate.how import How
 from kdgov.evaluate.plan import build_plan, read_suites
+from kdgov.evaluate.processes import is_first
 
 Progress = Callable[[str, int, int], None]
 
 
 def evaluate_single(
-    model: Path, suites: Sequence[str], out: Path, *, limit: int | None = None, how: How | None = None, progress: Progress | None = None
+    model: Path,
+    suites: Sequence[str],
+    out: Path,
+    *,
+    tasks: Sequence[str] = (),
+    limit: int | None = None,
+    how: How | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Evaluate one checkpoint into a folder and return its evidence document; recorded answers in the folder are reused.
+
+    Args:
+        model: checkpoint folder.
+        suites: names of shipped suites, or folders.
+        out: folder to write to.
+        tasks: patterns of task names; none: all of them.
+        limit: at most so many items of each task, drawn by hash.
+        how: backend, dtype, device, batch.
+        progress: called as ``progress(label, done, total)``.
 
     Raises:
         InputError: if the model or a suite is at fault.
     """
     path = resolve_model(str(model), beside=Path.cwd() / "here")
-    plan = build_plan(read_suites(suites), limit=limit, progress=progress)
+    plan = build_plan(read_suites(suites), tasks=tasks, limit=limit, progress=progress)
     evidence = evaluate(plan, path, out, cache=out / "answers", how=how, progress=progress)
-    write_atomic(out / "plan.json", (json.dumps(plan.as_json(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+    if is_first():
+        write_atomic(out / "plan.json", (json.dumps(plan.as_json(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
     return dict(evidence.document)

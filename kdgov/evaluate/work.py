@@ -14,6 +14,7 @@ from kdgov.evaluate.control import make_control
 from kdgov.evaluate.evidence import Evidence, evaluate
 from kdgov.evaluate.how import How
 from kdgov.evaluate.plan import SuiteSource, build_plan, read_suites
+from kdgov.evaluate.processes import is_first, rank
 from kdgov.evaluate.request import Plan
 
 Progress = Callable[[str, int, int], None]
@@ -44,16 +45,19 @@ def evaluate_one(
     *,
     role: str,
     teacher: Path,
+    teacher_how: How,
     cache: Path,
     how: How,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Evaluate one model of a release into its folder and say in small values what came out."""
     if role == "control":
-        model = make_control(model, folder.with_name(f"{folder.name}.control"))
+        # Each process draws its own copy, the same one: they are not all on one machine.
+        model = make_control(model, folder.with_name(f"{folder.name}.control{rank() or ''}"))
     told = None if progress is None else lambda label, done, total: progress(f"{role} {label}", done, total)
-    evidence = evaluate(plan, model, folder, cache=cache, how=how, reference=teacher, progress=told)
-    write_atomic(folder / "plan.json", _plan_bytes(plan))
+    evidence = evaluate(plan, model, folder, cache=cache, how=how, reference=(teacher, teacher_how), progress=told)
+    if is_first():
+        write_atomic(folder / "plan.json", _plan_bytes(plan))
     return _facts(evidence)
 
 

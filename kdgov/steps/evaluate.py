@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kdgov.checkpoints.identity import ModelIdentity, model_identity, resolve_model
+from kdgov.declare.policy import load_policy
 from kdgov.digest import digest_file, digest_json, write_atomic
-from kdgov.evaluate.comparison import compare_evidence
-from kdgov.evaluate.how import How
+from kdgov.errors import InputError
+from kdgov.evaluate.comparison import compare_evidence, stopping
+from kdgov.evaluate.how import How, how_of
+from kdgov.evaluate.processes import is_first, together
 from kdgov.evaluate.sources import suites_digest
+from kdgov.finding import Finding
 from kdgov.items.files import read_items
 from kdgov.steps.context import ReleaseContext, code_digest
 from kdgov.steps.distill import distill_step
@@ -41,6 +44,8 @@ class Asked:
     """Checkpoint folder."""
     identity: ModelIdentity
     """Who it is."""
+    how: How
+    """How it is asked."""
     key: str
     """Digest of everything that decides its evaluation."""
 
@@ -56,16 +61,42 @@ def evaluate_step(context: ReleaseContext) -> Finished:
         InputError: if suites and models do not fit together.
         UnavailableError: if hub data or the store are not to be had.
     """
-    distilled = distill_step(context)
+    allowed = load_policy(context.policy_path()).allowed_differences
+    return _under(_evaluated(context), allowed)
+
+
+def _evaluated(context: ReleaseContext) -> Finished:
+    distilled = _distilled(context)
     student = distilled.folder / str(distilled.facts["student"])
     teacher = resolve_model(context.release.teacher.model, beside=context.path, revision=context.release.teacher.revision)
-    how = how_of()
-    asked = _asked(context, teacher, student, how)
+    asked = _asked(context, teacher, student)
     key = digest_json({"models": {a.role: a.key for a in asked}, "code": code_digest("evaluate"), "step": 1})
-    if (finished := context.store.finished(STEP, key)) is not None:
+    finished = context.store.finished(STEP, key)
+    known = {a.role: context.store.finished(MODEL_STEP, a.key) for a in asked}
+    # Every process has looked before any of them writes: all take the same way from here.
+    together()
+    if finished is not None:
         return finished
-    parts = _parts(context, asked, how)
+    parts = _parts(context, asked, known)
     folder = context.store.working(STEP, key)
+    if is_first():
+        finished = _joined(context, asked, parts, folder, key)
+    together()
+    return finished or _of_another_process(context, STEP, key)
+
+
+def _distilled(context: ReleaseContext) -> Finished:
+    release = context.release
+    if release.distillation is None and release.student.quantization is None and not is_first():
+        # A student that is only identified is written down by the first process; training is what all of them share.
+        together()
+        return distill_step(context)
+    distilled = distill_step(context)
+    together()
+    return distilled
+
+
+def _joined(context: ReleaseContext, asked: list[Asked], parts: Mapping[str, Finished], folder: Path, key: str) -> Finished:
     for role, part in parts.items():
         _bring(part.folder, folder / role)
     shutil.copyfile(parts["teacher"].folder / PLAN, folder / PLAN)
@@ -74,63 +105,79 @@ def evaluate_step(context: ReleaseContext) -> Finished:
     return context.store.finish(STEP, key, facts)
 
 
-def how_of() -> How:
-    """How models are asked, from the environment: ``KDGOV_DTYPE``, ``KDGOV_DEVICE``, ``KDGOV_BATCH_TOKENS``, ``KDGOV_BACKEND``."""
-    plain = How()
-    return How(
-        backend=os.environ.get("KDGOV_BACKEND", plain.backend),
-        dtype=os.environ.get("KDGOV_DTYPE", plain.dtype),
-        device=os.environ.get("KDGOV_DEVICE", plain.device),
-        batch_tokens=int(os.environ.get("KDGOV_BATCH_TOKENS", str(plain.batch_tokens))),
-    )
+def _of_another_process(context: ReleaseContext, step: str, key: str) -> Finished:
+    finished = context.store.finished(step, key)
+    if finished is None:
+        raise InputError(
+            "the first process did not finish the evaluation", where=str(context.path), mend="Run the same command again: it goes on."
+        )
+    return finished
 
 
-def _asked(context: ReleaseContext, teacher: Path, student: Path, how: How) -> list[Asked]:
+def _under(finished: Finished, allowed: tuple[str, ...]) -> Finished:
+    # What is stored is the same under every policy, so that a policy changed after the fact finds the results it was sealed with.
+    document = json.loads((finished.folder / FINDINGS).read_bytes())
+    found = stopping([Finding(**f) for f in document["findings"]], allowed)
+    summary = str(finished.facts["summary"])
+    if found:
+        summary += f"; not comparable: {found[0].reason}"
+    return replace(finished, facts={**finished.facts, "findings": len(found), "summary": summary})
+
+
+def _asked(context: ReleaseContext, teacher: Path, student: Path) -> list[Asked]:
     release = context.release
     suites = suites_digest(release.suites, beside=context.path)
     logged = ""
     if release.production_inputs is not None:
         logged = digest_json([release.production_inputs.field, digest_file(context.path_of(release.production_inputs.path))])
-    common = {"suites": suites, "logged": logged, "how": how.as_json(), "code": code_digest("evaluate", "items")}
-    first = model_identity(teacher)
-    models = [("teacher", teacher, first), ("student", student, model_identity(student))]
+    first, mine = model_identity(teacher), model_identity(student)
+    common: dict[str, Any] = {"suites": suites, "logged": logged, "code": code_digest("evaluate", "items"), "teacher": first.weights}
+    common["teacher_how"] = how_of("teacher").key_json()
+    models = [("teacher", teacher, first), ("student", student, mine)]
     if release.teacher.root is not None:
         root = resolve_model(release.teacher.root, beside=context.path)
         models.append(("root", root, model_identity(root)))
-    found = [
-        Asked(role=role, path=path, identity=who, key=digest_json({**common, "model": who.as_json(), "teacher": first.weights}))
-        for role, path, who in models
-    ]
-    shape = {**common, "config": found[1].identity.config, "tokenizer": found[1].identity.tokenizer, "teacher": first.weights}
-    found.append(Asked(role="control", path=student, identity=found[1].identity, key=digest_json({**shape, "control": 1})))
+    found = []
+    for role, path, who in models:
+        how = how_of("teacher" if role == "root" else role)
+        key = digest_json({**common, "how": how.key_json(), "model": who.as_json()})
+        found.append(Asked(role=role, path=path, identity=who, how=how, key=key))
+    # The control is drawn here and asked here, whatever answers for the others: an endpoint serves no untrained model.
+    how = replace(how_of("student"), backend="hf", address="") if how_of("student").address else how_of("student")
+    shape = {**common, "how": how.key_json(), "config": mine.config, "tokenizer": mine.tokenizer}
+    found.append(Asked(role="control", path=student, identity=mine, how=how, key=digest_json({**shape, "control": 1})))
     return found
 
 
-def _parts(context: ReleaseContext, asked: list[Asked], how: How) -> dict[str, Finished]:
-    parts = {a.role: context.store.finished(MODEL_STEP, a.key) for a in asked}
-    if all(parts.values()):
-        return {role: part for role, part in parts.items() if part is not None}
+def _parts(context: ReleaseContext, asked: list[Asked], known: Mapping[str, Finished | None]) -> dict[str, Finished]:
+    if all(known.values()):
+        return {role: part for role, part in known.items() if part is not None}
     # Here, not above: whoever reuses results should not wait for torch and lm-eval.
     work = importlib.import_module("kdgov.evaluate.work")
     plan = work.release_plan(context.release, context.path, logged=_logged(context), progress=context.progress)
     done: dict[str, Finished] = {}
     for one in asked:
-        finished = parts[one.role]
-        if finished is None:
-            folder = context.store.working(MODEL_STEP, one.key)
-            facts: Mapping[str, Any] = work.evaluate_one(
-                plan,
-                one.path,
-                folder,
-                role=one.role,
-                teacher=asked[0].path,
-                cache=context.store.root / "answers",
-                how=how,
-                progress=context.progress,
-            )
-            finished = context.store.finish(MODEL_STEP, one.key, facts)
-        done[one.role] = finished
+        done[one.role] = known[one.role] or _part(context, work, plan, one, asked[0])
     return done
+
+
+def _part(context: ReleaseContext, work: Any, plan: Any, one: Asked, teacher: Asked) -> Finished:
+    folder = context.store.working(MODEL_STEP, one.key)
+    facts: Mapping[str, Any] = work.evaluate_one(
+        plan,
+        one.path,
+        folder,
+        role=one.role,
+        teacher=teacher.path,
+        teacher_how=teacher.how,
+        cache=context.store.root / "answers",
+        how=one.how,
+        progress=context.progress,
+    )
+    together()
+    finished = context.store.finish(MODEL_STEP, one.key, facts) if is_first() else None
+    together()
+    return finished or _of_another_process(context, MODEL_STEP, one.key)
 
 
 def _logged(context: ReleaseContext) -> tuple[Path, str] | None:
@@ -151,18 +198,14 @@ def _facts(folder: Path, asked: list[Asked]) -> dict[str, Any]:
         documents["teacher"], documents["student"], teacher_table=tables["teacher"], student_table=tables["student"]
     )
     write_atomic(folder / FINDINGS, _pretty({"findings": [f.as_json() for f in findings]}))
-    stopping = [f for f in findings if f.stops]
     tasks = documents["teacher"]["tasks"]
     items = sum(t["items"] for t in tasks)
     summary = f"{len(tasks)} tasks, {items:,} items, plan {documents['teacher']['plan'][7:19]}"
-    if stopping:
-        summary += f"; not comparable: {stopping[0].reason}"
     return {
         "plan": documents["teacher"]["plan"],
         "teacher_evidence": digest_file(folder / "teacher" / "evidence.json"),
         "student_evidence": digest_file(folder / "student" / "evidence.json"),
         "items": items,
-        "findings": len(stopping),
         "summary": summary,
         "student_path": str(asked[1].path),
         "teacher_path": str(asked[0].path),

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,8 @@ import pytest
 import yaml
 
 from kdgov.digest import digest_file
+from tests.command import free_port
+from tests.conftest import real_folder
 from tests.evaluate.worlds import CHOICE_TASK, WRITE_TASK, choice_rows, make_model
 
 
@@ -65,3 +72,26 @@ def tiny_suite(write_suite: SuiteWriter) -> Path:
         ],
         {"choice.yaml": CHOICE_TASK, "write.yaml": WRITE_TASK, "choice.jsonl": choice_rows(24)},
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The mirror on a free port, with a hub cache of its own."""
+    folder = real_folder("hub_mirror")
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, str(folder / "serve.py"), str(folder / "hub"), port], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(address, timeout=1)
+            break
+        except urllib.error.HTTPError:
+            break
+        except OSError:
+            time.sleep(0.1)
+    environment = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")}
+    yield {**environment, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path_factory.mktemp("hub")), "OMP_NUM_THREADS": "1"}
+    server.terminate()
+    server.wait()

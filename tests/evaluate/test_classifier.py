@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import transformers
+import yaml
+from PIL import Image
 
 from kdgov.errors import InputError
 from kdgov.evaluate.classifier import ClassifierModel, classify_texts
 from kdgov.evaluate.disaggregation import disaggregate
 from kdgov.evaluate.evidence import evaluate
 from kdgov.evaluate.plan import build_plan, read_suites
+from kdgov.steps.context import open_release
+from kdgov.steps.evaluate import evaluate_step
 from tests.evaluate.worlds import make_tokenizer
 
 TEXTS = [f"Ada likes the colour {'red' if n % 3 else 'blue and grey'} number {n}" for n in range(24)]
@@ -77,10 +84,115 @@ def test_a_local_classifier_can_judge_texts(classifier: Path) -> None:
 
 
 def test_a_language_model_is_refused_where_labels_are_asked_for(teacher: Path, suite: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no text classifier"):
+    with pytest.raises(InputError, match="no classifier"):
         evaluate(build_plan(read_suites([str(suite)])), teacher, tmp_path / "a", cache=tmp_path / "c")
 
 
 def test_a_classifier_is_refused_where_text_is_asked_for(classifier: Path, tiny_suite: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the suite asks a language model"):
         evaluate(build_plan(read_suites([str(tiny_suite)])), classifier, tmp_path / "b", cache=tmp_path / "c")
+
+
+def _images(folder: Path, n: int = 6) -> list[dict]:
+    draw = np.random.default_rng(0)
+    rows = []
+    for number in range(n):
+        Image.fromarray(draw.integers(0, 255, (20, 24, 3), dtype=np.uint8)).save(folder / f"i{number}.png")
+        rows.append({"id": f"i{number}", "file": f"i{number}.png", "label": number % 2, "region": "north" if number < 3 else "south"})
+    return rows
+
+
+def _sounds(folder: Path, n: int = 4, rate: int = 16000) -> list[dict]:
+    draw = np.random.default_rng(0)
+    rows = []
+    for number in range(n):
+        with wave.open(str(folder / f"s{number}.wav"), "wb") as file:
+            file.setparams((1, 2, rate, 0, "NONE", ""))
+            file.writeframes((draw.normal(0, 3000, 2000 + 300 * number)).astype("<i2").tobytes())
+        rows.append({"id": f"s{number}", "file": f"s{number}.wav", "label": number % 2, "region": "north"})
+    return rows
+
+
+def _files_suite(write_suite, rows: list[dict]) -> Path:
+    metrics = [{"metric": m, "direction": "higher"} for m in ("correct", "selected")]
+    options = {"file": "file"}
+    task = {"task": "seen", "kind": "classification", "data": {"path": "rows.jsonl"}, "groups": ["region"], "metrics": metrics}
+    return write_suite([{**task, "options": options}], {"rows.jsonl": rows})
+
+
+def _vit(folder: Path, *, seed: int, layers: int) -> Path:
+    torch.manual_seed(seed)
+    config = transformers.ViTConfig(
+        hidden_size=32, num_hidden_layers=layers, num_attention_heads=4, intermediate_size=64, image_size=16, patch_size=8, num_labels=2,
+        initializer_range=0.5,
+    )  # fmt: skip
+    transformers.ViTForImageClassification(config).save_pretrained(folder)
+    transformers.ViTImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def image_classifier(tmp_path: Path) -> Path:
+    return _vit(tmp_path / "vit", seed=3, layers=2)
+
+
+def test_images_go_through_the_plan_by_digest_and_get_the_models_own_answer(write_suite, image_classifier: Path, tmp_path: Path) -> None:
+    (tmp_path / "suite").mkdir()
+    path = _files_suite(write_suite, _images(tmp_path / "suite"))
+    plan = build_plan(read_suites([str(path)]))
+    found = evaluate(plan, image_classifier, tmp_path / "o", cache=tmp_path / "c")
+    model = transformers.AutoModelForImageClassification.from_pretrained(image_classifier).eval()
+    processor = transformers.AutoImageProcessor.from_pretrained(image_classifier)
+    for row in found.table.to_rows():
+        with Image.open(tmp_path / "suite" / f"{row['item_id']}.png") as image, torch.no_grad():
+            best = int(model(**processor(images=[image.convert("RGB")], return_tensors="pt")).logits.argmax())
+        assert row["prediction"] == str(best)
+    assert {json.loads(r["group"])["region"] for r in found.table.to_rows()} == {"north", "south"}
+    Image.new("RGB", (20, 24)).save(tmp_path / "suite" / "i0.png")
+    assert build_plan(read_suites([str(path)])).root != plan.root, "the plan names an image by its bytes"
+    with pytest.raises(InputError, match="not the file that the plan was frozen with"):
+        evaluate(plan, image_classifier, tmp_path / "o2", cache=tmp_path / "c2")
+
+
+def test_sounds_go_through_the_plan_and_another_sampling_rate_is_refused(write_suite, tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    config = transformers.Wav2Vec2Config(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, conv_dim=(32, 32), conv_stride=(5, 4),
+        conv_kernel=(10, 4), num_feat_extract_layers=2, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4, num_labels=2,
+        classifier_proj_size=16,
+    )  # fmt: skip
+    folder = tmp_path / "wav2vec2"
+    transformers.Wav2Vec2ForSequenceClassification(config).save_pretrained(folder)
+    transformers.Wav2Vec2FeatureExtractor(sampling_rate=16000).save_pretrained(folder)
+    (tmp_path / "suite").mkdir()
+    path = _files_suite(write_suite, _sounds(tmp_path / "suite"))
+    found = evaluate(build_plan(read_suites([str(path)])), folder, tmp_path / "o", cache=tmp_path / "c")
+    assert {r["prediction"] for r in found.table.to_rows()} <= {"0", "1"}
+    assert found.document["tasks"][0]["not_finite"] == 0
+    _sounds(tmp_path / "suite", rate=8000)
+    with pytest.raises(InputError, match="8000 Hz; the model wants"):
+        evaluate(build_plan(read_suites([str(path)])), folder, tmp_path / "o", cache=tmp_path / "c")
+
+
+def test_a_text_classifier_is_refused_where_files_are_asked_for(write_suite, classifier: Path, tmp_path: Path) -> None:
+    (tmp_path / "suite").mkdir()
+    path = _files_suite(write_suite, _sounds(tmp_path / "suite"))
+    with pytest.raises(InputError, match="classifies texts, not files"):
+        evaluate(build_plan(read_suites([str(path)])), classifier, tmp_path / "o", cache=tmp_path / "c")
+
+
+def test_a_release_of_image_classifiers_is_evaluated_beside_its_control_and_its_cost(write_suite, tmp_path: Path) -> None:
+    (tmp_path / "suite").mkdir()
+    suite = _files_suite(write_suite, _images(tmp_path / "suite"))
+    document = {
+        "schema": "kdgov.release/1", "name": "seen", "suites": [str(suite.parent)],
+        "teacher": {"model": str(_vit(tmp_path / "teacher", seed=5, layers=2))},
+        "student": {"model": str(_vit(tmp_path / "student", seed=6, layers=1)), "kind": "classifier"},
+    }  # fmt: skip
+    (tmp_path / "release.yaml").write_text(yaml.safe_dump(document))
+    folder = evaluate_step(open_release(tmp_path / "release.yaml", store=tmp_path / "store")).folder
+    assert [f["rule"] for f in json.loads((folder / "findings.json").read_text())["findings"]] == ["evidence.identical"]
+    assert (folder / "control" / "items.parquet").is_file()
+    cost = json.loads((folder / "efficiency.json").read_text())
+    assert cost["ratios"]["parameters"] < 1
+    assert cost["student"]["latency_p50_ms"] > 0

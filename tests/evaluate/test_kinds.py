@@ -13,9 +13,10 @@ import pytest
 from kdgov.declare.suite import TaskInSuite
 from kdgov.errors import InputError
 from kdgov.evaluate.evidence import evaluate
-from kdgov.evaluate.kinds import KINDS, word_f1
+from kdgov.evaluate.kinds import KINDS
 from kdgov.evaluate.masking import masked
 from kdgov.evaluate.plan import build_plan, read_suites
+from kdgov.evaluate.reference import word_f1
 from kdgov.evaluate.request import PlannedItem, frozen_item
 from kdgov.evaluate.scored import item_value
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,31 +15,6 @@ from tests.conftest import real_folder
 
 pytestmark = pytest.mark.real
 EVERYDAY = ("crows_pairs_english_gender", "truthfulqa_mc2", "winogender_all")
-
-
-@pytest.fixture(scope="module")
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The mirror on a free port, with a hub cache of its own."""
-    folder = real_folder("hub_mirror")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, str(folder / "serve.py"), str(folder / "hub"), str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(address, timeout=1)
-            break
-        except urllib.error.HTTPError:
-            break
-        except OSError:
-            time.sleep(0.1)
-    environment = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")}
-    yield {**environment, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path_factory.mktemp("hub")), "OMP_NUM_THREADS": "1"}
-    server.terminate()
-    server.wait()
 
 
 def _parity(environment: dict[str, str], tasks: tuple[str, ...], limit: int, out: Path) -> list[dict]:
@@ -65,30 +36,6 @@ def test_numbers_of_every_mirrored_task_are_lm_evals(mirror: dict[str, str], tmp
     rows = _parity(mirror, MIRRORED, 100, tmp_path / "parity.json")
     assert len(rows) >= 12
     assert all(r["agrees"] for r in rows)
-
-
-def test_a_profile_runs_on_what_the_mirror_has_and_says_what_is_missing(mirror: dict[str, str], tmp_path: Path) -> None:
-    """bias-core needs one dataset that the mirror lacks: exit 3, by name, with how to mirror it."""
-    model = real_folder("models") / "stories260k"
-    command = [
-        sys.executable,
-        "-m",
-        "kdgov",
-        "evaluate",
-        "--model",
-        str(model),
-        "--suite",
-        "bias-core",
-        "--limit",
-        "5",
-        "--out",
-        str(tmp_path / "o"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, env=mirror, timeout=600)
-    assert done.returncode == 3, done.stderr[-2000:]
-    assert "oskarvanderwal/simple-cooccurrence-bias" in done.stderr
-    assert "HF_ENDPOINT" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_the_users_copies_of_public_sets_are_asked_as_they_are(tmp_path: Path) -> None:

@@ -14,10 +14,15 @@ import yaml
 from typer.testing import CliRunner
 
 from kdgov.cli.app import app
-from kdgov.items.files import read_items
+from kdgov.declare.policy import load_policy
+from kdgov.finding import Finding
+from kdgov.gate.judgement import judge
+from kdgov.items.files import read_declarations, read_items
 from kdgov.items.schema import check_items
+from kdgov.resources import data_folder
 from kdgov.steps.context import open_release
 from kdgov.steps.evaluate import evaluate_step
+from tests.command import free_port
 from tests.evaluate.worlds import make_model
 
 
@@ -126,11 +131,51 @@ def test_a_command_at_fault_is_exit_code_two_without_a_traceback(
     assert "Traceback" not in result.output
 
 
-def test_several_processes_are_refused_for_a_release_and_pointed_to_one_model(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    result = CliRunner().invoke(app, ["evaluate", str(release)])
-    assert result.exit_code == 2
-    assert "--model" in result.output
+@pytest.mark.nightly
+@pytest.mark.ci
+def test_a_release_in_two_processes_is_evaluated_to_the_bytes_that_one_writes(release: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "KDGOV_BATCH_TOKENS": "200", "PYTHONPATH": str(Path(__file__).parents[2])}
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--main_process_port", free_port()]
+    folders = []
+    for name, start in (("one", [sys.executable]), ("two", launch)):
+        command = [*start, "-m", "kdgov", "evaluate", str(release), "--store", str(tmp_path / name), "--format", "json"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr[-3000:]
+        document = json.loads(done.stdout)
+        assert not document["reused"]
+        folders.append(Path(document["folder"]))
+    assert folders[0].name == folders[1].name
+    compared = [f"{who}/{file}" for who in ("teacher", "student", "control") for file in ("items.parquet", "evidence.json")]
+    for name in [*compared, "findings.json", "plan.json"]:
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
+    assert not list((tmp_path / "two" / "answers").glob("*.log*"))
+    assert not list((tmp_path / "two").rglob("*.partial"))
+
+
+def test_a_difference_that_the_policy_allows_is_allowed_by_every_command(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`kdgov evaluate` and the gate read one policy; the stored findings are the same under both, so no policy rewrites its past."""
+    monkeypatch.setenv("KDGOV_STUDENT_DTYPE", "bfloat16")
+    policy = yaml.safe_load((data_folder("policies") / "default.yaml").read_text())
+    policies = {}
+    for name, allowed in (("strict", []), ("loose", ["dtype"])):
+        policies[name] = tmp_path / f"{name}.yaml"
+        policies[name].write_text(yaml.safe_dump({**policy, "allowed_differences": allowed}))
+    seen = {}
+    for name, file in policies.items():
+        release.write_text(yaml.safe_dump({**yaml.safe_load(release.read_text()), "policy": str(file)}))
+        finished = evaluate_step(open_release(release, store=tmp_path / "store"))
+        result = CliRunner().invoke(app, ["evaluate", str(release), "--store", str(tmp_path / "store")])
+        findings = [Finding(**f) for f in json.loads((finished.folder / "findings.json").read_text())["findings"]]
+        tables = [read_items(finished.folder / who / "items.parquet") for who in ("teacher", "student")]
+        decision = judge(*tables, load_policy(file), metrics=read_declarations(finished.folder / "teacher"), findings=findings)
+        heard = {f.rule for f in decision.findings if f.stops}
+        seen[name] = (finished.key, finished.facts["findings"] > 0, result.exit_code, "evidence.dtype" in heard)
+    assert seen["strict"] == (seen["loose"][0], True, 1, True)
+    assert seen["loose"][1:] == (False, 0, False)
+    shown = json.loads((finished.folder / "student" / "evidence.json").read_text())
+    assert shown["how"]["dtype"] == "bfloat16"
 
 
 def test_help_starts_in_a_fraction_of_a_second() -> None:

@@ -17,15 +17,16 @@ NAMES = ["Ada", "Bela", "Cleo", "Dara", "Elin", "Fenn"]
 COLOURS = ["red", "green", "blue", "grey"]
 
 
-def make_tokenizer(folder: Path, *, vocabulary: int = 320, template: str | None = None) -> None:
-    """A byte-level BPE tokenizer with BOS and EOS, trained on a few made-up lines."""
+def make_tokenizer(folder: Path, *, vocabulary: int = 320, template: str | None = None, texts: list[str] | None = None) -> None:
+    """A byte-level BPE tokenizer with BOS and EOS, trained on a few made-up lines or the given ones."""
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, special_tokens=["<s>", "</s>", "<pad>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
-    inner.train_from_iterator([f"{n} likes the colour {c}. Question: what? Answer: {c}" for n in NAMES for c in COLOURS], trainer)
+    lines = [f"{n} likes the colour {c}. Question: what? Answer: {c}" for n in NAMES for c in COLOURS]
+    inner.train_from_iterator(texts or lines, trainer)
     made = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
     if template:
         made.chat_template = template

@@ -1,0 +1,137 @@
+"""What one evaluation says against itself, and what two item tables say against each other, as findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kdgov.finding import Finding
+from kdgov.items.table import ItemTable
+
+Document = Mapping[str, Any]
+RULE = "evidence"
+_JUDGE_DOUBT = 0.9
+
+
+def by_name(document: Document) -> dict[str, Mapping[str, Any]]:
+    """Tasks of an evidence document, ``suite/task`` → facts."""
+    return {f"{t['suite']}/{t['task']}": t for t in document["tasks"]}
+
+
+def invalid(rule: str, subject: str, reason: str, mend: str, **details: Any) -> Finding:
+    """A finding that no comparison survives."""
+    return Finding(check="evidence", verdict="invalid", subject=subject, reason=reason, mend=mend, rule=f"{RULE}.{rule}", details=details)
+
+
+def own_faults(who: str, document: Document) -> list[Finding]:
+    """Truncated items, values that are not finite, answers that depend on the batch, and judges that people doubt."""
+    found = []
+    for name, task in sorted(by_name(document).items()):
+        if task["truncated"]:
+            found.append(
+                invalid(
+                    "truncated",
+                    f"{who} {name}",
+                    f"{task['truncated']} of {task['items']} items did not fit the {who} and were cut, such as "
+                    f"{', '.join(task['truncated_items'][:3])}.",
+                    "Choose a task that fits both models, fewer few-shot examples, or a model with a longer context.",
+                    items=task["truncated_items"],
+                )
+            )
+        if task["not_finite"]:
+            found.append(
+                invalid(
+                    "not-finite",
+                    f"{who} {name}",
+                    f"{task['not_finite']} values are not finite numbers, such as that of {', '.join(task['not_finite_items'][:3])}: "
+                    "the model, the scorer or the judge failed on them.",
+                    "Mend what failed; a failed item is missing, not zero.",
+                    items=task["not_finite_items"],
+                )
+            )
+        alone = task["way"].get("alone", {})
+        if alone.get("differed"):
+            found.append(
+                invalid(
+                    "batch-dependent",
+                    f"{who} {name}",
+                    f"{alone['differed']} of {alone['asked_alone']} requests got another answer alone than in a batch.",
+                    "Evaluate in float32, or with KDGOV_BATCH_TOKENS so small that every request stands alone.",
+                )
+            )
+        if task["way"].get("weights") == "not proven":
+            found.append(
+                Finding(
+                    check="evidence",
+                    verdict="review",
+                    subject=f"{who} {name}",
+                    reason=f"An endpoint answered for the {who}, and nothing shows that it holds the {who}'s weights.",
+                    mend="Evaluate where the checkpoint can be loaded beside the endpoint, without KDGOV_PROVE=no or --unproven.",
+                    rule=f"{RULE}.served-unproven",
+                )
+            )
+        for judge, facts in sorted(task["judges"].items()):
+            if facts.get("n") and facts.get("low", 1.0) < _JUDGE_DOUBT:
+                found.append(
+                    Finding(
+                        check="evidence",
+                        verdict="warn",
+                        subject=f"{name} {judge}",
+                        reason=f"The judge agrees with people on {facts['agreement']:.1%} of {facts['n']} labelled answers.",
+                        mend="Read its errors on both models' answers before trusting a small difference.",
+                        rule=f"{RULE}.judge-agreement",
+                    )
+                )
+    return found
+
+
+def table_faults(who: str, document: Document, table: ItemTable) -> list[Finding]:
+    """Whether an item table is the one its evidence speaks of."""
+    if table.content_digest == document["items"]:
+        return []
+    return [
+        invalid(
+            "table",
+            f"{who} items",
+            f"The {who}'s item table is not the one its evidence speaks of.",
+            "Restore the table or evaluate again: one of the two files was changed.",
+        )
+    ]
+
+
+def pairing_faults(teacher: ItemTable, student: ItemTable) -> list[Finding]:
+    """Missing, extra and doubled rows, and scores that are not finite, of two tables."""
+    found = []
+    ours, theirs = _keys(teacher), _keys(student)
+    for who, table, keys in (("teacher", teacher, ours), ("student", student, theirs)):
+        if len(keys) != len(table):
+            found.append(
+                invalid(
+                    "duplicates",
+                    f"{who} items",
+                    f"{len(table) - len(keys)} rows of the {who} repeat another row's item and metric.",
+                    "Every item counts once.",
+                )
+            )
+        if bad := int(np.sum(~np.isfinite(table.scores))):
+            found.append(
+                invalid(
+                    "not-finite",
+                    f"{who} items",
+                    f"{bad} scores of the {who} are not finite.",
+                    "Mend what failed; a failed item is missing, not zero.",
+                )
+            )
+    if lost := sorted(ours - theirs)[:3] + sorted(theirs - ours)[:3]:
+        count = len(ours ^ theirs)
+        found.append(
+            invalid("items", "items", f"{count} rows have no counterpart, such as {'/'.join(lost[0])}.", "Evaluate both on the same items.")
+        )
+    return found
+
+
+def _keys(table: ItemTable) -> set[tuple[str, ...]]:
+    columns = [table.column(name).to_pylist() for name in ("suite", "task", "item_id", "metric")]
+    return set(zip(*columns, strict=True))

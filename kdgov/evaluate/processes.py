@@ -1,0 +1,38 @@
+"""Several processes on one evaluation (``torchrun``, ``accelerate launch``): who is first, and where all wait for each other.
+
+Each process asks whole batches of the same plan; one of them writes. Standard library unless there really are several.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+
+_PATIENCE = datetime.timedelta(hours=12)
+"""How long the others wait while one measures cost or answers the last batch."""
+
+
+def world_size() -> int:
+    """Processes that share the work."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """Number of this process, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes and speaks."""
+    return rank() == 0
+
+
+def together() -> None:
+    """Wait here until every process has come."""
+    if world_size() == 1:
+        return
+    import torch  # noqa: PLC0415 - one process alone needs none of it
+
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("gloo", timeout=_PATIENCE)
+    torch.distributed.barrier()
