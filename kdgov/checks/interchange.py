@@ -12,16 +12,23 @@ from kdgov.declare.load import parse_yaml, validate
 from kdgov.errors import InputError
 
 _RELATION_USES = {"finetune": "weights_init", "adapter": "weights_init", "merge": "weights_init", "quantized": "weights_init"}
+LICENSE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "COPYING")
+"""Names under which a model's licence lies beside its weights."""
 _DISTILLED = ("distill", "distillation", "distilled")
 
 
 def card_beside_model(folder: Path) -> ModelCard | None:
-    """The Hub card (``README.md`` with front matter) that lies beside a model's weights, as a model card; None where there is none."""
+    """What lies beside a model's weights, as a model card: ``README.md`` with front matter, and the licence file.
+
+    None where there is neither. The licence file is named as ``license_text``: a text that contradicts the tag goes to review.
+    """
     readme = folder / "README.md"
-    if not readme.is_file():
+    matter = front_matter(readme) if readme.is_file() else {}
+    text = next((name for name in LICENSE_FILES if (folder / name).is_file()), None)
+    if not matter and text is None:
         return None
-    matter = front_matter(readme)
-    return model_card_from_hub(matter, name=folder.name, file=str(readme)) if matter else None
+    card = model_card_from_hub(matter, name=folder.name, file=str(readme))
+    return card if text is None else card.model_copy(update={"license_text": text})
 
 
 def front_matter(readme: Path) -> dict[str, Any]:

@@ -38,8 +38,17 @@ def licence_case(materials: Materials, *, choices: Mapping[str, Any]) -> dict[st
         "release": release.release.model_dump(),
         "organization": {key: value for key, value in release.organization.model_dump().items() if value is not None},
         "choices": dict(choices),
-        "evidence": list(release.evidence),
+        "evidence": [_evidence(piece, materials) for piece in release.evidence],
     }
+
+
+def _evidence(piece: Mapping[str, Any], materials: Materials) -> dict[str, Any]:
+    """Evidence with its file named from where the release lies: everything else in the case is found from cards."""
+    file = piece.get("file")
+    if not isinstance(file, str) or Path(file).expanduser().is_absolute():
+        return dict(piece)
+    beside = Path(materials.where).parent / file
+    return {**piece, "file": str(beside if beside.exists() else Path(file))}
 
 
 def _outbound(materials: Materials) -> str | None:

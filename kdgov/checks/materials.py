@@ -187,7 +187,8 @@ def model_facts(
         beside = card_beside_model(folder)
         if beside is not None:
             readme = folder / "README.md"
-            found = CardFile(card=beside, path=readme, name=f"{name}/README.md", digest=digest_file(readme))
+            file = readme if readme.is_file() else folder / str(beside.license_text)
+            found = CardFile(card=beside, path=file, name=f"{name}/{file.name}", digest=digest_file(file))
     return ModelFacts(role=role, name=name, card=found, is_local=is_local, revision=revision, identity=identity)
 
 

@@ -13,7 +13,7 @@ TEXTS = "licences"
 
 
 def portable_case(case: Mapping[str, Any], *, base: Path | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The case with every ``license_text`` named relative to it, and the texts by that name.
+    """The case with every ``license_text`` and evidence ``file`` named relative to it, and the texts by that name.
 
     A text that cannot be read keeps its bare file name: whoever reasons again then lacks it, as this machine did. A case
     that is portable already stays as it is.
@@ -30,7 +30,7 @@ def portable_case(case: Mapping[str, Any], *, base: Path | None = None) -> tuple
 def _moved(value: Any, texts: dict[str, bytes], base: Path) -> Any:
     if isinstance(value, Mapping):
         return {
-            key: _place(item, texts, base) if key == "license_text" and isinstance(item, str) else _moved(item, texts, base)
+            key: _place(item, texts, base) if key in ("license_text", "file") and isinstance(item, str) else _moved(item, texts, base)
             for key, item in value.items()
         }
     if isinstance(value, list):

@@ -62,7 +62,7 @@ def new(
         elif not paths:
             raise InputError("no model folder, data file or `--from` is named", mend="Name what the card is about.")
         elif paths[0].is_dir():
-            card = new_model_card(paths[0])
+            card = new_model_card(paths[0], beside=out.parent if out is not None else Path())
         else:
             card = new_dataset_card(paths, beside=out.parent if out is not None else Path(), name=name)
         text = card_yaml(card)

@@ -12,7 +12,7 @@ from kdgov.cli.rim import print_json, rim
 from kdgov.errors import EXIT_BLOCKED
 
 if TYPE_CHECKING:
-    from kdgov.license import LicenseCase
+    from kdgov.license import LicenseAnswer, LicenseCase
 
 CHECK_EXAMPLES = """
 [bold]Examples[/bold]
@@ -44,6 +44,8 @@ NOTICE_EXAMPLES = """
   kdgov license notice case.yaml --out student/       NOTICE, ATTRIBUTION.md, USE_RESTRICTIONS.md, LICENSE_OBLIGATIONS.md
 
   kdgov license notice release.yaml --out student/    the same for a release with its cards
+
+  kdgov license notice release.yaml --out student/ --check      which obligations these files meet, read one by one
 """
 
 
@@ -151,19 +153,31 @@ def facts(
 @license_app.command(epilog=NOTICE_EXAMPLES)
 def notice(
     file: Annotated[Path, typer.Argument(help="Case file, or a release (schema kdgov.release/1).")],
-    out: Annotated[Path, typer.Option(help="Folder the files are written to.")],
+    out: Annotated[Path, typer.Option(help="Folder the files are written to, or looked at with --check.")],
     force: Annotated[bool, typer.Option(help="Replace files that are there already.")] = False,
+    check_files: Annotated[bool, typer.Option("--check", help="Write nothing: say which obligations the folder's files meet.")] = False,
 ) -> None:
-    """Write the NOTICE, attribution and flow-down texts that the obligations ask for, ready to ship beside the weights."""
+    """Write the NOTICE, attribution, flow-down and licence texts that the obligations ask for, ready to ship beside the weights."""
     with rim():
-        from kdgov.cli.license_text import write_files
+        from kdgov.cli.license_text import shipped_lines, write_files
         from kdgov.license import check as judge
-        from kdgov.license.notice import notice_files
 
         case = _read_case(file)
-        files = notice_files(case, judge(case))
-        written = write_files(files, out, force=force)
+        if check_files:
+            answer, lines = shipped_lines(case, out)
+            typer.echo("\n".join(lines))
+            if answer.gate != "promote":
+                raise typer.Exit(EXIT_BLOCKED)
+            return
+        written = write_files(_files_of(case, judge(case)), out, force=force)
         typer.echo("\n".join(f"wrote {path}" for path in written) or "Nothing is asked at this release intent: no file written.")
+
+
+def _files_of(case: LicenseCase, answer: LicenseAnswer) -> dict[str, str]:
+    from kdgov.checks.shipping import texts_at_hand
+    from kdgov.license.notice import notice_files, wanted_texts
+
+    return notice_files(case, answer, texts=texts_at_hand(case, wanted_texts(answer)))
 
 
 def _read_case(file: Path) -> LicenseCase:

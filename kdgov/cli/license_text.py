@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kdgov.checks.shipping import shipped_evidence
 from kdgov.digest import write_atomic
 from kdgov.errors import InputError
-from kdgov.license import Edge, LicenseAnswer, Obligation, case_from_json, check
+from kdgov.license import Edge, LicenseAnswer, LicenseCase, Obligation, case_from_json, check
 from kdgov.license.facts import Rule, facts
 from kdgov.license.vocabulary import USES
 
@@ -98,6 +100,21 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     yield f"      {rule.clause}: {rule.says} ({rule.basis}, {rule.confidence} {rule.seen}: {rule.source})"
     for duty in rule.duties:
         yield f"      {duty.kind} from {duty.trigger} on: {duty.text}" + (f" (if {duty.condition})" if duty.condition else "")
+
+
+def shipped_lines(case: LicenseCase, folder: Path) -> tuple[LicenseAnswer, list[str]]:
+    """The answer with a folder's files as evidence, and every obligation with what was read or is missing.
+
+    Raises:
+        InputError: if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError("does not exist", where=str(folder), mend="Write the files first: the same command without --check.")
+    answer = check(replace(case, evidence=(*case.evidence, *shipped_evidence(check(case), folder))))
+    lines = [f"verdict {answer.verdict}, gate {answer.gate}"]
+    for edge in answer.uses:
+        lines += [f"  {edge.path}", *(f"    {_obligation_line(o)}" for o in edge.obligations)]
+    return answer, lines
 
 
 def write_files(files: Mapping[str, str], out: Path, *, force: bool) -> list[Path]:

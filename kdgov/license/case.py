@@ -129,6 +129,10 @@ class Evidence:
     """Text that is displayed, shipped or signed."""
     where: str = ""
     """File or page where it stands."""
+    file: str = ""
+    """File that is shipped and is read: what it does not hold is not met; empty where ``where`` is all that is said."""
+    contents: str | None = None
+    """What that file holds; None where it was not read."""
     separate_license: str = ""
     """Id of a separate agreement."""
     licensor: str = ""

@@ -18,6 +18,7 @@ from kdgov.license.conditions import (
     users_status,
 )
 from kdgov.license.facts import Duty, License
+from kdgov.license.shipped import file_fault
 from kdgov.license.vocabulary import TRIGGERS, Use, reach
 
 SILENT_KINDS = frozenset({"RECORD", "THRESHOLD", "TERRITORY"})
@@ -179,6 +180,8 @@ def _fault(evidence: Evidence, kind: str, duty: Duty, owner: License, situation:
             return ""
     elif kind not in _ABOUT_THE_STUDENT and len(set(rivals)) > 1:
         return f"evidence of {kind} names no licence, and several ask for it: {', '.join(sorted(set(rivals)))}"
+    if evidence.file:
+        return file_fault(kind, duty, owner, evidence, situation)
     if kind == "DISPLAY" and duty.value and evidence.text:
         wanted = duty.value.split("|")
         if not any(words.casefold() in evidence.text.casefold() for words in wanted):
@@ -206,6 +209,8 @@ def is_licensor(name: str, licensors: Sequence[str]) -> bool:
 def _describe(evidence: Evidence) -> str:
     if evidence.registration:
         return f"registration with {evidence.registration}" + (f" on {evidence.dated}" if evidence.dated else "")
+    if evidence.file:
+        return f"{evidence.obligation} in {evidence.file}, which was read and holds it"
     parts = [evidence.obligation, f"'{evidence.text}'" if evidence.text else "", f"in {evidence.where}" if evidence.where else ""]
     return " ".join(part for part in parts if part)
 

@@ -36,6 +36,7 @@ _EVIDENCE_KEYS = (
     "license",
     "text",
     "where",
+    "file",
     "separate_license",
     "licensor",
     "expires",
@@ -70,8 +71,8 @@ def case_from_json(
         document: mapping as in ``kdgov license check``.
         file: name for messages.
         lines: line of every key, from `kdgov.declare.load.read_yaml`.
-        read_text: gives the text behind a ``license_text`` path; without it such a use goes to review. It may raise
-            `InputError`, whose words become a fault.
+        read_text: gives the text behind a ``license_text`` or an evidence's ``file``; without it such a use goes to review
+            and such evidence shows nothing. It may raise `InputError`, whose words become a fault.
         as_of: day on which expiries are judged. The document's own ``as_of`` can only move it later: no file may wind
             the clock back to revive an expired agreement. Without either, no separate licence lifts anything.
 
@@ -90,7 +91,7 @@ def case_from_json(
         release=_release(top.get("release"), reader),
         organization=_organization(top.get("organization"), reader),
         choices=_choices(top.get("choices"), reader),
-        evidence=tuple(_evidence(top.get("evidence"), reader)),
+        evidence=tuple(_evidence(top.get("evidence"), reader, read_text)),
         as_of=_later(reader.day(top.get("as_of"), ("as_of",)), as_of),
     )
     reader.faults += [f for f in faults_of(case, reader) if f not in reader.faults]
@@ -222,7 +223,7 @@ def _choices(value: Any, reader: Reader) -> dict[str, str]:
     return found
 
 
-def _evidence(value: Any, reader: Reader) -> Iterator[Evidence]:
+def _evidence(value: Any, reader: Reader, read_text: Callable[[str], str] | None) -> Iterator[Evidence]:
     if value is None:
         return
     if not isinstance(value, list):
@@ -236,11 +237,14 @@ def _evidence(value: Any, reader: Reader) -> Iterator[Evidence]:
         subjects = [key for key in ("obligation", "separate_license", "registration") if raw.get(key)]
         if len(subjects) != 1:
             reader.fault(at, "must name one of obligation, separate_license, registration", "Write one piece of evidence per entry.")
+        file = reader.text(raw.get("file"), (*at, "file"))
         yield Evidence(
             obligation=reader.word(raw.get("obligation"), (*at, "obligation"), OBLIGATION_KINDS, ""),
             license=reader.text(raw.get("license"), (*at, "license")),
             text=reader.text(raw.get("text"), (*at, "text")),
             where=reader.text(raw.get("where"), (*at, "where")),
+            file=file,
+            contents=_read(file, (*at, "file"), reader, read_text),
             separate_license=reader.text(raw.get("separate_license"), (*at, "separate_license")),
             licensor=reader.text(raw.get("licensor"), (*at, "licensor")),
             expires=reader.day(raw.get("expires"), (*at, "expires")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,21 @@ _ROWS_LOOKED_AT = 1000
 _KNOWN_TYPES: dict[type, str] = {str: "text", bool: "boolean", int: "integer", float: "number", list: "list", dict: "mapping"}
 
 
-def new_model_card(folder: Path) -> ModelCard:
-    """A card for a model folder: its identity, and what a Hub card beside the weights says.
+def new_model_card(folder: Path, *, beside: Path = Path()) -> ModelCard:
+    """A card for a model folder: its identity, and what a Hub card and a licence file beside the weights say.
+
+    Args:
+        folder: the model.
+        beside: folder the card is for; the licence file is named from there.
 
     Raises:
         InputError: if the folder holds no model.
     """
     identity = model_identity(folder)
-    beside = card_beside_model(folder)
-    known = beside.model_dump(mode="json", by_alias=True, exclude_defaults=True) if beside is not None else {}
+    found = card_beside_model(folder)
+    known = found.model_dump(mode="json", by_alias=True, exclude_defaults=True) if found is not None else {}
+    if found is not None and found.license_text is not None:
+        known["license_text"] = _relative(folder / found.license_text, beside)
     value = {
         "schema": MODEL_CARD,
         "name": folder.resolve().name,
@@ -156,10 +163,8 @@ def _columns(rows: list[Any]) -> list[dict[str, Any]]:
 
 
 def _relative(path: Path, beside: Path) -> str:
-    try:
-        return path.resolve().relative_to(beside.resolve()).as_posix()
-    except ValueError:
-        return str(path)
+    # Upwards too: a card must not name a place that only this machine has.
+    return Path(os.path.relpath(path.resolve(), beside.resolve())).as_posix()
 
 
 def croissant_json(card: DatasetCard) -> str:

@@ -182,8 +182,8 @@ def suite_files(context: ReleaseContext) -> tuple[SuiteFile, ...]:
 def _text(texts: Mapping[str, bytes], name: str) -> str:
     if name not in texts:
         raise InputError(
-            f"license_text: {name!r} cannot be read",
-            mend="Correct the path in the card: it is relative to the card, then to the working folder.",
+            f"{name!r} is named as a licence text or as evidence, and cannot be read",
+            mend="Correct the path: `license_text` is relative to its card, an evidence's `file` to the release.",
         )
     return texts[name].decode("utf-8")
 

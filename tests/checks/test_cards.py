@@ -267,3 +267,12 @@ def test_prompts_of_the_recipe_are_scanned(world: World):
     world.release["distillation"]["terms"] = [{"kind": "teacher_text", "prompts": "prompts.jsonl"}, {"kind": "soft_targets"}]
     finding = world.rules(today=TODAY)["contamination.verbatim"]
     assert "prompts.jsonl row 1" in finding.reason
+
+
+def test_a_new_card_names_the_licence_file_beside_the_weights_from_where_it_lies(world, tmp_path):
+    (world.folder / "teacher" / "LICENSE").write_text("You may.")
+    cards = tmp_path / "cards"
+    cards.mkdir()
+    named = str(new_model_card(world.folder / "teacher", beside=cards).license_text)
+    assert named == "../teacher/LICENSE"
+    assert (cards / named).read_text() == "You may."

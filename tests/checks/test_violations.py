@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from kdgov.checks.rules import RULES
+from kdgov.checks.shipping import texts_at_hand
 from kdgov.digest import digest_bytes
 from kdgov.errors import DeclarationError, InputError
+from kdgov.license import case_from_json
 from kdgov.steps.check import check_step
 from kdgov.steps.context import open_release
 from tests.checks.conftest import POLICY, QUESTION, World
@@ -352,6 +354,39 @@ def test_a_licence_text_is_read_and_its_place_never_told(world):
     assert list((first.folder / "licences").iterdir())
     (world.folder / "OWN-LICENSE").write_text("You may use this model on Wednesdays.")
     assert not check_step(context, today=TODAY).reused
+
+
+def test_a_licence_file_beside_the_weights_is_read_and_contradicts_the_tag(world):
+    """The contradiction is shown with both, the stricter wins, and it goes to review."""
+    del world.release["teacher"]["card"]
+    (world.folder / "teacher" / "README.md").write_text("---\nlicense: mit\n---\n# Teacher\n")
+    (world.folder / "teacher" / "LICENSE").write_text(
+        texts_at_hand(case_from_json({"uses": [{"use": "logits"}]}), ["Apache-2.0"])["Apache-2.0"]
+    )
+    held = [f for f in world.findings(today=TODAY) if f.check == "licence" and f.verdict == "review"]
+    assert "LICENSE is Apache-2.0" in held[0].reason
+    assert "the tag says mit" in held[0].reason
+
+
+def test_a_licence_file_alone_stands_for_the_tag(world):
+    del world.release["teacher"]["card"]
+    (world.folder / "teacher" / "COPYING").write_text(texts_at_hand(case_from_json({"uses": [{"use": "logits"}]}), ["MPL-2.0"])["MPL-2.0"])
+    told = [f for f in world.findings(today=TODAY) if f.check == "licence" and "teacher" in f.subject]
+    assert any("MPL-2.0" in f.source for f in told)
+
+
+def test_evidence_that_names_a_file_is_read(world):
+    """What a file does not hold is not met, whatever the release says of it."""
+    world.release["evidence"] = [{"obligation": "NOTICE", "license": "MIT", "file": "NOTICE.txt"}]
+    world.data["license"] = "CC-BY-4.0"
+    world.release["evidence"].append({"obligation": "ATTRIB", "license": "CC-BY-4.0", "file": "CREDITS.md"})
+    (world.folder / "NOTICE.txt").write_text("Copyright the teacher's authors. Permission is granted.")
+    (world.folder / "CREDITS.md").write_text("Thanks to everybody.")
+    unmet = [f for f in world.findings(today=TODAY) if f.rule == "licence.obligation-unmet"]
+    assert [f.details["kind"] for f in unmet] == ["ATTRIB"]
+    assert "CREDITS.md does not name data" in unmet[0].reason
+    (world.folder / "CREDITS.md").write_text("Made with data, CC-BY-4.0, https://example.org/data")
+    assert not [f for f in world.findings(today=TODAY) if f.rule == "licence.obligation-unmet"]
 
 
 def test_a_licence_text_that_is_not_there_is_an_input_fault(world):
