@@ -73,6 +73,10 @@ class Browser:
         """Type into the first element of a selector."""
         self._call("POST", f"element/{self.element(css)}/value", {"text": text})
 
+    def printed(self) -> bytes:
+        """The page as it prints, as PDF."""
+        return base64.b64decode(self._call("POST", "print", {"background": True}))
+
     def screenshot(self, path: Path) -> None:
         """Keep what is seen."""
         path.parent.mkdir(parents=True, exist_ok=True)

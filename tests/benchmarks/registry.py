@@ -1,0 +1,128 @@
+"""What the guard and the recording cost: ``python -m tests.benchmarks.registry``.
+
+An alias is set through the guard and past it in turn, on the same database; what the guard adds is the difference of the medians.
+A recording's own share is what it takes beyond the time inside MLflow's client. Targets: 15 ms and 3 s.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from kdgov.record.release import record_release
+from kdgov.record.target import RegistryTarget, registry_target
+from tests.guard.postgres import cluster
+from tests.record.evidence_bundle import bundle, checkpoint
+
+ROOT = Path(__file__).parent.parent.parent
+ROUNDS = 60
+GUARD_MS, RECORDING_S = 15.0, 3.0
+
+
+def guard_cost(target: RegistryTarget, database: str, folder: Path) -> dict[str, float]:
+    """Medians in ms of CPU and wall, guarded and not, and what the guard adds."""
+    weights = checkpoint(folder / "weights")
+    recorded = record_release(bundle(folder / "bundle", name=f"alias-{folder.name}", weights=weights), target, weights=weights)
+    clients = {"guarded": MlflowClient(target.tracking_uri, target.registry_uri), "plain": MlflowClient(database, database)}
+    # The guard takes no file for settled that is younger than two seconds.
+    time.sleep(2.5)
+    cpu: dict[str, list[float]] = {kind: [] for kind in clients}
+    wall: dict[str, list[float]] = {kind: [] for kind in clients}
+    for turn in range(ROUNDS + 5):
+        for kind, client in clients.items():
+            began, used = time.perf_counter(), time.process_time()
+            client.set_registered_model_alias(recorded.name, "champion", str(recorded.version))
+            if turn >= 5:
+                cpu[kind].append(1000 * (time.process_time() - used))
+                wall[kind].append(1000 * (time.perf_counter() - began))
+    medians = {f"{kind} {name} ms": statistics.median(found[kind]) for name, found in (("cpu", cpu), ("wall", wall)) for kind in clients}
+    added = {f"added {name} ms": medians[f"guarded {name} ms"] - medians[f"plain {name} ms"] for name in ("cpu", "wall")}
+    return {**medians, **added}
+
+
+def recording_cost(target: RegistryTarget, folder: Path) -> dict[str, float]:
+    """Seconds of CPU of one recording, and of it what was spent outside MLflow's client."""
+    weights = checkpoint(folder / "weights", seed=2)
+    made = bundle(folder / "bundle", name=f"recorded-{folder.name}", weights=weights, seed=2)
+    with _counted() as inside:
+        used = time.process_time()
+        record_release(made, target, weights=weights)
+        total = time.process_time() - used
+    return {"recording cpu s": total, "recording beyond MLflow cpu s": total - inside()}
+
+
+@contextmanager
+def _counted() -> Iterator[Callable[[], float]]:
+    """CPU seconds spent in the outermost calls of MLflow's client."""
+    spent, depth = [0.0], [0]
+
+    def timed(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def call(*positional: Any, **named: Any) -> Any:
+            depth[0] += 1
+            used = time.process_time()
+            try:
+                return method(*positional, **named)
+            finally:
+                depth[0] -= 1
+                if not depth[0]:
+                    spent[0] += time.process_time() - used
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [n for n in vars(MlflowClient) if not n.startswith("_") and callable(getattr(MlflowClient, n))]:
+            patch.setattr(MlflowClient, name, timed(getattr(MlflowClient, name)))
+        yield lambda: spent[0]
+
+
+def main() -> int:
+    """Print the table and keep it as JSON; 1 when a target was missed."""
+    found: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as kept:
+        folder = Path(kept)
+        embedded = registry_target(folder / "store")
+        record_release(bundle(folder / "first", name="first"), embedded)
+        for part in ("a", "b"):
+            (folder / part).mkdir()
+        found["SQLite"] = guard_cost(embedded, f"sqlite:///{folder}/store/mlflow.db", folder / "a")
+        found["SQLite"] |= recording_cost(embedded, folder / "b")
+        try:
+            with cluster() as database:
+                target = registry_target(folder / "store", f"kdgov:{database}")
+                target = RegistryTarget(
+                    tracking_uri=target.tracking_uri,
+                    registry_uri=target.registry_uri,
+                    artifact_root=f"kdgov-artifacts:{folder / 'artifacts'}",
+                    store=target.store,
+                    is_embedded=False,
+                )
+                for part in ("c", "d"):
+                    (folder / part).mkdir()
+                found["PostgreSQL"] = guard_cost(target, database, folder / "c")
+                found["PostgreSQL"] |= recording_cost(target, folder / "d")
+        except pytest.skip.Exception as absent:
+            sys.stdout.write(f"PostgreSQL: {absent}\n")
+    for kind, figures in found.items():
+        for name, value in figures.items():
+            sys.stdout.write(f"{kind:<12}{name:<32}{value:8.2f}\n")
+    place = ROOT / "tests" / ".artifacts" / "bench" / "registry.json"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(found, indent=1))
+    holds = all(f["added cpu ms"] <= GUARD_MS and f["recording beyond MLflow cpu s"] <= RECORDING_S for f in found.values())
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
