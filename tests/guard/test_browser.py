@@ -7,7 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
+from kdgov.record.release import record_release
 from tests.guard.browser import Browser, chromium
+from tests.record.evidence_bundle import bundle, checkpoint
 
 pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.xdist_group("sqlite")]
 ENTER = "\ue007"
@@ -50,6 +52,35 @@ def test_the_page_shows_the_card_and_refuses_a_blocked_version_and_takes_a_passi
         browser.screenshot(artifacts / "registry-promoted-version.png")
     assert _holds(served_sqlite, good)
     assert not _holds(served_sqlite, bad)
+
+
+def test_hostile_words_are_shown_by_the_page_and_never_run(served_sqlite, artifacts, tmp_path):
+    """Whatever a release says of itself, in the version's card and in the HTML card among its artifacts."""
+    words = (
+        '<img src=x onerror="window.hacked=1"> <script>window.hacked=1</script> [click](javascript:alert(1)) ![x](http://127.0.0.1:9/t.gif)'
+    )
+    weights = checkpoint(tmp_path / "weights")
+    made = bundle(tmp_path / "bundle", name="hostile", weights=weights, description=f"Hostile words: {words}")
+    recorded = record_release(made, served_sqlite.target, weights=weights)
+    with chromium() as browser:
+        open_version(browser, served_sqlite, recorded)
+        shown = browser.until("Hostile words:")
+        browser.screenshot(artifacts / "registry-hostile-card.png")
+        assert "onerror=" in shown, "the words are shown as they are"
+        assert browser.run("return window.hacked") is None
+        links = "return [...document.querySelectorAll('img,a')].map(e => e.src || e.href).filter(u => /127.0.0.1:9|javascript:/.test(u))"
+        assert browser.run(links) == []
+        experiment = _experiment(served_sqlite, recorded)
+        browser.open(f"{served_sqlite.target.tracking_uri}/#/experiments/{experiment}/runs/{recorded.run_id}/artifacts/card/card.html")
+        browser.until("card.html")
+        time.sleep(3)
+        browser.screenshot(artifacts / "registry-hostile-page.png")
+        assert browser.run("return window.hacked") is None
+
+
+def _experiment(site, recorded) -> str:
+    with site.client() as client:
+        return client.get_run(recorded.run_id).info.experiment_id
 
 
 def _holds(site, recorded) -> bool:

@@ -267,8 +267,15 @@ def test_parallel_clients_leave_every_act_in_one_chain(served_postgres):
 
 
 @pytest.mark.nightly
+@pytest.mark.ci
 @pytest.mark.server
-@pytest.mark.parametrize("name", ["served_sqlite", "served_postgres"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("served_sqlite", marks=pytest.mark.xdist_group("sqlite")),
+        pytest.param("served_postgres", marks=pytest.mark.xdist_group("postgres")),
+    ],
+)
 def test_twenty_parallel_clients_for_a_minute(name, request):
     count, odd = hammer(request.getfixturevalue(name), clients=20, seconds=60)
     assert not odd, odd[:5]

@@ -106,6 +106,8 @@ def five_thousand():
         engine.dispose()
 
 
+@pytest.mark.ci
+@pytest.mark.xdist_group("five_thousand")
 def test_the_list_of_5000_versions(five_thousand, tmp_path, artifacts):
     _, database = five_thousand
     target = registry_target(tmp_path / "store", f"kdgov:{database}")
@@ -134,6 +136,8 @@ def test_the_list_of_5000_versions(five_thousand, tmp_path, artifacts):
     assert measured["the whole command"][2] < 3
 
 
+@pytest.mark.ci
+@pytest.mark.xdist_group("five_thousand")
 def test_an_alias_costs_the_same_among_5000_versions_as_among_few(five_thousand):
     """No call but listing grows with the number of versions."""
     store, _ = five_thousand

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import subprocess
 import threading
 
 import pytest
@@ -86,6 +88,29 @@ def test_killed_at_any_point_it_goes_on_and_makes_one_version(embedded, made, tm
         assert [v.version for v in client.search_model_versions(f"name = '{done.name}'")] == ["1"] or done.version >= 1
         assert len(client.search_model_versions(f"name = '{done.name}'")) == 1
     assert verify_version(done.name, done.version, embedded.target).holds
+
+
+@pytest.mark.nightly
+def test_a_full_artifact_store_loses_nothing(embedded, made, tmp_path):
+    """A real file system with too little room; when it has room the same call goes on and makes one version."""
+    folder, weights = made
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o"]
+    if subprocess.run([*mount, "size=40k", "none", str(disk)], check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        target = dataclasses.replace(embedded.target, artifact_root=f"kdgov-artifacts:{disk}")
+        state = tmp_path / "state.json"
+        with pytest.raises(UnavailableError, match="No space left"):
+            record_release(folder, target, weights=weights, state=state)
+        subprocess.run([*mount, "remount,size=40m", "none", str(disk)], check=True)
+        recorded = record_release(folder, target, weights=weights, state=state)
+        with embedded.client() as client:
+            assert len(client.search_model_versions(f"name = '{recorded.name}'")) == 1
+        assert verify_version(recorded.name, recorded.version, embedded.target).holds
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_two_jobs_at_once_end_with_the_same_version(embedded, made, monkeypatch):
@@ -198,8 +223,6 @@ def test_an_unguarded_database_is_recorded_and_said_to_be_unguarded(embedded, ma
     """A plain MLflow registry shows the verdict too; promote re-checks, and says that nothing else holds."""
     folder, weights = made
     plain = registry_target(tmp_path / "store", "http://nowhere")
-    import dataclasses
-
     target = dataclasses.replace(plain, tracking_uri=embedded.database, registry_uri=embedded.database)
     recorded = record_release(folder, target, weights=weights)
     assert not recorded.is_guarded
