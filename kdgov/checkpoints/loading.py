@@ -70,11 +70,11 @@ def load_model(path: Path, task: Task, *, dtype: torch.dtype | None = None, atte
     try:
         with without_bars():
             model, report = AUTO_CLASSES[task].from_pretrained(str(path), output_loading_info=True, **options)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise UnavailableError(
-            "the model does not fit into memory", where=str(path), mend="Use a machine with more memory, or a teacher cache."
-        ) from error
-    except (ValueError, KeyError, OSError, RuntimeError, ImportError, AttributeError) as error:
+    except (MemoryError, ValueError, KeyError, OSError, RuntimeError, ImportError, AttributeError) as error:
+        if is_out_of_memory(error):
+            raise UnavailableError(
+                "the model does not fit into memory", where=str(path), mend="Use a machine with more memory, or a teacher cache."
+            ) from error
         raise InputError(
             f"cannot be loaded as {task}: {str(error).splitlines()[0]}",
             where=str(path),
@@ -86,6 +86,13 @@ def load_model(path: Path, task: Task, *, dtype: torch.dtype | None = None, atte
             f"lacks weights of {task}: {shown} would be random", where=str(path), mend="Name a checkpoint saved with this very head."
         )
     return model.eval()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: the CPU allocator of torch and the system have no exception class for it."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return any(said in str(error) for said in ("not enough memory", "can't allocate memory", "Cannot allocate memory", "bad_alloc"))
 
 
 @contextmanager

@@ -194,7 +194,7 @@ class PairCollator:
     """Whether every example weighs the same however long."""
 
     def __call__(self, items: Sequence[tuple[int, PairExample]]) -> dict[str, Any]:
-        """``inputs``, ``labels`` and ``weights`` (batch, time of the decoder), ``lengths`` of the encoder's, ``rows``."""
+        """``inputs``, ``labels`` and ``weights`` (batch, time of the decoder), its ``lengths``, ``rows``."""
         ids, lengths = _padded([example.ids for _, example in items], self.pad_id)
         labels, ends = _padded([example.target for _, example in items], self.pad_id)
         mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
@@ -207,7 +207,7 @@ class PairCollator:
             "inputs": {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": decoder},
             "labels": labels,
             "weights": weights,
-            "lengths": lengths,
+            "lengths": ends,
             "rows": torch.tensor([row for row, _ in items]),
         }
 

@@ -239,7 +239,10 @@ class Learner(nn.Module):
 
 def _depth(config: Any) -> int:
     depths = getattr(config, "depths", None)
-    return len(depths) if isinstance(depths, list) else int(config.num_hidden_layers)
+    if isinstance(depths, list):
+        return len(depths)
+    decoder = next((value for key in ("num_decoder_layers", "decoder_layers") if (value := getattr(config, key, None))), None)
+    return int(decoder or config.num_hidden_layers)
 
 
 def _attended(batch: Mapping[str, Any], state: Tensor) -> Tensor:

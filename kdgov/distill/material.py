@@ -192,7 +192,8 @@ def _refuse_mixtures(recipe: Distillation, task: Task) -> None:
     if task != "causal_lm":
         wrong |= only_causal
     if task == "seq2seq_lm":
-        wrong |= features
+        # Its queries, keys and values are of three kinds of attention; by name they cannot be told apart.
+        wrong |= kinds & {"attention_relation"}
     if "universal_logits" in kinds:
         wrong |= kinds & {"soft_targets", "on_policy", *features}
     if wrong:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from kdgov.checkpoints.loading import is_out_of_memory
 from kdgov.declare.distillation import Distillation
 from kdgov.errors import UnavailableError
 
@@ -65,11 +66,8 @@ def memory_advice(recipe: Distillation) -> Iterator[None]:
     """
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _out_of_memory(recipe) from error
-    except RuntimeError as error:
-        # The CPU allocator has no exception class of its own.
-        if not any(said in str(error) for said in ("not enough memory", "can't allocate memory", "bad_alloc", "bad allocation")):
+    except (MemoryError, OSError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
         raise _out_of_memory(recipe) from error
 

@@ -41,9 +41,9 @@ class Passed:
     answer: Tensor
     """Last hidden state where the head is fused, logits otherwise; the batch first."""
     hidden_states: tuple[Tensor, ...] = ()
-    """Output of every layer, the embedding's left out."""
+    """Output of every layer (of the decoder, where there is an encoder too), the embedding's left out."""
     attentions: tuple[Tensor, ...] = ()
-    """(batch, heads, time, time) of every layer."""
+    """(batch, heads, time, time) of every layer, likewise."""
     relations: Mapping[tuple[int, str], Tensor] = field(default_factory=dict)
     """(layer, ``query`` | ``key`` | ``value``) → (batch, time, width)."""
 
@@ -74,8 +74,8 @@ class Pass:
         answer = outputs[0] if self.head is not None else outputs.logits
         return Passed(
             answer=answer,
-            hidden_states=tuple((getattr(outputs, "hidden_states", None) or ())[1:]),
-            attentions=tuple(getattr(outputs, "attentions", None) or ()),
+            hidden_states=_of_the_writer(outputs, "hidden_states")[1:],
+            attentions=_of_the_writer(outputs, "attentions"),
             relations=relations,
         )
 
@@ -96,6 +96,10 @@ class Pass:
             inner.train(was_training)
             listening.remove()
         return logits.shape == fused.shape and bool(torch.allclose(logits.float(), fused.float(), rtol=1e-4, atol=1e-5))
+
+
+def _of_the_writer(outputs: Any, kind: str) -> tuple[Tensor, ...]:
+    return tuple(getattr(outputs, kind, None) or getattr(outputs, f"decoder_{kind}", None) or ())
 
 
 def _first_output(caught: dict[str, Tensor]) -> Any:

@@ -40,7 +40,9 @@ class StudentSampler:
         student, device = learner.student, next(learner.student.parameters()).device
         was_training = student.training
         student.eval()
-        with torch.no_grad():
+        # Seeded by what is sampled, apart from all other random numbers: a resumed run restores those only after this.
+        with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(int(np.random.default_rng([self.seed, step, *batch["rows"].tolist()]).integers(2**62)))
             written = student.generate(
                 input_ids=prompts.to(device),
                 attention_mask=mask.to(device),

@@ -19,7 +19,7 @@ from kdgov.declare.release import StudentDeclaration
 from kdgov.distill import provenance
 from kdgov.distill.calibration import calibrate
 from kdgov.distill.material import gather
-from kdgov.distill.progress import Progress
+from kdgov.distill.progress import Progress, is_first_process
 from kdgov.distill.quantization import quantize
 from kdgov.distill.run import STUDENT, distill
 from kdgov.distill.students import StudentStart
@@ -64,7 +64,7 @@ def make_student(
         return _quantized_only(teacher, student, student_path, output)
     start = student_start(student, student_path, student_config)
     record = distill(recipe, teacher, start, data_files, output, prompt_files=prompt_files, cache_root=cache_root, progress=progress)
-    if student.quantization is None:
+    if student.quantization is None or not is_first_process():
         return record.as_json()
     progress("quantising", 0, 0)
     full = output / FULL_PRECISION

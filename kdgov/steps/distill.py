@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -25,6 +26,7 @@ from kdgov.steps.store import Finished
 
 STEP = "distill"
 RECORD = "distillation.json"
+_POLL_S = 0.5
 _LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "peft", "torchao")
 
 
@@ -61,6 +63,10 @@ def distill_step(context: ReleaseContext) -> Finished:
         return _given(context, inputs)
     key = step_key(context, inputs)
     finished = context.store.finished(STEP, key)
+    while finished is None and context.release.distillation is None and not _is_first_process():
+        # Quantising is the first process's work alone.
+        time.sleep(_POLL_S)
+        finished = context.store.finished(STEP, key)
     if finished is not None:
         return finished
     folder = context.store.working(STEP, key)
@@ -165,7 +171,9 @@ def _trained(context: ReleaseContext, inputs: DistillInputs, folder: Path) -> di
         output=folder,
         progress=context.progress,
     )
-    write_atomic(folder / RECORD, json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+    if _is_first_process():
+        # No other may write: the first may have sealed the folder already.
+        write_atomic(folder / RECORD, json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
     return _facts(inputs, record, student="student", trained=release.distillation is not None)
 
 
@@ -206,6 +214,10 @@ def _facts(inputs: DistillInputs, record: Mapping[str, Any], *, student: str, tr
 
 def _published(context: ReleaseContext, key: str, facts: Mapping[str, Any]) -> Finished:
     # Of several processes (torchrun, accelerate launch) one writes; the others wait for it inside the run.
-    if int(os.environ.get("RANK", "0")) == 0:
+    if _is_first_process():
         return context.store.finish(STEP, key, facts)
     return Finished(step=STEP, key=key, folder=context.store.folder(STEP, key), reused=False, facts=facts)
+
+
+def _is_first_process() -> bool:
+    return int(os.environ.get("RANK", "0")) == 0

@@ -17,7 +17,8 @@ from tests.distill.test_work import release
 pytestmark = [pytest.mark.nightly, pytest.mark.ci]
 LAUNCHERS = {
     "torchrun": ["torch.distributed.run", "--nproc-per-node", "2", "--master-port"],
-    "accelerate": ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1", "--main_process_port"],
+    # Told `--cpu`, accelerate starts one process whatever the number; told of several devices, it starts as many.
+    "accelerate": ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--main_process_port"],
 }
 
 

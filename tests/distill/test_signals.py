@@ -15,6 +15,7 @@ from kdgov.distill import StudentStart, distill
 from kdgov.distill.examples import read_examples
 from kdgov.distill.learner import Learner
 from kdgov.distill.prepared import prepare
+from kdgov.distill.students import keep_layers
 from kdgov.errors import InputError
 from kdgov.steps.context import open_release
 from kdgov.steps.distill import distill_step
@@ -109,8 +110,6 @@ def test_padding_and_company_change_no_examples_loss(teacher, texts):
     )
     prepared = prepare("causal_lm", read_examples([texts]), teacher, said)
     load = lambda: transformers.AutoModelForCausalLM.from_pretrained(teacher, attn_implementation="eager").eval()  # noqa: E731
-    from kdgov.distill.students import keep_layers
-
     learner = Learner(keep_layers(load(), [0, 2]), load(), said, task="causal_lm").eval()
     items = [(row, prepared.items[row]) for row in range(6)]
     assert len({len(item.ids) for _, item in items}) > 2
@@ -200,12 +199,36 @@ def test_an_audio_classifier_learns_its_teachers_answers(tmp_path):
     assert falls(curve(tmp_path / "out", "hard_labels"), by=1.0)
 
 
-def test_a_sequence_to_sequence_model_learns_its_teachers_answers(questions, tmp_path):
+def test_a_sequence_to_sequence_model_learns_its_teachers_answers_and_its_decoders_layers(questions, tmp_path):
     folder = worlds.t5(tmp_path / "teacher")
-    said = recipe({"kind": "soft_targets"}, {"kind": "hard_labels", "weight": 0.2})
+    layers = {"kind": "hidden_states", "distance": "cosine", "layers": [[0, 0], [2, 1]]}
+    said = recipe({"kind": "soft_targets"}, {"kind": "hard_labels", "weight": 0.2}, layers, {"kind": "attention"})
     record = distill(said, folder, StudentStart(keep_layers=[0, 2]), [questions], tmp_path / "out")
     assert record.task == "seq2seq_lm"
     assert falls(curve(tmp_path / "out", "soft_targets"))
+    assert falls(curve(tmp_path / "out", "hidden_states"))
+
+
+def test_padding_changes_no_sequence_to_sequence_loss(tmp_path):
+    folder = worlds.t5(tmp_path / "teacher")
+    data = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": "the cat " * n + "sat", "completion": " a b c d e"[: 2 * n]} for n in (1, 2, 4)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = recipe({"kind": "soft_targets"}, {"kind": "hidden_states"}, {"kind": "attention"})
+    prepared = prepare("seq2seq_lm", read_examples([data]), folder, said)
+    load = lambda: transformers.AutoModelForSeq2SeqLM.from_pretrained(folder, attn_implementation="eager").eval()  # noqa: E731
+    learner = Learner(keep_layers(load(), [0, 2]), load(), said, task="seq2seq_lm").eval()
+    items = [(row, prepared.items[row]) for row in range(3)]
+    together, _ = learner(prepared.collate(items))
+    alone = [learner(prepared.collate([item]))[0] for item in items]
+    torch.testing.assert_close(together, sum(alone), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["attention_relation", "on_policy", "universal_logits", "teacher_text"])
+def test_what_a_sequence_to_sequence_model_cannot_learn_is_refused_by_name(kind, questions, tmp_path):
+    folder = worlds.t5(tmp_path / "teacher", layers=1)
+    with pytest.raises(InputError, match=f"cannot use {kind} for seq2seq_lm"):
+        distill(recipe({"kind": kind}), folder, StudentStart(keep_layers=[0]), [questions], tmp_path / "out")
 
 
 def test_a_label_that_is_no_class_is_named(tmp_path):
