@@ -133,6 +133,8 @@ def test_a_record_without_an_answer_to_every_request_is_not_sealed(tmp_path: Pat
         _log(tmp_path).seal({a.index: a for a in _answers(0, 1, 3)})
 
 
+@pytest.mark.nightly
+@pytest.mark.ci
 def test_two_processes_give_the_bytes_that_one_gives(tiny_suite: Path, teacher: Path, tmp_path: Path) -> None:
     """P3: lm-eval's few-shot draw, and so its scores, depend on how many processes share the work."""
     script = (

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -277,3 +278,14 @@ def test_answers_that_depend_on_the_batch_are_refused(run: Run, teacher: Path, s
 
     monkeypatch.setattr(asking, "score_packs", leaning)
     assert "batch-dependent" in _rules(first, run(student))
+
+
+def test_the_page_names_for_every_trap_a_test_that_exists(project_root: Path) -> None:
+    page = (project_root / "docs" / "evaluation.md").read_text()
+    rows = [line for line in page.splitlines() if "::test_" in line]
+    assert {f"P{n}" for n in range(1, 12)} <= {line.split()[1] for line in rows}
+    for row in rows:
+        file = ""
+        for named, test in re.findall(r"`(test_\w+\.py|…)::(test_\w+)`", row):
+            file = file if named == "…" else named
+            assert f"def {test}(" in (project_root / "tests" / "evaluate" / file).read_text(), f"{file}::{test}"
