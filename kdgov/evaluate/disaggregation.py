@@ -6,12 +6,12 @@ the reason. Intervals and verdicts are the gate's: these numbers are shown, they
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from fairlearn.metrics import MetricFrame, count, mean_prediction
 
 from kdgov.items.table import ItemTable, MetricKey
 
@@ -42,8 +42,10 @@ def _of_attribute(key: MetricKey, attribute: str, scores: np.ndarray, values: li
     chosen = scores[has_value]
     if len(chosen) == 0 or not np.isfinite(chosen).all():
         return {**base, "groups": {}, "difference": None, "because": "a score is missing or not finite"}
-    frame = MetricFrame(
-        metrics={"mean": mean_prediction, "n": count},
+    # Here, not above: with scikit-learn it takes three seconds to load, and a suite without groups needs neither.
+    fairlearn = importlib.import_module("fairlearn.metrics")
+    frame = fairlearn.MetricFrame(
+        metrics={"mean": fairlearn.mean_prediction, "n": fairlearn.count},
         y_true=chosen,
         y_pred=chosen,
         sensitive_features=np.array([v for v in values if v is not None]),
