@@ -1,7 +1,7 @@
 """Personal identifiers and credentials in text: found by a byte-wise sieve over a whole batch, then proven one by one.
 
 The sieve (NumPy over bytes) leaves the few places that could hold an identifier; only there do regular expressions, check
-digits and surrounding words decide. Names and places are not looked for: that takes a model, and the report says so.
+digits and surrounding words decide. Names of people and places take a model: `kdgov.checks.names` counts them where one is.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ PERSONAL: tuple[IdentifierKind, ...] = ("email", "phone", "credit_card", "iban",
 """Identifiers of people."""
 SECRETS: tuple[IdentifierKind, ...] = ("aws_key", "api_key", "private_key", "password")
 """Credentials."""
-NOT_COVERED = "names of people and places, postal addresses, birth dates, national ids other than the US SSN"
-"""What this scan does not look for."""
+NOT_COVERED = "postal addresses, birth dates, national ids other than the US SSN"
+"""What nothing here looks for; names of people and places take a model (`kdgov.checks.names`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -98,7 +98,12 @@ _PHONE = re.compile(
     rb"|0[1-9](?:[ .\-][0-9]{2}){4}"
     rb"|0[1-9][0-9]{1,3}[ ][0-9]{3,4}[ ][0-9]{3,4}"
     rb"|0[0-9]{2,5}[ /\-][0-9]{4,5}(?:[ \-]?[0-9]{2,5}){0,3}"
+    rb"|0[1-9][0-9]{0,3}-[0-9]{2,4}[ \-][0-9]{2,4}(?:[ ][0-9]{2})?"  # Japan, Sweden
+    rb"|0[1-9][ .][0-9]{4}[ .][0-9]{4}|04[0-9]{2}[ .\-][0-9]{3}[ .\-][0-9]{3}"  # Australia
+    rb"|[1-9][0-9][ ]9?[0-9]{4}-[0-9]{4}"  # Brazil
+    rb"|[4-9][0-9]{2}[ ][0-9]{3}[ ][0-9]{3}"  # Poland, Spain
     rb"|1?[2-9][0-9]{2}[2-9][0-9]{6}"
+    rb"|3[2-9][0-9]{8}|[6-9][0-9]{9}|1[3-9][0-9]{9}"  # mobiles of Italy, India, China
     rb"|0[1-9][0-9]{8,9}"
     rb")"
     rb"(?:\s?(?:x|ext\.?|extension)\s?[0-9]{1,6})?(?![0-9A-Za-z_]|[\-][0-9]|[.,][0-9])"
@@ -179,13 +184,20 @@ def _is_phone(text: bytes, match: re.Match[bytes]) -> bool:
     if len(digits) < 10:  # 0900-0130 is a time of day as well
         return False
     # A bare number, or one in groups that other numbers use as well, needs to be free of words that say otherwise.
-    is_plausible = not is_bare or _is_north_american(digits) or (digits[:1] == b"0" and digits[1:2] != b"0")
+    is_plausible = not is_bare or _is_north_american(digits) or (digits[:1] == b"0" and digits[1:2] != b"0") or _is_mobile(digits)
     return is_plausible and not _OTHER_WORDS.search(before)
 
 
 def _is_north_american(digits: bytes) -> bool:
     local = digits[-10:]
     return len(digits) in (10, 11) and local[0] >= 50 and local[3] >= 50 and local[1:3] != b"11" and local[4:6] != b"11"
+
+
+def _is_mobile(digits: bytes) -> bool:
+    """Mobile numbers that are written without a separator, by their first digits and their length: Italy, India, China."""
+    if len(digits) == 10:
+        return digits[:1] in b"6789" or (digits[:1] == b"3" and digits[1:2] in b"23456789")
+    return len(digits) == 11 and digits[:1] == b"1" and digits[1:2] in b"3456789"
 
 
 def _is_card(text: bytes) -> bool:

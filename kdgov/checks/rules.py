@@ -73,6 +73,7 @@ RULES: dict[str, Rule] = {
         "review", "more personal identifiers in the data than the release's intent allows", f"{AI_600_1} MP-4.1-009"
     ),
     "privacy.pii-noted": _rule("warn", "personal identifiers in the data", f"{AI_600_1} MP-4.1-009"),
+    "privacy.names-found": _rule("review", "more names of people or places than the policy allows", f"{AI_600_1} MP-4.1-009"),
     "privacy.pii-contradicts-card": _rule("review", "personal identifiers where the card says there are none", f"{AI_600_1} MP-4.1-009"),
     "privacy.secret-found": _rule("block", "credentials in the data", "CWE-798"),
     # Contamination: has the student seen what it will be judged by?

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kdgov.checks.contamination import KINDS
 from kdgov.checks.identifier_findings import identifier_findings
 from kdgov.checks.materials import Body, Materials
+from kdgov.checks.names import NameCount
 from kdgov.checks.rules import Stances, passed
 from kdgov.checks.scan import ShardReport
 from kdgov.checks.suite_items import SuiteItems
@@ -26,8 +27,14 @@ _WORDS_OF_KIND: dict[str, str] = {
 }
 
 
-def scan_findings(materials: Materials, reports: Sequence[tuple[Body, ShardReport]], items: SuiteItems, stances: Stances) -> list[Finding]:
-    """Every finding the scan of the data gives rise to."""
+def scan_findings(
+    materials: Materials,
+    reports: Sequence[tuple[Body, ShardReport]],
+    items: SuiteItems,
+    stances: Stances,
+    names: Mapping[str, NameCount] | None = None,
+) -> list[Finding]:
+    """Every finding the scan of the data gives rise to; ``names`` by the body's key, where a model counted them."""
     findings: list[Finding] = []
     for body, report in reports:
         findings += [*_damage(body, report, stances), *_withdrawn(body, report, stances)]
@@ -35,7 +42,9 @@ def scan_findings(materials: Materials, reports: Sequence[tuple[Body, ShardRepor
     for body in (*materials.bodies, *materials.prompts):
         own = [report for owner, report in reports if owner is body]
         said_none = body.personal_data is False
-        findings += identifier_findings(f"{body.key} {body.name}", own, intent=intent, said_none=said_none, stances=stances)
+        findings += identifier_findings(
+            f"{body.key} {body.name}", own, intent=intent, said_none=said_none, stances=stances, names=(names or {}).get(body.key)
+        )
     return findings + contamination_findings([report for _, report in reports], items, stances)
 
 

@@ -48,8 +48,8 @@ def _reader(file: Path) -> Callable[[str], str]:
 def _case_of_release(file: Path) -> dict[str, Any]:
     from kdgov.checks.licences import licence_case
     from kdgov.declare.policy import load_policy
-    from kdgov.steps.check import gather
     from kdgov.steps.context import open_release
+    from kdgov.steps.gathering import gather
 
     context = open_release(file)
     policy = load_policy(context.policy_path())

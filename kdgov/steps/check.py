@@ -13,11 +13,11 @@ from typing import Any
 
 from kdgov import license as licensing
 from kdgov.checkpoints.digests import remembered_digest
-from kdgov.checkpoints.identity import model_identity, resolve_model
 from kdgov.checks.contamination import SEEN_KINDS, ItemIndex
 from kdgov.checks.coverage import coverage_findings
 from kdgov.checks.licences import licence_case
-from kdgov.checks.materials import Body, Materials, SuiteFile, follow_cards, model_facts, read_bodies, read_prompts
+from kdgov.checks.materials import Body, Materials
+from kdgov.checks.names import NameCount, NamesModel, count_names, names_model
 from kdgov.checks.portable import portable_case
 from kdgov.checks.practice import practice_findings
 from kdgov.checks.privacy import personal_data_findings, withdrawn_ids
@@ -26,13 +26,12 @@ from kdgov.checks.rules import Stances, read_stances
 from kdgov.checks.scan import Shard, ShardReport, scan
 from kdgov.checks.scan_findings import contaminated_items, not_testable_finding, scan_findings
 from kdgov.checks.suite_items import SuiteItems, suite_items
-from kdgov.declare.load import resolve
 from kdgov.declare.policy import load_policy
-from kdgov.declare.suite import find_suite, load_suite
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.steps.context import ReleaseContext, code_digest
+from kdgov.steps.gathering import gather
 from kdgov.steps.store import Finished
 
 FINDINGS = "findings.json"
@@ -87,6 +86,7 @@ def check_step(
             "case": case,
             "withdrawn": [sorted(withdrawn_ids(body)) for body in materials.bodies],
             "production_inputs": _inputs_digest(context),
+            "names": model.digest if (model := names_model()) is not None else "",
             "today": today.isoformat(),
             "code": code_digest("checks", "license", "declare"),
         }
@@ -98,7 +98,8 @@ def check_step(
     index = ItemIndex(items.items)
     found = scan(shards, index, workers=workers, kept=scan_folder or folder / "scan", progress=context.progress)
     reports = list(zip(owners, found, strict=True))
-    findings = _findings(materials, stances, reports, items, index, today)
+    names = _names(model, reports)
+    findings = _findings(materials, stances, reports, items, index, names, today)
     findings += _coverage(context, materials, reports, stances)
     answer = licensing.check(licensing.case_from_json(case, as_of=today, read_text=lambda name: _text(texts, name)))
     findings += [stances.applied(finding) for finding in licensing.findings(answer)]
@@ -116,67 +117,6 @@ def seen_items(folder: Path) -> tuple[str, ...]:
     except FileNotFoundError:
         return ()
     return tuple(sorted(item for item, match in found.items() if match["kind"] in SEEN_KINDS))
-
-
-def gather(context: ReleaseContext) -> Materials:
-    """Everything the release is made from: cards, data files, suites, identities.
-
-    Raises:
-        InputError: if a card or suite is at fault or a lineage runs in a circle.
-        UnavailableError: if a pinned hub model is not at hand and the hub cannot be reached.
-    """
-    release, where = context.release, str(context.path)
-    teacher_identity = _identity(context, release.teacher.model, release.teacher.revision) if release.teacher.model else {}
-    teacher = model_facts(
-        "teacher",
-        release.teacher.called,
-        release.teacher.card,
-        context.path_of,
-        where=where,
-        revision=release.teacher.revision,
-        identity=teacher_identity,
-    )
-    own = release.student.model or ""
-    student = model_facts(
-        "student",
-        own,
-        release.student.card,
-        context.path_of,
-        where=where,
-        revision=release.student.revision,
-        identity=_identity(context, own, release.student.revision) if own else {},
-    )
-    bodies = read_bodies(release, context.path_of, where=where, digest_of=remembered_digest)
-    cards = {file.name: file for file in (teacher.card, student.card, *(body.card for body in bodies)) if file is not None}
-    suites = suite_files(context)
-    return Materials(
-        release=release,
-        where=where,
-        teacher=teacher,
-        student=student,
-        bodies=bodies,
-        prompts=read_prompts(release, context.path_of, digest_of=remembered_digest),
-        suites=suites,
-        upstream=follow_cards(cards, context.path_of),
-    )
-
-
-def _identity(context: ReleaseContext, name: str, revision: str | None) -> Mapping[str, Any]:
-    """Identity of a model; empty for a hub id that no commit pins: that is a finding, not an error."""
-    is_local = resolve(name, beside=context.path).is_dir()
-    if not is_local and (revision is None or len(revision) != 40) and not name.startswith((".", "/")):
-        return {}
-    return model_identity(resolve_model(name, beside=context.path, revision=revision)).as_json()
-
-
-def suite_files(context: ReleaseContext) -> tuple[SuiteFile, ...]:
-    """The suites a release names, each with where it lies.
-
-    Raises:
-        InputError: if a suite does not exist or is at fault.
-    """
-    found = {name: find_suite(name, beside=context.path) for name in context.release.suites}
-    return tuple(SuiteFile(suite=load_suite(path), path=path, name=name) for name, path in found.items())
 
 
 def _text(texts: Mapping[str, bytes], name: str) -> str:
@@ -222,14 +162,27 @@ def _findings(
     reports: list[tuple[Body, ShardReport]],
     items: SuiteItems,
     index: ItemIndex,
+    names: Mapping[str, NameCount],
     today: datetime.date,
 ) -> list[Finding]:
     findings = provenance_findings(materials, stances)
     for body in materials.bodies:
         findings += personal_data_findings(body, materials, stances, today=today)
-    findings += scan_findings(materials, reports, items, stances)
+    findings += scan_findings(materials, reports, items, stances, names)
     findings += not_testable_finding(index.not_testable, len(index.items), stances)
     return findings + practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))
+
+
+def _names(model: NamesModel | None, reports: list[tuple[Body, ShardReport]]) -> dict[str, NameCount]:
+    """Names per body of data, where a model is at hand."""
+    if model is None:
+        return {}
+    found = {}
+    for body in {body.key: body for body, report in reports if report.text_bytes}.values():
+        own = {report.name: report for owner, report in reports if owner is body and not report.damage}
+        paths = [file.path for file in body.files if file.name in own]
+        found[body.key] = count_names(paths, text_bytes=sum(report.text_bytes for report in own.values()), model=model)
+    return found
 
 
 def _coverage(context: ReleaseContext, materials: Materials, reports: list[tuple[Body, ShardReport]], stances: Stances) -> list[Finding]:

@@ -21,8 +21,9 @@ from kdgov.checks.suite_items import suite_items
 from kdgov.declare.policy import load_policy
 from kdgov.digest import digest_json, write_atomic
 from kdgov.finding import Finding
-from kdgov.steps.check import CONTAMINATED, FINDINGS, SCANNED, suite_files
+from kdgov.steps.check import CONTAMINATED, FINDINGS, SCANNED
 from kdgov.steps.context import ReleaseContext, code_digest
+from kdgov.steps.gathering import suite_files
 from kdgov.steps.store import Finished
 
 STEP = "written"

@@ -14,11 +14,12 @@ from kdgov.declare.policy import load_policy, parse_policy
 from kdgov.gate import judge
 from kdgov.gate.apart import apart_findings, unseen
 from kdgov.items import ItemTable, MetricDeclaration
+from kdgov.steps import gate as gate_steps
 from kdgov.steps.check import check_step, seen_items
 from kdgov.steps.context import open_release
 from kdgov.steps.written import written_step
 from tests.checks.conftest import POLICY, QUESTION
-from tests.gate import test_step as gate_world
+from tests.gate import conftest as gate_world
 
 TODAY = datetime.date(2026, 11, 22)
 release = gate_world.release
@@ -170,26 +171,26 @@ def test_a_release_with_seen_items_is_judged_by_the_others_and_judged_again_alik
     """Through the gate step: left out of the decision, kept in the bundle, left out again by whoever judges it anew."""
     policy = release.path.parent / "policy.yaml"
     policy.write_text(policy.read_text() + "data: {contaminated_items: judge_apart}\n")
-    checked = gate_world.step.check_step(release)
+    checked = gate_steps.check_step(release)
     found = {f"capability/qa/i{n}": {"kind": "verbatim", "share": 1.0, "row": n, "roles": {"text": 1}} for n in range(50)}
     found["capability/qa/i60"] = {"kind": "overlap", "share": 0.1, "row": 1, "roles": {"text": 1}}
     (checked.folder / "contamination.json").write_text(json.dumps(found))
-    finished = gate_world.step.gate_step(release)
+    finished = gate_steps.gate_step(release)
     decision = json.loads((finished.folder / "decision.json").read_bytes())
     assert {result["n"] for result in decision["criteria"] if result["suite"]} == {450}
     told = next(finding for finding in decision["findings"] if finding["rule"] == "contamination.judged-apart")
     assert (told["details"]["seen"]["n"], told["details"]["unseen"]["n"]) == (50, 450)
     assert len(json.loads((finished.folder / "contamination.json").read_bytes())["data"]) == 51
-    again, _ = gate_world.step.rejudge(finished.folder)
+    again, _ = gate_steps.rejudge(finished.folder)
     assert again.canonical == (finished.folder / "decision.json").read_bytes()
 
 
 def test_only_the_policy_may_leave_items_out(release):
     """A list of seen items smuggled into a bundle whose policy knows no judging apart changes nothing."""
-    finished = gate_world.step.gate_step(release)
+    finished = gate_steps.gate_step(release)
     inputs = finished.folder / "inputs.json"
     inputs.write_text(json.dumps({**json.loads(inputs.read_bytes()), "seen_items": ["capability/qa/i1"]}))
-    again, _ = gate_world.step.rejudge(finished.folder)
+    again, _ = gate_steps.rejudge(finished.folder)
     assert {result.n for result in again.criteria if result.suite} == {500}
 
 

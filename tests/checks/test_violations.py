@@ -396,7 +396,9 @@ def test_a_licence_text_that_is_not_there_is_an_input_fault(world):
 
 
 def test_every_rule_has_a_source_and_a_test():
-    told = Path(__file__).read_text() + "".join((Path(__file__).parent / name).read_text() for name in ("test_scan.py", "test_apart.py"))
+    told = Path(__file__).read_text() + "".join(
+        (Path(__file__).parent / name).read_text() for name in ("test_scan.py", "test_apart.py", "test_names.py")
+    )
     told += _coverage_tests() + (Path(__file__).parents[1] / "distill" / "test_black_box.py").read_text()
     for name, rule in RULES.items():
         assert rule.source
