@@ -156,18 +156,17 @@ def _judge_subject(
             where="kdgov gate",
             mend="Give --teacher, --student and --policy, or a release, or a model and its version; not two of them.",
         )
-    from kdgov.steps.gate import gate_step, rejudge
-
     if len(subject) == 1:
         from kdgov.steps.context import open_release
+        from kdgov.steps.gate import gate_step, rejudge
 
         context = open_release(Path(subject[0]), store=store, progress=progress)
         return rejudge(gate_step(context, statements=statements, trust=trust).folder, trust=trust, store=context.store.root)
     if len(subject) > _MODEL_AND_VERSION:
         raise InputError(f"names {len(subject)} things", where="kdgov gate", mend="Name one RELEASE file, or MODEL and VERSION.")
-    from kdgov.record import fetch_bundle
+    from kdgov.steps.recorded import judge_recorded
 
-    return rejudge(fetch_bundle(subject[0], subject[1]), trust=trust, store=store)
+    return judge_recorded(subject[0], subject[1], trust=trust, store=store)
 
 
 def _print(decision: Decision, judged: Judged, output_format: GateFormat, out: Path | None) -> None:

@@ -7,69 +7,15 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from kdgov.declare.policy import load_policy
 from kdgov.digest import digest_bytes, write_atomic
 from kdgov.errors import InputError
 from kdgov.evidence.bundle import compare_bundle
-from kdgov.items import ItemTable, MetricDeclaration, write_items
+from kdgov.items import ItemTable, write_items
 from kdgov.steps import gate as step
-from kdgov.steps.context import ReleaseContext, open_release
-from kdgov.steps.store import Store
-
-POLICY = """\
-schema: kdgov.policy/1
-name: own
-version: 1
-criteria:
-  - {id: ability, kind: non_inferiority, suite: capability, margin: 0.05, min_items: 200}
-  - {id: small, kind: efficiency, measure: parameters, max_ratio: 0.6}
-  - {id: fast, kind: efficiency, measure: latency_p50_ms, max_ratio: 0.9}
-"""
-TEACHER = np.array([1.0] * 400 + [0.0] * 100)
-
-
-def _evaluation(folder: Path, role: str, scores: np.ndarray, parameters: int) -> None:
-    common = {"suite": "capability", "task": "qa", "metric": "acc"}
-    rows = [{**common, "item_id": f"i{n}", "score": float(s)} for n, s in enumerate(scores)]
-    write_items(ItemTable.from_rows(rows), folder / role / "items.parquet")
-    declared = MetricDeclaration(suite="capability", task="qa", metric="acc", direction="higher", low=0.0, high=1.0, chance=0.25)
-    (folder / role / "evidence.json").write_text(json.dumps({"metrics": [declared.as_json()]}))
-    identity = {"weights": f"sha256:{role}", "tokenizer": "sha256:t", "parameters": parameters}
-    (folder / role / "identity.json").write_text(json.dumps(identity))
-
-
-@pytest.fixture
-def release(tmp_path, monkeypatch) -> ReleaseContext:
-    """A release whose earlier steps are finished: real folders of a real store, without the hours of training."""
-    (tmp_path / "policy.yaml").write_text(POLICY)
-    (tmp_path / "student").mkdir()
-    (tmp_path / "release.yaml").write_text(
-        "schema: kdgov.release/1\nname: small\nteacher: {model: student}\nstudent: {model: student}\n"
-        "suites: [capability]\npolicy: policy.yaml\n"
-    )
-    store = Store(tmp_path / "store")
-    finding = {"check": "practice", "verdict": "warn", "subject": "x", "reason": "y", "rule": "practice.little-data"}
-    folder = store.working("check", "sha256:c")
-    (folder / "findings.json").write_text(json.dumps({"findings": [finding]}))
-    checked = store.finish("check", "sha256:c", {"digests": {"data.jsonl": "sha256:" + "d" * 64}})
-    folder = store.working("distill", "sha256:d")
-    (folder / "distillation.json").write_text("{}")
-    distilled = store.finish("distill", "sha256:d", {"identity": {"weights": "sha256:student"}, "teacher": {"weights": "sha256:teacher"}})
-    folder = store.working("evaluate", "sha256:e")
-    _evaluation(folder, "teacher", TEACHER, 1000)
-    _evaluation(folder, "student", TEACHER[::-1].copy()[::-1], 500)
-    _evaluation(folder, "control", np.zeros(500), 500)
-    (folder / "plan.json").write_text("{}")
-    speeds = {"teacher": {"latency_p50_ms": 10.0}, "student": {"latency_p50_ms": 5.0}}
-    (folder / "efficiency.json").write_text(json.dumps(speeds))
-    evaluated = store.finish("evaluate", "sha256:e", {"plan": "sha256:plan"})
-    for name, finished in (("check_step", checked), ("distill_step", distilled), ("evaluate_step", evaluated)):
-        monkeypatch.setattr(step, name, lambda context, _finished=finished: _finished)
-    monkeypatch.setenv("KDGOV_TRUST", str(tmp_path / "trust.json"))
-    return open_release(tmp_path / "release.yaml", store=tmp_path / "store")
+from tests.gate.conftest import POLICY
 
 
 def test_the_bundle_holds_what_the_architecture_promises(release):
@@ -83,7 +29,7 @@ def test_the_bundle_holds_what_the_architecture_promises(release):
     assert finished.facts["decision"] == digest_bytes(sealed)
     document = json.loads(sealed)
     assert document["digests"]["input/data.jsonl"] == "sha256:" + "d" * 64
-    assert document["digests"]["teacher_weights"] == "sha256:teacher"
+    assert document["digests"]["teacher_weights"] == digest_bytes(b"teacher")
     assert not compare_bundle(finished.folder)
 
 
