@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from kdgov.audit.answer import Act
 from kdgov.audit.seals import Attested
@@ -44,6 +44,34 @@ def of_version(log: LogShown, shown: VersionShown) -> list[LogEntry]:
     facts = shown.facts
     about = (facts.workspace, facts.name, facts.version)
     return [entry for entry in log.entries if (entry.workspace, entry.name, entry.version) == about]
+
+
+def vanished(
+    log: LogShown, listed: Collection[tuple[str, str, int]], *, workspaces: Collection[str], model: str | None = None
+) -> tuple[AuditFinding, ...]:
+    """Versions the log tells of that the registry no longer lists, without an act that deleted them.
+
+    Args:
+        log: the log of acts, of every workspace.
+        listed: workspace, name and number of every version the registry lists.
+        workspaces: those the list was asked of.
+        model: only versions of this model.
+    """
+    last: dict[tuple[str, str, int], LogEntry] = {}
+    for entry in log.entries:
+        if entry.version > 0:
+            last[entry.workspace, entry.name, entry.version] = entry
+        elif entry.kind == "delete":
+            # The whole model went, with whatever versions it had.
+            last = {key: kept for key, kept in last.items() if key[:2] != (entry.workspace, entry.name)}
+    mend = "Restore the registry from a copy; whoever deletes through the guard leaves an entry."
+    return tuple(
+        violated(
+            "log", f"{name}/{number}", f"Log entry {entry.seq} tells of this version, and the registry has none: taken away.", mend=mend
+        )
+        for (workspace, name, number), entry in sorted(last.items(), key=lambda item: item[0])
+        if (workspace, name, number) not in listed and entry.kind != "delete" and workspace in workspaces and model in (None, name)
+    )
 
 
 def review_acts(shown: VersionShown, log: LogShown, attested: Attested) -> Iterator[AuditFinding]:

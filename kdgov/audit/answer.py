@@ -112,6 +112,8 @@ class Measure:
     """Plain sentence."""
     waived: bool = False
     """Whether a waiver sets it aside."""
+    shown: Mapping[str, str] = field(default_factory=dict)
+    """``teacher``, ``student``, ``change``, ``bound`` and ``allowed`` as every report of the decision prints them."""
     kept: float | None = None
     """Verdict-free share of the teacher's score that the student keeps; None where a share makes no sense."""
 

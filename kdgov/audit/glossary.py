@@ -15,6 +15,7 @@ GLOSSARY: dict[str, str] = {
     "canary": "A made-up secret placed in training data, to measure how much of such text a model memorises.",
     "capability": "What a model can do: the suite that measures knowledge and skill.",
     "card": "A file that describes one model or dataset: origin, licence, digests, intended use.",
+    "change": "Student minus teacher, in percentage points for shares, turned so that a negative number is always a loss.",
     "confidence": "How rarely the method errs in this direction: at 95 %, at most 5 in 100 such statements are wrong.",
     "crosswalk": "A table that says which evidence supports which control of a framework.",
     "decision": "The gate's answer under one policy: pass, fail, inconclusive or invalid. Only pass may be promoted.",

@@ -50,7 +50,7 @@ def overview_lines(document: Document) -> Iterator[str]:
     for cells in ([_HEAD] if shown else []) + shown:
         yield "  ".join([*(str(cell).ljust(width) for cell, width in zip(cells, widths, strict=False)), str(cells[-1])[:160]]).rstrip()
     for finding in document["log"]:
-        yield f"{_SIGNS[finding['standing']]} log of acts: {finding['reason']}"
+        yield f"{_SIGNS[finding['standing']]} {finding['subject']}: {finding['reason']}"
     for name in document["models_without_version"]:
         yield f"?  {name}: a model without any version"
     yield _counted(document)
@@ -66,7 +66,7 @@ def overview_page(document: Document) -> str:
     """The registry as a self-contained page."""
     title = f"Registry, audited for {document['as_of']}"
     body = [_marked(row) for row in document["versions"]]
-    log = [tag("li", f"{f['standing'].replace('_', ' ')}: {f['reason']}") for f in document["log"]]
+    log = [tag("li", f"{f['standing'].replace('_', ' ')}: {f['subject']}: {f['reason']}") for f in document["log"]]
     main = [
         tag("h1", title),
         tag("p", _counted(document)),

@@ -118,7 +118,7 @@ def _permission(document: Document) -> Safe:
     parts.append(tag("h3", "Open conditions"))
     if permission["conditions"]:
         rows = [(linked(c["text"]), c["until"] or "no end stated", c["by"] or "nobody named") for c in permission["conditions"]]
-        parts.append(table(("Condition", "Until", "Owner"), rows, caption="Open conditions"))
+        parts.append(table(("Condition", "Until", "Owner"), rows, caption="Open conditions", class_="hidden-caption"))
     else:
         parts.append(tag("p", "None."))
     return tag("section", *parts, id="permission", aria_labelledby="permission-title")
@@ -141,7 +141,7 @@ def _practice(document: Document) -> Safe:
             (r["role"].replace("_", " "), r["holder"] or _absent("nobody named"), r["informed_on"] or _absent("no date kept"))
             for r in practice["roles"]
         ]
-        parts.append(table(("Role", "Held by", "Informed on"), rows, caption="Accountable roles"))
+        parts.append(table(("Role", "Held by", "Informed on"), rows, caption="Accountable roles", class_="hidden-caption"))
     else:
         parts.append(tag("p", "No accountable role is named.", class_="missing"))
     groups = [m for m in practice["measures"] if m["group"]]
@@ -159,38 +159,13 @@ def _absent(words: str) -> Safe:
 
 
 def _measures_table(measures: list[Mapping[str, Any]], caption: str) -> Safe:
-    head = (
-        "Measure",
-        linked("Teacher"),
-        linked("Student"),
-        linked("Difference"),
-        linked("Interval"),
-        linked("Margin"),
-        "Items",
-        linked("Verdict"),
-    )
+    terms = ("Teacher", "Student", "Change", "Bound", "Allowed")
     rows = []
     for m in measures:
         place = join([text(m["place"] or m["id"]), tag("br"), tag("span", f"{m['id']} {m['group']}".strip(), class_="quiet")])
-        ends = f"{number(m['bound'])} to {number(m['upper'])}" if m["upper"] is not None else number(m["bound"])
         mark = tag("span", m["verdict"] + (" (waived)" if m["waived"] else ""), class_=f"mark {m['verdict']}")
         kept = f" ({100 * m['kept']:.1f} % kept)" if m.get("kept") is not None else ""
-        cells = (
-            place,
-            number(m["teacher"]),
-            number(m["student"]) + kept,
-            number(m["difference"]),
-            ends,
-            number(m["margin"]),
-            f"{m['n']:,}",
-            mark,
-        )
-        rows.append(cells)
-    return table(head, rows, caption=caption)
-
-
-def number(value: Any) -> str:
-    """Four significant digits, a true minus sign, or a dash where there is none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return "–"
-    return f"{value:.4g}".replace("-", "−")
+        teacher, student, *others = (m["shown"][term.lower()] for term in terms)
+        rows.append((place, f"{m['n']:,}", teacher, student + kept, *others, mark))
+    told = f"{caption}. Allowed is the margin of the policy, or the limit that the student's own value keeps."
+    return table(("Measure", "Items", *map(linked, terms), linked("Verdict")), rows, caption=told)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from fnmatch import fnmatchcase
 from typing import Any
 
 from kdgov.audit.answer import Clause, Measure, Role
 from kdgov.audit.material import Material
 from kdgov.audit.words import AuditFinding, unverifiable, verified
+from kdgov.gate.decision import CriterionResult
+from kdgov.report.order import columns
 
 ROLES = ("model_owner", "risk", "product", "policy")
+SHOWN = ("teacher", "student", "change", "bound", "allowed")
+"""Columns of a result, in the order of every report."""
 _RULES = {"roles": "practice.no-accountable-role", "informed": "practice.not-informed", "trade_offs": "practice.no-trade-off-note"}
 
 
@@ -100,8 +105,19 @@ def _measure(row: Mapping[str, Any], *, better: str) -> Measure:
         reason=str(row.get("reason", "")),
         waived=bool(row.get("waived")),
         kept=_kept(row),
+        shown=dict(zip(SHOWN, _columns(row), strict=True)),
         **{key: float(value) if isinstance(value, (int, float)) else None for key, value in plain.items()},
     )
+
+
+def _columns(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The numbers as the decision's own reports print them: a limit of the student alone has no change, and says its limit."""
+    known = {field.name for field in fields(CriterionResult)}
+    try:
+        return columns(CriterionResult(**{key: value for key, value in row.items() if key in known}))
+    except (TypeError, ValueError, AttributeError):
+        # Sealed by somebody, but in another shape than the gate writes.
+        return ("–",) * len(SHOWN)
 
 
 def _kept(row: Mapping[str, Any]) -> float | None:

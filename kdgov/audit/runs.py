@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,8 +26,7 @@ def review_runs(shown: VersionShown, attested: Attested) -> Iterator[AuditFindin
         if run is None:
             yield violated("registry", f"run {role}", "The recording made this run and it is gone.", mend=_MEND)
             continue
-        if run.lifecycle != "active":
-            yield violated("registry", f"run {role}", f"The run is {run.lifecycle}.", mend="Restore it.")
+        yield from _kept(role, run)
         if role == "release" and attested.predicate:
             yield from _compare("metric", role, run.metrics, signed, "signed")
         if shown.expected is None:
@@ -35,6 +35,7 @@ def review_runs(shown: VersionShown, attested: Attested) -> Iterator[AuditFindin
             )
             continue
         yield from _against_bundle(role, run, shown.expected, is_signed=bool(attested.predicate))
+    yield from _logged(shown)
     if shown.expected is not None:
         yield from _compare("dataset", "release", _release(shown).datasets, shown.expected.datasets, "recorded")
         name = next(iter(shown.expected.tags["release"]))
@@ -46,11 +47,58 @@ def review_runs(shown: VersionShown, attested: Attested) -> Iterator[AuditFindin
             yield violated("registry", f"tag {name}", told, mend=_MEND)
 
 
+def _kept(role: str, run: RunShown) -> Iterator[AuditFinding]:
+    """The run stands, is finished, and each metric has the one value that was logged."""
+    if run.lifecycle != "active":
+        yield violated("registry", f"run {role}", f"The run is {run.lifecycle}.", mend="Restore it.")
+    if run.status not in ("", "FINISHED"):
+        yield violated("registry", f"run {role}", f"A recording ends its runs; this one is {run.status}.", mend=_MEND)
+    for key, values in run.history.items():
+        latest = run.metrics.get(key)
+        odd = [value for value in values if not _equal(value, latest)]
+        if odd or len(values) > 1:
+            shown = ", ".join(f"{value:g}" for value in values)
+            told = f"It was logged once; its history shows {shown}."
+            yield violated("registry", f"metric {key} of run {role}", told, mend=_MEND)
+
+
+def _logged(shown: VersionShown) -> Iterator[AuditFinding]:
+    """The MLflow model the version points at: what is loaded, from where, out of which run."""
+    logged, subject = shown.logged, "logged model"
+    if logged is None:
+        return
+    student = shown.runs.get("student", RunShown(run_id=logged.run_id)).run_id
+    weights = shown.expected.weights if shown.expected is not None else logged.params.get("weights")
+    faults = []
+    if logged.served_from != logged.location:
+        faults.append(f"whoever loads the version is sent to {logged.served_from}, its files lie at {logged.location}")
+    if logged.run_id != student:
+        faults.append(f"it says it comes from run {logged.run_id or 'none'}, the student's run is {student}")
+    if dict(logged.params) != ({"weights": weights} if weights else {}):
+        faults.append(f"its parameters are {dict(logged.params)!r}, recorded was weights = {weights}")
+    if shown.expected is not None and logged.name != logged_name(shown.facts.name):
+        faults.append(f"it is called {logged.name!r}")
+    for fault in faults:
+        yield violated("registry", subject, f"It is not as recorded: {fault}.", mend=_MEND)
+    if not faults:
+        yield verified(
+            "registry", subject, f"It names the judged weights, comes from the student's run and is loaded from {logged.location}."
+        )
+
+
+def logged_name(model: str) -> str:
+    """The name a recording gives the MLflow model of a registered model: MLflow takes fewer characters there."""
+    return re.sub(r"[/:.%\"']", "-", model)
+
+
 def _release(shown: VersionShown) -> RunShown:
     return shown.runs.get("release", RunShown(run_id=""))
 
 
 def _against_bundle(role: str, run: RunShown, expected: Expected, *, is_signed: bool) -> Iterator[AuditFinding]:
+    if run.name and run.name != expected.names[role]:
+        told = f"It is called {run.name!r}; recorded was {expected.names[role]!r}."
+        yield violated("registry", f"run {role}", told, mend=_MEND)
     yield from _compare("param", role, run.params, expected.params[role], "recorded")
     if role != "release" or not is_signed:
         yield from _compare("metric", role, run.metrics, expected.metrics[role], "recorded")

@@ -20,18 +20,38 @@ class RunShown:
 
     run_id: str
     """Identifier."""
+    name: str = ""
+    """Name of the run; empty where it was not fetched."""
     status: str = ""
-    """FINISHED, RUNNING …"""
+    """FINISHED, RUNNING …; empty where it was not fetched."""
     lifecycle: str = "active"
     """active or deleted."""
     params: Mapping[str, str] = field(default_factory=dict)
     """Parameters."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Latest value per metric."""
+    history: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Every value ever logged under a metric's name, as its page draws them."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags, MLflow's own included."""
     datasets: Mapping[str, str] = field(default_factory=dict)
-    """Dataset name → short digest."""
+    """Dataset name → digest, use and source in one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedModelShown:
+    """The MLflow model a version points at."""
+
+    name: str
+    """Its name."""
+    location: str
+    """Where its files lie."""
+    served_from: str
+    """Where the registry sends whoever loads the version."""
+    run_id: str
+    """Run it says it comes from."""
+    params: Mapping[str, str] = field(default_factory=dict)
+    """Parameters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +70,10 @@ class Expected:
     """Path of a card or chart → digest."""
     recording: str
     """Value of the tag that names the recording."""
+    names: Mapping[str, str]
+    """Role of a run → its name."""
+    weights: str
+    """Digest of the weights, as the logged model's parameter says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +110,8 @@ class VersionShown:
     """Folder that holds the release run's artifacts, fetched; None where they could not be."""
     model_files: Path | None = None
     """Folder that holds the logged model's own files (MLmodel), fetched."""
+    logged: LoggedModelShown | None = None
+    """The logged model itself; None where there is none or it could not be read."""
     expected: Expected | None = None
     """What the recording wrote beside the bundle, made again; None where the bundle is not as sealed."""
     is_partial: bool = False

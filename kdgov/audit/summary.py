@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kdgov.audit.page import OUTCOME_WORDS, number
+from kdgov.audit.page import OUTCOME_WORDS
+from kdgov.audit.practice import SHOWN
 from kdgov.audit.words import AREAS
 
 Document = Mapping[str, Any]
@@ -64,14 +65,9 @@ def _conditions(document: Document) -> str:
 def _practice(document: Document) -> str:
     practice = document["practice"]
     measured = rows(
-        ("Measure", "Teacher", "Student", "Difference", "Bound", "Margin", "Items", "Verdict"),
+        ("Measure", "Criterion", "Items", *(name.capitalize() for name in SHOWN), "Verdict"),
         [
-            (
-                f"{m['place']} {m['group']}".strip(),
-                *(number(m[k]) for k in ("teacher", "student", "difference", "bound", "margin")),
-                m["n"],
-                m["verdict"],
-            )
+            (f"{m['place']} {m['group']}".strip(), m["id"], m["n"], *(m["shown"][name] for name in SHOWN), m["verdict"])
             for m in practice["measures"]
         ],
     )

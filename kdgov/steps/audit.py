@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import importlib
 import json
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdgov.audit.acts import log_findings
+from kdgov.audit.acts import log_findings, vanished
 from kdgov.audit.answer import VersionAudit
 from kdgov.audit.framework import Framework
 from kdgov.audit.judging import Rejudged
@@ -127,7 +128,7 @@ def audit_registry(request: AuditRequest, scope: Scope | None = None, *, progres
         UnavailableError: if the registry cannot be reached.
     """
     scope = scope or Scope()
-    fetch = importlib.import_module("kdgov.audit.fetch")
+    fetch, listing = (importlib.import_module(f"kdgov.audit.{name}") for name in ("fetch", "listing"))
     client_of = importlib.import_module("kdgov.record.client").registry_client
     reviewer = reviewer_of(request)
     target = request.target
@@ -136,14 +137,19 @@ def audit_registry(request: AuditRequest, scope: Scope | None = None, *, progres
         log = fetch.fetch_log(client)
         kept = _KeptRows(request.store / "audit" / f"{digest_json([target.name, reviewer.day.isoformat()])[7:23]}.jsonl")
         rows: list[VersionRow] = []
-        for shown in fetch.iterate_versions(client, Path(folder), model=scope.model, since_ms=since_ms):
+        listed: set[tuple[str, str, int]] = set()
+        for shown in listing.iterate_versions(client, Path(folder), model=scope.model, since_ms=since_ms):
             rows.append(kept.row(shown, log, reviewer))
+            listed.add((shown.facts.workspace, shown.facts.name, shown.facts.version))
             progress("versions", len(rows), 0)
-        silent_models = fetch.models_without_version(client, {row.name for row in rows}) if not (scope.model or scope.since) else ()
+        silent_models = listing.models_without_version(client, {row.name for row in rows}) if not (scope.model or scope.since) else ()
     progress("versions", len(rows), len(rows))
     kept.done()
     shown_rows = [row for row in sorted_rows(rows, day=reviewer.day) if row.outcome == "violated" or not scope.only_violated]
-    return overview_document(shown_rows, log_findings(log, reviewer.trust), day=reviewer.day, silent_models=silent_models)
+    asked = {workspace for workspace, _, _ in listed} or {os.environ.get("MLFLOW_WORKSPACE", "default")}
+    gone = () if scope.since else vanished(log, listed, workspaces=asked, model=scope.model)
+    of_log = (*log_findings(log, reviewer.trust), *gone)
+    return overview_document(shown_rows, of_log, day=reviewer.day, silent_models=silent_models)
 
 
 class _KeptRows:

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from kdgov.audit.acts import vanished
 from kdgov.audit.overview import VersionRow, sorted_rows
 from kdgov.audit.seals import read_attestation
+from kdgov.audit.snapshot import LogShown
+from kdgov.evidence.log import LogEntry
 from kdgov.steps.audit import AuditRequest, Scope, audit_registry
 from tests.audit.conftest import Recorded
 from tests.audit.large_registry import grow, names
@@ -122,3 +125,25 @@ def test_rows_survive_a_round_through_json() -> None:
     made = row(aliases=("champion",), needs=("a: b",))
     kept = json.loads(json.dumps(made.as_json()))
     assert VersionRow(**{**kept, "aliases": tuple(kept["aliases"]), "needs": tuple(kept["needs"])}) == made
+
+
+def entry(seq: int, kind: str, version: int, *, name: str = "m", workspace: str = "default") -> LogEntry:
+    return LogEntry(seq=seq, previous="", at="", kind=kind, workspace=workspace, name=name, version=version, by="")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("acts", "gone"),
+    [
+        ([("decide", 1), ("decide", 2)], {"m/1"}),
+        ([("decide", 1), ("delete", 1), ("decide", 2)], set()),
+        ([("decide", 1), ("delete", 0), ("decide", 2)], set()),
+        ([("decide", 1), ("delete", 1), ("decide", 1)], {"m/1"}),
+    ],
+)
+def test_a_version_may_leave_the_registry_only_by_an_act(acts: list[tuple[str, int]], gone: set[str]) -> None:
+    """Deleted as a version, with its model, and registered again after a deletion."""
+    log = LogShown(entries=tuple(entry(seq, kind, version) for seq, (kind, version) in enumerate(acts, 1)))
+    found = vanished(log, {("default", "m", 2)}, workspaces={"default"})
+    assert {f.subject for f in found} == gone
+    assert vanished(log, {("default", "m", 2)}, workspaces={"default"}, model="other") == ()
+    assert vanished(log, {("x", "m", 9)}, workspaces={"x"}) == ()
