@@ -68,17 +68,20 @@ def signed_head(entry: LogEntry, signer: Signer, *, at: datetime.datetime) -> di
     return sign_statement(statement(ACT_PREDICATE, {"seq": entry.seq}, subjects={"log": entry.hash}), [signer], at=at)
 
 
-def chain_faults(entries: Sequence[LogEntry], trust: TrustStore, *, known_head: tuple[int, str] | None = None) -> tuple[str, ...]:
-    """Everything wrong with a whole chain, in order; empty when it is as it was written.
+def chain_faults(
+    entries: Sequence[LogEntry], trust: TrustStore, *, known_head: tuple[int, str] | None = None, after: tuple[int, str] = (0, GENESIS)
+) -> tuple[str, ...]:
+    """Everything wrong with a chain, in order; empty when it is as it was written.
 
     Args:
-        entries: all of them, from the first.
+        entries: all of them, from the first (or from the one behind ``after``).
         trust: whose heads count (purpose ``act``); a store without any such key leaves signatures unchecked, and says so.
-        known_head: number and hash of an entry kept elsewhere: shows a chain cut or rewritten before it.
+        known_head: number and hash of an entry kept elsewhere: shows a chain cut or rewritten before it; with the whole chain only.
+        after: number and hash of the entry before the first, when the chain up to there has been verified earlier.
     """
     faults: list[str] = []
-    previous = GENESIS
-    for position, entry in enumerate(entries, start=1):
+    previous = after[1]
+    for position, entry in enumerate(entries, start=after[0] + 1):
         if entry.seq != position:
             faults.append(f"entry {position} bears number {entry.seq}: an entry was dropped, inserted or moved")
         if entry.previous != previous:

@@ -132,6 +132,14 @@ def entries_after(session: Session, seq: int, limit: int) -> list[LogEntry]:
     return [entry_from_json(json.loads(row.entry)) for row in rows]
 
 
+def entries_of(session: Session, workspace: str, name: str, version: int | None, *, after: int, limit: int) -> list[LogEntry]:
+    """Log entries about one version (or, None, about a model and all its versions) in order, from after a number."""
+    query = sa.select(LOG.c.entry).where(LOG.c.workspace == workspace, LOG.c.name == name, LOG.c.seq > after)
+    if version is not None:
+        query = query.where(LOG.c.version == version)
+    return [entry_from_json(json.loads(row.entry)) for row in session.execute(query.order_by(LOG.c.seq).limit(limit))]
+
+
 def store_envelope(session: Session, kind: str, version: VersionFacts, envelope: Mapping[str, Any], entry: LogEntry) -> str:
     """Keep a verified envelope; returns its digest. The same one twice is kept once."""
     digest = envelope_digest(envelope)

@@ -7,6 +7,7 @@ the guard answers that the filter is invalid, which tells as much.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 
@@ -19,12 +20,14 @@ from sqlalchemy.orm import Session
 from kdgov import __version__
 from kdgov.errors import InputError
 from kdgov.evidence.listing import question_of_text
+from kdgov.evidence.log import LogEntry
 from kdgov.guard import tables
 from kdgov.guard.config import GuardConfig
 from kdgov.guard.listing import list_page
 
 # MLflow's client appends its own "AND …" that leaves prompts out.
 _LOG = re.compile(r"^\s*kdgov\.log\s*>\s*(\d+)\s*(AND\b.*)?$")
+_LOG_OF = re.compile(r"^\s*kdgov\.log\.of\s*=\s*'([\w=-]+)'\s*(AND\b.*)?$")
 _VERSIONS = re.compile(r"^\s*kdgov\.versions\s*=\s*'([\w=-]+)'\s*(AND\b.*)?$")
 _STATUS = re.compile(r"^\s*kdgov\.guard\s*=\s*'status'\s*(AND\b.*)?$")
 PAGE = 500
@@ -32,7 +35,7 @@ PAGE = 500
 
 def is_view(filter_string: str | None) -> bool:
     """Whether a search asks for the guard's own records."""
-    return bool(filter_string and any(known.match(filter_string) for known in (_LOG, _VERSIONS, _STATUS)))
+    return bool(filter_string and any(known.match(filter_string) for known in (_LOG, _LOG_OF, _VERSIONS, _STATUS)))
 
 
 def view(session: Session, filter_string: str, max_results: int, config: GuardConfig, *, workspace: str) -> PagedList:
@@ -48,10 +51,12 @@ def view(session: Session, filter_string: str, max_results: int, config: GuardCo
             raise MlflowException(f"kdgov: {error.what}. {error.mend}", error_code=INVALID_PARAMETER_VALUE) from error
         text = json.dumps(page.as_json(), ensure_ascii=False)
         return PagedList([RegisteredModel(name="kdgov.versions", description=text)], None)
+    limit = min(max_results, PAGE)
     if match := _LOG.match(filter_string):
-        entries = tables.entries_after(session, int(match.group(1)), min(max_results, PAGE))
-        rows = [(f"kdgov.log/{e.seq}", json.dumps({**e.body(), "head": dict(e.head)}, ensure_ascii=False)) for e in entries]
-        return PagedList([RegisteredModel(name=name, description=text) for name, text in rows], None)
+        return _shown(tables.entries_after(session, int(match.group(1)), limit))
+    if match := _LOG_OF.match(filter_string):
+        name, version, after = _place_of(match.group(1))
+        return _shown(tables.entries_of(session, workspace, name, version, after=after, limit=limit))
     status = {
         "version": __version__,
         "free_aliases": sorted(config.free_aliases),
@@ -61,3 +66,16 @@ def view(session: Session, filter_string: str, max_results: int, config: GuardCo
         "policies": sorted(config.policies),
     }
     return PagedList([RegisteredModel(name="kdgov.guard", description=json.dumps(status))], None)
+
+
+def _shown(entries: list[LogEntry]) -> PagedList:
+    rows = [(f"kdgov.log/{e.seq}", json.dumps({**e.body(), "head": dict(e.head)}, ensure_ascii=False)) for e in entries]
+    return PagedList([RegisteredModel(name=name, description=text) for name, text in rows], None)
+
+
+def _place_of(text: str) -> tuple[str, int | None, int]:
+    try:
+        name, version, after = json.loads(base64.urlsafe_b64decode(text.encode()))
+        return str(name), None if version is None else int(version), int(after)
+    except (ValueError, TypeError) as error:
+        raise MlflowException("kdgov: this names no part of the log.", error_code=INVALID_PARAMETER_VALUE) from error

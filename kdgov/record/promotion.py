@@ -17,7 +17,7 @@ from kdgov.evidence.signing import ACT_PREDICATE, sign_statement, statement
 from kdgov.evidence.trust import load_trust, trust_path
 from kdgov.record.client import registry_client
 from kdgov.record.fetch import find_version
-from kdgov.record.log import guard_status, read_log
+from kdgov.record.log import guard_status, log_of, memory_of
 from kdgov.record.release import version_facts
 from kdgov.record.signers import signing_for
 from kdgov.record.target import RegistryTarget
@@ -82,7 +82,7 @@ def promote(name: str, version: int | str, target: RegistryTarget, *, alias: str
     with registry_client(target) as client:
         found = find_version(client, name, version)
         number = int(found.version)
-        report = inspect_version(client, found, trust=load_trust(trust_path(target.store)), weights=weights)
+        report = inspect_version(client, found, trust=load_trust(trust_path(target.store)), weights=weights, memory=memory_of(target))
         guarded = guard_status(client) is not None
         refusals = _stopping(report, guarded=guarded)
         previous = _holder(client, name, alias)
@@ -141,7 +141,7 @@ def rollback(name: str, target: RegistryTarget, *, alias: str = "champion", to: 
         current = _holder(client, name, alias)
         number = to if to is not None else _previous_holder(client, name, alias, current)
         found = find_version(client, name, number)
-        report = inspect_version(client, found, trust=load_trust(trust_path(target.store)))
+        report = inspect_version(client, found, trust=load_trust(trust_path(target.store)), memory=memory_of(target))
         guarded = guard_status(client) is not None
         if refusals := _stopping(report, guarded=guarded):
             return Act(kind="rollback", name=name, version=number, alias=alias, done=False, refusals=refusals, previous=current)
@@ -186,7 +186,7 @@ def _holder(client: MlflowClient, name: str, alias: str) -> int:
 
 
 def _previous_holder(client: MlflowClient, name: str, alias: str, current: int) -> int:
-    log = read_log(client)
+    log = log_of(client, name)
     if log is None:
         raise InputError("this registry keeps no log of who held the alias before", mend="Name the version with --to.")
     gone = {e.version for e in log if e.name == name and e.kind == "revoke"}

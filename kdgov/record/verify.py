@@ -18,13 +18,13 @@ from kdgov.checkpoints.identity import model_identity
 from kdgov.digest import digest_bytes, digest_file
 from kdgov.errors import InputError, KdgovError
 from kdgov.evidence.bundle import bundle_digest, compare_bundle
-from kdgov.evidence.log import chain_faults
+from kdgov.evidence.log import LogEntry
 from kdgov.evidence.release import binding_fault, refusal_text, standing
 from kdgov.evidence.signing import DECISION_PREDICATE, Verification, verify_statement
 from kdgov.evidence.trust import TrustStore, load_trust, trust_path
 from kdgov.record.client import registry_client
 from kdgov.record.fetch import attestations, download_bundle, find_version
-from kdgov.record.log import read_log
+from kdgov.record.log import LogCheck, check_log, log_of, memory_of
 from kdgov.record.release import version_facts
 from kdgov.record.target import RegistryTarget
 
@@ -94,15 +94,18 @@ def verify_version(
     """
     with registry_client(target) as client:
         found = find_version(client, name, version)
-        return inspect_version(client, found, trust=trust or load_trust(trust_path(target.store)), weights=weights)
+        whose = trust or load_trust(trust_path(target.store))
+        return inspect_version(client, found, trust=whose, weights=weights, memory=memory_of(target))
 
 
-def inspect_version(client: MlflowClient, version: ModelVersion, *, trust: TrustStore, weights: Path | None = None) -> VersionReport:
-    """As `verify_version`, with client and version at hand."""
+def inspect_version(
+    client: MlflowClient, version: ModelVersion, *, trust: TrustStore, weights: Path | None = None, memory: Path | None = None
+) -> VersionReport:
+    """As `verify_version`, with client and version at hand; ``memory`` is that of `kdgov.record.log.check_log`."""
     now = datetime.datetime.now(datetime.UTC)
-    log = read_log(client)
-    checks = [_log_check(log, trust)]
-    received = {str(e.details.get("decision")): e.at for e in log or [] if e.kind == "decide" and _about(e, version)}
+    checks = [_log_check(check_log(client, trust, memory=memory))]
+    log = [entry for entry in log_of(client, version.name, int(version.version)) or [] if _about(entry, version)]
+    received = {str(e.details.get("decision")): e.at for e in log if e.kind == "decide"}
     answer = _decision(client, version, trust, now, received)
     if answer is None or not answer.is_valid:
         why = answer.reason if answer else "no signed decision about this version lies beside its evidence"
@@ -162,15 +165,14 @@ def _as_received(envelope: Mapping[str, Any], trust: TrustStore, received: Mappi
     return None
 
 
-def _log_check(log: list[Any] | None, trust: TrustStore) -> Check:
+def _log_check(log: LogCheck | None) -> Check:
     if log is None:
         return Check(what="log", state="not verifiable", detail="this registry has no guard, so it keeps no log of acts")
-    faults = chain_faults(log, trust)
-    if not faults:
-        return Check(what="log", state="verified", detail=f"{len(log)} entries, one chain, every head signed")
-    unsigned = all("was not checked" in fault or "is not signed" in fault for fault in faults)
+    if not log.faults:
+        return Check(what="log", state="verified", detail=f"{log.entries} entries, one chain, every head signed")
+    unsigned = all("was not checked" in fault or "is not signed" in fault for fault in log.faults)
     state: State = "not verifiable" if unsigned else "violated"
-    return Check(what="log", state=state, detail=faults[0], mend="" if unsigned else "Compare with a copy of the log kept elsewhere.")
+    return Check(what="log", state=state, detail=log.faults[0], mend="" if unsigned else "Compare with a copy of the log kept elsewhere.")
 
 
 def _evidence_check(client: MlflowClient, version: ModelVersion, predicate: Mapping[str, Any]) -> Check:
@@ -233,15 +235,15 @@ def _weights_check(predicate: Mapping[str, Any], weights: Path | None) -> Check:
     return Check(what="weights", state="violated", detail=detail, mend="Restore the checkpoint that was judged.")
 
 
-def _revocation_check(version: ModelVersion, log: list[Any] | None) -> Check:
-    revoked = [e for e in log or [] if e.kind == "revoke" and _about(e, version)]
+def _revocation_check(version: ModelVersion, log: list[LogEntry]) -> Check:
+    revoked = [entry for entry in log if entry.kind == "revoke"]
     if revoked or "kdgov.revoked" in version.tags:
         reason = revoked[-1].details.get("reason", "") if revoked else version.tags["kdgov.revoked"]
         return Check(what="revocation", state="violated", detail=f"revoked: {reason}", mend="Use another version.")
     return Check(what="revocation", state="verified", detail="not revoked")
 
 
-def _about(entry: Any, version: ModelVersion) -> bool:
+def _about(entry: LogEntry, version: ModelVersion) -> bool:
     facts = version_facts(version)
     return (entry.workspace, entry.name, entry.version) == (facts.workspace, facts.name, facts.version)
 
