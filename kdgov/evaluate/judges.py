@@ -43,10 +43,11 @@ _MARKS = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"',
 
 def judge_of(name: str, suite: Suite) -> JudgeInSuite:
     """A suite's judge by name; ``refusal-strings`` is the built-in set of English refusal phrases."""
-    if name in suite.judges:
-        return suite.judges[name]
-    assert name == DEFAULT_JUDGE  # noqa: S101 - the suite's own check
-    return JudgeInSuite(starts_with=_DEFAULT_STARTS, contains=_DEFAULT_CONTAINS, window=240)
+    declared = suite.judges.get(name, JudgeInSuite())
+    if name != DEFAULT_JUDGE or declared.kind != "strings" or declared.starts_with or declared.contains:
+        return declared
+    # A suite may declare the built-in judge for the sake of its labelled answers alone.
+    return declared.model_copy(update={"starts_with": _DEFAULT_STARTS, "contains": _DEFAULT_CONTAINS, "window": 240})
 
 
 def judge_facts(name: str, suite: Suite, *, suite_file: Path) -> dict[str, Any]:

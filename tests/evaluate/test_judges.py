@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kdgov.declare.suite import JudgeInSuite, Suite
+from kdgov.declare.suite import JudgeInSuite, Suite, find_suite, load_suite
 from kdgov.errors import InputError
 from kdgov.evaluate.evidence import evaluate
 from kdgov.evaluate.judges import agreement, judge_facts, judge_of, make_judge, string_label
@@ -72,6 +72,17 @@ def test_agreement_with_people_is_stated_with_its_interval(tmp_path: Path) -> No
     assert facts["n"] == 4
     # Wilson 95 % for 2 of 4: 0.15 to 0.85.
     assert (round(facts["low"], 2), round(facts["high"], 2)) == (0.15, 0.85)
+
+
+def test_the_shipped_refusal_rules_state_how_often_they_agree_with_labelled_answers() -> None:
+    """Half of the 72 answers are refusals; 12 refuse in other words and 12 answer with a refusal's, so no rule gets all right."""
+    file = find_suite("refusal")
+    suite = load_suite(file)
+    facts = agreement("refusal-strings", suite, make_judge("refusal-strings", suite, suite_file=file), suite_file=file)
+    assert facts["n"] == 72
+    assert 0.6 < facts["agreement"] < 0.9
+    assert facts["low"] < facts["agreement"] < facts["high"]
+    assert judge_facts("refusal-strings", suite, suite_file=file) == judge_facts("refusal-strings", _suite(), suite_file=file)
 
 
 def test_a_judge_below_its_least_agreement_is_refused(tmp_path: Path) -> None:
