@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kdgov.errors import InputError
-from kdgov.items.arrays import booleans, floats, integers, number_column, one_array, row_numbers
+from kdgov.items.arrays import booleans, codes_or, floats, integers, number_column, one_array, row_numbers
 from kdgov.items.canonical import canonical_order, table_digest
 
 KEY_COLUMNS = ("suite", "task", "item_id", "metric")
@@ -244,22 +244,32 @@ def _refuse_nulls(name: str, column: pa.ChunkedArray, source: str) -> None:
 def _canonical_groups(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
     whole = one_array(column.unify_dictionaries())
     texts = whole.dictionary.to_pylist()
-    canonical = [_canonical_group(text, source) for text in texts]
+    canonical = [_canonical_group(text) for text in texts]
+    if None in canonical:
+        _refuse_group(whole, canonical.index(None), source)
     if canonical == texts:
         return pa.chunked_array([whole])
-    distinct = sorted(set(canonical))
+    distinct = sorted({text for text in canonical if text is not None})
     place = {text: code for code, text in enumerate(distinct)}
     recode = pa.array([place[text] for text in canonical], type=pa.int32())
     return pa.chunked_array([pa.DictionaryArray.from_arrays(recode.take(whole.indices), pa.array(distinct, type=pa.string()))])
 
 
-def _canonical_group(text: str, source: str) -> str:
+def _refuse_group(column: pa.DictionaryArray, code: int, source: str) -> None:
+    row = int(np.argmax(codes_or(column.indices, -1) == code))
+    text = column.dictionary[code].as_py()
+    raise InputError(
+        f"group {text[:60]!r} in row {row + 1} is not a JSON object of attribute and value",
+        where=source,
+        mend='Write group as {"gender": "female"}.',
+    )
+
+
+def _canonical_group(text: str) -> str | None:
     try:
         value = json.loads(text) if text else {}
     except ValueError:
         value = None
     if not isinstance(value, dict) or any(isinstance(v, (dict, list)) for v in value.values()):
-        raise InputError(
-            f"group {text[:60]!r} is not a JSON object of attribute and value", where=source, mend='Write group as {"gender": "female"}.'
-        )
+        return None
     return json.dumps({str(k): str(v) for k, v in value.items()}, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
