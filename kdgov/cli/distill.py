@@ -45,11 +45,14 @@ def distill(
         from kdgov.steps.calibrate import calibrate_step
         from kdgov.steps.context import open_release
         from kdgov.steps.distill import distill_step
+        from kdgov.steps.written import written_step
 
+        is_first = int(os.environ.get("RANK", "0")) == 0
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress)
             finished = calibrate_step(context) if calibrate else distill_step(context)
-        if int(os.environ.get("RANK", "0")) > 0:
+            scanned = written_step(context, finished.folder) if is_first and not calibrate else None
+        if not is_first:
             return  # Of several processes one speaks.
         if output_format is DistillFormat.json:
             facts = dict(finished.facts)
@@ -58,7 +61,9 @@ def distill(
             )
         else:
             typer.echo(finished.facts["table"] if calibrate else f"{finished.facts['summary']}\n{finished.folder}")
-            for warning in finished.facts.get("warnings", []):
+            stopped_by = scanned.facts["stopped_by"] if scanned is not None else []
+            told = [f"the gate will stop at what the teacher wrote: {', '.join(stopped_by)}"] if stopped_by else []
+            for warning in [*finished.facts.get("warnings", []), *told]:
                 typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
 
 

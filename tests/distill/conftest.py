@@ -105,7 +105,11 @@ class Answers(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         server.asked.append((self.path, dict(self.headers), body))
         code = server.codes.pop(0) if server.codes else 200
-        answer = {"choices": [{"message": {"role": "assistant", "content": f" {body['messages'][-1]['content'].split()[-1]} and the cat"}}]}
+        answer = {
+            "choices": [
+                {"message": {"role": "assistant", "content": server.says or f" {body['messages'][-1]['content'].split()[-1]} and the cat"}}
+            ]
+        }
         data = json.dumps(answer if code == 200 else {"error": "no"}).encode()
         self.send_response(code)
         self.send_header("Content-Length", str(len(data)))
@@ -122,7 +126,7 @@ class Answers(BaseHTTPRequestHandler):
 def server(monkeypatch):
     monkeypatch.setattr("kdgov.distill.endpoint._FIRST_PAUSE_S", 0.01)
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as running:
-        running.asked, running.codes = [], []
+        running.asked, running.codes, running.says = [], [], ""
         thread = threading.Thread(target=running.serve_forever, daemon=True)
         thread.start()
         yield running

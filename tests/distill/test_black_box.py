@@ -6,8 +6,10 @@ import json
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from kdgov.checkpoints.identity import model_identity
+from kdgov.cli.app import app
 from kdgov.declare.distillation import Distillation, Endpoint
 from kdgov.declare.release import load_release
 from kdgov.distill import StudentStart, distill
@@ -16,6 +18,7 @@ from kdgov.steps.check import check_step
 from kdgov.steps.context import open_release
 from kdgov.steps.distill import distill_step
 from kdgov.steps.evaluate import evaluate_step
+from kdgov.steps.written import written_step
 from tests.distill.conftest import llama, write_tokenizer
 
 TERMS = "LicenseRef-OpenAI-Services-Agreement-2026-01-01"
@@ -76,6 +79,20 @@ def test_the_check_holds_it_for_review_and_evaluation_says_why_it_cannot(server,
     assert any(finding["rule"].startswith("licence.") and "big-model" in finding["subject"] for finding in found)
     with pytest.raises(InputError, match=r"(?s)no weights here.*kdgov gate"):
         evaluate_step(context)
+
+
+def test_what_the_teacher_wrote_is_scanned_and_a_credential_in_it_is_told_at_once(server, base, tmp_path):
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(json.dumps({"prompt": "What opens the door?"}) + "\n")
+    server.says = "AKIA" + "Q3EGRIFYB5XK7WZA"
+    path, store = release(tmp_path, server, questions), tmp_path / "store"
+    done = CliRunner().invoke(app, ["distill", str(path), "--store", str(store)])
+    assert done.exit_code == 0, done.output
+    assert "the gate will stop at what the teacher wrote: privacy.secret-found" in " ".join(done.stderr.split())
+    context = open_release(path, store=store)
+    scanned = written_step(context, distill_step(context).folder)
+    (found,) = [f for f in json.loads((scanned.folder / "findings.json").read_text()) if f["rule"] == "privacy.secret-found"]
+    assert (found["verdict"], found["check"]) == ("block", "privacy")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from kdgov.declare.distillation import Distillation
 from kdgov.distill import StudentStart, distill
 from tests.conftest import real_folder
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.nightly, pytest.mark.ci]
 LENGTH = 48
 
 
@@ -32,7 +32,7 @@ def comments():
         made = [(row["Text"], int(row["Label"] == "BAD")) for row in csv.DictReader(stream)]
     rng.shuffle(real)
     made = rng.sample(made, 2600)
-    return real[:1200] + made[:2000], real[1200:] + made[2000:]
+    return real[:1200] + made[:2000], real[1200:3200] + made[2000:]
 
 
 @pytest.fixture(scope="module")

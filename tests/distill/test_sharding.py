@@ -58,6 +58,7 @@ dist.destroy_process_group()
 
 
 @pytest.mark.nightly
+@pytest.mark.ci
 def test_sharded_over_two_processes_loss_and_gradients_are_the_whole_ones(teacher, texts, tmp_path):
     script = tmp_path / "sharded.py"
     script.write_text(SCRIPT)

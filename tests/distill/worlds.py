@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import wave
+from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
 
-from tests.distill.conftest import WORDS, write_tokenizer
+from tests.distill.conftest import WORDS, llama, sentences, write_tokenizer
 
 
 def lively(model, factor=5.0):
@@ -148,3 +150,28 @@ def labelled_sounds(folder, count=16, labels=3):
     path = folder / "sounds.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def stranger(folder):
+    """A causal model that reads and writes in other tokens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = write_tokenizer(folder, words=["the", "cat", "dog", *"abcdefghijklm"])
+    llama(len(tokenizer), layers=2, width=16, heads=2, seed=3).save_pretrained(folder)
+    return folder
+
+
+def build(folder):
+    """Everything the releases beside this module name under ``world/``."""
+    for make in (bert, gpt2, t5, vit, wav2vec2, stranger):
+        make(folder / make.__name__)
+    labelled_texts(folder / "labelled.jsonl")
+    labelled_images(folder / "images")
+    labelled_sounds(folder / "sounds")
+    rows = [{"id": f"t{n}", "text": text} for n, text in enumerate(sentences(60))]
+    (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [{"id": f"q{n}", "prompt": f"the {a} adds to", "completion": f" {a} and {a}"} for n, a in enumerate("abcdefghijklmnopqrst")]
+    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))
