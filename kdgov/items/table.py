@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -244,18 +244,21 @@ def _refuse_nulls(name: str, column: pa.ChunkedArray, source: str) -> None:
 def _canonical_groups(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
     whole = one_array(column.unify_dictionaries())
     texts = whole.dictionary.to_pylist()
-    canonical = [_canonical_group(text) for text in texts]
-    if None in canonical:
-        _refuse_group(whole, canonical.index(None), source)
+    canonical = []
+    for code, text in enumerate(texts):
+        found = _canonical_group(text)
+        if found is None:
+            _refuse_group(whole, code, source)
+        canonical.append(found)
     if canonical == texts:
         return pa.chunked_array([whole])
-    distinct = sorted({text for text in canonical if text is not None})
+    distinct = sorted(set(canonical))
     place = {text: code for code, text in enumerate(distinct)}
     recode = pa.array([place[text] for text in canonical], type=pa.int32())
     return pa.chunked_array([pa.DictionaryArray.from_arrays(recode.take(whole.indices), pa.array(distinct, type=pa.string()))])
 
 
-def _refuse_group(column: pa.DictionaryArray, code: int, source: str) -> None:
+def _refuse_group(column: pa.DictionaryArray, code: int, source: str) -> NoReturn:
     row = int(np.argmax(codes_or(column.indices, -1) == code))
     text = column.dictionary[code].as_py()
     raise InputError(
