@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import posixpath
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlparse
 
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checkpoints.identity import model_identity
@@ -19,7 +21,7 @@ from kdgov.digest import digest_bytes
 from kdgov.errors import KdgovError
 from kdgov.evidence.bundle import MANIFEST
 from kdgov.evidence.release import Refusal
-from kdgov.guard.folders import FolderMemory
+from kdgov.guard.remembered import Memory
 
 EVIDENCE_FOLDER = "evidence"
 """Artifact folder of the release's run that holds the bundle."""
@@ -27,19 +29,19 @@ WRITE_ONCE = "kdgov-artifacts:"
 DESTINATION_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
 PROXIED = "mlflow-artifacts:"
 
-_FOLDERS = FolderMemory()
+_MEMORY = Memory()
 
 
 def evidence_refusals(predicate: Mapping[str, Any], artifact_uri: str) -> list[Refusal]:
     """Whether the bundle the decision names still lies, unchanged, in its run's artifacts.
 
-    Local files are hashed (once, as long as no inode, size or time changes); of an object store the manifest and the decision are
-    read, and every other file's presence is checked by its listing.
+    Every file is hashed, once as long as nothing in the place shows another stamp (`kdgov.guard.remembered`); of a store that is
+    neither a folder nor S3-compatible the manifest and the decision are read, and the presence of every other file by its listing.
     """
     mend = "Record the release again; the evidence is never edited."
     local = local_path(artifact_uri)
     try:
-        fault = _remembered_fault(predicate, local / EVIDENCE_FOLDER) if local is not None else _remote_fault(predicate, artifact_uri)
+        fault = _fault(predicate, local / EVIDENCE_FOLDER) if local is not None else _remote_fault(predicate, artifact_uri)
     except (OSError, ValueError, KeyError, TypeError, MlflowException, KdgovError) as error:
         fault = f"the evidence cannot be read ({type(error).__name__})"
     return [Refusal(criterion="evidence", reason=fault, mend=mend)] if fault else []
@@ -54,7 +56,7 @@ def weights_refusals(predicate: Mapping[str, Any], *, required: bool) -> list[Re
         reason = "the weights cannot be read from this server to compare them with those judged"
         return [Refusal(criterion="weights", reason=reason, mend="Put them where the server reads them, or upload them with the release.")]
     try:
-        found = _FOLDERS.answer(path, "weights", lambda: model_identity(path).weights)
+        found = _MEMORY.of_folder(path, "weights", lambda: model_identity(path).weights)
     except (KdgovError, OSError) as error:
         return [Refusal(criterion="weights", reason=f"the weights cannot be read: {error}", mend="Restore the checkpoint that was judged.")]
     if found == predicate["weights"]:
@@ -87,9 +89,12 @@ def local_path(uri: str) -> Path | None:
     return Path(unquote(parsed.path) if parsed.scheme else inner)
 
 
-def _remembered_fault(predicate: Mapping[str, Any], folder: Path) -> str:
-    question = f"{predicate['bundle']} {predicate['decision']}"
-    return _FOLDERS.answer(folder, question, lambda: _local_fault(predicate, folder))
+def _fault(predicate: Mapping[str, Any], folder: Path) -> str:
+    return _MEMORY.of_folder(folder, _question(predicate), lambda: _local_fault(predicate, folder))
+
+
+def _question(predicate: Mapping[str, Any]) -> str:
+    return f"{predicate['bundle']} {predicate['decision']}"
 
 
 def _local_fault(predicate: Mapping[str, Any], folder: Path) -> str:
@@ -110,7 +115,9 @@ def _local_fault(predicate: Mapping[str, Any], folder: Path) -> str:
 
 def _remote_fault(predicate: Mapping[str, Any], artifact_uri: str) -> str:
     uri = _resolved(artifact_uri)
-    repository = get_artifact_repository(posixpath.join(uri, EVIDENCE_FOLDER))
+    repository = get_artifact_repository(posixpath.join(uri.removeprefix(WRITE_ONCE), EVIDENCE_FOLDER))
+    if isinstance(repository, S3ArtifactRepository):
+        return _MEMORY.of_prefix(repository, _question(predicate), lambda: _fetched_fault(predicate, repository))
     manifest = Path(repository.download_artifacts(MANIFEST)).read_bytes()
     if digest_bytes(manifest) != predicate["bundle"]:
         return "the evidence's manifest was changed"
@@ -122,6 +129,11 @@ def _remote_fault(predicate: Mapping[str, Any], artifact_uri: str) -> str:
     if odd := sorted(found ^ stated.keys()):
         return f"{odd[0]} was {'added to' if odd[0] in found else 'removed from'} the evidence"
     return ""
+
+
+def _fetched_fault(predicate: Mapping[str, Any], repository: Any) -> str:
+    with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
+        return _local_fault(predicate, Path(repository.download_artifacts("", dst_path=folder)))
 
 
 def _resolved(artifact_uri: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import os
 import shutil
 import socket
 from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
 from kdgov.guard.artifacts import WriteOnceRepository
 
@@ -181,3 +183,34 @@ def test_nothing_is_written_outside(tmp_path, outside):
     store = WriteOnceRepository(f"kdgov-artifacts:{tmp_path}/artifacts")
     with pytest.raises(MlflowException, match="outside"):
         by_stream(store, tmp_path, b"x", outside)
+
+
+@pytest.mark.parametrize("change", ["teacher/items.parquet", "decision.json", "extra.json", "gone"])
+def test_evidence_in_a_bucket_is_read_once_and_every_change_is_seen(bucket, tmp_path, change, monkeypatch):
+    """Any file, not the manifest alone; what has not changed is not fetched again."""
+    import boto3
+
+    from kdgov.digest import digest_file
+    from kdgov.evidence.bundle import bundle_digest
+    from kdgov.guard.evidence import evidence_refusals
+    from tests.record.evidence_bundle import bundle
+
+    folder = bundle(tmp_path / "bundle")
+    run = f"{bucket}/{tmp_path.name}"
+    WriteOnceRepository(f"kdgov-artifacts:{run}").log_artifacts(str(folder), "evidence")
+    predicate = {"bundle": bundle_digest(folder), "decision": digest_file(folder / "decision.json")}
+    fetched = []
+    original = S3ArtifactRepository.download_artifacts
+    heard = lambda self, *more, **named: (fetched.append(more), original(self, *more, **named))[1]  # noqa: E731
+    monkeypatch.setattr(S3ArtifactRepository, "download_artifacts", heard)
+    for _ in range(3):
+        assert evidence_refusals(predicate, f"kdgov-artifacts:{run}") == []
+    assert len(fetched) == 1
+    client = boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"])
+    prefix = f"registry/{tmp_path.name}/evidence"
+    if change == "gone":
+        client.delete_object(Bucket="models", Key=f"{prefix}/plan.json")
+    else:
+        client.put_object(Bucket="models", Key=f"{prefix}/{change}", Body=b"forged items"[:13])
+    (refusal,) = evidence_refusals(predicate, f"kdgov-artifacts:{run}")
+    assert ("plan.json" if change == "gone" else change) in refusal.reason
