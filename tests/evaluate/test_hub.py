@@ -71,26 +71,31 @@ def test_what_the_mirror_has_of_the_profiles_is_pinned_and_runs(mirror: dict[str
     assert here == {"bbq_ambig": True, "bbq_disambig": True, "crows_pairs": True, "winogender": True, "cooccurrence": False}
 
 
-def test_a_set_without_a_pin_is_flagged_by_the_default_policy(mirror: dict[str, str], tmp_path: Path) -> None:
-    done = _evaluate(mirror, ["bias-core"], tmp_path / "o", "--task", "winogender")
+@pytest.fixture(scope="module")
+def unpinned(mirror: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a task whose shipped declaration names no revision."""
+    folder = tmp_path_factory.mktemp("unpinned")
+    done = _evaluate(mirror, ["bias-core"], folder, "--task", "winogender")
     assert done.returncode == 0, done.stderr[-2000:]
-    document, table = read_evidence(tmp_path / "o"), read_items(tmp_path / "o" / "items.parquet")
+    return folder
+
+
+def test_a_set_without_a_pin_is_flagged_by_the_default_policy(unpinned: Path) -> None:
+    document, table = read_evidence(unpinned), read_items(unpinned / "items.parquet")
     other = {**document, "model": {**document["model"], "weights": "sha256:" + "0" * 64}}
     findings = compare_evidence(document, other, teacher_table=table, student_table=table)
     assert [f.rule for f in findings if f.stops] == [MAY_MOVE]
     assert findings[0].subject == "oskarvanderwal/winogender"
     assert stopping(findings, ()) == [], "the two were asked the same all the same"
     decision = judge(
-        table, table, load_policy(data_folder("policies") / "default.yaml"), metrics=read_declarations(tmp_path / "o"), findings=findings
+        table, table, load_policy(data_folder("policies") / "default.yaml"), metrics=read_declarations(unpinned), findings=findings
     )
     assert decision.verdict != "pass"
     assert [f.rule for f in decision.findings if f.stops] == [MAY_MOVE]
 
 
-def test_an_unpinned_set_that_moved_between_two_evaluations_is_refused(mirror: dict[str, str], tmp_path: Path) -> None:
-    done = _evaluate(mirror, ["bias-core"], tmp_path / "o", "--task", "winogender")
-    assert done.returncode == 0, done.stderr[-2000:]
-    before = read_evidence(tmp_path / "o")
+def test_an_unpinned_set_that_moved_between_two_evaluations_is_refused(mirror: dict[str, str], unpinned: Path) -> None:
+    before = read_evidence(unpinned)
     head = next(Path(mirror["HF_HOME"]).glob("hub/datasets--oskarvanderwal--winogender/refs/main"))
     commit = head.read_text()
     assert before["tasks"][0]["settings"]["data"] == {
