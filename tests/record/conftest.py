@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.guard.conftest import embedded
+from tests.guard.conftest import embedded, empty_registry
 
-__all__ = ["embedded"]
+__all__ = ["embedded", "empty_registry"]

@@ -21,15 +21,6 @@ from kdgov.record.verify import verify_version
 from tests.record.evidence_bundle import bundle, checkpoint
 
 
-@pytest.fixture(scope="module")
-def empty_registry(tmp_path_factory):
-    """A registry's database without anything in it, made once: MLflow takes seconds for its tables."""
-    store = tmp_path_factory.mktemp("empty") / "store"
-    with registry_client(registry_target(store)) as client:
-        client.search_registered_models()
-    return store / "mlflow.db"
-
-
 @pytest.fixture
 def keys(tmp_path, monkeypatch, empty_registry):
     """Ada's and Grace's keys, a registry that trusts both, and a release to record."""
