@@ -188,6 +188,18 @@ def test_help_starts_in_a_fraction_of_a_second() -> None:
     assert "asked the same" in done.stdout
 
 
+def test_help_loads_no_markdown_parser_and_leaves_the_real_one_to_others() -> None:
+    code = (
+        "import sys; sys.argv = ['kdgov', 'evaluate', '--help']; from kdgov.cli.app import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "assert 'markdown_it' not in sys.modules\nfrom rich.markdown import Markdown; assert Markdown('*x*').parsed\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    plain = CliRunner().invoke(app, ["evaluate", "--help"]).stdout
+    assert plain.split() == done.stdout.split()
+
+
 def test_suites_are_listed_and_shown() -> None:
     began = time.process_time()
     listed = json.loads(CliRunner().invoke(app, ["suites", "list", "--format", "json"]).stdout)
