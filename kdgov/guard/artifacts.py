@@ -28,6 +28,7 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from kdgov.digest import digest_file
+from kdgov.guard.bucket import put_new
 from kdgov.guard.evidence import local_path
 
 SCHEME = "kdgov-artifacts:"
@@ -110,7 +111,11 @@ class WriteOnceRepository(ArtifactRepository):
     def _store(self, file: Path, destination: str) -> None:
         if self._folder is None:
             # An object store shows an object only when it is whole.
-            self._behind.log_artifact(str(file), posixpath.dirname(destination) or None)
+            taken = put_new(self._behind, file, destination)
+            if taken is None:
+                self._behind.log_artifact(str(file), posixpath.dirname(destination) or None)
+            elif taken:
+                self._has_same(file, destination)
             return
         whole = self._folder / INCOMING / uuid.uuid4().hex
         try:

@@ -214,3 +214,40 @@ def test_evidence_in_a_bucket_is_read_once_and_every_change_is_seen(bucket, tmp_
         client.put_object(Bucket="models", Key=f"{prefix}/{change}", Body=b"forged items"[:13])
     (refusal,) = evidence_refusals(predicate, f"kdgov-artifacts:{run}")
     assert ("plan.json" if change == "gone" else change) in refusal.reason
+
+
+def test_of_two_writers_to_a_bucket_one_is_second(bucket, tmp_path, monkeypatch):
+    """Both looked before either wrote; S3 itself tells the second that the place is taken."""
+    store = WriteOnceRepository(f"kdgov-artifacts:{bucket}/{tmp_path.name}")
+    by_stream(store, tmp_path, b"theirs", "run/a")
+    look, looks = type(store)._existing, []
+
+    def blind_once(self, destination):
+        looks.append(destination)
+        return None if len(looks) == 1 else look(self, destination)
+
+    monkeypatch.setattr(type(store), "_existing", blind_once)
+    with pytest.raises(MlflowException, match="refuses to overwrite"):
+        by_stream(store, tmp_path, b"mine", "run/a")
+    assert Path(store.download_artifacts("run/a")).read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize("answer", ["NotImplemented", "InvalidArgument"])
+def test_a_bucket_that_knows_no_condition_is_written_as_before(bucket, tmp_path, monkeypatch, answer):
+    from botocore.exceptions import ClientError
+
+    store = WriteOnceRepository(f"kdgov-artifacts:{bucket}/{tmp_path.name}")
+
+    class Older:
+        def put_object(self, **_):
+            raise ClientError({"Error": {"Code": answer}}, "PutObject")
+
+    with monkeypatch.context() as patch:
+        client, calls = store._behind._get_s3_client(), []
+        patch.setattr(S3ArtifactRepository, "_get_s3_client", lambda self: Older() if not calls and not calls.append(1) else client)
+        from kdgov.guard.bucket import put_new
+
+        (tmp_path / "a").write_bytes(b"x")
+        assert put_new(store._behind, tmp_path / "a", "a") is None
+    by_stream(store, tmp_path, b"x", "a")
+    assert [f.path for f in store.list_artifacts()] == ["a"]
