@@ -147,10 +147,21 @@ def _raised(shown: VersionShown, log: LogShown, entries: Sequence[LogEntry]) -> 
         else:
             reason = "It points at this version, and the log knows no promotion that put it there: it was set outside the guard."
             yield violated("registry", f"alias {alias}", reason, mend="Take it away, then promote with `kdgov promote`.")
+    yield from _lowered(shown, log, entries)
     if shown.stage.lower() == "production" and not any(e.kind == "stage" for e in entries):
         yield violated(
             "registry", "stage Production", "The log knows no transition that put it there.", mend="Set it to None, then promote."
         )
+
+
+def _lowered(shown: VersionShown, log: LogShown, entries: Sequence[LogEntry]) -> Iterator[AuditFinding]:
+    """Aliases that the log last put on this version and that do not point at it any more."""
+    raised = {str(e.details["alias"]) for e in entries if e.kind in _RAISING and e.details.get("alias")}
+    for alias in sorted(raised - {*shown.aliases} - (log.free_aliases or frozenset())):
+        last = [e for e in log.entries if e.name == shown.facts.name and e.workspace == shown.facts.workspace and _about(e, alias)][-1]
+        if last.kind in _RAISING and last.version == shown.facts.version:
+            reason = f"Log entry {last.seq} put it on this version, and nothing took it away since; it points elsewhere or nowhere."
+            yield violated("registry", f"alias {alias}", reason, mend="It was taken away or moved outside the guard: promote again.")
 
 
 def _about(entry: LogEntry, alias: str) -> bool:

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from kdgov.audit.answer import Role
-from kdgov.audit.catalogue import FACTS, Fact, FactStatus
+from kdgov.audit.catalogue import FACTS, Fact
+from kdgov.audit.fact_sources import (
+    Answer,
+    Evidence,
+    card_fields,
+    cards_of,
+    checked,
+    either,
+    findings_of,
+    is_verified,
+    never,
+    release,
+    results_of,
+    rule,
+    said,
+    suite,
+)
 from kdgov.audit.licences import ANSWER, CASE
-from kdgov.audit.material import Material
-from kdgov.audit.seals import Attested
-from kdgov.audit.snapshot import LogShown, VersionShown
-from kdgov.audit.words import AuditFinding
-
-Answer = tuple[FactStatus, str, str]
-"""Status, words, file."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """Everything a fact may be read from."""
-
-    material: Material
-    """The bundle."""
-    shown: VersionShown
-    """What the registry shows."""
-    attested: Attested
-    """The signed statement."""
-    log: LogShown
-    """The log of acts."""
-    findings: Sequence[AuditFinding]
-    """What the review found."""
-    roles: Sequence[Role]
-    """Accountable roles."""
 
 
 def facts_of(evidence: Evidence) -> dict[str, Fact]:
@@ -46,89 +33,20 @@ def facts_of(evidence: Evidence) -> dict[str, Fact]:
     return found
 
 
-def _either(is_shown: bool, told: str, absent: str, source: str = "", *, otherwise: FactStatus = "absent") -> Answer:
-    return ("shown", told, source) if is_shown else (otherwise, absent, "")
-
-
-def _criteria(e: Evidence, **match: str) -> list[Mapping[str, Any]]:
-    rows = [r for r in e.material.decision.get("criteria") or [] if isinstance(r, Mapping)]
-    return [r for r in rows if all(fnmatchcase(str(r.get(k, "")), v) for k, v in match.items())]
-
-
-def _suite(pattern: str) -> Callable[[Evidence], Answer]:
-    def read(e: Evidence) -> Answer:
-        rows = _criteria(e, suite=pattern)
-        bad = [r for r in rows if r.get("verdict") != "pass"]
-        told = f"{len(rows)} results, {len(rows) - len(bad)} pass."
-        return _either(bool(rows), told, "No such suite was judged.", "decision.json")
-
-    return read
-
-
-def _findings(e: Evidence, *checks: str) -> list[Mapping[str, Any]]:
-    return [row for row in e.material.findings if row.get("check") in checks]
-
-
-def _checked(check: str, told: str) -> Callable[[Evidence], Answer]:
-    def read(e: Evidence) -> Answer:
-        rows = _findings(e, check)
-        stopping = [r for r in rows if r.get("verdict") in ("review", "block", "invalid")]
-        if rows and stopping:
-            return "partly", f"{told} {len(stopping)} findings stop the release: {stopping[0].get('reason')}", "findings.json"
-        return _either(bool(rows), f"{told} {len(rows)} findings, none stops the release.", "The check left no finding.", "findings.json")
-
-    return read
-
-
-def _rule(*patterns: str) -> Callable[[Evidence], Answer]:
-    def read(e: Evidence) -> Answer:
-        rows = [r for r in e.material.findings if any(fnmatchcase(str(r.get("rule", "")), p) for p in patterns)]
-        if not rows:
-            return "absent", "No finding speaks of it.", ""
-        bad = [r for r in rows if r.get("verdict") != "pass"]
-        return ("partly" if bad else "shown"), str((bad or rows)[0].get("reason")), "findings.json"
-
-    return read
-
-
-def _release(key: str, told: str, absent: str) -> Callable[[Evidence], Answer]:
-    return lambda e: _either(bool(e.material.release.get(key)), told, absent, "release.json")
-
-
-def _verified(e: Evidence, area: str, subject: str = "*") -> bool:
-    found = [f for f in e.findings if f.area == area and fnmatchcase(f.subject, subject)]
-    return bool(found) and all(f.standing == "verified" for f in found)
-
-
-def _cards(e: Evidence, kind: str) -> list[Mapping[str, Any]]:
-    return list(e.material.cards_of(kind))
-
-
-def _card_fields(kind: str, *keys: str) -> Callable[[Evidence], Answer]:
-    def read(e: Evidence) -> Answer:
-        cards = _cards(e, kind)
-        having = [c for c in cards if any(c.get(k) not in (None, "", [], {}) for k in keys)]
-        if cards and len(having) < len(cards):
-            return ("partly" if having else "absent"), f"{len(having)} of {len(cards)} cards say it.", "cards" if having else ""
-        return _either(bool(having), f"All {len(cards)} cards say it.", "No card says it.")
-
-    return read
-
-
 def _uncertainty(e: Evidence) -> Answer:
-    rows = _criteria(e, kind="non_inferiority")
+    rows = results_of(e, kind="non_inferiority")
     full = [r for r in rows if r.get("bound") is not None and r.get("confidence") and r.get("n")]
     if rows and len(full) < len(rows):
         return "partly", f"{len(full)} of {len(rows)} comparisons carry bound, confidence and n.", "decision.json"
-    return _either(bool(full), f"All {len(full)} comparisons carry bound, confidence and n.", "No comparison is recorded.", "decision.json")
+    return either(bool(full), f"All {len(full)} comparisons carry bound, confidence and n.", "No comparison is recorded.", "decision.json")
 
 
 def _assay(e: Evidence) -> Answer:
-    rows = _criteria(e, kind="non_inferiority")
+    rows = results_of(e, kind="non_inferiority")
     checked = [r for r in rows if r.get("assay") and "not checked" not in str(r["assay"])]
     if checked and len(checked) < len(rows):
         return "partly", f"Checked for {len(checked)} of {len(rows)} comparisons.", "decision.json"
-    return _either(bool(checked), f"Checked for all {len(checked)} comparisons.", "It was not checked.", "decision.json")
+    return either(bool(checked), f"Checked for all {len(checked)} comparisons.", "It was not checked.", "decision.json")
 
 
 def _efficiency(e: Evidence) -> Answer:
@@ -150,7 +68,7 @@ def _obligations(e: Evidence) -> Answer:
 
 
 def _synthetic(e: Evidence) -> Answer:
-    cards = _cards(e, "dataset_card")
+    cards = cards_of(e, "dataset_card")
     records = [c for c in cards if c.get("generation") or any(isinstance(f, Mapping) and f.get("generation") for f in c.get("files") or [])]
     if records:
         return "shown", f"{len(records)} of {len(cards)} cards name what generated their data.", "findings.json"
@@ -158,12 +76,12 @@ def _synthetic(e: Evidence) -> Answer:
 
 
 def _withdrawal(e: Evidence) -> Answer:
-    cards = _cards(e, "dataset_card")
+    cards = cards_of(e, "dataset_card")
     records = [c["personal_data"] for c in cards if isinstance(c.get("personal_data"), Mapping)]
     if cards and all(c.get("personal_data") is False for c in cards):
         return "shown", "The cards say that no personal data is held.", "findings.json"
     able = [r for r in records if r.get("withdrawal_process")]
-    return _either(bool(able), f"{len(able)} cards say how people withdraw.", "No card says how people withdraw.")
+    return either(bool(able), f"{len(able)} cards say how people withdraw.", "No card says how people withdraw.")
 
 
 def _approvals(e: Evidence) -> Answer:
@@ -179,19 +97,19 @@ def _waivers(e: Evidence) -> Answer:
     rows = e.material.decision.get("waivers") or []
     loose = [w for w in rows if not all(w.get(k) for k in ("owner", "reason", "expires"))]
     told = f"{len(rows)} waivers, each with owner, reason and end." if rows else "There is none."
-    return _either(bool(e.material.decision) and not loose, told, "A waiver lacks owner, reason or end.", "decision.json")
+    return either(bool(e.material.decision) and not loose, told, "A waiver lacks owner, reason or end.", "decision.json")
 
 
 def _roles(e: Evidence) -> Answer:
     held = [r.role for r in e.roles if r.holder]
-    return _either(bool(held), f"Named: {', '.join(held)}.", "Nobody is named.", "release.json")
+    return either(bool(held), f"Named: {', '.join(held)}.", "Nobody is named.", "release.json")
 
 
 def _informed(e: Evidence) -> Answer:
     held, dated = [r for r in e.roles if r.holder], [r for r in e.roles if r.informed_on]
     if dated and len(dated) < len(held):
         return "partly", f"{len(dated)} of {len(held)} roles were informed with a date.", "release.json"
-    return _either(bool(dated), f"{len(dated)} roles were informed with a date.", "No date is kept.", "release.json")
+    return either(bool(dated), f"{len(dated)} roles were informed with a date.", "No date is kept.", "release.json")
 
 
 def _compute(e: Evidence) -> Answer:
@@ -203,29 +121,37 @@ def _compute(e: Evidence) -> Answer:
     return ("partly", f"{told} Not the time or the operations.", "distillation.json") if kept else ("absent", "Nothing is kept.", "")
 
 
+def _context(e: Evidence) -> Answer:
+    stated = card_fields("model_card", "context_length", "max_length")(e)
+    trained = (e.material.distillation.get("recipe") or {}).get("max_length")
+    if stated[0] == "shown" or not trained:
+        return stated
+    return "partly", f"Trained on at most {trained} tokens at a time; the longest input itself is not stated.", "distillation.json"
+
+
 def _energy(e: Evidence) -> Answer:
     record = e.material.distillation
-    return _either(bool(record.get("energy_kwh")), f"{record.get('energy_kwh')} kWh.", "Energy was not measured.", "distillation.json")
+    return either(bool(record.get("energy_kwh")), f"{record.get('energy_kwh')} kWh.", "Energy was not measured.", "distillation.json")
 
 
 def _architecture(e: Evidence) -> Answer:
     identity = e.material.identities["student"]
     size = f"{identity.get('parameters', 0):,} parameters, {identity.get('layers', '?')} layers"
     told = f"{identity.get('architecture', 'unknown architecture')}, {size}."
-    return _either(
+    return either(
         bool(identity.get("architecture") and identity.get("parameters")), told, "No identity is recorded.", "student/identity.json"
     )
 
 
 def _licence(e: Evidence) -> Answer:
     stated = (e.material.release.get("student") or {}).get("license")
-    return _either(bool(stated), f"{stated}.", "The student states no licence.", "release.json")
+    return either(bool(stated), f"{stated}.", "The student states no licence.", "release.json")
 
 
 def _intent(e: Evidence) -> Answer:
     intent = e.material.release.get("release") or {}
     told = f"Distribution {intent.get('distribution')}, {'commercial' if intent.get('commercial') else 'not commercial'}."
-    return _either(bool(intent), told, "No intent is recorded.", "release.json")
+    return either(bool(intent), told, "No intent is recorded.", "release.json")
 
 
 def _versions(e: Evidence) -> Answer:
@@ -241,7 +167,7 @@ def _versions(e: Evidence) -> Answer:
 
 
 def _limits(e: Evidence) -> Answer:
-    cards = [c for c in _cards(e, "model_card") if c.get("limitations") or c.get("limits")]
+    cards = [c for c in cards_of(e, "model_card") if said(c, "limitations") or said(c, "limits")]
     note = str(e.material.release.get("trade_offs") or "")
     if cards:
         return "shown", "A model card states limits.", "findings.json"
@@ -250,7 +176,7 @@ def _limits(e: Evidence) -> Answer:
 
 def _intended_use(e: Evidence) -> Answer:
     described = e.material.release.get("description")
-    return _either(bool(described), str(described)[:160], "The release does not say what the model is for.", "release.json")
+    return either(bool(described), str(described)[:160], "The release does not say what the model is for.", "release.json")
 
 
 def _acts_logged(e: Evidence) -> Answer:
@@ -258,28 +184,28 @@ def _acts_logged(e: Evidence) -> Answer:
         return "absent", f"{e.log.reason[:1].upper()}{e.log.reason[1:]}.", ""
     is_whole = not any(f.area == "log" and f.standing == "violated" for f in e.findings)
     told = f"{len(e.log.entries)} entries in one chain."
-    return _either(is_whole, told, "The chain is broken.", otherwise="partly")
+    return either(is_whole, told, "The chain is broken.", otherwise="partly")
 
 
 def _teacher_pinned(e: Evidence) -> Answer:
     digest = e.material.identities["teacher"].get("weights") or (e.material.decision.get("digests") or {}).get("teacher_weights")
-    return _either(bool(digest), f"{digest}.", "No digest of the teacher's weights is kept.", "teacher/identity.json")
+    return either(bool(digest), f"{digest}.", "No digest of the teacher's weights is kept.", "teacher/identity.json")
 
 
 def _data_digests(e: Evidence) -> Answer:
     stated = [k for k in e.material.decision.get("digests") or {} if k.startswith("data/")]
     files = e.material.distillation.get("data") or {}
     count = max(len(stated), len(files))
-    return _either(count > 0, f"{count} files are pinned.", "No data file is pinned.", "distillation.json")
+    return either(count > 0, f"{count} files are pinned.", "No data file is pinned.", "distillation.json")
 
 
 def _modalities(e: Evidence) -> Answer:
     kind = (e.material.release.get("student") or {}).get("kind")
-    return _either(bool(kind), f"Kind of model: {kind}.", "Not stated.", "release.json", otherwise="absent")
+    return either(bool(kind), f"Kind of model: {kind}.", "Not stated.", "release.json", otherwise="absent")
 
 
 def _licence_reasoned(e: Evidence) -> Answer:
-    rows = _findings(e, "licence")
+    rows = findings_of(e, "licence")
     if e.material.document(CASE):
         return "shown", f"{len(rows)} findings with clause and source; the case is kept and was reasoned again.", CASE
     return (
@@ -289,43 +215,39 @@ def _licence_reasoned(e: Evidence) -> Answer:
     )
 
 
-def _never(text: str) -> Callable[[Evidence], Answer]:
-    return lambda e: ("absent", text, "")
-
-
 READERS: dict[str, Callable[[Evidence], Answer]] = {
-    "inventory.version": lambda e: _either(
+    "inventory.version": lambda e: either(
         bool(e.shown.registered_at), f"Registered on {e.shown.registered_at}.", "No date of registration."
     ),
-    "decision.sealed": lambda e: _either(
+    "decision.sealed": lambda e: either(
         bool(e.material.decision), f"Verdict {e.material.decision.get('verdict')}.", "No decision.", "decision.json"
     ),
-    "decision.rejudged": lambda e: _either(
-        _verified(e, "decision", "evidence/decision.json"), "The same result.", "Not the same, or not possible.", "decision.json"
+    "decision.rejudged": lambda e: either(
+        is_verified(e, "decision", "evidence/decision.json"), "The same result.", "Not the same, or not possible.", "decision.json"
     ),
-    "decision.expiry": lambda e: _either(
+    "decision.expiry": lambda e: either(
         bool(e.attested.predicate.get("expires")), f"Until {e.attested.predicate.get('expires')}.", "No end is stated."
     ),
-    "policy.sealed": lambda e: _either(
+    "policy.sealed": lambda e: either(
         bool(e.material.policy.get("criteria")), "With its margins.", "No policy is part of the evidence.", "policy.yaml"
     ),
-    "plan.identical": lambda e: _either(_verified(e, "plan", "plan root"), "One root for both.", "Not shown.", "plan.json"),
-    "items.recorded": lambda e: _either(
+    "plan.identical": lambda e: either(is_verified(e, "plan", "plan root"), "One root for both.", "Not shown.", "plan.json"),
+    "items.recorded": lambda e: either(
         all(e.material.has(f"{r}/items.parquet") for r in ("teacher", "student")),
         "For both models.",
         "A table is missing.",
         "student/items.parquet",
     ),
-    "findings.recorded": lambda e: _either(
+    "findings.recorded": lambda e: either(
         bool(e.material.findings), f"{len(e.material.findings)} findings.", "None is kept.", "findings.json"
     ),
-    "suite.capability": _suite("capability*"),
-    "suite.safety": _suite("safety*"),
-    "suite.bias": _suite("bias*"),
-    "suite.privacy": _suite("privacy*"),
-    "groups.measured": lambda e: _either(
-        bool(_criteria(e, group="?*")),
-        f"{len(_criteria(e, group='?*'))} results by group.",
+    "suite.capability": suite("capability*"),
+    "suite.safety": suite("safety*"),
+    "suite.bias": suite("bias*"),
+    "suite.privacy": suite("privacy*"),
+    "groups.measured": lambda e: either(
+        bool(results_of(e, group="?*")),
+        f"{len(results_of(e, group='?*'))} results by group.",
         "No criterion looks at groups.",
         "decision.json",
     ),
@@ -334,33 +256,33 @@ READERS: dict[str, Callable[[Evidence], Answer]] = {
     "assay.checked": _assay,
     "licence.reasoned": _licence_reasoned,
     "licence.obligations": _obligations,
-    "lineage.recorded": lambda e: _either(
+    "lineage.recorded": lambda e: either(
         bool(e.material.cards or e.material.document(CASE)),
         f"{len(e.material.cards)} cards.",
         "No card or licence case is kept.",
         "release.json",
     ),
     "teacher.pinned": _teacher_pinned,
-    "teacher.card": lambda e: _either(
-        bool(_cards(e, "model_card")), "A model card is part of the evidence.", "There is none.", "release.json"
+    "teacher.card": lambda e: either(
+        bool(cards_of(e, "model_card")), "A model card is part of the evidence.", "There is none.", "release.json"
     ),
-    "data.cards": lambda e: _either(
-        bool(_cards(e, "dataset_card")), f"{len(_cards(e, 'dataset_card'))} dataset cards.", "There is none.", "release.json"
+    "data.cards": lambda e: either(
+        bool(cards_of(e, "dataset_card")), f"{len(cards_of(e, 'dataset_card'))} dataset cards.", "There is none.", "release.json"
     ),
     "data.digests": _data_digests,
-    "data.sizes": lambda e: _either(
+    "data.sizes": lambda e: either(
         bool(e.material.distillation.get("examples") or e.material.distillation.get("tokens")),
         "Examples and tokens are counted.",
         "Not counted.",
         "distillation.json",
     ),
-    "data.provenance": _checked("provenance", "Checked."),
+    "data.provenance": checked("provenance", "Checked."),
     "data.synthetic": _synthetic,
-    "data.personal": _checked("privacy", "Searched."),
+    "data.personal": checked("privacy", "Searched."),
     "data.withdrawal": _withdrawal,
-    "data.contamination": _checked("contamination", "Searched."),
-    "data.duplicates": _rule("contamination.near-duplicate*", "*.duplicate*"),
-    "training.recipe": lambda e: _either(
+    "data.contamination": checked("contamination", "Searched."),
+    "data.duplicates": rule("contamination.near-duplicate*", "*.duplicate*"),
+    "training.recipe": lambda e: either(
         bool(e.material.distillation.get("recipe") or e.material.release.get("distillation")),
         "Recipe and seed are kept.",
         "Trained elsewhere; nothing is kept.",
@@ -370,26 +292,26 @@ READERS: dict[str, Callable[[Evidence], Answer]] = {
     "training.energy": _energy,
     "model.architecture": _architecture,
     "model.modalities": _modalities,
-    "model.context": _card_fields("model_card", "context_length", "max_length"),
+    "model.context": _context,
     "model.intended_use": _intended_use,
-    "model.acceptable_use": _card_fields("model_card", "out_of_scope", "prohibited_use", "acceptable_use"),
+    "model.acceptable_use": card_fields("model_card", "out_of_scope", "prohibited_use", "acceptable_use"),
     "model.limits": _limits,
     "model.licence": _licence,
     "release.intent": _intent,
-    "release.date": lambda e: _either(bool(e.shown.registered_at), f"{e.shown.registered_at}.", "Unknown."),
+    "release.date": lambda e: either(bool(e.shown.registered_at), f"{e.shown.registered_at}.", "Unknown."),
     "software.versions": _versions,
     "practice.roles": _roles,
     "practice.informed": _informed,
-    "practice.trade_offs": _release("trade_offs", "A note is written.", "No note is written."),
+    "practice.trade_offs": release("trade_offs", "A note is written.", "No note is written."),
     "approvals.given": _approvals,
     "waivers.bounded": _waivers,
     "acts.logged": _acts_logged,
-    "signature.valid": lambda e: _either(e.attested.is_signed, f"Signed by {', '.join(e.attested.signers)}.", "No trusted signature."),
-    "weights.sealed": lambda e: _either(
+    "signature.valid": lambda e: either(e.attested.is_signed, f"Signed by {', '.join(e.attested.signers)}.", "No trusted signature."),
+    "weights.sealed": lambda e: either(
         bool(e.attested.predicate.get("weights")), f"{e.attested.predicate.get('weights')}.", "No digest is signed."
     ),
-    "weights.served": lambda e: _either(_verified(e, "weights"), "The same bytes.", "The weights were not read.", otherwise="absent"),
+    "weights.served": lambda e: either(is_verified(e, "weights"), "The same bytes.", "The weights were not read.", otherwise="absent"),
     "audit.redone": lambda e: ("shown", "By this report.", ""),
-    "copyright.policy": _never("No policy is part of the evidence."),
+    "copyright.policy": never("No policy is part of the evidence."),
 }
 """Fact → how it is read. A test binds these names to the catalogue's."""

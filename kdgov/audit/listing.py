@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from kdgov.audit.expected import ROLE_TAG
 from kdgov.audit.fetch import quoted, stage_of, words_of
-from kdgov.audit.snapshot import ATTESTATION, EVIDENCE, VersionShown
+from kdgov.audit.snapshot import ATTESTATION, EVIDENCE, STATEMENTS, VersionShown
 from kdgov.evidence.bundle import MANIFEST
 from kdgov.record.release import version_facts
 
@@ -101,10 +101,15 @@ def _seals_only(client: MlflowClient, run_id: str, uri: str, into: Path, faults:
     into.mkdir(parents=True, exist_ok=True)
     try:
         there = {item.path for folder in (EVIDENCE, ATTESTATION) for item in client.list_artifacts(run_id, folder)}
-        wanted = [f"{EVIDENCE}/{MANIFEST}", f"{EVIDENCE}/decision.json", *(p for p in there if p.startswith(f"{ATTESTATION}/"))]
-        for path in wanted:
-            if path in there:
-                client.download_artifacts(run_id, path, str(into))
+        said = f"{EVIDENCE}/{STATEMENTS}"
+        if said in there:
+            there |= {item.path for item in client.list_artifacts(run_id, said)}
+        folders = (f"{ATTESTATION}/", f"{said}/")
+        for path in sorted(there):
+            if path in (f"{EVIDENCE}/{MANIFEST}", f"{EVIDENCE}/decision.json") or path.startswith(folders):
+                # A single file is put straight into the folder that is named.
+                (into / path).parent.mkdir(parents=True, exist_ok=True)
+                client.download_artifacts(run_id, path, str((into / path).parent))
     except (MlflowException, OSError) as error:
         faults.append(f"its seals could not be downloaded ({words_of(error)})")
     return into

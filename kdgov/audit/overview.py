@@ -12,7 +12,7 @@ from kdgov.audit.material import Material
 from kdgov.audit.permission import review_permission
 from kdgov.audit.receipt import bundle_receipt, logged_receipt
 from kdgov.audit.review import NOWHERE, Reviewer
-from kdgov.audit.seals import read_attestation, review_binding, review_bundle
+from kdgov.audit.seals import read_attestation, review_binding, review_bundle, review_seals
 from kdgov.audit.snapshot import LogShown, VersionShown
 from kdgov.audit.statements import review_statements
 from kdgov.audit.words import AuditFinding, Outcome, outcome_of, worst_first
@@ -67,7 +67,7 @@ def review_briefly(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> Ve
     """
     logged = logged_receipt(shown, log, reviewer.trust, at=reviewer.at)
     attested, signature = read_attestation(shown, reviewer.trust, at=logged.at)
-    sealed = tuple(review_bundle(shown)) if shown.evidence is not None and not shown.is_partial else ()
+    sealed = () if shown.evidence is None else tuple(review_seals(shown) if shown.is_partial else review_bundle(shown))
     is_sealed = not any(finding.stops for finding in sealed)
     material = Material(shown.evidence if shown.evidence is not None and is_sealed else NOWHERE)
     receipt = bundle_receipt(logged, attested)

@@ -10,7 +10,8 @@ from typing import Any
 
 from kdgov.audit.acts import log_findings, review_acts, timeline
 from kdgov.audit.answer import Act, Subject, VersionAudit
-from kdgov.audit.facts import Evidence, facts_of
+from kdgov.audit.fact_sources import Evidence
+from kdgov.audit.facts import facts_of
 from kdgov.audit.framework import Framework, assess
 from kdgov.audit.judging import Rejudged, review_decision, review_identities, review_plan
 from kdgov.audit.licences import lineage_of, review_licences

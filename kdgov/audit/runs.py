@@ -56,8 +56,8 @@ def _kept(role: str, run: RunShown) -> Iterator[AuditFinding]:
     for key, values in run.history.items():
         latest = run.metrics.get(key)
         odd = [value for value in values if not _equal(value, latest)]
-        if odd or len(values) > 1:
-            shown = ", ".join(f"{value:g}" for value in values)
+        if odd or len(values) != 1:
+            shown = ", ".join(f"{value:g}" for value in values) or "nothing"
             told = f"It was logged once; its history shows {shown}."
             yield violated("registry", f"metric {key} of run {role}", told, mend=_MEND)
 

@@ -65,6 +65,25 @@ def review_bundle(shown: VersionShown) -> Iterator[AuditFinding]:
         yield verified("evidence", f"{EVIDENCE}/{path}", "Hashed again: as sealed.", digest=stated[path])
 
 
+def review_seals(shown: VersionShown) -> Iterator[AuditFinding]:
+    """The files of a bundle that were fetched, where not all were, against its manifest; what was not fetched is not spoken of."""
+    folder = shown.evidence
+    if folder is None:
+        return
+    try:
+        stated = read_manifest(folder)
+    except InputError as error:
+        yield violated("evidence", f"{EVIDENCE}/{MANIFEST}", f"The manifest {error.what}.", mend=_REFETCH)
+        return
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST):
+        name, digest = path.relative_to(folder).as_posix(), digest_file(path)
+        if stated.get(name) == digest:
+            yield verified("evidence", f"{EVIDENCE}/{name}", "Hashed again: as sealed.", digest=digest)
+        else:
+            told = "The bytes are not those that were sealed." if name in stated else "It was added after sealing."
+            yield violated("evidence", f"{EVIDENCE}/{name}", told, mend=_REFETCH, digest=digest)
+
+
 def read_attestation(
     shown: VersionShown, trust: TrustStore, *, at: datetime.datetime, now: datetime.datetime | None = None
 ) -> tuple[Attested, tuple[AuditFinding, ...]]:
@@ -91,6 +110,9 @@ def read_attestation(
 
 def _unattested(shown: VersionShown) -> AuditFinding:
     mend = "Record the release; without a signed statement nothing covers this version."
+    if shown.faults:
+        told = f"Whether a signed statement lies with the version could not be seen: {'; '.join(shown.faults)}."
+        return unverifiable("signature", ATTESTATION, told, mend="Audit it where the registry's files can be read.", required=True)
     if shown.tags.get("kdgov.verdict", "NONE") == "NONE":
         return unverifiable("signature", ATTESTATION, "No signed statement lies with the version.", mend=mend, required=True)
     return violated("signature", ATTESTATION, "The version shows a verdict, and the signed statement behind it is gone.", mend=mend)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 from kdgov.audit.material import Material
@@ -42,7 +43,7 @@ def review_weights(
         mend = "Name the served folder with --weights."
         yield unverifiable("weights", "weights", f"They cannot be read from here; judged were {judged}.", mend=mend)
     for place, path in places:
-        yield _compared(place, path, judged, str(identity.get("tokenizer") or ""))
+        yield _compared(place, path, judged, identity)
 
 
 def places_of(shown: VersionShown, attested: Attested, named: Path | None) -> list[tuple[str, Path]]:
@@ -58,7 +59,7 @@ def places_of(shown: VersionShown, attested: Attested, named: Path | None) -> li
     return found
 
 
-def _compared(place: str, path: Path, judged: str, tokenizer: str) -> AuditFinding:
+def _compared(place: str, path: Path, judged: str, identity: Mapping[str, Any]) -> AuditFinding:
     mend = "Serve the checkpoint that was judged, or judge the one that is served."
     try:
         found = model_identity(path, verify=True)
@@ -67,6 +68,9 @@ def _compared(place: str, path: Path, judged: str, tokenizer: str) -> AuditFindi
         return violated("weights", place, f"They are no readable checkpoint: {told}.", mend=mend)
     if found.weights != judged:
         return violated("weights", place, f"They are not the weights that were judged ({judged}).", mend=mend, digest=found.weights)
-    if tokenizer and found.tokenizer != tokenizer:
-        return violated("weights", place, "The weights are those judged, their tokenizer is not.", mend=mend, digest=found.tokenizer)
-    return verified("weights", place, "Every byte read again: the weights that were judged.", digest=found.weights)
+    for part, digest in (("tokenizer", found.tokenizer), ("configuration", found.config), ("chat template", found.template)):
+        sealed = identity.get({"configuration": "config", "chat template": "template"}.get(part, part))
+        if sealed is not None and digest != sealed:
+            return violated("weights", place, f"The weights are those judged, their {part} is not.", mend=mend, digest=digest)
+    told = "Every byte read again: the weights that were judged, with their tokenizer, configuration and chat template."
+    return verified("weights", place, told, digest=found.weights)

@@ -10,6 +10,8 @@ from pathlib import Path
 from kdgov.evidence.log import LogEntry
 from kdgov.evidence.release import VersionFacts
 
+STATEMENTS = "statements"
+"""Folder of the bundle that keeps signed waivers and approvals."""
 EVIDENCE, ATTESTATION, WEIGHTS = "evidence", "attestation", "weights"
 """Folders of a release run's artifacts: the bundle, the signed statements, the weights where they were uploaded."""
 

@@ -10,14 +10,11 @@ from pathlib import Path
 from kdgov.audit.answer import Condition
 from kdgov.audit.material import Material
 from kdgov.audit.receipt import Receipt
-from kdgov.audit.snapshot import EVIDENCE
+from kdgov.audit.snapshot import EVIDENCE, STATEMENTS
 from kdgov.audit.words import AuditFinding, unverifiable, verified, violated
 from kdgov.digest import digest_file
 from kdgov.evidence.statements import StatementAnswer, answer_statement
 from kdgov.evidence.trust import TrustStore
-
-FOLDER = "statements"
-"""Where a bundle keeps them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +36,7 @@ def review_statements(material: Material, trust: TrustStore, receipt: Receipt, *
         receipt: when the registry received the evidence.
         at: the moment of the review, with a zone.
     """
-    folder = material.folder / FOLDER
+    folder = material.folder / STATEMENTS
     paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
     reviewed = [_reviewed(path, trust, receipt, at) for path in paths]
     return StatementReview(
@@ -49,7 +46,7 @@ def review_statements(material: Material, trust: TrustStore, receipt: Receipt, *
 
 
 def _reviewed(path: Path, trust: TrustStore, receipt: Receipt, at: datetime.datetime) -> tuple[AuditFinding, tuple[Condition, ...]]:
-    place = f"{EVIDENCE}/{FOLDER}/{path.name}"
+    place = f"{EVIDENCE}/{STATEMENTS}/{path.name}"
     try:
         envelope = json.loads(path.read_bytes())
     except (OSError, ValueError):

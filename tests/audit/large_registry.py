@@ -134,6 +134,7 @@ def grow(store: Path, into: Path, predicate: Mapping[str, Any], run_id: str, *, 
     registry.connection.execute("DELETE FROM model_version_tags")
     registry.connection.execute("DELETE FROM model_versions")
     registry.connection.execute("DELETE FROM registered_models")
+    registry.log("delete", "support-student", 0, {"what": "delete"})
     places: list[tuple[str, int, str]] = []
     for index in range(versions):
         name, number = f"model-{index // PER_MODEL:02d}", index % PER_MODEL + 1

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from kdgov.audit.catalogue import FACTS, Fact
-from kdgov.audit.facts import READERS
+from kdgov.audit.fact_sources import Evidence
+from kdgov.audit.facts import READERS, facts_of
 from kdgov.audit.framework import DISCLAIMER, assess, framework_names, load_framework
+from kdgov.audit.material import Material
+from kdgov.audit.seals import Attested
+from kdgov.audit.snapshot import LogShown, VersionShown
 from kdgov.errors import DeclarationError, InputError
+from kdgov.evidence.release import VersionFacts
 
 HEAD = "schema: kdgov.framework/1\nid: own\ntitle: Own\npublisher: Us\nedition: '1'\nurl: https://example.org\nkind: own\ncontrols:\n"
 
@@ -95,3 +101,33 @@ def test_the_words_beside_every_crosswalk_deny_certification() -> None:
         text = (Path(__file__).parents[2] / "policies" / "frameworks" / f"{name}.yaml").read_text().lower()
         assert "certified" not in text
         assert "compliant" not in text
+
+
+def evidence(tmp_path: Path, card: str, **recipe: object) -> Evidence:
+    """A bundle with one model card and a recipe; nothing else."""
+    (tmp_path / "cards").mkdir(exist_ok=True)
+    (tmp_path / "cards" / "m.yaml").write_text(f"schema: kdgov.model_card/1\nname: m\n{card}")
+    (tmp_path / "distillation.json").write_text(json.dumps({"recipe": recipe}))
+    facts = VersionFacts(name="m", version=1, creation_timestamp=1, source="", workspace="default", run_id="")
+    return Evidence(
+        material=Material(tmp_path), shown=VersionShown(facts=facts), attested=Attested(), log=LogShown(), findings=(), roles=()
+    )
+
+
+@pytest.mark.parametrize(
+    ("card", "recipe", "status"),
+    [("", {}, "absent"), ("", {"max_length": 64}, "partly"), ("further: {context_length: 2048}\n", {"max_length": 64}, "shown")],
+)
+def test_what_a_card_says_further_is_a_fact_and_what_only_training_shows_is_a_part(
+    tmp_path: Path, card: str, recipe: dict[str, object], status: str
+) -> None:
+    """The longest input: stated by a card, or only the length that was trained on; nothing is guessed."""
+    fact = facts_of(evidence(tmp_path, card, **recipe))["model.context"]
+    assert fact.status == status
+    assert ("2048" in fact.text) == (status == "shown")
+
+
+def test_missing_facts_of_training_are_shown_as_missing(tmp_path: Path) -> None:
+    found = facts_of(evidence(tmp_path, ""))
+    assert {found[key].status for key in ("training.energy", "training.compute", "model.acceptable_use")} == {"absent"}
+    assert "not measured" in found["training.energy"].text
