@@ -24,6 +24,7 @@ jobs:
     runs-on: ubuntu-latest
     steps:
       - uses: actions/checkout@v4
+        with: {{fetch-depth: 0}}   # commits tell whether the policy is older than the results
       - uses: actions/setup-python@v5
         with: {{python-version: "3.11"}}
       - run: pip install "kdgov>={version}"
@@ -52,6 +53,7 @@ jobs:
 _GITLAB = """\
 kdgov-gate:
   image: python:3.11
+  variables: {{GIT_DEPTH: "0"}}   # commits tell whether the policy is older than the results
   rules:
     - if: $CI_PIPELINE_SOURCE == "merge_request_event"
     - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH
