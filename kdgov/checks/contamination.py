@@ -14,14 +14,27 @@ test, runs that a few items share and many rows of the data as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kdgov.checks.tokens import STEP, Hashes, Words, grams, mixed, normalised, words_of
+from kdgov.checks.runs import (
+    SHARED_BY,
+    Batch,
+    Lookup,
+    best_cover,
+    groups,
+    is_frame,
+    letters_within,
+    split_words,
+    union,
+    whole_hash,
+    within_rows,
+)
+from kdgov.checks.tokens import Hashes, grams, mixed, normalised, words_of
 from kdgov.digest import digest_json
 
 MatchKind = Literal["verbatim", "edited", "near_duplicate", "overlap"]
@@ -33,14 +46,10 @@ SEEN_KINDS: frozenset[MatchKind] = frozenset({"verbatim", "edited", "near_duplic
 LONG_RUN = 13
 SHORT_RUN = 5
 SHINGLE = 3
-SHARED_BY = 10
-"""A run that more than so many different texts share is a frame, not evidence."""
 VERBATIM_COVERAGE = 0.5
 """Share of an item's words that common runs of 13 must cover: less is an opening or a phrase in common, not the item."""
 LEAST_LETTER_WORDS = 8
 """A run of 13 words with fewer words of letters is arithmetic or a table, not evidence of one text."""
-FRAME_OF = 3
-"""A run of five words that so many texts share, and more than `SHARED_BY` rows of a batch, is a frame of both."""
 LEAST_WORDS = SHORT_RUN
 """Texts with fewer words are not looked for."""
 WHOLE_TEXT_WORDS = 8
@@ -80,37 +89,6 @@ class Match:
     """Share of the item's words found; the Jaccard similarity for near-duplicates."""
 
 
-class _Lookup:
-    """Sorted hashes with the places each stands for, behind a bitmap that turns most queries away."""
-
-    def __init__(self, keys: Hashes, payload: NDArray[np.int64]) -> None:
-        order = np.argsort(keys, kind="stable")
-        self.keys, self.payload = keys[order], payload[order]
-        self.unique, self.first, self.counts = np.unique(self.keys, return_index=True, return_counts=True)
-        bits = max(16, min(26, int(len(self.unique) * 64).bit_length()))
-        self._shift = np.uint64(64 - bits)
-        self._bitmap = np.zeros(1 << bits, dtype=np.bool_)
-        self._bitmap[(self.unique >> self._shift).astype(np.int64)] = True
-
-    def places(self, hashes: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Positions in ``hashes`` that are known, and for each the row of ``unique``."""
-        if not len(self.unique) or not len(hashes):
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        maybe = np.flatnonzero(self._bitmap[(hashes >> self._shift).astype(np.int64)])
-        found = np.searchsorted(self.unique, hashes[maybe])
-        found[found == len(self.unique)] = 0
-        is_known = self.unique[found] == hashes[maybe]
-        return maybe[is_known], found[is_known]
-
-    def pairs(self, hashes: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Every (position in ``hashes``, payload) pair."""
-        positions, rows = self.places(hashes)
-        counts = self.counts[rows]
-        repeated = np.repeat(positions, counts)
-        within = np.arange(len(repeated)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return repeated, self.payload[np.repeat(self.first[rows], counts) + within]
-
-
 class ItemIndex:
     """The items of all suites, ready to be looked for."""
 
@@ -120,7 +98,7 @@ class ItemIndex:
         by_text: dict[bytes, list[int]] = {}
         for number, item in enumerate(self.items):
             for text in item.texts:
-                by_text.setdefault(b" ".join(_split(normalised(text))), []).append(number)
+                by_text.setdefault(b" ".join(split_words(normalised(text))), []).append(number)
         self._words: list[Hashes] = []
         self._is_number: list[NDArray[np.bool_]] = []
         self.items_of: list[tuple[int, ...]] = []
@@ -142,14 +120,14 @@ class ItemIndex:
 
     def _build(self) -> None:
         long_keys, long_places = self._informative(LONG_RUN)
-        self._long = _Lookup(long_keys, long_places)
+        self._long = Lookup(long_keys, long_places)
         self._coverable = self._covered_words(long_places)
         short_keys, short_places = self._informative(SHORT_RUN)
-        self._short = _Lookup(short_keys, short_places)
+        self._short = Lookup(short_keys, short_places)
         whole = np.flatnonzero(self._coverable == 0)
         # Texts without a run of their own are looked for as a whole, from the hash of their first five words.
         anchors = np.array([grams(self._words[n][:SHORT_RUN], SHORT_RUN)[0] for n in whole], dtype=np.uint64)
-        self._anchors = _Lookup(anchors, whole)
+        self._anchors = Lookup(anchors, whole)
         self._whole = np.array([grams(w, len(w))[0] for w in self._words], dtype=np.uint64)
         self._build_sketches()
 
@@ -162,7 +140,7 @@ class ItemIndex:
         order = np.argsort(texts, kind="stable")
         numbers, first = np.unique(texts[order], return_index=True)
         for number, places in zip(numbers.tolist(), np.split(packed[order] & 0xFFFFFFFF, first[1:]), strict=True):
-            covered[number] = int(_union(places, LONG_RUN, int(self._lengths[number])).sum())
+            covered[number] = int(union(places, LONG_RUN, int(self._lengths[number])).sum())
         return covered
 
     def _informative(self, n: int) -> tuple[Hashes, NDArray[np.int64]]:
@@ -178,7 +156,7 @@ class ItemIndex:
         keep = counts[np.searchsorted(distinct, keys)] <= SHARED_BY
         if n == LONG_RUN:
             # "3 * 7 = 21" is seven words that any sum may share: a run needs words of letters to be somebody's.
-            keep &= np.concatenate([_letters_within(numbers, n) for numbers in self._is_number]) >= LEAST_LETTER_WORDS
+            keep &= np.concatenate([letters_within(numbers, n) for numbers in self._is_number]) >= LEAST_LETTER_WORDS
         return keys[keep], (texts[keep] << 32) | positions[keep]
 
     def _build_sketches(self) -> None:
@@ -192,7 +170,7 @@ class ItemIndex:
         flat = np.concatenate([grams(self._words[n], SHINGLE) for n in self._sketched]) if len(self._sketched) else np.empty(0, np.uint64)
         sizes = np.array([len(self._words[n]) - SHINGLE + 1 for n in self._sketched], dtype=np.int64)
         bands = self._bands(flat, np.cumsum(sizes) - sizes)
-        self._banded = _Lookup(bands.ravel(), np.tile(self._sketched, bands.shape[0]))
+        self._banded = Lookup(bands.ravel(), np.tile(self._sketched, bands.shape[0]))
 
     def _bands(self, shingles: Hashes, starts: NDArray[np.int64]) -> Hashes:
         """Band keys of the MinHash sketch of each segment: (bands, segments)."""
@@ -215,7 +193,7 @@ class ItemIndex:
         if not self._words:
             return []
         words = words_of(text)
-        batch = _Batch(text=text, words=words, piece_starts=piece_starts, row_of_piece=row_of_piece)
+        batch = Batch(text=text, words=words, piece_starts=piece_starts, row_of_piece=row_of_piece)
         short = grams(words.hashes, SHORT_RUN)
         found: dict[tuple[int, int], Match] = {}
         for match in (*self._verbatim(batch), *self._whole_texts(batch, short), *self._edited(batch, short), *self._near(batch)):
@@ -225,19 +203,19 @@ class ItemIndex:
                 found[match.text, row] = match
         return list(found.values())
 
-    def _verbatim(self, batch: _Batch) -> Iterator[Match]:
+    def _verbatim(self, batch: Batch) -> Iterator[Match]:
         runs = grams(batch.words.hashes, LONG_RUN)
         positions, packed = self._long.pairs(runs)
-        keep = _within_rows(positions, batch, LONG_RUN)
+        keep = within_rows(positions, batch, LONG_RUN)
         positions, packed = positions[keep], packed[keep]
         rows = batch.rows_at(positions)
-        is_telling = ~_is_frame(runs[positions], rows, self._long)
-        for text, start, places, found in _groups(positions[is_telling], packed[is_telling], rows[is_telling], batch):
-            share = min(1.0, _best_cover(found, places, int(self._lengths[text]), LONG_RUN) / int(self._coverable[text]))
+        is_telling = ~is_frame(runs[positions], rows, self._long)
+        for text, start, places, found in groups(positions[is_telling], packed[is_telling], rows[is_telling], batch):
+            share = min(1.0, best_cover(found, places, int(self._lengths[text]), LONG_RUN) / int(self._coverable[text]))
             kind: MatchKind = "verbatim" if share >= VERBATIM_COVERAGE else "overlap"
             yield Match(text=text, piece=batch.piece_at(start), kind=kind, share=round(share, 3))
 
-    def _whole_texts(self, batch: _Batch, short: Hashes) -> Iterator[Match]:
+    def _whole_texts(self, batch: Batch, short: Hashes) -> Iterator[Match]:
         positions, texts = self._anchors.pairs(short)
         lengths = self._lengths[texts]
         fits = positions + lengths <= len(batch.words.hashes)
@@ -246,26 +224,26 @@ class ItemIndex:
         for length in np.unique(lengths).tolist():
             chosen = np.flatnonzero(lengths == length)
             windows = batch.words.hashes[positions[chosen][:, None] + np.arange(length)]
-            is_equal[chosen] = _whole_hash(windows) == self._whole[texts[chosen]]
+            is_equal[chosen] = whole_hash(windows) == self._whole[texts[chosen]]
         for position, text in zip(positions[is_equal].tolist(), texts[is_equal].tolist(), strict=True):
             length = int(self._lengths[text])
             if batch.is_one_row(position, length) and (length >= WHOLE_TEXT_WORDS or batch.stands_alone(position, length)):
                 yield Match(text=text, piece=batch.piece_at(position), kind="verbatim", share=1.0)
 
-    def _edited(self, batch: _Batch, short: Hashes) -> Iterator[Match]:
+    def _edited(self, batch: Batch, short: Hashes) -> Iterator[Match]:
         positions, packed = self._short.pairs(short)
         rows = batch.rows_at(positions)
-        is_telling = ~_is_frame(short[positions], rows, self._short)
-        for text, start, places, found in _groups(positions[is_telling], packed[is_telling], rows[is_telling], batch):
+        is_telling = ~is_frame(short[positions], rows, self._short)
+        for text, start, places, found in groups(positions[is_telling], packed[is_telling], rows[is_telling], batch):
             length = int(self._lengths[text])
             # Fewer runs than this cannot cover enough words.
             if length < EDITED_LEAST_WORDS or len(found) * SHORT_RUN < EDITED_COVERAGE * length:
                 continue
-            share = _best_cover(found, places, length, SHORT_RUN) / length
+            share = best_cover(found, places, length, SHORT_RUN) / length
             if share >= (EDITED_COVERAGE if length >= EDITED_SHORT_WORDS else EDITED_SHORT_COVERAGE):
                 yield Match(text=text, piece=batch.piece_at(start), kind="edited", share=round(share, 3))
 
-    def _near(self, batch: _Batch) -> Iterator[Match]:
+    def _near(self, batch: Batch) -> Iterator[Match]:
         if not len(self._sketched):
             return
         starts = np.searchsorted(batch.words.starts, batch.piece_starts)
@@ -290,105 +268,8 @@ class ItemIndex:
                 yield Match(text=text, piece=int(chosen[number]), kind="near_duplicate", share=round(share, 3))
 
 
-def _letters_within(is_number: NDArray[np.bool_], n: int) -> NDArray[np.int64]:
-    """How many words of each run of ``n`` words are no numbers."""
-    sums = np.concatenate(([0], np.cumsum(~is_number)))
-    return sums[n:] - sums[:-n] if len(is_number) >= n else np.empty(0, np.int64)
-
-
 def jaccard(one: Hashes, other: Hashes) -> float:
     """Jaccard similarity of two sets, each given as sorted distinct values; 1.0 for two empty sets."""
     common = len(np.intersect1d(one, other, assume_unique=True))
     union = len(one) + len(other) - common
     return common / union if union else 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Batch:
-    text: bytes
-    words: Words
-    piece_starts: NDArray[np.int64]
-    row_of_piece: NDArray[np.int64]
-
-    def piece_at(self, word: int) -> int:
-        return int(np.searchsorted(self.piece_starts, self.words.starts[word], side="right")) - 1
-
-    def rows_at(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self.row_of_piece[np.searchsorted(self.piece_starts, self.words.starts[words], side="right") - 1]
-
-    def is_one_row(self, word: int, length: int) -> bool:
-        first, last = self.row_of_piece[self.piece_at(word)], self.row_of_piece[self.piece_at(word + length - 1)]
-        return bool(first == last)
-
-    def stands_alone(self, word: int, length: int) -> bool:
-        """Whether a run of words begins and ends where a sentence, a line or a field does."""
-        after_last = word + length
-        before = self.text[self.words.ends[word - 1] if word else 0 : self.words.starts[word]]
-        behind = self.text[self.words.ends[after_last - 1] : self.words.starts[after_last] if after_last < len(self.words.starts) else None]
-        return (word == 0 or _has_break(before)) and (after_last == len(self.words.starts) or _has_break(behind))
-
-
-def _has_break(gap: bytes) -> bool:
-    return any(byte in b'\x00\n.?!:;"|' for byte in gap)
-
-
-def _within_rows(positions: NDArray[np.int64], batch: _Batch, length: int) -> NDArray[np.bool_]:
-    """Which runs begin and end in one row."""
-    return np.equal(batch.rows_at(positions), batch.rows_at(positions + length - 1))
-
-
-def _is_frame(runs: Hashes, rows: NDArray[np.int64], known: _Lookup) -> NDArray[np.bool_]:
-    """Which of the found runs are frames: shared by several texts of the index and by many rows of the batch."""
-    _, once = np.unique(mixed(runs + rows.astype(np.uint64) * np.uint64(STEP)), return_index=True)
-    distinct, row_counts = np.unique(runs[once], return_counts=True)
-    text_counts = known.counts[np.searchsorted(known.unique, distinct)]
-    frames = distinct[(row_counts > SHARED_BY) & (text_counts >= FRAME_OF)]
-    return np.isin(runs, frames)
-
-
-def _groups(
-    positions: NDArray[np.int64], packed: NDArray[np.int64], rows: NDArray[np.int64], batch: _Batch
-) -> Iterator[tuple[int, int, NDArray[np.int64], NDArray[np.int64]]]:
-    """Text, first position, places in the text and positions in the batch, of every (text, row)."""
-    if not len(positions):
-        return
-    texts, places = packed >> 32, packed & 0xFFFFFFFF
-    group = texts * (int(batch.row_of_piece.max()) + 1) + rows
-    order = np.lexsort((positions, group))
-    group, positions, places, texts = group[order], positions[order], places[order], texts[order]
-    _, first, counts = np.unique(group, return_index=True, return_counts=True)
-    for start, count in zip(first.tolist(), counts.tolist(), strict=True):
-        here = slice(start, start + count)
-        yield int(texts[start]), int(positions[start]), places[here], positions[here]
-
-
-def _union(places: NDArray[np.int64], run: int, length: int) -> NDArray[np.bool_]:
-    """Which of ``length`` words runs that start at ``places`` cover."""
-    covered = np.zeros(length, dtype=np.bool_)
-    for shift in range(run):
-        covered[places + shift] = True
-    return covered
-
-
-def _best_cover(positions: NDArray[np.int64], places: NDArray[np.int64], length: int, run: int) -> int:
-    """Largest number of an item's words that common runs cover, over windows of one and a half times its length."""
-    best = 0
-    ends = np.searchsorted(positions, positions + length + length // 2, side="right")
-    for start, end in enumerate(ends.tolist()):
-        # A run adds at most its own words: few runs cannot beat what was found.
-        if (end - start) * run > best:
-            best = max(best, int(_union(places[start:end], run, length).sum()))
-        if end == len(positions) or best == length:
-            break
-    return best
-
-
-def _whole_hash(windows: Hashes) -> Hashes:
-    """Hash of each row of word hashes, equal to `grams` over the whole row."""
-    factors = np.array([pow(STEP, j, 1 << 64) for j in range(windows.shape[1])], dtype=np.uint64)
-    return mixed((windows * factors).sum(axis=1, dtype=np.uint64))
-
-
-def _split(text: bytes) -> Sequence[bytes]:
-    words = words_of(text)
-    return [text[start:end] for start, end in zip(words.starts.tolist(), words.ends.tolist(), strict=True)]

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, ndtr
 
+from kdgov.checks.pieces import Row
 from kdgov.checks.rules import Stances, passed
-from kdgov.checks.shards import Row, Tally, read_rows
+from kdgov.checks.shards import Tally, read_rows
 from kdgov.checks.tokens import grams, normalised, words_of
 from kdgov.errors import InputError
 from kdgov.finding import Finding

@@ -11,8 +11,9 @@ import mimetypes
 from pathlib import Path
 from typing import Any
 
-from kdgov.declare.card import DATASET_CARD, Column, DataFile, DatasetCard
+from kdgov.declare.card import DATASET_CARD, DatasetCard
 from kdgov.declare.load import validate
+from kdgov.declare.provenance import Column, DataFile
 from kdgov.errors import InputError
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"

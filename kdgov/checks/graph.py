@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+_HALO = 'stroke="#ffffff" stroke-width="4" stroke-linejoin="round" paint-order="stroke"'
+"""A label stays readable where an edge runs behind it."""
 _COLOURS = {"allow": "#2e7d32", "allow_with_obligations": "#00838f", "needs_review": "#b26a00", "deny": "#c62828"}
 _WORDS = {"allow": "allow", "allow_with_obligations": "allow, with obligations", "needs_review": "needs review", "deny": "deny"}
 _DASHES = {"needs_review": "6 4", "deny": "2 3"}
@@ -96,7 +98,7 @@ def _edges(node: _Node) -> Iterator[str]:
             f'stroke="{colour}" stroke-width="2"{dash}><title>{escape(inner.reason)}</title></path>'
         )
         words = f"{inner.use}: {_WORDS.get(inner.verdict, inner.verdict)}"
-        yield f'<text x="{x2 - 6:.0f}" y="{y2 - 6:.0f}" text-anchor="end" fill="{colour}">{escape(words)}</text>'
+        yield f'<text x="{x2 - 6:.0f}" y="{y2 - 6:.0f}" text-anchor="end" fill="{colour}" {_HALO}>{escape(words)}</text>'
         yield from _edges(inner)
 
 

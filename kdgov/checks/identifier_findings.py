@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kdgov.checks.identifiers import NOT_COVERED, PERSONAL, SECRETS
+from kdgov.checks.hits import NOT_COVERED, PERSONAL, SECRETS
 from kdgov.checks.names import NameCount
 from kdgov.checks.rules import Stances, passed
 from kdgov.checks.scan import ShardReport

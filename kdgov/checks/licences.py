@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.checks.materials import Body, CardFile, Materials, ModelFacts
-from kdgov.declare.card import Card, DatasetCard, Generation, Lineage, ModelCard, PersonalData
+from kdgov.declare.card import Card, DatasetCard, ModelCard
 from kdgov.declare.distillation import Distillation, TeacherText
+from kdgov.declare.provenance import Generation, Lineage, PersonalData
 
 UNKNOWN = "NOASSERTION"
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.checks.interchange import card_beside_model
-from kdgov.declare.card import Card, DataFile, DatasetCard, Generation, Lineage, ModelCard, PersonalData, load_card
+from kdgov.declare.card import Card, DatasetCard, ModelCard, load_card
 from kdgov.declare.distillation import TeacherText
+from kdgov.declare.provenance import DataFile, Generation, Lineage, PersonalData
 from kdgov.declare.release import Release
 from kdgov.declare.suite import Suite
 from kdgov.digest import digest_file

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from kdgov.checks.materials import Body, Materials
 from kdgov.checks.rules import Stances
-from kdgov.declare.card import DatasetCard, PersonalData
+from kdgov.declare.card import DatasetCard
 from kdgov.declare.load import resolve
+from kdgov.declare.provenance import PersonalData
 from kdgov.errors import InputError
 from kdgov.finding import Finding
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from kdgov.checkpoints.identity import endpoint_facts
 from kdgov.checks.materials import Body, BodyFile, Materials, ModelFacts
 from kdgov.checks.rules import Stances, passed
-from kdgov.declare.card import DatasetCard, Generation, ModelCard
+from kdgov.declare.card import DatasetCard, ModelCard
+from kdgov.declare.provenance import Generation
 from kdgov.finding import Finding
 
 # The standard's required elements that cannot be read off the release itself.

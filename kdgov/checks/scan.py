@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from kdgov.checks.contamination import KINDS, ItemIndex, MatchKind
 from kdgov.checks.identifiers import Finder, find_identifiers
-from kdgov.checks.shards import CHARS_PER_BATCH, ROWS_PER_BATCH, Piece, Tally, read_rows
+from kdgov.checks.pieces import Piece
+from kdgov.checks.shards import CHARS_PER_BATCH, ROWS_PER_BATCH, Tally, read_rows
 from kdgov.checks.tokens import normalised
 from kdgov.digest import digest_bytes, write_atomic
 from kdgov.errors import InputError

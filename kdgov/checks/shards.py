@@ -16,15 +16,13 @@ import zlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple, cast
+from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kdgov.checks.pieces import Piece, Row, pieces_of
 from kdgov.errors import InputError
-
-Role = Literal["text", "prompt", "output"]
-"""What a text is to the student: running text, what the teacher was asked, or what the teacher (or a person) answered."""
 
 BLOCK_BYTES = 1 << 20
 """Bytes read at a time."""
@@ -35,13 +33,6 @@ OVERLAP = 4096
 ROWS_PER_BATCH = 4096
 CHARS_PER_BATCH = 1 << 20
 
-_PROMPTS = frozenset(
-    {"prompt", "prompts", "instruction", "instructions", "question", "query", "input", "inputs", "user", "system", "source"}
-)
-_OUTPUTS = frozenset(
-    {"completion", "completions", "response", "responses", "output", "outputs", "answer", "answers", "chosen", "rejected", "assistant"}
-    | {"target", "label", "gpt"}
-)
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 _PLAIN = {"n": "\n", "t": "\t", "r": "\r", "b": " ", "f": " ", '"': '"', "\\": "\\", "/": "/"}
 
@@ -60,36 +51,6 @@ class Tally:
     """How many such lines there are."""
     long_lines: int = 0
     """Lines scanned as raw text because they are too long to parse."""
-
-
-class Piece(NamedTuple):
-    """One text of one row; a plain tuple, because millions of them are made."""
-
-    row: int
-    """Row number, from 1 (for plain text: number of the first line)."""
-    field: str
-    """Key of the text; empty for plain text."""
-    role: Role
-    """What it is to the student."""
-    text: str
-    """The text."""
-    own_from: int = 0
-    """Windows overlap: hits that start before this character belong to the window before."""
-    own_to: int | None = None
-    """Hits that start at or after this character belong to the next window."""
-    offset: int = 0
-    """Where the text starts within its row's text, in characters."""
-
-
-class Row(NamedTuple):
-    """One example."""
-
-    number: int
-    """Row number, from 1."""
-    pieces: tuple[Piece, ...]
-    """Its texts."""
-    value: Any
-    """The parsed row, where it was parsed; else None."""
 
 
 def read_rows(path: Path, tally: Tally) -> Iterator[Row]:
@@ -172,7 +133,7 @@ def _json_row(line: str, number: int, tally: Tally) -> Iterator[Row]:
         yield Row(number=number, pieces=(Piece(row=number, field="", role="text", text=line),), value=None)
         return
     tally.rows += 1
-    yield Row(number=number, pieces=_pieces(value, number), value=value)
+    yield Row(number=number, pieces=pieces_of(value, number), value=value)
 
 
 def _long_line(stream: IO[bytes], held: bytes, number: int, tally: Tally) -> Generator[Row, None, bytes]:
@@ -211,7 +172,7 @@ def _json_file(stream: IO[bytes], tally: Tally) -> Iterator[Row]:
         return
     for number, item in enumerate(value if isinstance(value, list) else [value], 1):
         tally.rows += 1
-        yield Row(number=number, pieces=_pieces(item, number), value=item)
+        yield Row(number=number, pieces=pieces_of(item, number), value=item)
 
 
 def _long_line_from(stream: IO[bytes], head: bytes, tally: Tally) -> Iterator[Row]:
@@ -301,7 +262,7 @@ def _csv_rows(stream: IO[bytes], tally: Tally, *, delimiter: str) -> Iterator[Ro
     lines = _lines(_decoded(stream, tally))
     for number, row in enumerate(csv.DictReader(lines, delimiter=delimiter, restkey="…"), 1):
         tally.rows += 1
-        yield Row(number=number, pieces=_pieces(row, number), value=row)
+        yield Row(number=number, pieces=pieces_of(row, number), value=row)
 
 
 def _lines(texts: Iterator[str]) -> Iterator[str]:
@@ -320,42 +281,4 @@ def _parquet_rows(path: Path, tally: Tally) -> Iterator[Row]:
             for value in batch.to_pylist():
                 number += 1
                 tally.rows += 1
-                yield Row(number=number, pieces=_pieces(value, number), value=value)
-
-
-def _pieces(value: Any, row: int) -> tuple[Piece, ...]:
-    if isinstance(value, dict):
-        # The common row, a flat mapping, without recursion: this is the reader's inner loop.
-        found: list[Piece] = []
-        for key, item in value.items():
-            if type(item) is str:
-                if item:
-                    found.append(Piece(row, key, _ROLES.get(key) or _role_of(key), item))
-            elif isinstance(item, (dict, list)):
-                found += _nested(item, row, str(key), _role_of(str(key)))
-        return tuple(found)
-    return tuple(_nested(value, row, "", "text"))
-
-
-def _nested(value: Any, row: int, name: str, role: Role) -> Iterator[Piece]:
-    if isinstance(value, str):
-        if value:
-            yield Piece(row, name, role, value)
-    elif isinstance(value, dict):
-        speaker = value.get("role") or value.get("from")
-        for key, item in value.items():
-            said = _role_of(str(speaker)) if speaker and key in ("content", "value") else _role_of(str(key), role)
-            yield from _nested(item, row, f"{name}.{key}" if name else str(key), said)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _nested(item, row, name, role)
-
-
-_ROLES: dict[str, Role] = {"text": "text", "prompt": "prompt", "completion": "output", "question": "prompt", "answer": "output"}
-
-
-def _role_of(key: str, otherwise: Role = "text") -> Role:
-    lowered = key.lower()
-    if lowered in _PROMPTS or lowered in ("human",):
-        return "prompt"
-    return "output" if lowered in _OUTPUTS else otherwise
+                yield Row(number=number, pieces=pieces_of(value, number), value=value)

@@ -11,8 +11,9 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from kdgov.checks.shards import Tally, read_rows
-from kdgov.declare.card import Column, DatasetCard
+from kdgov.declare.card import DatasetCard
 from kdgov.declare.load import resolve
+from kdgov.declare.provenance import Column
 from kdgov.digest import digest_json
 from kdgov.errors import Fault
 

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdgov.checks.contamination import SHARED_BY, ItemIndex, SuiteItem, jaccard
+from kdgov.checks.contamination import ItemIndex, SuiteItem, jaccard
 from kdgov.checks.identifiers import find_identifiers
 from kdgov.checks.materials import Body, BodyFile, Materials
 from kdgov.checks.rules import Stances
+from kdgov.checks.runs import SHARED_BY
 from kdgov.checks.scan import ScanShards, Shard, ShardReport, scan, scan_shard
 from kdgov.checks.scan_findings import contamination_findings, not_testable_finding
 from kdgov.checks.shards import LONG_LINE_BYTES

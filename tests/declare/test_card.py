@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kdgov.declare.card import DatasetCard, ModelCard, PersonalData, load_card, load_dataset_card, load_model_card
+from kdgov.declare.card import DatasetCard, ModelCard, load_card, load_dataset_card, load_model_card
+from kdgov.declare.provenance import PersonalData
 from kdgov.errors import DeclarationError
 
 DIGEST = "sha256:" + "0a" * 32
