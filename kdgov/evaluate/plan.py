@@ -73,7 +73,7 @@ def build_plan(
         known = ", ".join(t.task for source in sources for t in source.suite.tasks)
         raise InputError(f"no task matches {', '.join(tasks)}", mend=f"The suites have {known}.")
     planned: list[PlannedTask] = []
-    absent: dict[str, UnavailableError] = {}
+    absent: dict[str, tuple[TaskInSuite, UnavailableError]] = {}
     for number, (source, task) in enumerate(named):
         if progress is not None:
             progress("Freezing the plan", number, len(named))
@@ -84,7 +84,7 @@ def build_plan(
             planned.append(_plan_task(source, task, first=first))
         except UnavailableError as error:
             # Whoever sets up a mirror wants to know at once all that it must hold.
-            absent[hub] = error
+            absent[hub] = (task, error)
     if absent:
         raise _joined(list(absent.values()))
     if progress is not None:
@@ -96,8 +96,16 @@ def _is_wanted(task: TaskInSuite, patterns: Sequence[str]) -> bool:
     return not patterns or any(fnmatchcase(task.task, p) for p in patterns)
 
 
-def _joined(absent: Sequence[UnavailableError]) -> UnavailableError:
-    return UnavailableError("; ".join(e.what for e in absent), where=absent[0].where, mend=absent[0].mend)
+def _joined(absent: Sequence[tuple[TaskInSuite, UnavailableError]]) -> UnavailableError:
+    first = absent[0][1]
+    if len(absent) == 1:
+        return first
+    lines = []
+    for task, error in absent:
+        at = f" at commit {task.hub.revision}" if task.hub and task.hub.revision else ""
+        lines.append(f"  {task.hub.id}{at} ({task.task})" if task.hub else f"  {error.what}")
+    what = f"{len(absent)} hub datasets are not here, and neither hub nor mirror gives them:\n" + "\n".join(lines)
+    return UnavailableError(what, where=first.where.split(": tasks.")[0], mend=first.mend)
 
 
 def _limited(task: TaskInSuite, limit: int | None) -> TaskInSuite:
