@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
+import http.server
+import json
+import threading
 
 import pytest
 from hypothesis import given
@@ -12,6 +16,7 @@ from mlflow import MlflowClient
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evidence.listing import Question, asked, page_of_json, question_of_text, read_filter, within_days
 from kdgov.guard.listing import list_database
+from kdgov.record.asking import ask_server
 from kdgov.record.listing import list_versions
 from kdgov.record.target import registry_target
 from kdgov.steps.registry import registry_page
@@ -125,3 +130,50 @@ def test_odd_questions(stocked, tmp_path):
 
 def test_days_are_counted_from_today():
     assert within_days(30, datetime.date(2026, 11, 22)) == ("2026-11-22", "2026-12-22")
+
+
+@pytest.fixture
+def answering():
+    """A server that keeps what it was asked and answers as told: [status, body]."""
+    told, heard = [200, b"{}"], []
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            heard.append((self.path, dict(self.headers)))
+            self.send_response(told[0])
+            self.end_headers()
+            self.wfile.write(told[1])
+
+        def log_message(self, *_):
+            """Nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", told, heard
+    server.shutdown()
+
+
+@pytest.mark.parametrize("answer", [(400, b'{"error_code": "INVALID_PARAMETER_VALUE"}'), (200, b"{}"), (200, b"<html>"), (401, b"")])
+def test_a_server_that_does_not_know_the_question_is_left_to_mlflows_client(answering, tmp_path, answer):
+    address, told, _ = answering
+    told[:] = answer
+    assert ask_server(registry_target(tmp_path, address), asked()) is None
+
+
+def test_the_logins_mlflow_knows_are_used(answering, stocked, tmp_path, monkeypatch):
+    address, told, heard = answering
+    page = registry_page(stocked[0].target, asked(limit=2))
+    told[1] = json.dumps({"registered_models": [{"name": "kdgov.versions", "description": json.dumps(page.as_json())}]}).encode()
+    target = registry_target(tmp_path, address)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "of-this-test")
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "team")
+    assert ask_server(target, asked(limit=2)) == page
+    assert heard[-1][1]["Authorization"] == "Bearer of-this-test"
+    assert heard[-1][1]["X-MLFLOW-WORKSPACE"] == "team"
+    monkeypatch.delenv("MLFLOW_TRACKING_TOKEN")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
+    assert ask_server(target, asked(limit=2)) == page
+    assert heard[-1][1]["Authorization"] == "Basic " + base64.b64encode(b"ada:secret").decode()
+    monkeypatch.setenv("MLFLOW_TRACKING_AUTH", "a-plugin")
+    assert ask_server(target, asked(limit=2)) is None
