@@ -77,17 +77,17 @@ def drill(
     """Plant every known regression and every good student, and count what this policy does with them."""
     with rim(output_format=output_format):
         from kdgov.cli.progress import progress_bars
-        from kdgov.declare.policy import find_policy, load_policy
+        from kdgov.declare.policy import find_policy
         from kdgov.digest import write_atomic
-        from kdgov.gate.drill import drill as run_drill
         from kdgov.report.curve import curves_svg
         from kdgov.report.drill import drill_markdown
+        from kdgov.steps.drill import drill_file
 
-        read = load_policy(find_policy(policy))
         with progress_bars() as progress:
-            report = run_drill(read, items=items, quick=quick, seed=seed, only=only or (), progress=progress)
+            report = drill_file(find_policy(policy), items=items, quick=quick, seed=seed, only=only or (), progress=progress)
         if svg is not None:
-            write_atomic(svg, curves_svg(report.curves, title=f"Policy {read.name} {read.version}: chance of promotion").encode())
+            title = f"Policy {report.policy['name']} {report.policy['version']}: chance of promotion"
+            write_atomic(svg, curves_svg(report.curves, title=title).encode())
         if output_format is PolicyFormat.json:
             print_json(report.as_json())
         else:

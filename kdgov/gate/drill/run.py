@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from kdgov.digest import digest_json
+from kdgov.errors import InputError
 from kdgov.gate.decision import Decision, rounded
 from kdgov.gate.drill.baselines import BASELINES, baseline_verdicts
 from kdgov.gate.drill.goods import GOODS
@@ -22,6 +24,7 @@ from kdgov.gate.judgement import judge
 from kdgov.gate.policy import Policy
 
 Progress = Callable[[str, int, int], None]
+Each = Callable[[Callable[[str], "PlantResult"], Sequence[str]], Iterable["PlantResult"]]
 FULL_RUNS, QUICK_RUNS = 200, 20
 FULL_CURVE_RUNS, QUICK_CURVE_RUNS = 20_000, 2_000
 _CERTAIN_RUNS = 3
@@ -103,6 +106,7 @@ def drill(
     progress: Progress | None = None,
     only: Sequence[str] = (),
     runs: int | None = None,
+    each: Each = map,
 ) -> DrillReport:
     """Plant every regression and every good student, and count what the policy does with them.
 
@@ -114,18 +118,23 @@ def drill(
         progress: called with (label, done, total).
         only: ids of plants to run; empty: all.
         runs: cases per statistical plant; None: 200, or 20 where quick.
+        each: how plants are run, as `map` does: every plant's figures rest on its own stream of chance, so that several
+            processes give the same report.
+
+    Raises:
+        InputError: if ``only`` names a plant that is not in the catalogue.
     """
     world = world_of(policy, items=items)
     runs = runs or (QUICK_RUNS if quick else FULL_RUNS)
-    chosen = [plant for plant in (*PLANTS, *GOODS) if not only or plant.id in only]
+    chosen = _chosen(only)
     results: dict[str, PlantResult] = {}
-    for done, plant in enumerate(chosen):
-        if progress is not None:
-            progress("drill", done, len(chosen))
-        results[plant.id] = _run_plant(plant, world, runs if plant.family == "statistical" else _CERTAIN_RUNS, seed)
-    curves = _curves(world, QUICK_CURVE_RUNS if quick else FULL_CURVE_RUNS, seed)
     if progress is not None:
-        progress("drill", len(chosen), len(chosen))
+        progress("drill", 0, len(chosen))
+    for result in each(partial(plant_result, policy=policy, items=items, runs=runs, seed=seed), chosen):
+        results[result.id] = result
+        if progress is not None:
+            progress("drill", len(results), len(chosen))
+    curves = _curves(world, QUICK_CURVE_RUNS if quick else FULL_CURVE_RUNS, seed)
     return DrillReport(
         policy={"name": policy.name, "version": policy.version, "digest": policy.digest, "drilled": drilled_digest(policy)},
         items=items,
@@ -154,6 +163,19 @@ def drilled_digest(policy: Policy) -> str:
         "looks": policy.looks,
     }
     return digest_json(parts)
+
+
+def _chosen(only: Sequence[str]) -> list[str]:
+    known = [plant.id for plant in (*PLANTS, *GOODS)]
+    if strange := [name for name in only if name not in known]:
+        raise InputError(f"names no plant: {', '.join(strange)}", where="--only", mend=f"Known are {known[0]} … {known[-1]}.")
+    return [name for name in known if not only or name in only]
+
+
+def plant_result(name: str, *, policy: Policy, items: int | None, runs: int, seed: int) -> PlantResult:
+    """What the policy does with one plant; the arguments are those of `drill`."""
+    plant = next(plant for plant in (*PLANTS, *GOODS) if plant.id == name)
+    return _run_plant(plant, world_of(policy, items=items), runs if plant.family == "statistical" else _CERTAIN_RUNS, seed)
 
 
 def _run_plant(plant: Plant, world: World, runs: int, seed: int) -> PlantResult:
