@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import math
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdgov import __version__
 from kdgov.checkpoints.identity import ModelIdentity, model_identity
 from kdgov.digest import digest_bytes, digest_file, digest_json, merkle_root, write_atomic
 from kdgov.errors import InputError
 from kdgov.evaluate.answers import AnswerLog, Record
+from kdgov.evaluate.document import evidence_document, item_rows, library_versions, task_evidence
 from kdgov.evaluate.how import How
-from kdgov.evaluate.masking import masked
-from kdgov.evaluate.media import FILE
 from kdgov.evaluate.processes import is_first
-from kdgov.evaluate.request import CHAT, Plan, PlannedItem, PlannedTask
-from kdgov.evaluate.scored import ItemScore
+from kdgov.evaluate.request import Plan, PlannedTask
 from kdgov.evaluate.scoring import answers_by_item
 from kdgov.items.files import write_items
 from kdgov.items.metric import MetricDeclaration
@@ -31,8 +25,6 @@ from kdgov.items.table import ItemTable
 Progress = Callable[[str, int, int], None]
 ITEMS, EVIDENCE, IDENTITY = "items.parquet", "evidence.json", "identity.json"
 COST, EFFICIENCY = "cost.json", "efficiency.json"
-_TEXT_LIMIT = 400
-_LIBRARIES = ("torch", "transformers", "tokenizers", "lm_eval", "datasets")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +92,10 @@ def evaluate(
             teacher=answers_by_item(task.items, teacher[task.name].flat) if task.name in teacher else None,
             classify=_classify,
         )
-        rows += _rows(task, scored.scores)
-        tasks.append(_task_evidence(task, record, ways[task.name], scored.scores, scored.aggregates, judges))
+        rows += item_rows(task, scored.scores)
+        tasks.append(task_evidence(task, record, ways[task.name], scored.scores, scored.aggregates, judges))
     table = ItemTable.from_rows(rows, source=str(output / ITEMS)).canonical()
-    document = _document(plan, identity, how, tasks, table)
+    document = evidence_document(plan, identity, how, tasks, table)
     if is_first():
         write_items(table, output / ITEMS)
         write_atomic(output / EVIDENCE, _pretty(document))
@@ -142,7 +134,7 @@ def answers_key(task: PlannedTask, identity: ModelIdentity, how: How) -> str:
     who = {k: getattr(identity, k) for k in ("weights", "tokenizer", "template", "config")}
     asked = merkle_root(digest_json([i.item_id, i.prompt_digest]) for i in task.items)
     code = {p.name: digest_file(p) for p in sorted(Path(__file__).parent.glob("*.py")) if p.stem in _ASKING_CODE}
-    return digest_json({"who": who, "how": how.key_json(), "versions": _versions(), "asked": asked, "task": task.name, "code": code})
+    return digest_json({"who": who, "how": how.key_json(), "versions": library_versions(), "asked": asked, "task": task.name, "code": code})
 
 
 _ASKING_CODE = ("answers", "asking", "backends", "classifier", "generation", "likelihood", "media", "model", "plain", "served")
@@ -174,117 +166,6 @@ def _classify(path: Path, texts: Sequence[str]) -> list[str]:
 
     labels: list[str] = classify_texts(path, texts)
     return labels
-
-
-def _rows(task: PlannedTask, scores: Sequence[ItemScore]) -> list[dict[str, Any]]:
-    items = {i.item_id: i for i in task.items}
-    is_personal = task.scorer.declared.sensitive == "personal"
-    rows = []
-    for score in scores:
-        item = items[score.item_id]
-        texts = {"prediction": score.prediction, "label": score.label, "text": score.text or _shown(item)}
-        if is_personal:
-            texts = {k: masked(v) for k, v in texts.items()}
-        if is_personal and task.kind == "canary_exposure":
-            texts.update(text="", prediction=score.prediction, label=score.label)
-        rows.append(
-            {
-                "suite": task.suite,
-                "task": task.task,
-                "item_id": score.item_id,
-                "metric": score.metric,
-                "score": score.score,
-                "cluster": item.cluster,
-                **({"group": dict(item.group)} if item.group else {}),
-                "prompt_digest": item.prompt_digest,
-                "item_digest": item.item_digest,
-                "confidence": score.confidence,
-                **texts,
-            }
-        )
-    return rows
-
-
-def _shown(item: PlannedItem) -> str:
-    return item.requests[0].context.removeprefix(CHAT).removeprefix(FILE)[-_TEXT_LIMIT:]
-
-
-def _task_evidence(
-    task: PlannedTask,
-    record: Record,
-    way: Mapping[str, Any],
-    scores: Sequence[ItemScore],
-    aggregates: Mapping[str, float],
-    judges: Mapping[str, Any],
-) -> dict[str, Any]:
-    owner = [item.item_id for item in task.items for _ in item.requests]
-    truncated = sorted({owner[a.index] for a in record.answers if a.is_truncated})
-    not_finite = sorted({s.item_id for s in scores if not math.isfinite(s.score)})
-    return {
-        "suite": task.suite,
-        "task": task.task,
-        "root": task.root,
-        "settings": dict(task.settings),
-        "items": len(task.items),
-        "of_whole": task.of_whole,
-        "requests": len(record.answers),
-        "answers": record.digest,
-        "delivered": digest_json([a.delivered for a in record.answers]),
-        "way": dict(way),
-        "truncated": len(truncated),
-        "truncated_items": truncated[:10],
-        "not_finite": len(not_finite),
-        "not_finite_items": not_finite[:10],
-        "judges": {name: {**task.settings.get("judges", {}).get(name, {}), **facts} for name, facts in judges.items()},
-        "aggregates": {k: _number(v) for k, v in sorted(aggregates.items())},
-    }
-
-
-def _number(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
-
-
-def _document(plan: Plan, identity: ModelIdentity, how: How, tasks: Sequence[Mapping[str, Any]], table: ItemTable) -> dict[str, Any]:
-    return {
-        "schema": "kdgov.evaluation/1",
-        "plan": plan.root,
-        "model": identity.as_json(),
-        "how": how.as_json(),
-        "versions": _versions(),
-        "tasks": list(tasks),
-        "metrics": [d.as_json() for t in plan.tasks for d in declarations_of(t)],
-        "items": table.content_digest,
-        "rows": len(table),
-    }
-
-
-def declarations_of(task: PlannedTask) -> list[MetricDeclaration]:
-    """A task's metrics as the gate reads them."""
-    found = []
-    for metric in task.metrics:
-        low, high = metric.get("range") or (None, None)
-        judge = metric.get("judge") or ""
-        facts = task.settings.get("judges", {}).get(judge, {})
-        found.append(
-            MetricDeclaration(
-                suite=task.suite,
-                task=task.task,
-                metric=metric["metric"],
-                direction=metric["direction"],
-                ideal=metric.get("ideal"),
-                chance=metric.get("chance"),
-                low=low,
-                high=high,
-                judge=f"{judge}@{facts.get('digest', '')}" if judge else "",
-                harmful=task.scorer.declared.sensitive == "harmful" if task.scorer else False,
-            )
-        )
-    return found
-
-
-def _versions() -> dict[str, str]:
-    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"kdgov": __version__, "python": platform.python_version(), **found}
 
 
 def _pretty(document: Mapping[str, Any]) -> bytes:
