@@ -85,7 +85,7 @@ class Pass:
         listening = self._body.register_forward_hook(_first_output(caught))
         was_training = inner.training
         inner.eval()
-        ids = torch.arange(8, device=head.weight.device)[None] % head.weight.shape[0]
+        ids = torch.arange(2, device=head.weight.device)[None] % head.weight.shape[0]
         try:
             with torch.no_grad():
                 logits = inner(input_ids=ids, use_cache=False).logits

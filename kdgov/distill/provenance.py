@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 from collections.abc import Mapping
@@ -64,9 +65,11 @@ class DistillationRecord:
         return asdict(self)
 
 
-def code_version() -> dict[str, str]:
+@functools.cache
+def code_version() -> Mapping[str, str]:
     """Kdgov's version, and the digest of this package's source."""
     folder = Path(__file__).parent
+    # Once per process: an upgrade in the middle of a run changes nothing in it.
     return {"kdgov": __version__, "distill": digest_json({p.name: digest_file(p) for p in sorted(folder.glob("*.py"))})}
 
 

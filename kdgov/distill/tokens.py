@@ -60,12 +60,12 @@ def tokenized(examples: Sequence[Example], tokenizer: Any, recipe: Distillation)
     prompts = iter(_encode(tokenizer, [prompt for prompt, _ in pairs if prompt]))
     kept: list[TokenExample] = []
     left_out: list[str] = []
-    truncated = 0
+    truncated, end = 0, tokenizer.eos_token_id
     for example, (prompt, completion), ids in zip(examples, pairs, whole, strict=True):
         start = _common(ids, next(prompts)) if prompt else 0
         if recipe.loss_on == "all":
             start = 0
-        ids = _ended(ids, tokenizer.eos_token_id) if completion else ids
+        ids = _ended(ids, end) if completion else ids
         truncated += len(ids) > recipe.max_length
         ids = ids[: recipe.max_length]
         if len(ids) <= max(1, start):
@@ -111,12 +111,14 @@ def _encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:
     if not texts:
         return []
     encoded: list[list[int]] = tokenizer(texts, add_special_tokens=True, return_attention_mask=False, verbose=False)["input_ids"]
-    return [_without_end(ids, tokenizer) for ids in encoded]
+    # Read once: transformers looks a special token up anew every time it is asked for.
+    end = tokenizer.eos_token_id
+    return [_without_end(ids, end) for ids in encoded]
 
 
-def _without_end(ids: list[int], tokenizer: Any) -> list[int]:
+def _without_end(ids: list[int], end: int | None) -> list[int]:
     # Some tokenizers append an end by themselves (BERT's [SEP], T5's </s>); it is put back once, by `_ended`.
-    return ids[:-1] if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id else ids
+    return ids[:-1] if len(ids) > 1 and ids[-1] == end else ids
 
 
 def _ended(ids: list[int], end: int | None) -> list[int]:
