@@ -276,8 +276,9 @@ def test_parallel_clients_leave_every_act_in_one_chain(served_postgres):
         pytest.param("served_postgres", marks=pytest.mark.xdist_group("postgres")),
     ],
 )
-def test_twenty_parallel_clients_for_a_minute(name, request):
+def test_twenty_parallel_clients_for_a_minute(name, request, artifacts):
     count, odd = hammer(request.getfixturevalue(name), clients=20, seconds=60)
+    (artifacts / f"registry-load-{name}.txt").write_text(f"20 clients, 60 s: {count} promotions, as many refusals; {len(odd)} odd\n")
     assert not odd, odd[:5]
     assert count > 100
 
