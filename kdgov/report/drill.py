@@ -35,7 +35,7 @@ def drill_markdown(report: DrillReport) -> str:
 def _blind(report: DrillReport) -> list[str]:
     """What the policy cannot see, or sees too rarely, and what it would need."""
     lines = []
-    for title, results in (("cannot see", report.unseen), ("lets through more than once in a hundred", report.weak)):
+    for title, results in (("cannot see", report.unseen), ("lets through too often", report.weak)):
         if results:
             lines += [f"**This policy {title}**", "", *(f"- {r.id} {r.title}. Add {r.mend}." for r in results), ""]
     return lines[:-1] or ["Nothing of the catalogue escapes this policy."]

@@ -100,15 +100,13 @@ def test_the_default_policy_keeps_its_promises_in_a_bounded_drill(default):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("name", ["default", "strict", "edge-device"])
-def test_the_targets_hold_in_the_full_drill(name):
-    """Every planted regression caught in 99 %, promotion at the margin at most 5.5 %, equal students pass 90 %."""
-    report = drill(load_policy(data_folder("policies") / f"{name}.yaml"))
+@pytest.mark.parametrize("name", ["strict", "edge-device"])
+def test_the_other_shipped_policies_keep_theirs(name):
+    """Likewise; `edge-device` has no criterion on flips, and says so."""
+    report = drill(load_policy(data_folder("policies") / f"{name}.yaml"), runs=40)
     assert {r.id for r in report.unseen} <= BEYOND | {"R08"}
-    for result in report.planted:
-        if result not in report.unseen:
-            assert result.promoted / result.runs <= 0.01, result
-    assert next(r for r in report.good if r.id == "G02").promoted >= 0.90 * report.runs
+    assert not report.weak
+    assert next(r for r in report.good if r.id == "G02").promoted >= 32
     assert all(curve.promoted[MULTIPLES.index(1.0)] <= 0.055 + 0.003 for curve in report.curves)
 
 

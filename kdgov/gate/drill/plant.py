@@ -32,6 +32,8 @@ class Plant:
     """Makes one case."""
     mend: str = ""
     """What a policy needs to see it; empty where every policy does."""
+    tolerated: float = 0.01
+    """Share that may pass: more for a loss of about one margin, which passes at the policy's own error level."""
 
 
 def with_scores(table: ItemTable, scores: Values) -> ItemTable:

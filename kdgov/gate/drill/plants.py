@@ -53,8 +53,12 @@ PLANTED_RULES = (
 _THIRD = "sha256:" + "2" * 64
 
 
-def _chance(name: str, title: str, build: Builder, mend: str = "") -> Plant:
-    return Plant(id=name, title=title, family="statistical", build=build, mend=mend)
+AT_THE_MARGIN = 0.055
+"""What a loss of about one margin may pass: the usual level of 5 %, and the bound's own error."""
+
+
+def _chance(name: str, title: str, build: Builder, mend: str = "", *, tolerated: float = 0.01) -> Plant:
+    return Plant(id=name, title=title, family="statistical", build=build, mend=mend, tolerated=tolerated)
 
 
 def _sure(name: str, title: str, build: Builder, mend: str = "") -> Plant:
@@ -100,7 +104,13 @@ PLANTS: tuple[Plant, ...] = (
     _sure("R16", "one score is NaN", not_a_number),
     _sure("R17", "waiver expired, for a failing criterion", waiver(expires="2026-01-10")),
     _sure("R18", "hard items dropped for the student", dropped_items),
-    _chance("R19", "every item ten times, true loss at the margin", copies, "item digests in the tables: copies then count once"),
+    _chance(
+        "R19",
+        "every item ten times, true loss at the margin",
+        copies,
+        "item digests in the tables: copies then count once",
+        tolerated=AT_THE_MARGIN,
+    ),
     _sure("R20", "reference labels swapped for the student", labels_swapped),
     _sure("R21", "another judge for the student", finding("evidence", "evidence.judge", "invalid", "judge")),
     _sure("R22", "one request in a hundred asked differently", other_prompts(0.01)),
@@ -109,6 +119,7 @@ PLANTS: tuple[Plant, ...] = (
         "best of five students that all lost exactly the margin",
         peeking,
         "`looks: corrected`, which divides the error level by the number of students judged",
+        tolerated=AT_THE_MARGIN,
     ),
     _sure("R24", "metric direction inverted", inverted, "`direction:` in every criterion, so that a suite cannot turn it round"),
     _chance(
@@ -128,6 +139,7 @@ PLANTS: tuple[Plant, ...] = (
         "loss of 1.2 margins, all of it in few templates of 30 items",
         clustered,
         "the column `cluster`, and more items per criterion",
+        tolerated=AT_THE_MARGIN,
     ),
     _chance("R28", "three generations, each three quarters of a margin worse", root_drift, "`root_teacher: when_known`"),
     _sure("R29", "weaker teacher substituted, not the one its card describes", teacher_swapped(described=True)),

@@ -29,8 +29,6 @@ FULL_RUNS, QUICK_RUNS = 200, 20
 FULL_CURVE_RUNS, QUICK_CURVE_RUNS = 20_000, 2_000
 _CERTAIN_RUNS = 3
 _SEEN = 0.5
-_TARGET = 0.01
-"""Share of planted regressions that a policy may let through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +55,8 @@ class PlantResult:
     """Baseline → cases it would have promoted."""
     mend: str = ""
     """What a policy needs to see it; empty where every policy does."""
+    tolerated: float = 0.01
+    """Share that may pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +87,8 @@ class DrillReport:
 
     @property
     def weak(self) -> tuple[PlantResult, ...]:
-        """Harms the policy sees and still lets through more often than once in a hundred, beyond chance."""
-        return tuple(r for r in self.planted if r not in self.unseen and r.low > _TARGET)
+        """Harms the policy sees and still lets through more often than they may, beyond chance."""
+        return tuple(r for r in self.planted if r not in self.unseen and r.low > r.tolerated)
 
     def as_json(self) -> dict[str, Any]:
         """The report as one JSON document."""
@@ -209,6 +209,7 @@ def _run_plant(plant: Plant, world: World, runs: int, seed: int) -> PlantResult:
         stopped_by=ordered[:3],
         baselines=would if made else {},
         mend=plant.mend,
+        tolerated=plant.tolerated,
     )
 
 
