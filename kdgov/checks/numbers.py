@@ -18,7 +18,14 @@ from kdgov.checks.hits import Hit
 _IS_FOREIGN = np.array([not (48 <= b <= 57 or 65 <= b <= 90 or b in b" -./()+") for b in range(256)])
 _NEAR = 9
 _LEAST_DIGITS = 7
+_LEAST_BARE = 8
+"""Digits of the shortest telephone number written without a separator."""
+_LEAST_CARD = 12
+"""Digits of the shortest card number."""
 _MARGIN = 36
+"""Bytes around a run in which an IBAN's letters may stand."""
+_BEFORE, _AFTER = 8, 16
+"""Bytes around a run in which a telephone's sign, brackets and extension may stand."""
 _CARD = re.compile(rb"(?<![0-9A-Za-z.\-])[1-6](?:[ \-]?[0-9]){11,18}(?![0-9A-Za-z]|[.\-][0-9])")
 _CARD_GROUPS = re.compile(rb"[0-9]{12,19}|[0-9]{4}(?:[ \-][0-9]{3,7}){2,4}")
 _IBAN = re.compile(rb"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?:[ \-]?[0-9A-Z]){11,30}(?![0-9A-Za-z])")
@@ -41,7 +48,7 @@ _PHONE = re.compile(
     rb"|[4-9][0-9]{2}[ ][0-9]{3}[ ][0-9]{3}"  # Poland, Spain
     rb"|1?[2-9][0-9]{2}[2-9][0-9]{6}"
     rb"|3[2-9][0-9]{8}|[6-9][0-9]{9}|1[3-9][0-9]{9}"  # mobiles of Italy, India, China
-    rb"|0[1-9][0-9]{8,9}"
+    rb"|0[1-9][0-9]{7,9}"
     rb")"
     rb"(?:\s?(?:x|ext\.?|extension)\s?[0-9]{1,6})?(?![0-9A-Za-z_]|[\-][0-9]|[.,][0-9])"
 )
@@ -64,8 +71,10 @@ def numbers_in(text: bytes, data: NDArray[np.uint8]) -> Iterator[Hit]:
     is_foreign[:-1] |= ((data[:-1] == 43) | (data[:-1] == 46)) & (data[1:] == 32)
     foreign = np.cumsum(is_foreign, dtype=np.int32)[digits]
     for start, end in close_runs(digits, near=_NEAR, least=_LEAST_DIGITS, foreign=foreign):
-        low, high = max(0, start - _MARGIN), min(len(text), end + _MARGIN)
-        yield from _numbers_within(text, low, high)
+        if _is_plain_number(text, start, end):
+            continue
+        yield from _ibans(text, max(0, start - _MARGIN), min(len(text), end + _MARGIN))
+        yield from _grouped(text, start, end)
 
 
 def close_runs(places: NDArray[np.int64], *, near: int, least: int, foreign: NDArray[np.int32] | None = None) -> list[tuple[int, int]]:
@@ -85,22 +94,40 @@ def close_runs(places: NDArray[np.int64], *, near: int, least: int, foreign: NDA
     return list(zip(places[first[wanted]].tolist(), (places[last[wanted]] + 1).tolist(), strict=True))
 
 
-def _numbers_within(text: bytes, low: int, high: int) -> Iterator[Hit]:
+def _is_plain_number(text: bytes, start: int, end: int) -> bool:
+    """Whether a run is a short integer or a decimal fraction: most of any table, and nobody's number."""
+    run, before = text[start:end], text[max(0, start - 1) : start]
+    if before in (b"+", b"(") or before.isalpha():
+        return False
+    if run.isdigit():
+        return len(run) < _LEAST_BARE
+    head, dot, tail = run.partition(b".")
+    return bool(dot) and head.isdigit() and tail.isdigit()
+
+
+def _ibans(text: bytes, low: int, high: int) -> Iterator[Hit]:
     for match in _IBAN.finditer(text, low, high):
         if (end := _iban_end(match[0])) is not None:
             yield Hit(start=match.start(), end=match.start() + end, kind="iban")
-    for match in _CARD.finditer(text, low, high):
-        if _is_card(match[0]) and not _in_table(text, match.start()):
+
+
+def _grouped(text: bytes, start: int, end: int) -> Iterator[Hit]:
+    """Cards, social security numbers and telephones that begin in a run of digits, or with a sign or bracket right before it."""
+    low, high = max(0, start - _BEFORE), min(len(text), end + _AFTER)
+    for match in _CARD.finditer(text, low, high) if end - start >= _LEAST_CARD else ():
+        if match.start() < end and _is_card(match[0]) and not _in_table(text, match.start()):
             yield Hit(start=match.start(), end=match.end(), kind="credit_card")
     for pattern, needs_word in ((_SSN, False), (_BARE_SSN, True)):
         for match in pattern.finditer(text, low, high):
-            if _is_ssn(match[1], match[3], match[4]) and (
-                not needs_word or _SSN_WORDS.search(text, max(0, match.start() - 40), match.start())
-            ):
+            if match.start() < end and _is_ssn(match[1], match[3], match[4]) and (not needs_word or _says_ssn(text, match.start())):
                 yield Hit(start=match.start(), end=match.end(), kind="us_ssn")
     for match in _PHONE.finditer(text, low, high):
-        if _is_phone(text, match):
+        if match.start() < end and _is_phone(text, match):
             yield Hit(start=match.start(), end=match.end(), kind="phone")
+
+
+def _says_ssn(text: bytes, at: int) -> bool:
+    return _SSN_WORDS.search(text, max(0, at - 40), at) is not None
 
 
 def _in_table(text: bytes, start: int) -> bool:
@@ -119,7 +146,8 @@ def _is_phone(text: bytes, match: re.Match[bytes]) -> bool:
     before = text[max(0, match.start() - 40) : match.start()]
     if number.startswith((b"+", b"(")) or _PHONE_WORDS.search(before):
         return True
-    if len(digits) < 10:  # 0900-0130 is a time of day as well
+    is_landline = is_bare and digits[:1] == b"0" and len(digits) == 9  # Italy keeps the zero; quantities have none
+    if len(digits) < 10 and not is_landline:  # 0900-0130 is a time of day as well
         return False
     # A bare number, or one in groups that other numbers use as well, needs to be free of words that say otherwise.
     is_plausible = not is_bare or _is_north_american(digits) or (digits[:1] == b"0" and digits[1:2] != b"0") or _is_mobile(digits)
