@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.checkpoints.identity import ModelIdentity, model_identity
-from kdgov.digest import digest_bytes, digest_file, digest_json, merkle_root, write_atomic
+from kdgov.digest import digest_file, digest_json, merkle_root, write_atomic
 from kdgov.errors import InputError
 from kdgov.evaluate.answers import AnswerLog, Record
 from kdgov.evaluate.document import evidence_document, item_rows, library_versions, task_evidence
@@ -191,8 +191,3 @@ def read_evidence(folder: Path) -> Mapping[str, Any]:
     if not isinstance(document, dict) or document.get("schema") != "kdgov.evaluation/1":
         raise InputError("is not an evaluation's evidence", where=str(path), mend="Run `kdgov evaluate` again.")
     return document
-
-
-def evidence_digest(folder: Path) -> str:
-    """Digest of a folder's evidence file."""
-    return digest_bytes((folder / EVIDENCE).read_bytes())

@@ -183,3 +183,18 @@ def _as_list(value: Any) -> list[Any]:
 def ids_digest(ids: Sequence[int]) -> str:
     """Short digest of the ids one request delivered: 16 hexadecimal digits of sha-256."""
     return hashlib.sha256(" ".join(map(str, ids)).encode()).hexdigest()[:16]
+
+
+def observed_digest(ids: Sequence[int], rows: Sequence[Sequence[int]], *, fed: Sequence[int] | None = None) -> str:
+    """Digest of a request's ids if they are among the rows that entered, else of all that entered instead.
+
+    Args:
+        ids: what was to be delivered.
+        rows: what entered, one row per request or prompt; padding may follow.
+        fed: the part of the ids that a model reads, where it is not all of them.
+    """
+    wanted = list(ids if fed is None else fed)
+    if any(list(row[: len(wanted)]) == wanted for row in rows):
+        return ids_digest(ids)
+    # No honest run shares this digest: it names what entered in the request's place.
+    return ids_digest([-1, *(i for row in rows for i in row)])

@@ -13,7 +13,7 @@ from lm_eval.models.huggingface import HFLM
 
 from kdgov.evaluate.answers import Answered, number
 from kdgov.evaluate.generation import answer_length
-from kdgov.evaluate.model import AskedModel, ids_digest
+from kdgov.evaluate.model import AskedModel, ids_digest, observed_digest
 from kdgov.evaluate.request import Request
 
 
@@ -40,12 +40,18 @@ class PlainBackend:
                 Instance(request_type="loglikelihood", doc={}, arguments=(self.asked.render(r.context), r.continuation), idx=0)
                 for _, r in paired
             ]
-            for (index, request), (value, is_greedy) in zip(paired, self.lm.loglikelihood(instances, disable_tqdm=True), strict=True):
+            self.asked.taken()
+            answers = self.lm.loglikelihood(instances, disable_tqdm=True)
+            rows = [row for entered in self.asked.taken() for row in entered.tolist()]
+            for (index, request), (value, is_greedy) in zip(paired, answers, strict=True):
                 context, continuation = self.asked.pair(self.asked.render(request.context), request.continuation)
                 is_cut = len(context) + len(continuation) > self.asked.max_length + 1
                 given = [*context, *continuation][-(self.asked.max_length + 1) :]
+                # A causal model never reads the last token; an encoder reads the context alone.
+                fed = given[:-1] if self.asked.is_causal else context[-self.asked.max_length :]
+                delivered = observed_digest(given, rows, fed=fed)
                 found.append(
-                    Answered(index=index, answer=[number(float(value)), bool(is_greedy)], delivered=ids_digest(given), is_truncated=is_cut)
+                    Answered(index=index, answer=[number(float(value)), bool(is_greedy)], delivered=delivered, is_truncated=is_cut)
                 )
         for index, request in group:
             if request.kind == "rolling":

@@ -25,7 +25,7 @@ from kdgov.evaluate.answers import Answered, number
 from kdgov.evaluate.generation import answer_length
 from kdgov.evaluate.how import How
 from kdgov.evaluate.likelihood import Scorable, plain_log_likelihood
-from kdgov.evaluate.model import AskedModel, ids_digest, load_asked_model
+from kdgov.evaluate.model import AskedModel, load_asked_model, observed_digest
 from kdgov.evaluate.request import Request
 
 BATCH = 16
@@ -67,7 +67,7 @@ class Served:
         values = self.log_likelihoods(batch)
         found = []
         for one, (value, is_greedy) in zip(batch, values, strict=True):
-            delivered = _observed([*one.context, *one.continuation], self.sent)
+            delivered = observed_digest([*one.context, *one.continuation], self.sent)
             answer = [number(float(value)), bool(is_greedy)]
             found.append(Answered(index=one.index, answer=answer, delivered=delivered, is_truncated=cut.get(one.index, False)))
         return found
@@ -93,7 +93,7 @@ class Served:
         for text, (index, request), said in zip(shown, group, texts, strict=True):
             ids = self.asked.encode(text) or [self.asked.prefix_id]
             is_cut = len(ids) > self.asked.max_length - answer_length(request.generation)
-            found.append(Answered(index=index, answer=str(said), delivered=_observed(ids, self.sent), is_truncated=is_cut))
+            found.append(Answered(index=index, answer=str(said), delivered=observed_digest(ids, self.sent), is_truncated=is_cut))
         return found
 
 
@@ -196,14 +196,6 @@ def _vllm(path: Path, asked: AskedModel, how: How, sent: list[list[int]]) -> Any
 
     lm._model_generate = noting  # type: ignore[method-assign]  # noqa: SLF001
     return lm
-
-
-def _observed(ids: Sequence[int], sent: Sequence[Sequence[int]]) -> str:
-    """Digest of the ids if they are among those that left; else of all that left instead, which no honest run shares."""
-    wanted = list(ids)
-    if any(list(row) == wanted for row in sent):
-        return ids_digest(wanted)
-    return ids_digest([-1, *(i for row in sent for i in row)])
 
 
 def _reached(ask: Callable[[], Any], name: str) -> Any:
