@@ -99,7 +99,10 @@ def main() -> int:
         found["SQLite"] = guard_cost(embedded, f"sqlite:///{folder}/store/mlflow.db", folder / "a")
         found["SQLite"] |= recording_cost(embedded, folder / "b")
         try:
-            with cluster() as database:
+            with cluster() as database, pytest.MonkeyPatch.context() as patch:
+                # As the embedded registry finds them by itself: whose signature counts, and who signs the log.
+                patch.setenv("KDGOV_TRUST", str(embedded.store / "keys" / "trust.json"))
+                patch.setenv("KDGOV_GUARD_KEY", f"file:{embedded.store / 'keys' / 'project.key'}")
                 target = registry_target(folder / "store", f"kdgov:{database}")
                 target = RegistryTarget(
                     tracking_uri=target.tracking_uri,
