@@ -138,12 +138,18 @@ def _model_card(material: Material, edges: tuple[LineageEdge, ...]) -> dict[str,
     }
 
 
+def number_name(measure: Measure) -> str:
+    """What the student's number of a result is called: a share of lost answers is another number than the score it counts."""
+    counted = " answers the teacher had right and the student lost" if measure.kind == "churn" else ""
+    return f"{measure.place}{counted}{f' [{measure.group}]' if measure.group else ''}"
+
+
 def _metrics(measure: Measure) -> Iterator[dict[str, Any]]:
-    place = f"{measure.place}{f' [{measure.group}]' if measure.group else ''}"
+    place = number_name(measure)
     for role, value in (("teacher", measure.teacher), ("student", measure.student)):
         if value is not None:
             yield {"type": place, "value": f"{value:.6g}", "slice": role}
-    if measure.difference is not None:
+    if measure.difference is not None and measure.teacher is not None and measure.student is not None:
         metric: dict[str, Any] = {"type": f"{place} student minus teacher, better direction", "value": f"{measure.difference:.6g}"}
         if measure.bound is not None and measure.upper is not None:
             metric["confidenceInterval"] = {"lowerBound": f"{measure.bound:.6g}", "upperBound": f"{measure.upper:.6g}"}
@@ -183,11 +189,16 @@ def _hashes(digest: str) -> list[dict[str, str]]:
     return [{"alg": "SHA-256", "content": digest.removeprefix(PREFIX)}] if is_digest(digest) else []
 
 
+def is_expression(text: str) -> bool:
+    """Whether a stated licence is a valid SPDX expression; a hub's own tag is none."""
+    return not get_spdx_licensing().validate(text).errors or text.startswith("LicenseRef-")
+
+
 def _licences(expression: str) -> list[dict[str, Any]]:
     """A valid SPDX expression as one; a hub tag or anything else as a named licence, never as something it is not."""
     if not expression:
         return []
-    if not get_spdx_licensing().validate(expression).errors or expression.startswith("LicenseRef-"):
+    if is_expression(expression):
         return [{"expression": expression}]
     return [{"license": {"name": expression}}]
 

@@ -82,7 +82,11 @@ def _waiver(waiver: Mapping[str, Any], as_of: datetime.date, receipt: Receipt | 
 def _covered(shown: VersionShown, attested: Attested, as_of: datetime.date, guarded: Sequence[str]) -> Iterator[AuditFinding]:
     if not attested.predicate:
         for alias in guarded:
-            yield violated("permission", f"alias {alias}", "It points at a version that no decision covers.", mend="Take it away.")
+            if shown.faults:
+                told = f"Whether a decision covers the version could not be seen: {'; '.join(shown.faults)}."
+                yield unverifiable("permission", f"alias {alias}", told, mend="Audit it where the files can be read.", required=True)
+            else:
+                yield violated("permission", f"alias {alias}", "It points at a version that no decision covers.", mend="Take it away.")
         return
     verdict, ends = str(attested.predicate.get("verdict")), _day(attested.predicate.get("expires"))
     faults = []

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from spdx_python_model import v3_0_1 as spdx
 
 from kdgov.audit.answer import LineageEdge, Subject
+from kdgov.audit.bom import is_expression, number_name
 from kdgov.audit.licences import lineage_of
 from kdgov.audit.material import Material
 from kdgov.audit.practice import measures_of
@@ -71,9 +73,7 @@ def _student(material: Material, subject: Subject, base: str, made: Any) -> Any:
     package.ai_typeOfModel = [str(identity.get("architecture") or "unknown")]
     package.ai_informationAboutTraining = _training(material)
     package.ai_metric = [
-        spdx.DictionaryEntry(key=f"{m.place}{f' [{m.group}]' if m.group else ''}", value=f"{m.student:.6g}")
-        for m in measures_of(material)
-        if m.student is not None
+        spdx.DictionaryEntry(key=number_name(m), value=f"{m.student:.6g}") for m in measures_of(material) if m.student is not None
     ]
     if release.get("trade_offs"):
         package.ai_limitation = str(release["trade_offs"])
@@ -119,9 +119,16 @@ def _licences(
     stated |= {edge.source: edge.license for edge in edges if edge.license}
     for number, (name, expression) in enumerate(item for item in stated.items() if item[1]):
         licence = spdx.simplelicensing_LicenseExpression(spdxId=f"{base}#licence-{number}", creationInfo=made)
-        licence.simplelicensing_licenseExpression = expression
+        licence.simplelicensing_licenseExpression = _expression(expression)
+        if licence.simplelicensing_licenseExpression != expression:
+            licence.comment = f"Stated as {expression!r}, which is no SPDX expression."
         yield licence
         yield _relation(f"{base}#licensed-{number}", made, elements[name], spdx.RelationshipType.hasDeclaredLicense, [licence])
+
+
+def _expression(stated: str) -> str:
+    """The stated licence, or a reference named after it where it is no SPDX expression."""
+    return stated if is_expression(stated) else f"LicenseRef-{re.sub(r'[^A-Za-z0-9.-]+', '-', stated).strip('-')}"
 
 
 def _relation(spdx_id: str, made: Any, source: Any, kind: Any, targets: list[Any], *, comment: str = "") -> Any:

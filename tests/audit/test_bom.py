@@ -8,8 +8,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from kdgov.audit.answer import Subject
-from kdgov.audit.bom import cyclonedx, in_toto
+from kdgov.audit.answer import Measure, Subject
+from kdgov.audit.bom import _metrics, cyclonedx, in_toto
 from kdgov.audit.material import Material
 from kdgov.steps.bom import make_bill
 from tests.audit.conftest import Recorded
@@ -55,6 +55,23 @@ def test_the_ml_bom_names_model_data_lineage_licences_and_numbers(material: Mate
     assert depends["kdgov:support-student"] == ["kdgov:support-data", "kdgov:support-teacher"]
 
 
+def test_a_share_of_lost_answers_is_never_written_as_the_score() -> None:
+    """A churn result has no teacher and its own name; a limit of the student alone is no difference from the teacher."""
+    rows = [
+        Measure(id="flips", kind="churn", place="s/t/acc", student=0.01, difference=0.09, bound=0.07, upper=0.096),
+        Measure(id="floor", kind="floor", place="s/t/acc", student=0.9, difference=0.4, bound=0.38),
+        Measure(id="kept", kind="non_inferiority", place="s/t/acc", teacher=0.95, student=0.94, difference=-0.01, bound=-0.02, upper=0.0),
+    ]
+    found = [(m["type"], m["value"], m.get("slice")) for row in rows for m in _metrics(row)]
+    assert found == [
+        ("s/t/acc answers the teacher had right and the student lost", "0.01", "student"),
+        ("s/t/acc", "0.9", "student"),
+        ("s/t/acc", "0.95", "teacher"),
+        ("s/t/acc", "0.94", "student"),
+        ("s/t/acc student minus teacher, better direction", "-0.01", None),
+    ]
+
+
 def test_a_hub_tag_is_a_named_licence_and_no_spdx_expression(material: Material, subject: Subject) -> None:
     """``llama3.1`` is no SPDX identifier: writing it as one would be false and invalid."""
     from kdgov.audit.bom import _licences
@@ -63,6 +80,15 @@ def test_a_hub_tag_is_a_named_licence_and_no_spdx_expression(material: Material,
     assert _licences("MIT OR Apache-2.0") == [{"expression": "MIT OR Apache-2.0"}]
     assert _licences("LicenseRef-Acme-1") == [{"expression": "LicenseRef-Acme-1"}]
     assert _licences("") == []
+
+
+def test_a_hub_tag_becomes_a_reference_in_spdx_with_what_was_stated() -> None:
+    pytest.importorskip("spdx_python_model", reason="the SPDX model is an extra")
+    from kdgov.audit.spdx import _expression
+
+    assert _expression("llama3.1") == "LicenseRef-llama3.1"
+    assert _expression("my own (2024)") == "LicenseRef-my-own-2024"
+    assert _expression("MIT OR Apache-2.0") == "MIT OR Apache-2.0"
 
 
 def test_the_same_release_gives_the_same_bytes(material: Material, subject: Subject) -> None:
