@@ -47,6 +47,8 @@ require_digests: [plan]
         ("max_days: 30", "max_days: 90", "looser", "may run for 90 days instead of 30"),
         ("never: [b]", "never: []", "looser", "b may now be waived"),
         ("require_digests: [plan]", "require_digests: []", "looser", "plan is no longer demanded"),
+        ("require_digests: [plan]", "require_digests: [plan]\nlooks: corrected", "stricter", "are judged at the divided error level"),
+        ("by: [gender]", 'by: [gender, "*"]', "stricter", "every group by * must hold on its own"),
         ("kind: non_inferiority", "suite: safety\n    kind: non_inferiority", "different", "`suite` changes from * to safety"),
         ("require_digests: [plan]", "require_digests: [plan]\nallowed_differences: [dtype]", "looser", "may differ in dtype"),
     ],
@@ -65,3 +67,10 @@ def test_a_policy_does_not_differ_from_itself():
 def test_what_became_looser_stands_first():
     changed = BASE.replace("margin: 0.02", "margin: 0.01").replace("max_days: 30", "max_days: 90")
     assert [c.effect for c in policy_difference(parse_policy(BASE), parse_policy(changed))] == ["looser", "stricter"]
+
+
+def test_confidences_that_need_only_be_there_sometimes_are_looser():
+    text = BASE.replace("{id: b, kind: ceiling, ceiling: 0.01}", "{id: b, kind: calibration, margin: 0.05}")
+    looser = text.replace("margin: 0.05}", "margin: 0.05, confidences: when_stated}")
+    (change,) = policy_difference(parse_policy(text), parse_policy(looser))
+    assert (change.effect, change.where, change.words) == ("looser", "b", "metrics without confidences are left out")
