@@ -10,7 +10,7 @@ from typing import Any
 from kdgov.license.case import LicenseCase, Organization, Upstream
 from kdgov.license.expression import Expression, One, alternatives
 from kdgov.license.facts import Facts
-from kdgov.license.vocabulary import KIND_GROUPS, PLACE_GROUPS, Use, members
+from kdgov.license.vocabulary import PLACE_GROUPS, Use, members
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +176,3 @@ CONDITIONS: dict[str, Callable[[Any, Situation], bool]] = {
     "choice": lambda value, s: all(s.case.choice(name) in _listed(stance) for name, stance in value.items()),
 }
 """Name of a condition in the fact files → its test. A new kind of fact is one line here; a new licence is none."""
-
-KNOWN_KINDS: frozenset[str] = frozenset().union(*KIND_GROUPS.values())
-"""Every kind of student that some clause can be judged for."""

@@ -11,7 +11,7 @@ from kdgov.license.duties import SILENT_KINDS, applies, obligation
 from kdgov.license.expression import NOT_STATED, Expression, One, Several
 from kdgov.license.facts import License, Rule
 from kdgov.license.separate import missing_separate_licence, separate_fault
-from kdgov.license.vocabulary import DATASET_USES, VERDICTS, Use, Verdict
+from kdgov.license.vocabulary import DATASET_USES, OUTPUT_USES, VERDICTS, Use, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,12 @@ def _readings(owner: License, use: Use, situation: Situation) -> list[Use]:
     if use in {"dataset_eval", "dataset_publish"} and situation.taken not in DATASET_USES and is_generic:
         # Outputs of a model are not copies of it: a licence over copies says of them what it says of outputs.
         return ["generated_text"]
-    if situation.case.release.distribution == "data" and (use == "dataset_train" or (use == "generated_text" and not is_generic)):
+    if situation.case.release.distribution != "data":
+        return [use]
+    if situation.case.student.kind == "dataset" and (use in OUTPUT_USES or use == "dataset_train"):
+        # What goes out is the data itself: no model is made, so clauses on models made from outputs are not reached.
+        return ["dataset_publish"]
+    if use == "dataset_train" or (use == "generated_text" and not is_generic):
         # What is learnt from and also handed out is published besides: both uses must stand.
         return [use, "dataset_publish"]
     return [use]
