@@ -122,9 +122,11 @@ class WriteOnceRepository(ArtifactRepository):
             whole.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, whole)
             _put(whole, self._folder / destination)
-        except FileExistsError:
+        except FileExistsError as error:
             # Another writer was first; the same bytes are fine.
-            self._has_same(file, destination)
+            if not self._has_same(file, destination):
+                what = f"kdgov refuses to write {destination}: a folder or a file of another kind lies in its place."
+                raise MlflowException(what, error_code=PERMISSION_DENIED) from error
         except OSError as error:
             raise MlflowException(f"the artifact store cannot write {destination}: {error.strerror}", error_code=INTERNAL_ERROR) from error
         finally:

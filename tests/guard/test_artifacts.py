@@ -251,3 +251,11 @@ def test_a_bucket_that_knows_no_condition_is_written_as_before(bucket, tmp_path,
         assert put_new(store._behind, tmp_path / "a", "a") is None
     by_stream(store, tmp_path, b"x", "a")
     assert [f.path for f in store.list_artifacts()] == ["a"]
+
+
+@pytest.mark.parametrize("path", ["run", "run/a/b"])
+def test_a_name_that_is_a_folder_or_lies_below_a_file_is_refused_not_dropped(tmp_path, path):
+    store = WriteOnceRepository(f"kdgov-artifacts:{tmp_path}/artifacts")
+    by_stream(store, tmp_path, b"x", "run/a")
+    with pytest.raises(MlflowException, match="refuses to write|cannot write"):
+        by_stream(store, tmp_path, b"y", path)
