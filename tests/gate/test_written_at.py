@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kdgov.items import ItemTable, write_items
+from kdgov.steps.judging import judge_paths
 from kdgov.steps.written_at import written_at
 
 EARLY, LATE, NOW = 1_600_000_000, 1_700_000_000, 1_790_000_000
@@ -67,3 +69,39 @@ def test_nothing_is_claimed_where_git_cannot_be_asked(repository, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     assert written_at([repository / "policy.yaml"]) is None
     assert written_at([]) is None
+
+
+POLICY = """\
+schema: kdgov.policy/1
+name: own
+version: 1
+criteria:
+  - {id: ability, kind: non_inferiority, suite: capability, direction: higher, margin: 0.05, min_items: 100}
+findings: {evidence.policy-newer: block}
+"""
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """A repository with a policy committed early and checked out now, judging results that were written in between."""
+    write(tmp_path / "policy.yaml", POLICY, NOW)
+    git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "add", "policy.yaml")
+    git(tmp_path, "commit", "-q", "-m", "policy")
+    rows = [{"suite": "capability", "task": "qa", "metric": "acc", "item_id": f"i{n}", "score": float(n % 5 > 0)} for n in range(400)]
+    write_items(ItemTable.from_rows(rows), tmp_path / "results.parquet")
+    os.utime(tmp_path / "results.parquet", (LATE, LATE))
+    results = [str(tmp_path / "results.parquet")]
+    return lambda: judge_paths(teacher=results, student=results, policy=str(tmp_path / "policy.yaml"))[0]
+
+
+def test_a_checkout_younger_than_the_results_accuses_no_old_policy(judged):
+    assert judged().verdict == "pass"
+
+
+def test_a_policy_edited_or_committed_after_the_results_is_stopped(judged, tmp_path):
+    write(tmp_path / "policy.yaml", POLICY.replace("0.05", "0.20"), NOW)
+    assert [f.rule for f in judged().findings] == ["evidence.policy-newer"]
+    assert judged().verdict == "fail"
+    git(tmp_path, "commit", "-q", "-a", "-m", "looser", at=NOW)
+    assert judged().verdict == "fail"
