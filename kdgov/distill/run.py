@@ -216,6 +216,9 @@ def memory_sums(model: Any) -> dict[str, int]:
 
 
 def _sum_of_bytes(tensor: torch.Tensor) -> int:
+    if hasattr(tensor, "__tensor_flatten__"):
+        # A quantised weight: numbers and scales, each a tensor of its own.
+        return sum(_sum_of_bytes(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
     numbers = tensor.detach().contiguous().flatten().view(torch.uint8)
     return int((numbers.view(torch.int64) if numbers.numel() % 8 == 0 else numbers).sum(dtype=torch.int64))
 

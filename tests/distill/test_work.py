@@ -10,6 +10,7 @@ import transformers
 import yaml
 
 from kdgov.checkpoints.identity import model_identity
+from kdgov.distill import StudentStart, distill
 from kdgov.distill.heads import LogitTerms
 from kdgov.distill.memory import memory_advice
 from kdgov.errors import InputError, UnavailableError
@@ -50,6 +51,8 @@ def test_a_quantised_variant_is_a_checkpoint_of_its_own(kind, teacher, texts, tm
     assert 0 < float((answers[0] - answers[1]).abs().max()) < 0.2
     record = json.loads((finished.folder / "student" / "kdgov-distillation.json").read_text())
     assert record["student_start"]["full_precision"]["weights"] == full.weights
+    taught = distill(recipe(steps=1), finished.folder / "student", StudentStart(model=teacher), [texts], tmp_path / "taught")
+    assert taught.teacher["weights"] == finished.facts["identity"]["weights"]
 
 
 def test_four_bits_need_kernels_that_are_named_where_they_are_absent(teacher, texts, tmp_path):
