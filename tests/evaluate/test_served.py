@@ -14,15 +14,18 @@ from typing import Any
 import pytest
 import torch
 import transformers
+import yaml
 from typer.testing import CliRunner
 
 from kdgov.cli.app import app
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluate.comparison import compare_evidence
-from kdgov.evaluate.evidence import evaluate
+from kdgov.evaluate.evidence import evaluate, read_evidence
 from kdgov.evaluate.how import How
 from kdgov.evaluate.plan import build_plan, read_suites
 from kdgov.items.files import read_items
+from kdgov.steps.context import open_release
+from kdgov.steps.evaluate import evaluate_step
 
 pytest.importorskip("tenacity", reason="lm-eval's endpoint class needs requests, aiohttp and tenacity")
 
@@ -215,3 +218,20 @@ def test_vllm_that_is_not_installed_names_the_extra(tiny_suite: Path, teacher: P
     with pytest.raises(UnavailableError, match="needs vllm") as caught:
         evaluate(plan, teacher, tmp_path / "a", cache=tmp_path / "c", how=How(backend="vllm"))
     assert "lm-eval[vllm]" in caught.value.mend
+
+
+def test_a_release_of_two_endpoints_is_evaluated_and_its_control_is_asked_here(
+    tiny_suite: Path, teacher: Path, student: Path, serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KDGOV_BACKEND", "local-completions")
+    monkeypatch.setenv("KDGOV_TEACHER_ADDRESS", serve(teacher))
+    monkeypatch.setenv("KDGOV_STUDENT_ADDRESS", serve(student))
+    document = {
+        "schema": "kdgov.release/1", "name": "served", "suites": [str(tiny_suite.parent)],
+        "teacher": {"model": str(teacher)}, "student": {"model": str(student)},
+    }  # fmt: skip
+    (tmp_path / "release.yaml").write_text(yaml.safe_dump(document))
+    finished = evaluate_step(open_release(tmp_path / "release.yaml", store=tmp_path / "store"))
+    assert [f["rule"] for f in json.loads((finished.folder / "findings.json").read_text())["findings"]] == ["evidence.identical"]
+    backends = {who: read_evidence(finished.folder / who)["how"]["backend"] for who in ("teacher", "student", "control")}
+    assert backends == {"teacher": "local-completions", "student": "local-completions", "control": "hf"}
