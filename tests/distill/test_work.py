@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import sys
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ import yaml
 from kdgov.checkpoints.identity import model_identity
 from kdgov.distill import StudentStart, distill
 from kdgov.distill.heads import LogitTerms
-from kdgov.distill.memory import memory_advice
+from kdgov.distill.memory import kept_heap, memory_advice, rows_at_once
 from kdgov.errors import InputError, UnavailableError
 from kdgov.steps.calibrate import calibrate_step
 from kdgov.steps.context import open_release
@@ -105,6 +107,29 @@ def test_memory_that_runs_out_names_the_levers():
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
     with pytest.raises(RuntimeError, match="something else"), memory_advice(recipe()):
         raise RuntimeError("something else")
+
+
+def test_a_chunk_holds_as_many_rows_as_fit_the_memory_that_is_used_again():
+    here, there = torch.device("cpu"), torch.device("cuda")
+    # 16 MB of logits of four bytes: 512 rows of 8,192 classes, 131 of 32,000; never fewer than 32, never more than declared.
+    assert [rows_at_once(512, classes, here) for classes in (100, 8192, 32_000, 1_000_000)] == [512, 512, 131, 32]
+    assert rows_at_once(16, 1_000_000, here) == 16
+    assert rows_at_once(512, 1_000_000, there) == 512
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc is told how to keep memory")
+def test_memory_freed_in_one_step_serves_the_next():
+    def pages_zeroed():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(10):
+            step = [torch.ones(1_000_000) for _ in range(8)]
+            del step
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with kept_heap():
+        pages_zeroed()
+        # Ten times 32 MB in pages of 4 kB would be 78,000.
+        assert pages_zeroed() < 2000
 
 
 def test_nothing_asked_of_the_logits_is_a_mistake_of_the_caller():
