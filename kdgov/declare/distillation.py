@@ -221,7 +221,7 @@ class Distillation(Declared):
     fused_head: bool = True
     """Fuses output head and loss per chunk of tokens: less memory, less time, same numbers."""
     chunk_tokens: int = Field(default=512, ge=16)
-    """Tokens per chunk of the fused loss."""
+    """Tokens per chunk of the fused loss, at most; on a CPU no more than have 16 MB of logits."""
     cache: TeacherCache | None = None
     """Keep the teacher's distributions instead of running it every step."""
     checkpoint_every: int = Field(default=200, ge=1)
