@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kdgov.audit.markup import join, table, tag
-from kdgov.audit.page import OUTCOME_WORDS, page_of
+from kdgov.audit.page import outcome_words, page_of
 from kdgov.audit.summary import rows
 from kdgov.audit.words import AREAS
 
@@ -18,7 +18,7 @@ _HEAD = ("Version", "Standing", "Verdict", "Aliases", "Evidence age", "Decision 
 def version_lines(document: Document) -> Iterator[str]:
     """One audited version: the outcome, who may use what, every area with its counts, everything that was not verified."""
     subject = document["subject"]
-    yield f"{subject['name']} version {subject['version']}: {OUTCOME_WORDS[document['outcome']]}"
+    yield f"{subject['name']} version {subject['version']}: {outcome_words(document)}"
     yield f"verdict of the sealed decision: {document['verdict']}. {document['reason']}"
     yield f"{document['permission']['headline']}"
     yield ""

@@ -21,6 +21,8 @@ OUTCOME_WORDS = {
     "incomplete": "Incomplete: nothing is otherwise than recorded, but something required cannot be shown.",
     "violated": "Violated: something is otherwise than recorded. Do not rely on this release before it is explained.",
 }
+REFUSED = "The record is whole, and it says no: everything is as recorded, and this version did not pass."
+"""What a clean record of a decision that is no pass amounts to."""
 CONTENTS = (
     ("permission", "Who may use what"),
     ("practice", "Practice record"),
@@ -48,6 +50,12 @@ def render_page(document: Document) -> str:
     words = tag("section", tag("h2", "Words", id="glossary-title"), definitions(), id="glossary", aria_labelledby="glossary-title")
     foot = f"Made by kdgov {document['kdgov']} for {document['as_of']}. {_redo(subject)}"
     return page_of(title, join([first, rest, words]), contents=_contents(), foot=foot)
+
+
+def outcome_words(document: Document) -> str:
+    """The audit's outcome in one sentence; a clean record of a refused student must not read like a clean student."""
+    outcome = str(document["outcome"])
+    return REFUSED if outcome == "clean" and document["verdict"] != "pass" else OUTCOME_WORDS[outcome]
 
 
 def page_of(title: str, main: Safe, *, contents: Safe | None = None, foot: str = "") -> str:
@@ -83,14 +91,14 @@ def _contents() -> Safe:
 
 def _masthead(document: Document, title: str) -> Safe:
     subject, counts = document["subject"], document["counts"]
-    outcome = str(document["outcome"])
+    shown = "incomplete" if outcome_words(document) == REFUSED else str(document["outcome"])
     told = f"{counts['verified']} verified, {counts['not_verifiable']} not verifiable, {counts['violated']} violated."
     banner = tag(
         "div",
-        tag("p", tag("strong", OUTCOME_WORDS[outcome], class_=outcome)),
+        tag("p", tag("strong", outcome_words(document), class_=shown)),
         tag("p", linked(f"{told} Verdict of the sealed decision: {document['verdict']}. {document['reason']}")),
-        class_=f"banner {outcome}-edge",
-        style=f"border-color:{_edge(outcome)}",
+        class_=f"banner {shown}-edge",
+        style=f"border-color:{_edge(shown)}",
     )
     facts = [
         ("Version", f"{subject['name']} {subject['version']}"),

@@ -111,7 +111,7 @@ def conditions_of(
     """What is open, and what holds only for a while; each with what is true of it on the day of the review."""
     owner = str((material.release.get("accountable") or {}).get("model_owner") or "")
     found = []
-    if ends := str(attested.predicate.get("expires", ""))[:10]:
+    if (ends := str(attested.predicate.get("expires", ""))[:10]) and material.decision.get("verdict") == "pass":
         told = "The decision covers promotions until its end; then the version is judged again."
         ended = "The decision has ended: judge the version again before anything new rests on it."
         found.append(Condition(text=told if _lasts(ends, as_of) else ended, until=ends, by=owner))

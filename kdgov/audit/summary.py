@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kdgov.audit.page import OUTCOME_WORDS
+from kdgov.audit.page import outcome_words
 from kdgov.audit.practice import SHOWN
 from kdgov.audit.words import AREAS
 
@@ -21,7 +21,7 @@ def render_summary(document: Document) -> str:
     told = f"{counts['verified']} verified, {counts['not_verifiable']} not verifiable, {counts['violated']} violated"
     parts = [
         f"# Audit of {plain(subject['name'])} version {subject['version']}",
-        f"**{OUTCOME_WORDS[document['outcome']]}**",
+        f"**{outcome_words(document)}**",
         f"{told}. Audited for {document['as_of']}. Verdict of the sealed decision: **{plain(document['verdict'])}**.",
         plain(document["reason"]),
         f"## Who may use what\n\n**{plain(document['permission']['headline'])}**",

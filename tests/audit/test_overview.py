@@ -85,6 +85,7 @@ def test_an_interrupted_overview_goes_on_where_it_stood(recorded: Recorded, tmp_
 
 
 @pytest.mark.nightly
+@pytest.mark.ci
 def test_a_thousand_versions_within_a_minute(recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """1,000 generated versions, 25 planted violations: exactly those 25, in at most 60 CPU seconds without weights."""
     request, planted = grown(recorded, tmp_path, 1000, 25)

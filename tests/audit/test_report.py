@@ -170,6 +170,16 @@ def test_no_word_of_the_report_claims_a_certification(page: str) -> None:
     assert plain.count("certif") == plain.count("no certification") + plain.count("only an accredited body certif")
 
 
+def test_a_refused_student_with_a_whole_record_does_not_read_like_a_clean_one(audited: VersionAudit) -> None:
+    """Nothing was tampered with, and the answer is no: HTML, Markdown and terminal begin with that."""
+    refused = replace(audited, verdict="fail", reason="Of 4 results 1 failed.").as_json()
+    forms = (render_page(refused), render_summary(refused), "\n".join(version_lines(refused)))
+    for text in forms:
+        assert "it says no: everything is as recorded, and this version did not pass" in text
+        assert "Clean:" not in text
+    assert all("Clean:" in text for text in (render_page(audited.as_json()), render_summary(audited.as_json())))
+
+
 def test_markdown_says_the_same(audited: VersionAudit) -> None:
     markdown = render_summary(audited.as_json())
     assert markdown.startswith("# Audit of support-student version 1\n")
