@@ -87,7 +87,8 @@ def pin_suite(
 def _print_task(task: dict[str, Any]) -> None:
     here = "available offline" if task["available"] else f"not here: {task['missing']}"
     typer.echo(f"  {task['task']} ({task['kind']})")
-    typer.echo(f"    {task['items']} items · {task['license']} · {task['source']} · revision {task['revision']} · {here}")
+    rows = f" of {task['rows']:,} rows" if task.get("rows") else ""
+    typer.echo(f"    {task['items']} items{rows} · {task['license']} · {task['source']} · revision {task['revision']} · {here}")
     for metric in task["metrics"]:
         typer.echo(f"    {metric}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -16,7 +17,6 @@ from kdgov.evaluate.builtin import builtin_task_file
 from kdgov.evaluate.data import read_data
 from kdgov.evaluate.sources import hub_commit
 
-_HUB_ID = re.compile(rb"^[\"']?dataset_path[\"']?:[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
 _INCLUDE = re.compile(rb"^[\"']?include[\"']?:[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
 
 
@@ -49,6 +49,7 @@ def _task_facts(suite: Suite, task: TaskInSuite, path: Path) -> dict[str, Any]:
     return {
         **common,
         "items": task.limit or "all",
+        "rows": _rows_here(task, path, hub, commit),
         "license": (task.hub.license if task.hub else None) or "see the hub card",
         "source": f"hub {hub}",
         "revision": revision or (f"unpinned (cache: {commit[:12]})" if commit else "unpinned"),
@@ -80,11 +81,17 @@ def _metric_line(metric: MetricInSuite) -> str:
 
 def hub_dataset(task: TaskInSuite, path: Path) -> str:
     """Hub id that a task file reads, following its includes."""
+    return _stated(task, path, "dataset_path")
+
+
+def _stated(task: TaskInSuite, path: Path, key: str) -> str:
+    # A file's own key goes before that of the file it includes. Read as text: lm-eval's YAML runs code.
+    pattern = re.compile(rf"^[\"']?{key}[\"']?:[ \t]*[\"']?([\w./-]+)".encode(), re.MULTILINE)
     file = (path.parent / task.file) if task.file else builtin_task_file(task.lm_eval or task.task, where=str(path))
     for _ in range(5):
         text = file.read_bytes()
-        if found := _HUB_ID.search(text):
-            return found[1].decode()
+        if found := pattern.search(text):
+            return "" if found[1] in (b"null", b"None") else found[1].decode()
         included = _INCLUDE.search(text)
         if included is None:
             break
@@ -92,9 +99,24 @@ def hub_dataset(task: TaskInSuite, path: Path) -> str:
     return ""
 
 
+def _rows_here(task: TaskInSuite, path: Path, hub: str, commit: str) -> int | None:
+    """Rows of the split a task asks, as the local cache of prepared sets counts them; a task may still leave some out."""
+    cache = Path(os.environ.get("HF_DATASETS_CACHE", str(_home() / "datasets"))) / hub.replace("/", "___")
+    name = _stated(task, path, "dataset_name") or "default"
+    split = _stated(task, path, "test_split") or _stated(task, path, "validation_split")
+    try:
+        info = json.loads((cache / name / "0.0.0" / commit / "dataset_info.json").read_bytes())
+        return int(info["splits"][split]["num_examples"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _home() -> Path:
+    return Path(os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface")))
+
+
 def _in_cache(hub: str, commit: str) -> bool:
-    home = Path(os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface")))
-    cache = Path(os.environ.get("HF_HUB_CACHE", str(home / "hub"))) / f"datasets--{hub.replace('/', '--')}"
+    cache = Path(os.environ.get("HF_HUB_CACHE", str(_home() / "hub"))) / f"datasets--{hub.replace('/', '--')}"
     snapshot = cache / "snapshots" / commit if commit else cache / "none"
     return snapshot.is_dir() and any(snapshot.iterdir())
 

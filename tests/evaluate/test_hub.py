@@ -68,6 +68,7 @@ def test_what_the_mirror_has_of_the_profiles_is_pinned_and_runs(mirror: dict[str
     assert not [f for f in compare_evidence(document, document) if f.rule == MAY_MOVE]
     shown = json.loads(_kdgov(mirror, "suites", "show", str(tmp_path / "bias-core"), "--format", "json").stdout)
     here = {t["task"]: t["available"] for t in shown["tasks"]}
+    assert {t["task"]: t["rows"] for t in shown["tasks"]}["winogender"] == 720
     assert here == {"bbq_ambig": True, "bbq_disambig": True, "crows_pairs": True, "winogender": True, "cooccurrence": False}
 
 
