@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from kdgov.checks.materials import Body, CardFile, Materials, ModelFacts
 from kdgov.declare.card import Card, DatasetCard, ModelCard
 from kdgov.declare.distillation import Distillation, TeacherText
 from kdgov.declare.provenance import Generation, Lineage, PersonalData
+from kdgov.errors import DeclarationError, Fault
+from kdgov.license.expression import parse
 
 UNKNOWN = "NOASSERTION"
 
@@ -27,7 +29,13 @@ _USES_OF_TERM: dict[str, tuple[str, ...]] = {
 
 
 def licence_case(materials: Materials, *, choices: Mapping[str, Any]) -> dict[str, Any]:
-    """The case in the contract's JSON form; texts are named by path, unknown licences are NOASSERTION."""
+    """The case in the contract's JSON form; texts are named by path, unknown licences are NOASSERTION.
+
+    Raises:
+        DeclarationError: naming every licence expression that does not parse, by the file and key that hold it.
+    """
+    if faults := list(_expression_faults(materials)):
+        raise DeclarationError(faults)
     release = materials.release
     student: dict[str, Any] = {"name": release.student.name or release.name, "license": _outbound(materials), "kind": release.student.kind}
     if release.student.similar_to_teacher is not None:
@@ -41,6 +49,28 @@ def licence_case(materials: Materials, *, choices: Mapping[str, Any]) -> dict[st
         "choices": dict(choices),
         "evidence": [_evidence(piece, materials) for piece in release.evidence],
     }
+
+
+def _expression_faults(materials: Materials) -> Iterator[Fault]:
+    """Expressions that do not parse, in the words of the user's own files rather than the case made from them."""
+    if materials.release.student.license:
+        yield from _fault_of(materials.release.student.license, materials.where, "student.license")
+    named = [materials.teacher.card, materials.student.card, *(body.card for body in materials.bodies), *materials.upstream.values()]
+    for file in {card.path: card for card in named if card is not None}.values():
+        yield from _fault_of(file.card.license, str(file.path), "license")
+        yield from _lineage_faults(file.card.lineage, str(file.path), "lineage")
+
+
+def _lineage_faults(entries: Sequence[Lineage], file: str, key: str) -> Iterator[Fault]:
+    for number, entry in enumerate(entries):
+        yield from _fault_of(entry.license, file, f"{key}[{number}].license")
+        yield from _lineage_faults(entry.made_by, file, f"{key}[{number}].made_by")
+
+
+def _fault_of(expression: str | None, file: str, key: str) -> Iterator[Fault]:
+    if expression and isinstance(why := parse(expression), str):
+        mend = "Write an SPDX expression, a LicenseRef or a hub tag."
+        yield Fault(file=file, key=key, what=f"{expression!r} does not parse: {why}", mend=mend)
 
 
 def _evidence(piece: Mapping[str, Any], materials: Materials) -> dict[str, Any]:

@@ -317,3 +317,14 @@ def test_the_docs_list_every_rule_as_it_is():
     page = (Path(__file__).parent.parent.parent / "docs" / "checks.md").read_text()
     for name, rule in RULES.items():
         assert f"| `{name}` | {rule.verdict} | {rule.title} | {rule.source} |" in page
+
+
+def test_an_expression_that_does_not_parse_is_a_fault_of_the_file_that_holds_it(world):
+    """Before anything is scanned, and all of them at once."""
+    world.teacher["license"] = "Apache-2.0 AND (MIT"
+    world.data["lineage"] = [{"use": "dataset_train", "name": "forum", "license": "MIT OR"}]
+    world.release["student"]["license"] = "MIT WITH"
+    with pytest.raises(DeclarationError) as caught:
+        world.findings(today=TODAY)
+    places = {(Path(fault.file).name, fault.key) for fault in caught.value.faults}
+    assert places == {("teacher.yaml", "license"), ("data.yaml", "lineage[0].license"), ("release.yaml", "student.license")}
