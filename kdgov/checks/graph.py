@@ -51,7 +51,9 @@ def lineage_svg(case: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
     width = _MARGIN * 2 + _BOX_WIDTH + (depth - 1) * _COLUMN
     height = _MARGIN * 2 + max(leaves, 1) * _LINE + 40
     label = f"Lineage of {root.name}: {_WORDS.get(root.verdict, root.verdict)}"
-    body = [*_edges(root), *_boxes(root), *_legend(height)]
+    # Every line before any label: no edge may run across what another says.
+    drawn = sorted(_edges(root), key=lambda mark: mark.startswith("<text"))
+    body = [*drawn, *_boxes(root), *_legend(height)]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label={quoteattr(label)} '
         f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" font-family="sans-serif" font-size="12">\n'
