@@ -12,7 +12,8 @@ from kdgov.license.text import identify, normalised
 LEAST_TERMS = 40
 """Terms in fewer words than this bind nobody to anything."""
 
-_PLACEHOLDER = re.compile(r"\[(?:Copy|Attach|Creator|State)\b[^\]]*\]")
+# As `kdgov.license.notice` writes them; a link such as "[Creator](…)" is none.
+_PLACEHOLDER = re.compile(r"\[(?:Copy the notices of|Attach the restrictions of|Creator and link)\b[^\]]*\](?!\()")
 _CHANGED = re.compile(r"\b(?:modified|changed|changes|derived|altered|fine ?tuned|distilled|trained (?:further|from)|further training)\b")
 
 

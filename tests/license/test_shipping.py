@@ -74,6 +74,7 @@ def test_the_upstreams_own_text_is_shipped_where_the_case_has_it():
         ("ATTRIB", "CC-BY-4.0", "Uses something (CC-BY-4.0)", {}, "does not name upstream"),
         ("ATTRIB", "CC-BY-4.0", "Uses upstream", {}, "does not name the licence"),
         ("ATTRIB", "CC-BY-4.0", "Uses upstream, CC-BY-4.0. [Creator and link]", {}, "still holds a place to fill in"),
+        ("DISPLAY", "llama3.1", "[Copy](copy.md) of the [Creator page]. Built with Llama.", {}, ""),
         ("STATE_CHANGES", "Apache-2.0", "This is a modified work.", {}, ""),
         ("STATE_CHANGES", "Apache-2.0", "This is a work.", {}, "does not say that anything was changed"),
         ("FLOW_DOWN", "gemma", "Gemma 3.2: be good.", {}, "does not set them out"),
