@@ -10,6 +10,7 @@ from typing import Any
 from kdgov.audit.answer import Role
 from kdgov.audit.catalogue import FactStatus
 from kdgov.audit.material import Material
+from kdgov.audit.practice import counted
 from kdgov.audit.seals import Attested
 from kdgov.audit.snapshot import LogShown, VersionShown
 from kdgov.audit.words import AuditFinding
@@ -53,7 +54,7 @@ def suite(pattern: str) -> Callable[[Evidence], Answer]:
     def read(e: Evidence) -> Answer:
         rows = results_of(e, suite=pattern)
         bad = [r for r in rows if r.get("verdict") != "pass"]
-        told = f"{len(rows)} results, {len(rows) - len(bad)} pass."
+        told = f"{counted(len(rows), 'result')}, {len(rows) - len(bad)} pass."
         return either(bool(rows), told, "No such suite was judged.", "decision.json")
 
     return read
@@ -71,8 +72,9 @@ def checked(check: str, told: str) -> Callable[[Evidence], Answer]:
         rows = findings_of(e, check)
         stopping = [r for r in rows if r.get("verdict") in ("review", "block", "invalid")]
         if rows and stopping:
-            return "partly", f"{told} {len(stopping)} findings stop the release: {stopping[0].get('reason')}", "findings.json"
-        return either(bool(rows), f"{told} {len(rows)} findings, none stops the release.", "The check left no finding.", "findings.json")
+            return "partly", f"{told} Stopping: {stopping[0].get('reason')}", "findings.json"
+        told_all = f"{told} {counted(len(rows), 'finding')}, none stops the release."
+        return either(bool(rows), told_all, "The check left no finding.", "findings.json")
 
     return read
 

@@ -153,9 +153,25 @@ def _criterion(material: Material, declared: Mapping[str, Any], rows: list[Mappi
         demanded=demanded(declared),
         rested_on=tuple({"file": f, "digest": material.digest(f)} for f in files if material.has(f)),
         verdict=verdict,
-        reason=f"{len(rows)} results. {open_rows[0].get('reason', '') if open_rows else 'Nothing matched.'}".strip(),
+        reason=_told(rows, open_rows, verdict),
         waived_by="; ".join(_waiver_words(w) for w in _waivers(material, str(declared.get("id")))),
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 result``, ``3 results``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _told(rows: list[Mapping[str, Any]], shown: list[Mapping[str, Any]], verdict: str) -> str:
+    if not rows:
+        return "Nothing matched."
+    reason = str(shown[0].get("reason", "")) if shown else ""
+    if len(rows) == 1:
+        return f"1 result: {reason}."
+    words = {"pass": "holding", "fail": "failed", "inconclusive": "undecided", "waived": "waived"}.get(verdict, verdict)
+    same = "all of them" if len(shown) == len(rows) else f"{len(shown)} of them"
+    return f"{len(rows)} results, {same} {words}; the first: {reason}."
 
 
 def demanded(criterion: Mapping[str, Any]) -> str:
@@ -165,6 +181,7 @@ def demanded(criterion: Mapping[str, Any]) -> str:
         where += f" ({criterion['metric']})"
     sure = f"{100 * float(criterion.get('confidence', 0.95)):g} % confidence"
     by = f", for every {' and every '.join(map(str, criterion['by']))} on its own too" if criterion.get("by") else ""
+    by += f" (there at most {criterion['group_margin']})" if by and criterion.get("group_margin") is not None else ""
     items = f", on at least {criterion['min_items']} items" if criterion.get("min_items") else ""
     limits = "".join(f", {word} {criterion[word]}" for word in ("floor", "ceiling") if criterion.get(word) is not None)
     match criterion.get("kind"):
@@ -205,7 +222,7 @@ def _finding_clauses(material: Material) -> Iterator[Clause]:
             demanded=f"No finding of the {check} checks stops the release.",
             rested_on=({"file": "findings.json", "digest": material.digest("findings.json")},),
             verdict=verdict,
-            reason=f"{len(rows)} findings. {told[0]}",
+            reason=f"{counted(len(rows), 'finding')}. {told[0]}",
             waived_by="; ".join(_waiver_words(w) for r in rows for w in _waivers(material, str(r.get("rule")))),
         )
 

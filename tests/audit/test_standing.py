@@ -197,3 +197,20 @@ def test_the_worst_is_said_first() -> None:
     assert outcome_of(found[:2]) == "clean"
     assert outcome_of(found[:3]) == "incomplete"
     assert outcome_of(found) == "violated"
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([], "Nothing matched."),
+        ([("pass", "it holds")], "1 result: it holds."),
+        ([("pass", "a"), ("pass", "b")], "2 results, all of them holding; the first: a."),
+        ([("pass", "a"), ("fail", "b"), ("pass", "c")], "3 results, 1 of them failed; the first: b."),
+    ],
+)
+def test_a_clause_counts_its_results_and_tells_the_worst(bundle: Path, rows: list[tuple[str, str]], says: str) -> None:
+    from kdgov.audit.practice import clauses_of
+
+    results = [{"id": "refusal-retained", "kind": "non_inferiority", "verdict": verdict, "reason": reason} for verdict, reason in rows]
+    clauses = {clause.id: clause for clause in clauses_of(changed(bundle, "decision.json", criteria=results))}
+    assert clauses["refusal-retained"].reason == says
