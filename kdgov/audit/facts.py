@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from kdgov.audit import fact_people as people
 from kdgov.audit.catalogue import FACTS, Fact
 from kdgov.audit.fact_sources import (
     Answer,
@@ -82,34 +83,6 @@ def _withdrawal(e: Evidence) -> Answer:
         return "shown", "The cards say that no personal data is held.", "findings.json"
     able = [r for r in records if r.get("withdrawal_process")]
     return either(bool(able), f"{len(able)} cards say how people withdraw.", "No card says how people withdraw.")
-
-
-def _approvals(e: Evidence) -> Answer:
-    rows = e.material.decision.get("approvals") or []
-    given = [r for r in rows if r.get("state") == "given"]
-    if not rows:
-        return "partly", "The policy demands no approval.", "decision.json"
-    told = f"{len(given)} of {len(rows)} demanded approvals were given."
-    return ("shown" if len(given) == len(rows) else "partly"), told, "decision.json"
-
-
-def _waivers(e: Evidence) -> Answer:
-    rows = e.material.decision.get("waivers") or []
-    loose = [w for w in rows if not all(w.get(k) for k in ("owner", "reason", "expires"))]
-    told = f"{len(rows)} waivers, each with owner, reason and end." if rows else "There is none."
-    return either(bool(e.material.decision) and not loose, told, "A waiver lacks owner, reason or end.", "decision.json")
-
-
-def _roles(e: Evidence) -> Answer:
-    held = [r.role for r in e.roles if r.holder]
-    return either(bool(held), f"Named: {', '.join(held)}.", "Nobody is named.", "release.json")
-
-
-def _informed(e: Evidence) -> Answer:
-    held, dated = [r for r in e.roles if r.holder], [r for r in e.roles if r.informed_on]
-    if dated and len(dated) < len(held):
-        return "partly", f"{len(dated)} of {len(held)} roles were informed with a date.", "release.json"
-    return either(bool(dated), f"{len(dated)} roles were informed with a date.", "No date is kept.", "release.json")
 
 
 def _compute(e: Evidence) -> Answer:
@@ -300,11 +273,11 @@ READERS: dict[str, Callable[[Evidence], Answer]] = {
     "release.intent": _intent,
     "release.date": lambda e: either(bool(e.shown.registered_at), f"{e.shown.registered_at}.", "Unknown."),
     "software.versions": _versions,
-    "practice.roles": _roles,
-    "practice.informed": _informed,
+    "practice.roles": people.roles,
+    "practice.informed": people.informed,
     "practice.trade_offs": release("trade_offs", "A note is written.", "No note is written."),
-    "approvals.given": _approvals,
-    "waivers.bounded": _waivers,
+    "approvals.given": people.approvals,
+    "waivers.bounded": people.waivers,
     "acts.logged": _acts_logged,
     "signature.valid": lambda e: either(e.attested.is_signed, f"Signed by {', '.join(e.attested.signers)}.", "No trusted signature."),
     "weights.sealed": lambda e: either(
