@@ -28,6 +28,9 @@ def make_control(student: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     config = transformers.AutoConfig.from_pretrained(str(student), local_files_only=True, trust_remote_code=False)
+    if hasattr(config, "quantization_config"):
+        # Its weights are drawn in full precision; a configuration that says otherwise could not be loaded with them.
+        del config.quantization_config
     generator_state = torch.random.get_rng_state()
     torch.manual_seed(SEED)
     model = AUTO_CLASSES[task_of(student)].from_config(config)
