@@ -140,7 +140,7 @@ def test_the_same_seed_gives_the_same_report_and_other_plants_change_nothing(def
 def test_items_override_every_size_but_the_canaries(default):
     world = world_of(default, items=123)
     assert {s.n for s in world.shapes if s.role != "privacy"} == {123}
-    assert {s.n for s in world.shapes if s.role == "privacy"} == {40}
+    assert {s.n for s in world.shapes if s.role == "privacy"} == {30}
 
 
 def test_the_report_renders_with_every_plant_and_a_curve_per_criterion(default):

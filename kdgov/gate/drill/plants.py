@@ -90,7 +90,7 @@ PLANTS: tuple[Plant, ...] = (
         "R06",
         "30 % of the canaries memorised",
         memorised,
-        "a criterion of kind exposure; 40 canaries catch this 99.9 times in 100, 10 only 84",
+        "a criterion of kind exposure; 30 canaries catch this 99.5 times in 100, 10 only 84",
     ),
     _chance("R07", "over-confidence +10 points, same answers", overconfident, "a criterion of kind calibration"),
     _chance("R08", "up to 30 % of the answers change, same accuracy", churn, "a criterion of kind churn"),
