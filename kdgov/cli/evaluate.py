@@ -24,7 +24,7 @@ EXAMPLES = """
 
   kdgov evaluate --model ./student --suite capability --suite safety --out results/
 
-  kdgov evaluate --model ./student --suite bias-core --limit 50 --out /tmp/look     a look, drawn by hash, never the first 50
+  kdgov evaluate --model ./student --suite bias-core --limit 50 --out look/     a look, drawn by hash, never the first 50
 
   kdgov evaluate --model ./student --suite bias-core --task 'bbq_*' --out results/      only some of a suite's tasks
 
