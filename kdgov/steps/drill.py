@@ -31,12 +31,12 @@ def drill_file(
 
     def each(_: Callable[[str], PlantResult], names: Sequence[str]) -> Iterator[PlantResult]:
         # Workers read the file themselves: a policy's read-only mappings do not travel between processes.
-        work = partial(_in_worker, path, items=items, seed=seed)
+        work = partial(_in_worker, path, items=items, runs=FULL_RUNS, seed=seed)
         with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
             yield from pool.map(work, names)
 
     return drill(policy, items=items, seed=seed, progress=progress, each=each)
 
 
-def _in_worker(path: Path, name: str, *, items: int | None, seed: int) -> PlantResult:
-    return plant_result(name, policy=load_policy(path), items=items, runs=FULL_RUNS, seed=seed)
+def _in_worker(path: Path, name: str, *, items: int | None, runs: int, seed: int) -> PlantResult:
+    return plant_result(name, policy=load_policy(path), items=items, runs=runs, seed=seed)

@@ -29,7 +29,7 @@ def test_how_plants_are_run_changes_no_figure():
 
 @pytest.mark.nightly
 def test_several_processes_give_the_report_of_one(monkeypatch):
-    monkeypatch.setattr("kdgov.steps.drill.FULL_RUNS", 3)
-    monkeypatch.setattr(run_module, "FULL_RUNS", 3)
+    monkeypatch.setattr("kdgov.steps.drill.FULL_RUNS", 1)
+    monkeypatch.setattr(run_module, "FULL_RUNS", 1)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
     assert drill_file(DEFAULT) == drill(load_policy(DEFAULT))
