@@ -262,6 +262,7 @@ def test_a_sample_of_changes_in_the_registry_is_detected_and_named(
 
 @pytest.mark.nightly
 @pytest.mark.ci
+@pytest.mark.timeout(2400)
 def test_every_change_in_the_registry_is_detected_and_named(
     recorded: Recorded, database: sqlite3.Connection, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
