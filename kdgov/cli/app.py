@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import sys
 import types
 from collections.abc import Mapping
@@ -14,6 +15,11 @@ import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 from kdgov import __version__
+from kdgov.cli.rim import print_faults
+from kdgov.errors import EXIT_INPUT, Fault
+
+# typer keeps this class to itself; it is what every fault of a command line's own words descends from.
+USAGE_ERROR: Any = typer.BadParameter.__base__
 
 WAY = "A release's way"
 TRUST = "Review and trust"
@@ -136,7 +142,16 @@ def main() -> None:
     """Entry point of the `kdgov` script."""
     if not {"-h", "--help"}.isdisjoint(sys.argv[1:]):
         _load_help_pages()
-    app()
+    try:
+        app()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, USAGE_ERROR) and _wants_json(sys.argv):
+            print_faults((Fault(file="", key="", what=ended.__context__.format_message(), mend="See --help."),), EXIT_INPUT)
+        raise
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    return "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
 
 
 def _load_help_pages() -> None:

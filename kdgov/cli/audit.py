@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kdgov.cli.progress import progress_bars
-from kdgov.cli.rim import rim
+from kdgov.cli.rim import rim, write_answer
 from kdgov.errors import EXIT_BLOCKED, InputError
 
 if TYPE_CHECKING:
@@ -180,7 +180,5 @@ def _write(text: str, out: Path | None, output_format: AuditFormat) -> None:
     if out is None:
         typer.echo(text, nl=False)
         return
-    from kdgov.digest import write_atomic
-
-    write_atomic(out, text.encode())
+    write_answer(out, text)
     typer.echo(f"wrote {out} ({output_format.value})", err=True)

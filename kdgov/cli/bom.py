@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kdgov.cli.rim import print_json, rim
+from kdgov.cli.rim import print_json, rim, write_answer
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -42,14 +42,13 @@ def bom(
         import json
 
         from kdgov.cli.promote import target_of
-        from kdgov.digest import write_atomic
         from kdgov.steps.bom import bill_of_materials
 
         document = bill_of_materials(model, version, target_of(store, registry), kind=output_format.value)
         if out is None:
             print_json(document)
             return
-        write_atomic(out, (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode())
+        write_answer(out, (json.dumps(document, ensure_ascii=False, indent=2) + "\n"))
         typer.echo(f"wrote {out} ({output_format.value})", err=True)
 
 

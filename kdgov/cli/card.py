@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kdgov.cli.rim import print_json, rim
+from kdgov.cli.rim import print_json, rim, write_answer
 from kdgov.errors import DeclarationError, InputError
 
 app = typer.Typer(help="Cards: what is known of one model or one dataset.", no_args_is_help=True)
@@ -54,7 +54,6 @@ def new(
 ) -> None:
     """Write a card from what lies on disk; what nobody can read off the files is left for you to say."""
     with rim():
-        from kdgov.digest import write_atomic
         from kdgov.steps.card import card_yaml, imported_card, new_dataset_card, new_model_card
 
         if source is not None:
@@ -71,7 +70,7 @@ def new(
         elif out.exists():
             raise InputError("exists already", where=str(out), mend="Choose another `--out`, or remove it first.")
         else:
-            write_atomic(out, text.encode())
+            write_answer(out, text)
 
 
 @app.command(epilog=CHECK_EXAMPLES)
@@ -112,14 +111,13 @@ def export(
     """Write a dataset card as Croissant 1.0 JSON-LD."""
     with rim():
         from kdgov.declare.card import load_dataset_card
-        from kdgov.digest import write_atomic
         from kdgov.steps.card import croissant_json
 
         text = croissant_json(load_dataset_card(card))
         if out is None:
             typer.echo(text, nl=False)
         else:
-            write_atomic(out, text.encode())
+            write_answer(out, text)
 
 
 def register(root: typer.Typer) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kdgov.cli.progress import progress_bars
-from kdgov.cli.rim import print_json, rim
+from kdgov.cli.rim import print_json, rim, write_answer
 from kdgov.errors import EXIT_BLOCKED, InputError
 
 if TYPE_CHECKING:
@@ -104,11 +104,10 @@ def _tell(context: ReleaseContext, finished: Finished, *, every: bool, graph: Pa
     findings = json.loads((finished.folder / "findings.json").read_bytes())
     if graph is not None:
         from kdgov.checks.graph import lineage_svg
-        from kdgov.digest import write_atomic
 
         case = json.loads((finished.folder / "licence-case.json").read_bytes())
         answer = json.loads((finished.folder / "licence-answer.json").read_bytes())
-        write_atomic(graph, lineage_svg(case, answer).encode())
+        write_answer(graph, lineage_svg(case, answer))
     if output_format is CheckFormat.json:
         print_json({"release": context.release.name, "findings": findings, **finished.facts})
         return

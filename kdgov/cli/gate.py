@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand
 
-from kdgov.cli.rim import rim
+from kdgov.cli.rim import rim, write_answer
 from kdgov.errors import EXIT_BLOCKED, InputError
 
 if TYPE_CHECKING:
@@ -172,21 +172,19 @@ def _judge_subject(
 def _print(decision: Decision, judged: Judged, output_format: GateFormat, out: Path | None) -> None:
     import sys
 
-    from kdgov.digest import write_atomic
     from kdgov.report.formats import FORMATS
     from kdgov.report.text import as_text
 
     written = FORMATS[output_format.value](decision, judged.policy)
     if out is not None:
-        write_atomic(out, written.encode())
+        write_answer(out, written)
     if output_format is GateFormat.text and sys.stdout.isatty():
         written = as_text(decision, colour=True)
     sys.stdout.write(written)
 
 
 def _write_flips(path: Path, judged: Judged, *, show_text: bool) -> None:
-    from kdgov.digest import write_atomic
     from kdgov.report.flips import flip_report
 
     tables = judged.tables
-    write_atomic(path, flip_report(tables.teacher, tables.student, metrics=tables.metrics, mask=not show_text).encode())
+    write_answer(path, flip_report(tables.teacher, tables.student, metrics=tables.metrics, mask=not show_text))

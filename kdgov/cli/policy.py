@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kdgov.cli.rim import print_json, rim
+from kdgov.cli.rim import print_json, rim, write_answer
 from kdgov.errors import EXIT_BLOCKED
 
 policies = typer.Typer(no_args_is_help=True, help="Check, compare and drill policies before trusting them.")
@@ -78,7 +78,6 @@ def drill(
     with rim(output_format=output_format):
         from kdgov.cli.progress import progress_bars
         from kdgov.declare.policy import find_policy
-        from kdgov.digest import write_atomic
         from kdgov.report.curve import curves_svg
         from kdgov.report.drill import drill_markdown
         from kdgov.steps.drill import drill_file
@@ -87,7 +86,7 @@ def drill(
             report = drill_file(find_policy(policy), items=items, quick=quick, seed=seed, only=only or (), progress=progress)
         if svg is not None:
             title = f"Policy {report.policy['name']} {report.policy['version']}: chance of promotion"
-            write_atomic(svg, curves_svg(report.curves, title=title).encode())
+            write_answer(svg, curves_svg(report.curves, title=title))
         if output_format is PolicyFormat.json:
             print_json(report.as_json())
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kdgov.cli.promote import Registry, StoreFolder, target_of
-from kdgov.cli.rim import print_json, rim
+from kdgov.cli.rim import print_json, rim, write_answer
 from kdgov.errors import EXIT_BLOCKED
 
 if TYPE_CHECKING:
@@ -75,13 +75,12 @@ def log_command(
     with rim(output_format="json" if as_json else "text"):
         import json
 
-        from kdgov.digest import write_atomic
         from kdgov.record.log import verified_log
 
         entries, faults = verified_log(target_of(store, registry))
         rows = [{**entry.body(), "hash": entry.hash, "head": dict(entry.head)} for entry in entries]
         if out is not None:
-            write_atomic(out, json.dumps({"entries": rows}, indent=1, ensure_ascii=False).encode())
+            write_answer(out, json.dumps({"entries": rows}, indent=1, ensure_ascii=False))
         if as_json:
             print_json({"entries": rows, "faults": list(faults)})
         else:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import typer
 
-from kdgov.cli.rim import rim
+from kdgov.cli.rim import rim, write_answer
 from kdgov.errors import DeclarationError, Fault, InputError, UnavailableError
+from tests.command import kdgov
 
 FAULTS = [
     Fault(file="p.yaml", key="criteria[2].margin", line=9, what="-0.02 is below 0", mend="Write 0.02."),
@@ -68,3 +73,58 @@ def test_a_full_disk_behind_a_librarys_own_error_is_still_the_environments_fault
         raise hidden
     assert caught.value.exit_code == 3
     assert "Free some disk space" in capsys.readouterr().err
+
+
+def policy_and_tables(folder: Path) -> list[str]:
+    rows = [{"suite": "s", "task": "t", "item_id": str(i), "metric": "acc", "score": 1.0} for i in range(400)]
+    for name in ("teacher", "student"):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    criterion = {"id": "kept", "kind": "non_inferiority", "suite": "s", "metric": "acc", "direction": "higher", "margin": 0.05}
+    (folder / "p.yaml").write_text(json.dumps({"schema": "kdgov.policy/1", "name": "p", "version": "1", "criteria": [criterion]}))
+    return ["gate", "--teacher", f"{folder}/teacher.jsonl", "--student", f"{folder}/student.jsonl", "--policy", f"{folder}/p.yaml"]
+
+
+@pytest.mark.parametrize("option", ["--out", "--flips"])
+@pytest.mark.parametrize("place", ["folder", "student.jsonl/below", "/proc/none/answer.txt"])
+def test_an_answer_that_cannot_be_written_there_is_the_inputs_fault(tmp_path, option, place):
+    (tmp_path / "folder").mkdir()
+    answer = kdgov(*policy_and_tables(tmp_path), option, tmp_path / place, "--format", "json")
+    answer.refuses(2)
+    assert answer.document["error"]["faults"][0]["file"]
+
+
+def test_an_answer_goes_through_a_link_and_into_a_pipe(tmp_path):
+    (tmp_path / "real.json").write_text("old")
+    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+    write_answer(tmp_path / "link.json", "new")
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "real.json").read_text() == "new"
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True)
+    write_answer(tmp_path / "pipe", "new")
+    assert reader.communicate(timeout=30)[0] == "new"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+def test_a_full_disk_behind_standard_output_is_the_environments_fault(tmp_path):
+    command = [sys.executable, "-m", "kdgov", *policy_and_tables(tmp_path), "--format", "json"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "No space left" in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_traceback(tmp_path):
+    command = f"set -o pipefail; {sys.executable} -m kdgov policy schema | head -c 10 >/dev/null; echo $?"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() in ("0", "3")
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_a_usage_error_is_one_json_document_too():
+    answer = kdgov("gate", "--format", "json", "--bogus")
+    answer.refuses(2)
+    assert "--bogus" in answer.document["error"]["faults"][0]["what"]
