@@ -127,6 +127,7 @@ def _run(client: MlflowClient, run: Run) -> RunShown:
         run_id=run.info.run_id,
         name=str(run.info.run_name or ""),
         status=run.info.status,
+        artifacts=str(run.info.artifact_uri or ""),
         lifecycle=run.info.lifecycle_stage,
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),

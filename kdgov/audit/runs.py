@@ -27,6 +27,12 @@ def review_runs(shown: VersionShown, attested: Attested) -> Iterator[AuditFindin
             yield violated("registry", f"run {role}", "The recording made this run and it is gone.", mend=_MEND)
             continue
         yield from _kept(role, run)
+        release = _release(shown)
+        # One recording puts the files of its runs side by side, each under its own run's name.
+        if run.artifacts.replace(run.run_id, "") != release.artifacts.replace(release.run_id, ""):
+            yield violated(
+                "registry", f"run {role}", f"Its files are said to lie at {run.artifacts}, not beside the release's.", mend=_MEND
+            )
         if role == "release" and attested.predicate:
             yield from _compare("metric", role, run.metrics, signed, "signed")
         if shown.expected is None:

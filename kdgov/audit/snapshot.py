@@ -26,6 +26,8 @@ class RunShown:
     """Name of the run; empty where it was not fetched."""
     status: str = ""
     """FINISHED, RUNNING …; empty where it was not fetched."""
+    artifacts: str = ""
+    """Where its files lie; empty where it was not fetched."""
     lifecycle: str = "active"
     """active or deleted."""
     params: Mapping[str, str] = field(default_factory=dict)

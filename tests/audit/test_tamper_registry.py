@@ -92,7 +92,7 @@ def named(table: str, field: str, row: Mapping[str, Any]) -> tuple[str, ...]:
         case "registered_model_aliases":
             return ("alias", "tag kdgov.log")
         case "runs":
-            return ("evidence",) if field == "artifact_uri" else ("run ",)
+            return ("evidence", "run ") if field == "artifact_uri" else ("run ",)
         case "params" | "tags":
             # The tag that names the recording is also how the runs are found.
             return (row["key"], "run ") if row["key"] in ("kdgov-recording", "kdgov-role") else (row["key"],)
