@@ -35,6 +35,11 @@ WAYS_TO_SERVE = {
     "basic-auth": ("--app-name", "basic-auth"),
 }
 
+ADMIN = """admin_username = admin
+admin_password = a long password of this test
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+"""
+
 
 @pytest.mark.parametrize("name", WAYS_TO_SERVE)
 def test_the_guard_holds_however_the_server_is_run(name, tmp_path, monkeypatch):
@@ -42,6 +47,9 @@ def test_the_guard_holds_however_the_server_is_run(name, tmp_path, monkeypatch):
         if importlib.util.find_spec("flask_wtf") is None:
             pytest.skip("mlflow[auth] is not installed (Flask-WTF)")
         monkeypatch.setenv("MLFLOW_FLASK_SERVER_SECRET_KEY", "of this test")
+        settings = tmp_path / "auth.ini"  # MLflow's own settings keep the users in the working folder
+        settings.write_text(f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{tmp_path}/users.db\n{ADMIN}")
+        monkeypatch.setenv("MLFLOW_AUTH_CONFIG_PATH", str(settings))
         monkeypatch.setenv("MLFLOW_AUTH_ADMIN_PASSWORD", "a long password of this test")
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "a long password of this test")
