@@ -6,11 +6,12 @@ import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from kdgov.declare.distillation import Distillation, Endpoint
 from kdgov.declare.load import Declared, load, resolve
 from kdgov.errors import DeclarationError, Fault
+from kdgov.license.places import country_code, place_mend
 
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[^/:%\"'<>\x00-\x1f]+$")]
 
@@ -122,11 +123,24 @@ class Organization(Declared):
     kind: Literal["company", "university", "individual"] = "company"
     """Legal kind."""
     principal_place: str | None = None
-    """Country code of the principal place of business or domicile."""
+    """Country of the principal place of business or domicile: its code or its name, kept as the code of two letters."""
     monthly_active_users: dict[str, float] | float | None = None
     """Users per month: one number, or one per date (YYYY-MM)."""
     annual_revenue_usd: float | None = None
     """Yearly revenue in US dollars."""
+
+    @field_validator("principal_place", mode="before")
+    @classmethod
+    def _is_a_country(cls, value: Any) -> Any:
+        # YAML 1.1 reads the country code of Norway as false.
+        text = "NO" if value is False else value
+        if not isinstance(text, str):
+            return text
+        if not text.strip():
+            return None
+        if (code := country_code(text)) is None:
+            raise ValueError(f"{text!r} is no country\n{place_mend(text)}")
+        return code
 
 
 class Price(Declared):

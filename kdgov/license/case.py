@@ -70,9 +70,9 @@ class Organization:
     """Who releases it."""
 
     kind: str = ""
-    """company, university, individual, …; empty where undeclared."""
+    """company, university or individual; empty where undeclared."""
     principal_place: str = ""
-    """ISO country code of the principal place of business or the domicile; empty where undeclared."""
+    """Country of the principal place of business or the domicile, by code or name; empty where undeclared."""
     monthly_active_users: Mapping[str, float] | float | None = None
     """One number for all dates, or month (``2024-06``) → number; None where undeclared."""
     annual_revenue_usd: float | None = None
@@ -143,6 +143,8 @@ class Evidence:
     """With whom the organisation is registered."""
     dated: date | None = None
     """Day of the registration or the statement."""
+    signed_by: str = ""
+    """Who signed the statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 from kdgov.license.case import LicenseCase, Organization, Upstream
 from kdgov.license.expression import Expression, One, alternatives
 from kdgov.license.facts import Facts
+from kdgov.license.places import country_code
 from kdgov.license.vocabulary import PLACE_GROUPS, Use, members
 
 
@@ -53,9 +54,12 @@ def _similar(value: Any, situation: Situation) -> bool:
 
 
 def place_status(places: list[str], organization: Organization) -> str:
-    """``inside``, ``outside`` or ``undeclared``: where the organisation sits against a list of territories."""
-    place = organization.principal_place.strip().upper()
-    if not place:
+    """``inside``, ``outside`` or ``undeclared``: where the organisation sits against a list of territories.
+
+    A seat that stands for no country is undeclared: it lies outside nothing.
+    """
+    place = country_code(organization.principal_place)
+    if place is None:
         return "undeclared"
     inside = any(place in PLACE_GROUPS.get(name, frozenset({name})) for name in places)
     return "inside" if inside else "outside"

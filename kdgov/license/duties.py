@@ -112,7 +112,7 @@ def _territory(duty: Duty, case: LicenseCase) -> Standing | None:
 
 
 def begins_with(name: str, prefix: str) -> bool:
-    """Whether a model's name (without its owner) begins with a prefix; spaces, hyphens and underscores count alike.
+    """Whether a model's name (without its owner) begins with a prefix; case is ignored, and spaces, hyphens and underscores count alike.
 
     A prefix that ends in a digit is not met by a longer number: ``Llama 30B`` does not begin with ``Llama 3``.
     """
@@ -162,6 +162,8 @@ def _threshold(duty: Duty, case: LicenseCase) -> Standing:
             return Standing(met=True, why=f"declared {what} are within the limit")
         case "undeclared":
             return Standing(met=None, why=f"{duty.condition}: it is not, and the limit is taken as kept")
+        case "unclear":
+            return Standing(met=None, why=f"the declared months do not settle {what} at {as_of[0]}")
         case status:
             return Standing(met=False, why=f"declared {what} are {status}", is_contradicted=status == "over")
 
@@ -180,6 +182,8 @@ def _fault(evidence: Evidence, kind: str, duty: Duty, owner: License, situation:
             return ""
     elif kind not in _ABOUT_THE_STUDENT and len(set(rivals)) > 1:
         return f"evidence of {kind} names no licence, and several ask for it: {', '.join(sorted(set(rivals)))}"
+    if not (evidence.text or evidence.where or evidence.file or evidence.dated or evidence.signed_by):
+        return f"evidence of {kind} says neither what nor where: add text, where, file, date or signed_by"
     if evidence.file:
         return file_fault(kind, duty, owner, evidence, situation)
     if kind == "DISPLAY" and duty.value and evidence.text:

@@ -17,8 +17,9 @@ from kdgov.license.case import (
     Student,
     Upstream,
 )
+from kdgov.license.places import country_code
 from kdgov.license.values import Reader, kind_of
-from kdgov.license.vocabulary import ACCESSES, DISTRIBUTIONS, OBLIGATION_KINDS, USES
+from kdgov.license.vocabulary import ACCESSES, DISTRIBUTIONS, OBLIGATION_KINDS, ORGANIZATION_KINDS, USES
 from kdgov.license.wholeness import MAX_DEPTH, faults_of
 
 MAX_UPSTREAMS = 4096
@@ -53,8 +54,6 @@ _STANCE_WORDS: dict[str, dict[Any, str]] = {
     "nc_covers_running": {True: "deny", False: "allow"},
     "competing": {True: "competing", False: "not_competing", "yes": "competing", "no": "not_competing"},
 }
-
-_NEAR_PLACES = {"EUROPEAN UNION": "EU", "GERMANY": "DE", "FRANCE": "FR", "UNITED STATES": "US", "USA": "US", "UNITED KINGDOM": "GB"}
 
 
 def case_from_json(
@@ -109,7 +108,7 @@ def _student(value: Any, reader: Reader) -> Student:
     return Student(
         name=reader.text(raw.get("name"), ("student", "name")),
         license=reader.text(raw.get("license"), ("student", "license")),
-        kind=reader.text(raw.get("kind"), ("student", "kind")) or "generative",
+        kind=re.sub(r"[\s-]+", "_", reader.text(raw.get("kind"), ("student", "kind")).lower()) or "generative",
         similar_to_teacher=reader.flag(raw.get("similar_to_teacher"), ("student", "similar_to_teacher"), None),
     )
 
@@ -136,7 +135,7 @@ def _uses(
             reader.fault(here, "is its own upstream: the lineage is circular", "Break the circle; nothing can be made by itself.")
             continue
         raw = reader.mapping(item, here, _USE_KEYS)
-        if not raw:
+        if not isinstance(item, Mapping):
             continue
         if raw.get("use") is None:
             reader.fault((*here, "use"), "is missing", f"Write one of {', '.join(USES)}.")
@@ -184,13 +183,15 @@ def _release(value: Any, reader: Reader) -> Release:
 
 def _organization(value: Any, reader: Reader) -> Organization:
     raw = reader.mapping(value if value is not None else {}, ("organization",), _ORGANIZATION_KEYS)
-    place = raw.get("principal_place")
+    place, kind = raw.get("principal_place"), raw.get("kind")
     # YAML 1.1 reads the country code of Norway as false.
-    text = "NO" if place is False else reader.text(place, ("organization", "principal_place"))
+    seat = "NO" if place is False else reader.text(place, ("organization", "principal_place"))
+    kind = kind.strip().lower() or None if isinstance(kind, str) else kind
     users = raw.get("monthly_active_users")
     return Organization(
-        kind=reader.text(raw.get("kind"), ("organization", "kind")),
-        principal_place=_NEAR_PLACES.get(text.upper(), text.upper()),
+        kind=reader.word(kind, ("organization", "kind"), ORGANIZATION_KINDS, ""),
+        # What stands for no country is kept as it is: `faults_of` names it, in files and in cases built in code alike.
+        principal_place=country_code(seat) or seat,
         monthly_active_users=_months(users, reader)
         if isinstance(users, Mapping)
         else reader.number(users, ("organization", "monthly_active_users")),
@@ -199,7 +200,7 @@ def _organization(value: Any, reader: Reader) -> Organization:
 
 
 def _months(users: Mapping[Any, Any], reader: Reader) -> dict[str, float]:
-    found = {}
+    found: dict[str, float] = {}
     for month, number in users.items():
         at = ("organization", "monthly_active_users", str(month))
         if isinstance(month, date):
@@ -207,7 +208,8 @@ def _months(users: Mapping[Any, Any], reader: Reader) -> dict[str, float]:
         if not re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2])(-\d\d)?)?", str(month)):
             reader.fault(at, f"{month!r} is no month", "Write months such as 2024-06.")
         elif (value := reader.number(number, at)) is not None:
-            found[str(month)[:7]] = value
+            # Two days of one month: the larger count is the one that may cross a limit.
+            found[str(month)[:7]] = max(value, found.get(str(month)[:7], 0.0))
     return found
 
 
@@ -217,7 +219,8 @@ def _choices(value: Any, reader: Reader) -> dict[str, str]:
     for name, stance in raw.items():
         if name not in CHOICE_VALUES or stance is None:
             continue
-        word = _STANCE_WORDS.get(name, {}).get(stance, stance)
+        # Only these two: 0 and 1 would pass for false and true, and a list for nothing at all.
+        word = _STANCE_WORDS.get(name, {}).get(stance, stance) if isinstance(stance, (bool, str)) else stance
         word = str(word).lower() if isinstance(word, bool) else word
         found[name] = reader.word(word, ("choices", name), CHOICE_VALUES[name], CHOICE_VALUES[name][0])
     return found
@@ -250,4 +253,5 @@ def _evidence(value: Any, reader: Reader, read_text: Callable[[str], str] | None
             expires=reader.day(raw.get("expires"), (*at, "expires")),
             registration=reader.text(raw.get("registration"), (*at, "registration")),
             dated=reader.day(raw.get("date"), (*at, "date")),
+            signed_by=reader.text(raw.get("signed_by"), (*at, "signed_by")),
         )

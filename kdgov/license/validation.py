@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -12,6 +12,7 @@ from kdgov.errors import Fault
 from kdgov.license.case import CHOICE_VALUES
 from kdgov.license.conditions import CONDITIONS
 from kdgov.license.facts import inherited
+from kdgov.license.values import kind_of
 from kdgov.license.vocabulary import BASES, CONFIDENCES, DISTRIBUTIONS, OBLIGATION_KINDS, TRIGGERS, USE_GROUPS, USES
 
 _TOP = ("family", "licenses", "families", "exceptions", "artifacts", "texts", "blocks")
@@ -34,6 +35,12 @@ def fact_faults(content: Mapping[str, Any]) -> list[Fault]:
             faults.append(_fault(file, "", "holds no mapping", "Start it with `family:` and `licenses:`."))
             continue
         faults += _unknown(file, "", document, _TOP)
+        faults += _not_text(file, "families", document.get("families") or {})
+        faults += _not_text(file, "exceptions", document.get("exceptions") or {})
+        for index, raw in enumerate(document.get("artifacts", ())):
+            faults += _not_text(file, f"artifacts[{index}]", raw, ("pattern", "source"))
+            for number, upstream in enumerate(raw.get("made_by", ())):
+                faults += _not_text(file, f"artifacts[{index}].made_by[{number}]", upstream)
         for raw in document.get("licenses", ()):
             faults += _license_faults(file, raw, raw_by_id)
     return [*faults, *_repeated(content)]
@@ -49,9 +56,19 @@ def _unknown(file: str, key: str, raw: Mapping[str, Any], known: tuple[str, ...]
             yield _fault(file, f"{key}.{name}".strip("."), "is not a known key", f"Known keys here: {', '.join(known)}.")
 
 
+def _not_text(file: str, key: str, raw: Mapping[str, Any], names: Sequence[str] | None = None) -> Iterator[Fault]:
+    """Values that YAML read as something else than text: clause 4.2 is a number, and 4.10 would come out as 4.1."""
+    for name in raw if names is None else names:
+        for value in raw[name] if isinstance(raw.get(name), list) else [raw.get(name)]:
+            if value is not None and not isinstance(value, str):
+                yield _fault(file, f"{key}.{name}", f"{value!r} is {kind_of(value)}, not text", "Write it in quotes.")
+
+
 def _license_faults(file: str, raw: Mapping[str, Any], raw_by_id: Mapping[Any, Mapping[str, Any]]) -> Iterator[Fault]:
     name = str(raw.get("id", "?"))
     yield from _unknown(file, name, raw, _LICENSE)
+    yield from _not_text(file, name, raw, ("id", "name", "aliases", "licensor", "or_later", "edition_of", "source", "like"))
+    yield from _not_text(file, f"{name}.words", raw.get("words") or {})
     if raw.get("like") and raw["like"] not in raw_by_id:
         yield _fault(file, f"{name}.like", f"names {raw['like']!r}, which no file defines", "Name a licence by its id.")
         return
@@ -70,6 +87,7 @@ def _license_faults(file: str, raw: Mapping[str, Any], raw_by_id: Mapping[Any, M
 
 def _rule_faults(file: str, key: str, rule: Mapping[str, Any], owner: Mapping[str, Any]) -> Iterator[Fault]:
     yield from _unknown(file, key, rule, _RULE)
+    yield from _not_text(file, key, rule, ("clause", "says", "source"))
     for name in ("clause", "says"):
         if not str(rule.get(name, "")).strip():
             yield _fault(file, f"{key}.{name}", "is missing", "Every rule names its clause and says it in our words.")
@@ -96,6 +114,7 @@ def _seen_faults(file: str, key: str, seen: Any) -> Iterator[Fault]:
 
 def _duty_faults(file: str, key: str, duty: Mapping[str, Any], owner: Mapping[str, Any]) -> Iterator[Fault]:
     yield from _unknown(file, key, duty, _DUTY)
+    yield from _not_text(file, key, duty, ("value", "text", "condition", "carried_by"))
     yield from _closed(file, f"{key}.kind", [duty.get("kind")], OBLIGATION_KINDS)
     yield from _closed(file, f"{key}.met_by", duty.get("met_by", []), OBLIGATION_KINDS)
     yield from _closed(file, f"{key}.only", duty.get("only", []), DISTRIBUTIONS)

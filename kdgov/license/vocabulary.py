@@ -29,6 +29,7 @@ Trigger = Literal["internal", "hosted", "distribute"]
 
 Distribution = Literal["internal", "hosted", "weights", "data"]
 Access = Literal["weights", "api", "product", "extraction"]
+OrganizationKind = Literal["company", "university", "individual"]
 Basis = Literal["explicit", "inferred", "policy-choice"]
 """Whether a rule's text says so, a reader concludes so, or the policy decides a contested point so."""
 
@@ -63,6 +64,7 @@ GATES: tuple[Gate, ...] = get_args(Gate)
 TRIGGERS: tuple[Trigger, ...] = get_args(Trigger)
 DISTRIBUTIONS: tuple[Distribution, ...] = get_args(Distribution)
 ACCESSES: tuple[Access, ...] = get_args(Access)
+ORGANIZATION_KINDS: tuple[OrganizationKind, ...] = get_args(OrganizationKind)
 BASES: tuple[Basis, ...] = get_args(Basis)
 CONFIDENCES: tuple[Confidence, ...] = get_args(Confidence)
 OBLIGATION_KINDS: tuple[ObligationKind, ...] = get_args(ObligationKind)
@@ -84,7 +86,11 @@ KIND_GROUPS: dict[str, frozenset[str]] = {
 }
 """Kinds of student a clause may turn on; a kind in no group makes every such clause a question for review."""
 
-# The member states, Greece by both its codes, and the Union itself as people write it.
+KNOWN_KINDS: frozenset[str] = frozenset({"dataset"}).union(*KIND_GROUPS.values())
+"""Kinds of student that some clause speaks of; others may be written, a misspelt one may not."""
+
+# The member states, Greece by both its codes, their regions with a code of their own that belong to the Union (Guadeloupe,
+# Martinique, French Guiana, Réunion, Mayotte, Saint Martin, Åland), and the Union itself as people write it.
 _EU_STATES = [
     "AT",
     "BE",
@@ -114,6 +120,13 @@ _EU_STATES = [
     "SI",
     "SK",
     "EL",
+    "GP",
+    "MQ",
+    "GF",
+    "RE",
+    "YT",
+    "MF",
+    "AX",
     "EU",
 ]
 

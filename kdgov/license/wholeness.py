@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+
 from kdgov.errors import DeclarationError, Fault
 from kdgov.license.case import CHOICE_VALUES, LicenseCase, Upstream
 from kdgov.license.expression import parse
+from kdgov.license.places import country_code, place_mend
 from kdgov.license.values import Reader
+from kdgov.license.vocabulary import KNOWN_KINDS, ORGANIZATION_KINDS
 
 MAX_DEPTH = 64
 """Deepest lineage that is read; deeper ones are written by machines that loop."""
@@ -32,6 +36,7 @@ def faults_of(case: LicenseCase, reader: Reader) -> list[Fault]:
         mine.fault(
             ("student", "license"), f"{case.student.license!r} does not parse: {why}", "Write an SPDX expression such as Apache-2.0."
         )
+    _word_faults(case, mine)
     for name, stance in case.choices.items():
         if stance not in CHOICE_VALUES.get(name, ()):
             mine.fault(
@@ -39,6 +44,21 @@ def faults_of(case: LicenseCase, reader: Reader) -> list[Fault]:
             )
     _upstream_faults(case.uses, ("uses",), (), case.student.name, mine)
     return mine.faults
+
+
+def _word_faults(case: LicenseCase, reader: Reader) -> None:
+    """Words that no clause knows, and which would therefore pass every clause that turns on them."""
+    kind, seat, student = case.organization.kind, case.organization.principal_place, case.student.kind
+    if kind and kind not in ORGANIZATION_KINDS:
+        reader.fault(
+            ("organization", "kind"), f"{kind!r} is not one of the allowed values", f"Write one of {', '.join(ORGANIZATION_KINDS)}."
+        )
+    if seat and country_code(seat) is None:
+        reader.fault(("organization", "principal_place"), f"{seat!r} is no country", place_mend(seat))
+    # Kinds are open, and an unknown one leaves such clauses to review; a slip of the pen is none of them.
+    slip = difflib.get_close_matches(student, sorted(KNOWN_KINDS), n=1, cutoff=0.9)
+    if slip and student not in KNOWN_KINDS:
+        reader.fault(("student", "kind"), f"{student!r} is no known kind of student", f"Did you mean `{slip[0]}`?")
 
 
 def _is_same(one: tuple[str, str], other: tuple[str, str]) -> bool:

@@ -72,11 +72,18 @@ def test_a_path_layers_and_text_files_are_enough():
         ({"distillation": None}, "", "no finished model"),
         ({"name": "a/b"}, "name", "pattern"),
         ({"release": {"distribution": "everyone"}}, "release.distribution", "not one of the allowed"),
+        ({"organization": {"principal_place": "Paris"}}, "organization.principal_place", "no country"),
     ],
 )
 def test_a_contradiction_is_named_at_its_key(change, key, says):
     found = faults(change)
     assert says in found[key].what, found
+
+
+@pytest.mark.parametrize(("written", "code"), [("Deutschland", "DE"), ("deu", "DE"), (False, "NO"), ("", None), (None, None)])
+def test_a_seat_is_kept_as_its_code(written, code):
+    release = validate({**SMALL, "organization": {"principal_place": written}}, Release, file="r.yaml")
+    assert release.organization.principal_place == code
 
 
 def test_every_file_a_release_names_must_exist_and_all_absent_ones_are_named(tmp_path):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from typer.testing import CliRunner
 
@@ -176,14 +177,33 @@ def _gate_with(*evidence: dict[str, str]) -> str:
 
 
 def test_evidence_may_name_the_licence_its_policy_or_nothing_where_only_one_asks() -> None:
-    copy, changes = {"obligation": "LICENSE_COPY"}, {"obligation": "STATE_CHANGES", "where": "CHANGES.md"}
+    copy, changes = {"obligation": "LICENSE_COPY", "where": "LICENSE"}, {"obligation": "STATE_CHANGES", "where": "CHANGES.md"}
     aup = {"obligation": "AUP", "license": "NVIDIA Trustworthy AI", "where": "MODEL_CARD.md"}
     assert _gate_with(copy, changes, aup) == "promote"
     assert _gate_with(copy, changes, aup | {"license": "LicenseRef-scancode-nvidia-open-model-2025-04-28"}) == "promote"
-    assert _gate_with(copy, changes, {"obligation": "AUP"}) == "promote"
+    assert _gate_with(copy, changes, {"obligation": "AUP", "where": "MODEL_CARD.md"}) == "promote"
     assert _gate_with(copy, changes, aup | {"license": "llama3.1"}) == "block"
     assert _gate_with(copy | {"license": "MIT"}, changes, aup) == "block"
     assert _gate_with(copy, aup) == "block"
+
+
+@pytest.mark.parametrize("says", [{}, {"where": " "}, {"license": "Apache-2.0"}, {"note": "done"}])
+def test_evidence_that_says_neither_what_nor_where_meets_nothing(says: dict[str, str]) -> None:
+    rest = [{"obligation": kind, "where": "README.md"} for kind in ("STATE_CHANGES", "AUP")]
+    assert _gate_with({"obligation": "LICENSE_COPY"} | says, *rest) == "block"
+    assert _gate_with({"obligation": "LICENSE_COPY"} | says | {"signed_by": "R. Roe"}, *rest) == "promote"
+
+
+def test_users_known_only_for_other_months_leave_the_threshold_open() -> None:
+    document = {
+        "student": {"name": "Llama-acme", "license": "Apache-2.0"},
+        "uses": [{"use": "generated_text", "license": "llama3.1", "name": "Llama-3.1-405B"}],
+        "organization": {"monthly_active_users": {"2026-06": 9e8}},
+    }
+    answer = check(case_from_json(document, as_of=AS_OF))
+    (threshold,) = [o for o in answer.obligations if o.kind == "THRESHOLD"]
+    assert (answer.verdict, answer.gate, threshold.met) == ("needs_review", "hold", None)
+    assert "2024-06" in threshold.why
 
 
 def test_evidence_without_a_licence_is_no_evidence_where_several_ask() -> None:

@@ -109,6 +109,36 @@ def test_a_rule_with_an_unknown_word_is_rejected(shipped: dict[str, Any], key: s
     assert _broken(shipped, **{key: value})
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("clause", 4.2),
+        ("says", 3),
+        ("source", ["a", 1]),
+        ("duties", [{"kind": "NOTICE", "text": 5}]),
+        ("duties", [{"kind": "DISPLAY", "text": "x", "value": 31}]),
+    ],
+)
+def test_text_that_yaml_read_as_a_number_is_rejected(shipped: dict[str, Any], key: str, value: Any) -> None:
+    assert any(key in found for found in _broken(shipped, **{key: value}))
+
+
+def test_words_and_names_of_a_licence_are_text(shipped: dict[str, Any]) -> None:
+    content = copy.deepcopy(shipped)
+    content["openai.yaml"]["licenses"][0]["words"]["other"] = 3.3
+    content["yi.yaml"]["licenses"][0]["aliases"].append(1.0)
+    content["artifacts.yaml"]["artifacts"][0]["source"] = 2025
+    found = {fault.key for fault in fact_faults(content)}
+    openai, yi = (content[file]["licenses"][0]["id"] for file in ("openai.yaml", "yi.yaml"))
+    assert found == {f"{openai}.words.other", f"{yi}.aliases", "artifacts[0].source"}
+
+
+def test_every_clause_of_the_answer_table_is_text() -> None:
+    rules = [rule for entry in facts().licenses.values() for rule in (*entry.bars, *entry.rules)]
+    assert rules
+    assert [rule for rule in rules if not all(isinstance(text, str) for text in (rule.clause, rule.says, rule.source))] == []
+
+
 def test_a_name_for_two_licences_or_for_a_licence_and_a_family_is_rejected(shipped: dict[str, Any]) -> None:
     content = copy.deepcopy(shipped)
     content["yi.yaml"]["licenses"][0]["aliases"] += ["mit", "qwen"]
