@@ -3,6 +3,7 @@
 set -eu
 missing=""
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+command -v npm >/dev/null 2>&1 || missing="$missing npm"  # the accessibility checker comes through it
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium chromium-driver"
 [ -z "$missing" ] && exit 0
 echo "installing$missing"
