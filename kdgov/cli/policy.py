@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -30,10 +31,11 @@ def check(
 ) -> None:
     """Read policies and say what they demand; every fault at once, with line and mend."""
     with rim(output_format=output_format):
-        from kdgov.declare.policy import find_policy, load_policy
+        from kdgov.declare.load import read_together
+        from kdgov.declare.policy import load_named_policy
         from kdgov.report.policy import policy_json, policy_text
 
-        read = [load_policy(find_policy(name)) for name in files]
+        read = list(read_together({str(n): partial(load_named_policy, name) for n, name in enumerate(files)}).values())
         if output_format is PolicyFormat.json:
             print_json([policy_json(policy) for policy in read])
         else:
@@ -50,10 +52,12 @@ def diff(
 ) -> None:
     """Say in words what changed, and what became looser; exit code 1 if anything did."""
     with rim(output_format=output_format):
-        from kdgov.declare.policy import find_policy, load_policy
+        from kdgov.declare.load import read_together
+        from kdgov.declare.policy import load_named_policy
         from kdgov.gate.difference import policy_difference
 
-        changes = policy_difference(*(load_policy(find_policy(name)) for name in (before, after)))
+        sides = {"before": before, "after": after}
+        changes = policy_difference(**read_together({side: partial(load_named_policy, name) for side, name in sides.items()}))
         if output_format is PolicyFormat.json:
             print_json([{"effect": c.effect, "where": c.where, "words": c.words} for c in changes])
         else:

@@ -11,8 +11,23 @@ from kdgov.declare.load import Declared
 from kdgov.gate.policy import Criterion
 from kdgov.items.metric import Direction
 
+
+def _no_boolean(value: Any) -> Any:
+    # YAML reads yes, no, on and off as booleans, and pydantic takes a boolean for 1 or 0.
+    if isinstance(value, bool):
+        raise ValueError(f"is {str(value).lower()}, not a number\nWrite a number; YAML reads yes, no, on and off as true and false.")
+    return value
+
+
+_A_NUMBER = BeforeValidator(_no_boolean)
+Number = Annotated[float, Field(allow_inf_nan=False), _A_NUMBER]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), _A_NUMBER]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), _A_NUMBER]
+Share = Annotated[float, Field(ge=0, le=1), _A_NUMBER]
+OpenShare = Annotated[float, Field(gt=0, lt=1), _A_NUMBER]
+Count = Annotated[int, Field(ge=1), _A_NUMBER]
 CriterionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$", max_length=100)]
-Confidence = Annotated[float, Field(gt=0.5, lt=1.0)]
+Confidence = Annotated[float, Field(gt=0.5, lt=1.0), _A_NUMBER]
 
 
 def _listed(value: Any) -> Any:
@@ -22,13 +37,13 @@ def _listed(value: Any) -> Any:
 class PlanSection(Declared):
     """What the criterion was designed for; it decides nothing, and `kdgov policy drill` measures the policy at it."""
 
-    items: Annotated[int, Field(ge=1)] | None = None
+    items: Count | None = None
     """Items a suite should hold; default ``min_items``."""
-    disagreement: Annotated[float, Field(ge=0, le=1)] | None = None
+    disagreement: Share | None = None
     """Share of items on which an equally good student differs."""
-    level: Annotated[float, Field(gt=0, lt=1)] | None = None
+    level: OpenShare | None = None
     """Share the teacher has right."""
-    groups: dict[str, Annotated[int, Field(ge=2, le=1000)]] = Field(default_factory=dict)
+    groups: dict[str, Annotated[int, Field(ge=2, le=1000), _A_NUMBER]] = Field(default_factory=dict)
     """Attribute → number of values the items should state."""
 
 
@@ -43,13 +58,13 @@ class _CriterionBase(Declared):
     """Metric name or glob."""
     direction: Direction | None = None
     """higher, lower or target; default: as the suite declares. Bare item tables need it."""
-    ideal: float | None = None
+    ideal: Number | None = None
     """Best value of a ``target`` metric."""
-    range: tuple[float, float] | None = None
+    range: tuple[Number, Number] | None = None
     """Smallest and largest possible score; default: as the suite declares."""
     confidence: Confidence = 0.95
     """One-sided confidence."""
-    min_items: Annotated[int, Field(ge=1)] = 100
+    min_items: Count = 100
     """Fewer items than this are never a pass."""
     pooled: bool = False
     """Judge all matching tasks of one metric together."""
@@ -58,9 +73,9 @@ class _CriterionBase(Declared):
     for every attribute the items state, ``[*, *]`` for every two of them; a named attribute has to be there."""
     groups: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
     """Values that must be there, per attribute of ``by``."""
-    min_group_items: Annotated[int, Field(ge=1)] | None = None
+    min_group_items: Count | None = None
     """Fewer items of a group than this are never a pass; default ``min_items``."""
-    threshold: float | None = None
+    threshold: Number | None = None
     """Count scores of at least this as 1 and all others as 0: rare harm is judged as a rate."""
     plan: PlanSection = Field(default_factory=PlanSection)
     """What the criterion was designed for; used by the drill alone."""
@@ -105,25 +120,22 @@ def _names(entry: str) -> tuple[str, ...]:
     return ("*",) if entry == "*" else tuple(entry.split("*"))
 
 
-Margin = Annotated[float, Field(ge=0)]
-
-
 class NonInferiority(_CriterionBase):
     """The student must prove that it is at most ``margin`` worse than the teacher."""
 
     kind: Literal["non_inferiority"]
     """non_inferiority"""
-    margin: Margin
+    margin: NotNegative
     """How much worse the student may be, in the metric's own units."""
-    group_margin: Margin | None = None
+    group_margin: NotNegative | None = None
     """Margin within a group; default ``margin``."""
-    root_margin: Margin | None = None
+    root_margin: NotNegative | None = None
     """Margin against the root teacher; default ``margin``."""
-    floor: float | None = None
+    floor: Number | None = None
     """The student's own mean must be proven above this."""
-    ceiling: float | None = None
+    ceiling: Number | None = None
     """The student's own mean must be proven below this."""
-    chance: float | None = None
+    chance: Number | None = None
     """Score of knowing nothing; default: as the suite declares."""
     assay: Literal["when_known", "required", "skip"] = "when_known"
     """Whether the teacher must be proven better than no skill by more than the margin."""
@@ -133,8 +145,10 @@ class NonInferiority(_CriterionBase):
         width = self._width()
         for name in ("margin", "group_margin", "root_margin"):
             value = getattr(self, name)
-            if value is not None and width is not None and value > width:
-                raise ValueError(f"has the {name} {value:g}, wider than the whole range {width:g}\nWrite 0.02 to allow two points.")
+            if value is not None and width is not None and value >= width:
+                raise ValueError(
+                    f"has the {name} {value:g}, as wide as or wider than the whole range {width:g}\nWrite 0.02 to allow two points."
+                )
         return self
 
 
@@ -143,7 +157,7 @@ class Floor(_CriterionBase):
 
     kind: Literal["floor"]
     """floor"""
-    floor: float
+    floor: Number
     """The value."""
 
 
@@ -152,7 +166,7 @@ class Ceiling(_CriterionBase):
 
     kind: Literal["ceiling"]
     """ceiling"""
-    ceiling: float
+    ceiling: Number
     """The value."""
 
 
@@ -161,9 +175,9 @@ class Exposure(_CriterionBase):
 
     kind: Literal["exposure"]
     """exposure"""
-    min_items: Annotated[int, Field(ge=1)] = 10
+    min_items: Count = 10
     """Fewer canaries than this are never a pass."""
-    ceiling: float | None = Field(default=None, gt=0)
+    ceiling: Positive | None = None
     """Also: the mean exposure, in bits, must be proven below this."""
 
 
@@ -172,9 +186,9 @@ class Calibration(_CriterionBase):
 
     kind: Literal["calibration"]
     """calibration"""
-    margin: Annotated[float, Field(ge=0, le=1)]
+    margin: Share
     """Margin of the overconfidence."""
-    brier_margin: Annotated[float, Field(ge=0, le=1)] | None = None
+    brier_margin: Share | None = None
     """Margin of the Brier score; default ``margin``."""
     confidences: Literal["required", "when_stated"] = "required"
     """Whether metrics whose items state no confidence are invalid, or left out and named by ``evidence.not-measured``."""
@@ -183,6 +197,9 @@ class Calibration(_CriterionBase):
     def _has_no_groups(self) -> Calibration:
         if self.by:
             raise ValueError("is a calibration criterion with `by`\nCalibration is judged over all items; remove `by`.")
+        name = "margin" if self.brier_margin is None else "brier_margin"
+        if getattr(self, name) >= 1:
+            raise ValueError(f"has the {name} 1, as wide as the whole range of the Brier score\nWrite 0.02 to allow two points.")
         return self
 
 
@@ -191,7 +208,7 @@ class Churn(_CriterionBase):
 
     kind: Literal["churn"]
     """churn"""
-    ceiling: Annotated[float, Field(gt=0, lt=1)]
+    ceiling: OpenShare
     """Largest share."""
     of: Literal["negative_flips", "changed"] = "negative_flips"
     """Items lost, or items that changed either way."""
@@ -206,9 +223,9 @@ class Efficiency(Declared):
     """efficiency"""
     measure: str
     """Name of the quantity, such as ``parameters``."""
-    max_ratio: float | None = Field(default=None, gt=0)
+    max_ratio: Positive | None = None
     """Largest student / teacher."""
-    min_ratio: float | None = Field(default=None, gt=0)
+    min_ratio: Positive | None = None
     """Smallest student / teacher."""
 
     @model_validator(mode="after")

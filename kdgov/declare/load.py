@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, Union
 
@@ -255,6 +255,26 @@ def _kind(value: Any) -> str:
         return "nothing"
     names: dict[type, str] = {bool: "true/false value", int: "whole number", float: "number", str: "text", list: "list", dict: "mapping"}
     return names.get(type(value), type(value).__name__)
+
+
+def read_together(readers: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    """What every reader returns, by name; where several fail, the faults of all of them at once.
+
+    Raises:
+        InputError: if a file is at fault; as `DeclarationError` where several are.
+    """
+    read: dict[str, Any] = {}
+    refused: list[InputError] = []
+    for name, reader in readers.items():
+        try:
+            read[name] = reader()
+        except InputError as error:
+            refused.append(error)
+    if len(refused) > 1:
+        raise DeclarationError(dict.fromkeys(fault for error in refused for fault in error.faults)) from refused[0]
+    if refused:
+        raise refused[0]
+    return read
 
 
 def resolve(name: str, *, beside: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from kdgov.declare.criteria import AnyCriterion
+from kdgov.declare.criteria import AnyCriterion, NotNegative
 from kdgov.declare.load import Declared, parse_yaml, read_yaml, validate
 from kdgov.digest import digest_json, is_digest
 from kdgov.errors import DeclarationError, Fault, InputError
@@ -51,9 +51,7 @@ def _per_kind(value: Any) -> Any:
 class DataSection(Declared):
     """What the training data may hold, and what becomes of items the student has seen in it."""
 
-    personal_per_mb: dict[Intent, Annotated[dict[IdentifierOrAll, Annotated[float, Field(ge=0)]], BeforeValidator(_per_kind)]] = Field(
-        default_factory=dict
-    )
+    personal_per_mb: dict[Intent, Annotated[dict[IdentifierOrAll, NotNegative], BeforeValidator(_per_kind)]] = Field(default_factory=dict)
     """Identifiers of people per million bytes of text that a release intent bears: one number, or a number per kind and for ``all``."""
     contaminated_items: Literal["block", "judge_apart"] = "block"
     """``block``: the findings stop the release. ``judge_apart``: unseen items decide, seen against unseen is shown."""
@@ -154,6 +152,11 @@ def find_policy(name: str) -> Path:
         return shipped
     known = ", ".join(sorted(p.stem for p in data_folder("policies").glob("*.yaml")))
     raise InputError("there is no such policy", where=name, mend=f"Name a file, or one of the shipped policies: {known}.")
+
+
+def load_named_policy(name: str) -> Policy:
+    """`load_policy` of `find_policy`: a file's path, or the name of a shipped policy."""
+    return load_policy(find_policy(name))
 
 
 def policy_schema() -> dict[str, Any]:

@@ -24,12 +24,27 @@ def judge_non_inferiority(cell: Cell) -> CriterionResult:
     if cell.scale.direction is None:
         return cell.result("invalid", f"nothing says whether higher or lower {cell.key.metric} is better; name `direction`")
     span = cell.scale.reach
-    if span is not None and cell.margin > span:
-        return cell.result("invalid", f"the margin {cell.margin:g} is wider than the metric's whole range {span:g}")
+    worst = _largest_loss(cell)
+    if worst is not None and cell.margin >= worst:
+        reach = f"no student can be worse on {cell.key.metric} than {worst:g}, its whole range"
+        return cell.result("invalid", f"the margin {cell.margin:g} judges nothing, since {reach}; lower `margin`")
     if cell.scale.direction == "target":
         return _judge_target(cell)
     turned = [better(scores, cell.scale.direction) for scores in (cell.pairs.teacher, cell.pairs.student)]
     return _conclude(cell, (_difference(cell.pairs, turned[0], turned[1], span),))
+
+
+def _largest_loss(cell: Cell) -> float | None:
+    """How much worse any student can be; None where the range is open. Scores that are all 0 or 1 range from 0 to 1."""
+    low, high, ideal = cell.scale.low, cell.scale.high, cell.scale.ideal
+    if low is None or high is None:
+        if not (is_binary(cell.pairs.teacher) and is_binary(cell.pairs.student)):
+            return None
+        low, high = 0.0, 1.0
+    if cell.scale.direction != "target" or ideal is None:
+        return high - low
+    nearest = max(low - ideal, ideal - high, 0.0)
+    return max(ideal - low, high - ideal) - nearest
 
 
 def _difference(pairs: Pairs, teacher: Values, student: Values, reach: float | None) -> Estimate:

@@ -20,6 +20,7 @@ from kdgov.items.metric import MetricDeclaration
 from kdgov.items.table import COLUMNS, REVIEW_COLUMNS, ItemTable
 from kdgov.items.text import read_csv, read_json_lines
 
+_REPEATING = frozenset({"suite", "task", "metric", "cluster", "group"})
 ITEMS_FILE = "items.parquet"
 _MEND_FORMAT = "Name a .parquet, .jsonl or .csv item table, a folder of `lm_eval --output_path DIR --log_samples`, or an Inspect .eval log."
 
@@ -131,8 +132,10 @@ def _read_file(file: Path, *, with_text: bool) -> ItemTable:
 def _read_parquet(file: Path) -> ItemTable:
     try:
         parquet = pq.ParquetFile(file)
-        names = [name for name in parquet.schema_arrow.names if name in COLUMNS]
-        text = [n for n in names if n in ("suite", "task", "metric", "cluster", "group")]
+        types = {column.name: column.type for column in parquet.schema_arrow}
+        names = [name for name in types if name in COLUMNS]
+        # Arrow knows no dictionary of objects or lists: a group may be a struct or a map, as it is an object in JSON lines.
+        text = [n for n in names if n in _REPEATING and not pa.types.is_nested(types[n])]
         data = pq.ParquetFile(file, read_dictionary=text).read(columns=names)
         data.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:

@@ -225,7 +225,9 @@ def _cast(name: str, column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_struct(kind) or pa.types.is_map(kind) or pa.types.is_nested(kind):
-        values = [None if v is None else _as_text(_without_nulls(v)) for v in column.to_pylist()]
+        rows = column.to_pylist()
+        rows = [v if v is None else dict(v) for v in rows] if pa.types.is_map(kind) else rows
+        values = [None if v is None else _as_text(_without_nulls(v)) for v in rows]
         return pa.chunked_array([pa.array(values, type=pa.string())])
     return column if pa.types.is_large_string(kind) or pa.types.is_dictionary(kind) else column.cast(pa.string())
 

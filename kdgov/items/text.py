@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
+import mmap
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.json as pa_json
 
-from kdgov.errors import InputError
+from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.items.table import COLUMNS, ItemTable
 
 _NUMBERS = frozenset({"score", "confidence"})
 _REQUIRED = ("suite", "task", "item_id", "metric", "score")
 _BLOCK_BYTES = 1 << 24
+_NULL_LINE = re.compile(rb"\n\s*null")
+_NULL_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*null")
 
 
 def read_json_lines(file: Path) -> ItemTable:
@@ -30,6 +34,9 @@ def read_json_lines(file: Path) -> ItemTable:
         InputError: naming the line that is cut short, not UTF-8, no object, or of the wrong type.
     """
     try:
+        if _holds_null_lines(file):
+            # Arrow's reader ends the whole process with a segmentation fault where a block of lines starts with null.
+            return ItemTable.from_rows(_slow_rows(file), source=str(file))
         data = pa_json.read_json(file, read_options=pa_json.ReadOptions(block_size=_BLOCK_BYTES))
         if all(name in data.column_names and not data.column(name).null_count for name in _REQUIRED) and _is_plain(data):
             data.validate(full=True)
@@ -71,34 +78,56 @@ def text_lines(file: Path) -> list[str]:
         return raw.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise InputError(f"is not UTF-8 text (line {line}, byte {error.start})", where=str(file), mend="Save the file as UTF-8.") from error
+        what = f"is not UTF-8 text (line {line}, byte {error.start})"
+        raise _line_fault(file, line, what, mend="Save the file as UTF-8.") from error
 
 
-def json_objects(file: Path) -> list[tuple[int, dict[str, Any]]]:
+def json_objects(file: Path, *, unique_keys: bool = False) -> list[tuple[int, dict[str, Any]]]:
     """Line number and object of every non-empty line.
+
+    Args:
+        file: the JSON-lines file.
+        unique_keys: refuse an object that names a key twice, of which JSON readers silently keep the last.
 
     Raises:
         InputError: naming the first line that is cut short or holds no object.
     """
     lines = text_lines(file)
+    hook = _unique_keys if unique_keys else None
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=hook)
+        except _TwiceError as error:
+            raise _line_fault(file, number, f"line {number} names the key {error} twice", mend="Keep one of the two.") from error
         except (ValueError, RecursionError) as error:
             cut = number >= len(lines) - 1
             what = "is cut short" if cut else "is not JSON"
-            raise InputError(
-                f"line {number} {what}: {error}",
-                where=str(file),
-                mend="The run that wrote it was killed or the file was edited; write it again.",
-            ) from error
+            mend = "The run that wrote it was killed or the file was edited; write it again."
+            raise _line_fault(file, number, f"line {number} {what}: {error}", mend=mend) from error
         if not isinstance(value, dict):
-            raise InputError(f"line {number} is no JSON object", where=str(file), mend="Every line is one object with the columns as keys.")
+            raise _line_fault(file, number, f"line {number} is no JSON object", mend="Every line is one object with the columns as keys.")
         found.append((number, value))
     return found
+
+
+class _TwiceError(ValueError):
+    """A key that stands twice in one object."""
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(repr(next(name for name in names if names.count(name) > 1)))
+    return found
+
+
+def _holds_null_lines(file: Path) -> bool:
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return bool(_NULL_START.match(content) or _NULL_LINE.search(content))
 
 
 def _is_plain(data: pa.Table) -> bool:
@@ -108,19 +137,15 @@ def _is_plain(data: pa.Table) -> bool:
 
 def _slow_rows(file: Path) -> list[dict[str, Any]]:
     rows = []
-    for number, value in json_objects(file):
+    for number, value in json_objects(file, unique_keys=True):
         missing = [name for name in _REQUIRED if name not in value]
         if missing:
-            raise InputError(
-                f"line {number} lacks {', '.join(missing)}", where=str(file), mend="Every row names suite, task, item_id, metric and score."
-            )
+            mend = "Every row names suite, task, item_id, metric and score."
+            raise _line_fault(file, number, f"line {number} lacks {', '.join(missing)}", mend=mend)
         for name in _NUMBERS & set(value):
             if not (value[name] is None or isinstance(value[name], (int, float))):
-                raise InputError(
-                    f"line {number}: {name} is {value[name]!r}, not a number",
-                    where=str(file),
-                    mend=f"Write {name} as one number in every line.",
-                )
+                what = f"line {number}: {name} is {value[name]!r}, not a number"
+                raise _line_fault(file, number, what, mend=f"Write {name} as one number in every line.")
         rows.append({name: value[name] for name in COLUMNS if name in value})
     if not rows:
         raise InputError("holds no rows", where=str(file), mend="Write one line per item and metric.")
@@ -135,16 +160,20 @@ def _csv_fault(file: Path, error: Exception) -> InputError:
         for row in reader:
             if row and len(row) != len(header):
                 what = f"line {reader.line_num} has {len(row)} cells where the header has {len(header)}"
-                return InputError(what, where=str(file), mend="The file may be cut short, or a text with commas lacks its quotes.")
+                return _line_fault(file, reader.line_num, what, mend="The file may be cut short, or a text with commas lacks its quotes.")
             for name, cell in zip(header, row, strict=False):
                 if name in _NUMBERS and cell and not _is_number(cell):
                     what = f"line {reader.line_num}: {name} is {cell!r}, not a number"
-                    return InputError(what, where=str(file), mend=f"Write {name} as one number in every row.")
+                    return _line_fault(file, reader.line_num, what, mend=f"Write {name} as one number in every row.")
     except csv.Error as fault:
-        return InputError(f"line {reader.line_num}: {fault}", where=str(file), mend="Quote texts that hold commas or line breaks.")
+        return _line_fault(file, reader.line_num, f"line {reader.line_num}: {fault}", mend="Quote texts that hold commas or line breaks.")
     return InputError(
         f"is not a CSV item table: {str(error).splitlines()[0]}", where=str(file), mend="Write a header line and one row per item."
     )
+
+
+def _line_fault(file: Path, line: int, what: str, *, mend: str) -> InputError:
+    return DeclarationError([Fault(file=str(file), key="", line=line, what=what, mend=mend)])
 
 
 def _is_number(cell: str) -> bool:

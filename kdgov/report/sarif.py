@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from kdgov import __version__
 from kdgov.digest import digest_json
@@ -55,7 +56,7 @@ def _entry(rule: str, level: str, text: str, source: str, line: int, *, suppress
         "partialFingerprints": {"kdgov/v1": digest_json([rule, text.split(" (")[0]])},
     }
     if source:
-        place = {"artifactLocation": {"uri": source.replace("\\", "/")}, "region": {"startLine": max(line, 1)}}
+        place = {"artifactLocation": {"uri": quote(source.replace("\\", "/"))}, "region": {"startLine": max(line, 1)}}
         entry["locations"] = [{"physicalLocation": place}]
     if suppressed:
         entry["suppressions"] = [{"kind": "external", "justification": suppressed}]

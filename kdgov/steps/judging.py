@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kdgov.declare.policy import find_policy, load_policy
+from kdgov.declare.load import read_together
+from kdgov.declare.policy import load_named_policy
 from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.gate.cells import Tables
@@ -101,7 +102,7 @@ def gate(
     if metrics is None and not isinstance(teacher, ItemTable):
         metrics = read_declarations(teacher)
     first, second = (table if isinstance(table, ItemTable) else read_items(table) for table in (teacher, student))
-    used = policy if isinstance(policy, Policy) else load_policy(find_policy(str(policy)))
+    used = policy if isinstance(policy, Policy) else load_named_policy(str(policy))
     return shown(judge(first, second, used, metrics=metrics or (), **further))
 
 
@@ -134,15 +135,18 @@ def judge_paths(
     named = {"teacher": teacher, "student": student, "policy": policy}
     if absent := [f"--{name}" for name, value in named.items() if not value]:
         raise InputError(f"lacks {' and '.join(absent)}", where="kdgov gate", mend="Name --teacher, --student and --policy.")
-    path = find_policy(str(policy))
-    used = load_policy(path)
-    tables = Tables(
-        teacher=read_items(*teacher),
-        student=read_items(*student),
-        control=read_items(*control) if control else None,
-        root_teacher=read_items(*root_teacher) if root_teacher else None,
-        metrics=read_declarations(*teacher),
+    read = read_together(
+        {
+            "policy": lambda: load_named_policy(str(policy)),
+            "teacher": lambda: read_items(*teacher),
+            "student": lambda: read_items(*student),
+            "control": lambda: read_items(*control) if control else None,
+            "root_teacher": lambda: read_items(*root_teacher) if root_teacher else None,
+            "metrics": lambda: read_declarations(*teacher),
+        }
     )
+    used: Policy = read.pop("policy")
+    path, tables = Path(used.source), Tables(**read)
     judged = Judged(
         policy=used,
         policy_text=path.read_bytes(),

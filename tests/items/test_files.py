@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import zipfile
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from kdgov.errors import InputError
@@ -25,6 +27,10 @@ ROW = '{"suite":"s","task":"t","item_id":"1","metric":"m","score":1}'
         ("a.jsonl", ROW.encode() + b"\n[1]\n", "line 2 is no JSON object"),
         ("a.jsonl", ROW.encode() + b'\n{"suite":"s"}\n', "line 2 lacks task"),
         ("a.jsonl", ROW.encode() + b"\n" + ROW.replace('"score":1', '"score":"good"').encode(), "line 2: score is 'good'"),
+        ("a.jsonl", b"null\n" + ROW.encode(), "line 1 is no JSON object"),
+        ("a.jsonl", b"\n \tnull\n" + ROW.encode(), "line 2 is no JSON object"),
+        ("a.jsonl", ROW.encode() + b"\nnull\n" + ROW.encode(), "line 2 is no JSON object"),
+        ("a.jsonl", ROW.encode() + b"\n" + ROW.encode()[:-1] + b',"score":0}', "line 2 names the key 'score' twice"),
         ("a.jsonl", ROW.replace('"t"', '"\u00e9"').encode("latin-1"), "not UTF-8 text .line 1"),
         ("a.jsonl", ROW.encode("utf-16"), "not UTF-8"),
         ("a.csv", b"suite,task,item_id,metric,score\ns,t,1,m,1\ns,t,2,m,good\n", "line 3: score is 'good'"),
@@ -63,6 +69,16 @@ def test_numeric_ids_and_object_groups_are_read_as_text(tmp_path):
         ("7", 1.0, '{"gender":"f"}', "3"),
         ("8", 1.0, '{"age":"old"}', "3"),
     ]
+
+
+@pytest.mark.parametrize("kind", [pa.struct([("gender", pa.string()), ("age", pa.string())]), pa.map_(pa.string(), pa.string())])
+def test_a_parquet_group_of_fields_is_read_as_an_object_is(tmp_path, kind):
+    stated = [{"gender": "f", "age": None}, {"gender": "m", "age": "old"}]
+    values = [list(v.items()) if pa.types.is_map(kind) else v for v in stated]
+    keys = {name: ["x", "x"] for name in ("suite", "task", "metric")}
+    columns = {**keys, "item_id": ["1", "2"], "score": [1.0, 0.0], "group": pa.array(values, type=kind)}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    assert [r["group"] for r in read_items(tmp_path / "a.parquet").to_rows()] == ['{"gender":"f"}', '{"age":"old","gender":"m"}']
 
 
 def test_several_files_and_globs_are_one_table(tmp_path):
