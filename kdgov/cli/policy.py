@@ -43,14 +43,14 @@ def check(
 
 
 @policies.command(
-    epilog="[bold]Example[/bold]: kdgov policy diff policies/default.yaml my-policy.yaml; exit code 1 when something became looser"
+    epilog="[bold]Example[/bold]: kdgov policy diff policies/default.yaml my-policy.yaml; exit code 1 when something is or may be looser"
 )
 def diff(
     before: Annotated[str, typer.Argument(help="The policy as it was.")],
     after: Annotated[str, typer.Argument(help="The policy as it is to be.")],
     output_format: Format = PolicyFormat.text,
 ) -> None:
-    """Say in words what changed, and what became looser; exit code 1 if anything did."""
+    """Say in words what changed, and what became looser or may have; exit code 1 if anything did."""
     with rim(output_format=output_format):
         from kdgov.declare.load import read_together
         from kdgov.declare.policy import load_named_policy
@@ -62,7 +62,7 @@ def diff(
             print_json([{"effect": c.effect, "where": c.where, "words": c.words} for c in changes])
         else:
             typer.echo("\n".join(map(str, changes)) or "Both demand the same.")
-        if any(change.effect == "looser" for change in changes):
+        if any(change.may_loosen for change in changes):
             raise typer.Exit(EXIT_BLOCKED)
 
 

@@ -1,4 +1,8 @@
-"""What changed between two policies, in words: what became looser stands first."""
+"""What changed between two policies, in words: what became looser stands first.
+
+A change is ``stricter`` only where no student could profit from it; whatever can't be shown to be harmless is ``possibly
+looser``, such as a criterion that speaks of other tasks than before.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,9 @@ from typing import Any, Literal
 
 from kdgov.gate.policy import Criterion, Policy
 
-Effect = Literal["looser", "stricter", "different"]
+Effect = Literal["looser", "possibly looser", "stricter"]
 
-_ORDER: dict[Effect, int] = {"looser": 0, "different": 1, "stricter": 2}
+_ORDER: dict[Effect, int] = {"looser": 0, "possibly looser": 1, "stricter": 2}
 _LEVELS = {"": 0, "pass": 0, "warn": 1, "review": 2, "block": 3}
 _ASSAYS = {"skip": 0, "when_known": 1, "required": 2}
 # Field → whether a larger value is looser (+1) or stricter (-1), what it is called, and what an absent value stands for.
@@ -29,6 +33,8 @@ _NUMBERS: tuple[tuple[str, int, str], ...] = (
 )
 _FALLBACKS = {"group_margin": "margin", "root_margin": "margin", "brier_margin": "margin", "min_group_items": "min_items"}
 _PLACES = ("kind", "suite", "tasks", "metric", "direction", "ideal", "threshold", "measure", "of", "chance", "low", "high")
+_STANCES = ("allow", "review", "deny")
+_PATTERN = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +42,16 @@ class PolicyChange:
     """One change."""
 
     effect: Effect
-    """looser, stricter, or different where neither can be said."""
+    """looser, stricter, or possibly looser where it depends on the student."""
     where: str
     """Criterion id or section."""
     words: str
     """What changed."""
+
+    @property
+    def may_loosen(self) -> bool:
+        """Whether a student that was refused before could pass now, for all that is known."""
+        return self.effect != "stricter"
 
     def __str__(self) -> str:
         return f"{self.effect}: {self.where}: {self.words}"
@@ -85,11 +96,14 @@ def _criterion(old: Criterion, new: Criterion) -> Iterator[PolicyChange]:
         else:
             rises = other > one
             effect: Effect = "looser" if rises == (sign > 0) else "stricter"
+            if field == "confidence" and old.kind == "exposure":
+                effect = _confidence_of_exposure(new, rises=rises)
             yield PolicyChange(effect=effect, where=old.id, words=f"{words} {'rises' if rises else 'falls'} from {one:g} to {other:g}")
     for field in _PLACES:
         one, other = getattr(old, field), getattr(new, field)
         if one != other:
-            yield PolicyChange(effect="different", where=old.id, words=f"`{field}` changes from {_plain(one)} to {_plain(other)}")
+            said = f"`{field}` changes from {_plain(one)} to {_plain(other)}"
+            yield PolicyChange(effect=_effect_of_place(field, old, new), where=old.id, words=said)
     yield from _groups(old, new)
     if old.assay != new.assay:
         looser = _ASSAYS[new.assay] < _ASSAYS[old.assay]
@@ -102,6 +116,22 @@ def _criterion(old: Criterion, new: Criterion) -> Iterator[PolicyChange]:
     if old.pooled != new.pooled:
         said = "tasks are pooled, so one may lose what another gains" if new.pooled else "each task is judged on its own"
         yield PolicyChange(effect="looser" if new.pooled else "stricter", where=old.id, words=said)
+
+
+def _confidence_of_exposure(new: Criterion, *, rises: bool) -> Effect:
+    # The canaries' test must prove memorising, so more confidence lets more pass; a ceiling must be proven the other way.
+    if new.ceiling is not None:
+        return "possibly looser"
+    return "looser" if rises else "stricter"
+
+
+def _effect_of_place(field: str, old: Criterion, new: Criterion) -> Effect:
+    if field == "tasks" and set(old.tasks) <= set(new.tasks) and not (old.pooled or new.pooled):
+        return "stricter"
+    if field == "of" and old.kind == new.kind:
+        # Items lost are some of the items that changed.
+        return "stricter" if new.of == "changed" else "looser"
+    return "possibly looser"
 
 
 def _groups(old: Criterion, new: Criterion) -> Iterator[PolicyChange]:
@@ -122,13 +152,18 @@ def _findings(before: Policy, after: Policy) -> Iterator[PolicyChange]:
         one, other = before.findings.get(rule, ""), after.findings.get(rule, "")
         if one == other:
             continue
-        if not one or not other:
-            yield PolicyChange(
-                effect="different", where=f"findings.{rule}", words=f"goes from {one or 'its default'} to {other or 'its default'}"
-            )
-        else:
+        if one and other:
             effect: Effect = "looser" if _LEVELS[other] < _LEVELS[one] else "stricter"
-            yield PolicyChange(effect=effect, where=f"findings.{rule}", words=f"goes from {one} to {other}")
+        else:
+            # What a check says by default is not written here: only the ends of the scale are certain.
+            effect = "stricter" if other == "block" or one == "warn" else "possibly looser"
+        said = f"goes from {one or 'its default'} to {other or 'its default'}"
+        yield PolicyChange(effect=effect, where=f"findings.{rule}", words=said)
+    kept = [
+        [rule for rule in one if rule in other] for one, other in ((before.findings, after.findings), (after.findings, before.findings))
+    ]
+    if kept[0] != kept[1] and any(_PATTERN & set(rule) for rule in kept[0]):
+        yield PolicyChange(effect="possibly looser", where="findings", words="the order changes, and the last rule that matches holds")
 
 
 def _people(before: Policy, after: Policy) -> Iterator[PolicyChange]:
@@ -158,7 +193,7 @@ def _evidence(before: Policy, after: Policy) -> Iterator[PolicyChange]:
     for name in sorted(set(before.pins) | set(after.pins)):
         one, other = before.pins.get(name), after.pins.get(name)
         if one != other:
-            effect: Effect = "looser" if other is None else "stricter" if one is None else "different"
+            effect: Effect = "looser" if other is None else "stricter" if one is None else "possibly looser"
             words = f"{name} is no longer pinned" if other is None else f"{name} is pinned{'' if one is None else ' to another digest'}"
             yield PolicyChange(effect=effect, where="pins", words=words)
     for name in sorted(set(before.require_digests) - set(after.require_digests)):
@@ -179,7 +214,26 @@ def _sections(before: Policy, after: Policy) -> Iterator[PolicyChange]:
     for section in sorted(set(before.sections) | set(after.sections)):
         one, other = before.sections.get(section, {}), after.sections.get(section, {})
         for key, (old, new) in _changed(one, other):
-            yield PolicyChange(effect="different", where=section, words=f"`{key}` changes from {_plain(old)} to {_plain(new)}")
+            effect: Effect = "stricter" if _is_stricter(section, key, old, new) else "possibly looser"
+            yield PolicyChange(effect=effect, where=section, words=f"`{key}` changes from {_plain(old)} to {_plain(new)}")
+
+
+def _is_stricter(section: str, key: str, old: Any, new: Any) -> bool:
+    match section, key:
+        case "promotion", "valid_days":
+            return bool(new < old)
+        case "promotion", "guarded_aliases":
+            return set(old) <= set(new)
+        case "promotion", "free_aliases":
+            return set(new) <= set(old)
+        case "data", "contaminated_items":
+            return bool(new == "block")
+        case "data", _ if key.startswith("personal_per_mb."):
+            return isinstance(old, (int, float)) and isinstance(new, (int, float)) and new < old
+        case "license", _:
+            return old in _STANCES and new in _STANCES and _STANCES.index(new) > _STANCES.index(old)
+        case _:
+            return False
 
 
 def _changed(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
@@ -203,6 +257,6 @@ def _summary(criterion: Criterion) -> str:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         return ", ".join(map(str, value))
     return "nothing" if value is None else str(value)
