@@ -34,6 +34,8 @@ def judge_level(cell: Cell, scores: Values, *, floor: float | None = None, ceili
     limit = floor if floor is not None else ceiling
     if limit is None:
         return cell.result("invalid", "the criterion names neither floor nor ceiling")
+    if cell.scale.direction is None:
+        return cell.result("invalid", f"nothing says whether higher or lower {cell.key.metric} is better; name `direction`")
     estimate = absolute(scores, clusters=cell.pairs.clusters, reach=cell.scale.reach)
     mean = float(scores.mean())
     distance = mean - limit if floor is not None else limit - mean

@@ -173,6 +173,11 @@ def cells_of(criterion: Criterion, tables: Tables, reference: Reference = "teach
         what = f"no rows match suite {criterion.suite!r}, tasks {', '.join(criterion.tasks)}, metric {criterion.metric!r}"
         yield blank(criterion, "invalid", f"{what}: a criterion that judges nothing proves nothing")
         return
+    if reference == "teacher":
+        for task in criterion.absent_tasks(matching):
+            where = f"suite {criterion.suite!r}, metric {criterion.metric!r}"
+            why = f"`tasks` names {task!r}, and neither model has rows for it in {where}: a task without rows proves nothing"
+            yield replace(blank(criterion, "invalid", why), task=task)
     for keys in _bundles(criterion, matching):
         yield from _cells_of_bundle(criterion, keys, tables, reference)
 

@@ -40,6 +40,8 @@ TOLERATED_SKEW = 0.09
 ASSUMED_CORRELATION = 0.1
 """Within-cluster correlation assumed where too few clusters disagree to estimate it."""
 MIN_DISCORDANT_CLUSTERS = 5
+NOISE = 1e-12
+"""Differences closer than this share of the scores' size are one and the same number: no method hangs on rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,8 @@ def compare(
         clusters = None
     if is_binary(teacher) and is_binary(student):
         return _binary(teacher, student, clusters, copies)
-    return _continuous(student - teacher, clusters, _reach(teacher, student) if reach is None else reach)
+    scale = max(float(np.max(np.abs(scores), initial=0.0)) for scores in (teacher, student))
+    return _continuous(_without_noise(student - teacher, scale), clusters, _reach(teacher, student) if reach is None else reach)
 
 
 def absolute(scores: Values, *, clusters: Codes | None = None, reach: float | None = None) -> Estimate:
@@ -84,6 +87,7 @@ def absolute(scores: Values, *, clusters: Codes | None = None, reach: float | No
     if clusters is not None and _all_alone(clusters):
         clusters = None
     if not is_binary(scores):
+        scores = _without_noise(scores, float(np.max(np.abs(scores), initial=0.0)))
         return _continuous(scores, clusters, float(np.ptp(scores)) if reach is None else reach, one_sample=True)
     n, hits = len(scores), float(scores.sum())
     if clusters is None:
@@ -163,13 +167,23 @@ def _continuous(difference: Values, clusters: Codes | None, reach: float, *, one
     return Estimate(interval=interval, clusters=n, design_effect=1.0, spread=spread, hindrance=hindrance)
 
 
+def _without_noise(values: Values, scale: float) -> Values:
+    centre = float(np.median(values))
+    centre = 0.0 if abs(centre) <= NOISE * scale else centre
+    settled: Values = np.where(np.abs(values - centre) <= NOISE * scale, centre, values)
+    settled[np.abs(settled) <= NOISE * scale] = 0.0
+    return settled
+
+
 def _few_events(difference: Values, reach: float) -> FewEventsInterval:
     n = len(difference)
     residual = difference - np.median(difference)
     widest = float(np.max(np.abs(residual), initial=0.0))
     odd = np.abs(residual) > widest / 2
     others = difference[~odd]
-    error = float(others.std(ddof=1)) / math.sqrt(len(others)) if len(others) > 1 else 0.0
+    # The mean of equal numbers may be off by a rounding: what doesn't vary has no error.
+    varies = len(others) > 1 and float(np.ptp(others)) > 0
+    error = float(others.std(ddof=1)) / math.sqrt(len(others)) if varies else 0.0
     rest = StudentInterval(estimate=float(others.mean()), error=error, df=max(len(others) - 1, 1)) if len(others) else None
     return FewEventsInterval(
         estimate=float(difference.mean()),
@@ -185,10 +199,13 @@ def _clustered(difference: Values, clusters: Codes, mean: float, spread: float, 
     sizes, error = _cluster_error(difference, clusters)
     n, k = len(difference), len(sizes)
     effect = max(error * error / (spread / n), 1.0) if spread > 0 else 1.0
-    touched = count_clusters(clusters[difference != 0])
+    # Where most differences are one number, such as 0, only clusters with another one tell of the spread.
+    usual = float(np.median(difference))
+    touched = count_clusters(clusters[difference != usual])
     if touched < MIN_EVENTS:
-        losing = count_clusters(clusters[difference < 0])
-        interval: Interval = FewEventsInterval(estimate=mean, losses=losing, gains=touched, n=k, reach=reach)
+        losing = count_clusters(clusters[difference < usual])
+        rest = StudentInterval(estimate=usual, error=0.0, df=max(k - 1, 1)) if usual else None
+        interval: Interval = FewEventsInterval(estimate=mean, losses=losing, gains=touched, n=k, reach=reach, rest=rest)
     else:
         interval = StudentInterval(estimate=mean, error=error, df=max(k - 1, 1), method="cluster-t")
     return Estimate(interval=interval, clusters=k, design_effect=effect, spread=spread, hindrance=_few_clusters(k))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from kdgov.items import Direction, MetricKey
 
+_PATTERN = frozenset("*?[")
 CriterionKind = Literal["non_inferiority", "floor", "ceiling", "exposure", "calibration", "efficiency", "churn"]
 Assay = Literal["when_known", "required", "skip"]
 Churn = Literal["negative_flips", "changed"]
@@ -100,6 +101,11 @@ class Criterion:
         if not (fnmatchcase(key.suite, self.suite) and fnmatchcase(key.metric, self.metric)):
             return False
         return any(fnmatchcase(key.task, task) for task in self.tasks)
+
+    def absent_tasks(self, keys: Iterable[MetricKey]) -> tuple[str, ...]:
+        """Tasks named in full, without a pattern, that none of the metrics belongs to."""
+        there = {key.task for key in keys}
+        return tuple(task for task in self.tasks if not _PATTERN & set(task) and task not in there)
 
 
 FindingLevel = Literal["pass", "warn", "review", "block"]

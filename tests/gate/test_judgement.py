@@ -235,8 +235,26 @@ def test_a_demanded_root_teacher_that_is_absent_is_invalid(table, policy):
 def test_floor_and_ceiling_bind_the_student_itself(table, policy):
     bad = np.array([1.0] * 300 + [0.0] * 700)
     assert judge(table(bad), table(bad), policy(floor=0.5)).verdict == "fail"
-    assert judge(table(TEACHER), table(TEACHER), policy(Criterion(id="c", kind="ceiling", ceiling=0.5))).verdict == "fail"
-    assert judge(table(TEACHER), table(TEACHER), policy(Criterion(id="c", kind="floor", floor=0.75))).verdict == "pass"
+    assert (
+        judge(table(TEACHER), table(TEACHER), policy(Criterion(id="c", kind="ceiling", direction="higher", ceiling=0.5))).verdict == "fail"
+    )
+    assert judge(table(TEACHER), table(TEACHER), policy(Criterion(id="c", kind="floor", direction="higher", floor=0.75))).verdict == "pass"
+
+
+@pytest.mark.parametrize("kind", ["floor", "ceiling"])
+def test_a_floor_on_a_bare_table_needs_a_direction(table, policy, kind):
+    (result,) = judge(table(TEACHER), table(TEACHER), policy(Criterion(id="c", kind=kind, **{kind: 0.5}))).criteria
+    assert result.verdict == "invalid"
+    assert "name `direction`" in result.reason
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_task_named_in_full_that_nobody_ran_is_invalid(table, policy, pooled):
+    decision = judge(table(TEACHER), table(TEACHER), policy(tasks=("qa", "nope"), pooled=pooled))
+    assert decision.verdict == "invalid"
+    assert [(r.task, r.verdict) for r in decision.criteria] == [("nope", "invalid"), ("qa", "pass")]
+    assert "names 'nope'" in decision.criteria[0].reason
+    assert judge(table(TEACHER), table(TEACHER), policy(tasks=("qa", "nope*"), pooled=pooled)).verdict == "pass"
 
 
 def test_rare_harm_is_judged_as_a_rate(table, policy):

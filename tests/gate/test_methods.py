@@ -142,3 +142,18 @@ def test_rare_harm_does_not_slip_through_as_it_does_with_a_t_test():
         student_t += difference.mean() - width > -0.015
     assert student_t / runs > 0.08
     assert gate / runs <= 0.07
+
+
+@pytest.mark.parametrize("odd", [0, 1])
+@pytest.mark.parametrize("clusters", [None, np.arange(400) // 10])
+def test_rounding_decides_no_method(odd, clusters):
+    """A constant loss over uneven scores leaves differences that differ in their last bit; over even ones it does not."""
+    rough = np.random.default_rng(0).normal(0, 1, 400)
+    students = [scores - 0.2 for scores in (np.zeros(400), rough)]
+    found = []
+    for teacher, student in zip((np.zeros(400), rough), students, strict=True):
+        student[:odd] = teacher[:odd]
+        found.append(compare(teacher, student, clusters=clusters, reach=1.0).interval)
+    assert [interval.method for interval in found] == ["few-events", "few-events"]
+    assert found[0].bounds(0.05) == pytest.approx(found[1].bounds(0.05), abs=1e-12)
+    assert found[0].bounds(0.05)[0] < -0.2
