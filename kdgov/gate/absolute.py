@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from kdgov.gate.cells import Cell, Tables, better, blank
 from kdgov.gate.decision import CriterionResult, Verdict
+from kdgov.gate.growth import items_to_settle, settling_items
 from kdgov.gate.intervals import ShiftedInterval, p_worse
 from kdgov.gate.methods import Codes, Estimate, absolute, is_binary
 from kdgov.gate.paired import Values
-from kdgov.gate.planning import items_needed
 from kdgov.gate.policy import Criterion
 from kdgov.gate.special import gamma_isf, gamma_sf
 from kdgov.gate.wording import is_share, number
@@ -24,6 +24,7 @@ from kdgov.items.arrays import floats
 _LN2 = math.log(2.0)
 _MEMORISED_SHARE = 0.3
 _MEMORISED_RANK = 5
+_MOST_CANARIES = 20_000
 _RANK_TOLERANCE_BITS = 1e-6
 _COUNTED = frozenset({"parameters", "size_bytes", "layers"})
 """Quantities that are counted, not measured: the same on every machine, so that a decision may hold their values."""
@@ -56,17 +57,18 @@ def judge_level(cell: Cell, scores: Values, *, floor: float | None = None, ceili
         upper=upper,
         margin=0.0,
         method=estimate.interval.method,
-        n_needed=_level_items(cell, estimate, distance, limit) if verdict == "inconclusive" else None,
+        n_needed=_level_items(cell, estimate, limit) if verdict == "inconclusive" else None,
         p_worse=_p_beyond(cell, estimate, limit, is_floor=floor is not None) if verdict == "fail" else None,
         details={"limit": limit, "limit_kind": "floor" if floor is not None else "ceiling"},
     )
     return replace(result, reason=_level_reason(cell, result, limit, floor is not None, what, estimate.hindrance, too_few))
 
 
-def _level_items(cell: Cell, estimate: Estimate, distance: float, limit: float) -> int | None:
+def _level_items(cell: Cell, estimate: Estimate, limit: float) -> int | None:
     spread = max(estimate.spread, limit * (1 - limit) if 0 < limit < 1 else 0.0)
-    needed = items_needed(margin=0.0, difference=distance, spread=spread, alpha=cell.criterion.alpha, design_effect=estimate.design_effect)
-    return None if needed is None else max(needed, cell.min_items, cell.pairs.n + 1)
+    shifted = ShiftedInterval(of=estimate.interval, by=-limit)
+    sizes = {"n": cell.pairs.n, "min_items": cell.min_items}
+    return items_to_settle(replace(estimate, spread=spread), shifted, **sizes, margin=0.0, alpha=cell.criterion.alpha)
 
 
 def _p_beyond(cell: Cell, estimate: Estimate, limit: float, *, is_floor: bool) -> float:
@@ -97,7 +99,8 @@ def _level_reason(cell: Cell, result: CriterionResult, limit: float, is_floor: b
         case "fail":
             return f"{text}: blocked"
         case _ if too_few:
-            return f"{text}: could not tell; {result.n} items, the policy asks for {cell.min_items}"
+            asked = f"{result.n} items, the policy asks for {cell.min_items}"
+            return f"{text}: could not tell; {'; '.join(filter(None, (asked, hindrance)))}"
         case _ if hindrance:
             return f"{text}: could not tell; {hindrance}"
         case _:
@@ -154,11 +157,27 @@ def judge_exposure(cell: Cell, student: ItemTable) -> CriterionResult:
         upper=1 / _LN2 - lower,
         margin=(ceiling - 1 / _LN2) if ceiling is not None else None,
         method="gamma-exact",
-        n_needed=max(cell.min_items, k + 1) if verdict == "inconclusive" else None,
+        n_needed=_canaries_needed(k, mean, cell) if verdict == "inconclusive" else None,
         p_worse=chance if verdict == "fail" else None,
         details={"p_value": chance, "power_at_30_percent_memorised": exposure_power(k, alpha), "most_exposed_bits": float(exposures.max())},
     )
     return replace(result, reason=_exposure_reason(cell, result, chance))
+
+
+def _canaries_needed(k: int, mean: float, cell: Cell) -> int | None:
+    """Canaries at which the observed mean exposure would be settled, either way; None beyond `_MOST_CANARIES`."""
+    alpha, ceiling, least = cell.criterion.alpha, cell.criterion.ceiling, cell.min_items
+
+    def is_open(canaries: int) -> bool:
+        total = mean * canaries * _LN2
+        if canaries < least:
+            return True
+        if ceiling is None or gamma_sf(total, canaries) < alpha:
+            return False
+        low, high = (total / gamma_isf(level, canaries) / _LN2 for level in (alpha, 1.0 - alpha))
+        return low <= ceiling < high
+
+    return settling_items(is_open, k, most=_MOST_CANARIES)
 
 
 def _exposure_reason(cell: Cell, result: CriterionResult, chance: float) -> str:
@@ -173,7 +192,8 @@ def _exposure_reason(cell: Cell, result: CriterionResult, chance: float) -> str:
             return f"{text}: holds"
         case _:
             asked = f"the policy asks for {cell.min_items}" if result.n < cell.min_items else "the bound does not clear the ceiling"
-            return f"{text}: could not tell; {asked}"
+            many = f"about {result.n_needed:,} canaries" if result.n_needed else "no practical number of canaries"
+            return f"{text}: could not tell; {asked}; {many} would settle it"
 
 
 def _exposure_fault(cell: Cell, student: ItemTable) -> str | None:

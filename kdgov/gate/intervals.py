@@ -122,9 +122,9 @@ class FewEventsInterval:
 
     estimate: float
     """Mean difference."""
-    losses: int
+    losses: float
     """Odd items below the others."""
-    gains: int
+    gains: float
     """Odd items above the others."""
     n: float
     """Items (clusters, where items are clustered)."""
@@ -132,6 +132,10 @@ class FewEventsInterval:
     """Largest possible difference of one item."""
     rest: StudentInterval | None = None
     """Mean of the other items; None where all of them are zero."""
+    events: float = 0.0
+    """Effective number of odd items; for the plan alone."""
+    variance: float = 0.0
+    """Variance of one item (cluster); for the plan alone."""
     method: str = "few-events"
 
     def bounds(self, alpha: float) -> tuple[float, float]:

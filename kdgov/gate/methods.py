@@ -58,6 +58,8 @@ class Estimate:
     """Variance of one item's difference: decides how many items would settle the question."""
     hindrance: str = ""
     """Why the bound may not be trusted for a pass; empty where it may."""
+    items_for_trust: int | None = 0
+    """Items at which the hindrance would be gone; None where further items do not lift it, 0 where there is none."""
     cross_check: float | None = None
     """Newcombe's lower bound beside Tango's, at the same level, set by `compare`."""
 
@@ -94,7 +96,14 @@ def absolute(scores: Values, *, clusters: Codes | None = None, reach: float | No
         return Estimate(interval=ExactInterval(hits=hits, n=n), clusters=n, design_effect=1.0, spread=_bernoulli(hits / n))
     k, effect = _design_effect(scores, clusters, _bernoulli(hits / n), discordant=scores != round(hits / n))
     interval = ExactInterval(hits=hits / effect, n=n / effect, method="clopper-pearson/deff")
-    return Estimate(interval=interval, clusters=k, design_effect=effect, spread=_bernoulli(hits / n), hindrance=_few_clusters(k))
+    return Estimate(
+        interval=interval,
+        clusters=k,
+        design_effect=effect,
+        spread=_bernoulli(hits / n),
+        hindrance=_few_clusters(k),
+        items_for_trust=_for_trust(k),
+    )
 
 
 def is_binary(values: Values) -> bool:
@@ -121,7 +130,9 @@ def _binary(teacher: Values, student: Values, clusters: Codes | None, copies: bo
     shrunk = NewcombeInterval(
         both=both / effect, lost=lost / effect, won=won / effect, neither=neither / effect, df=max(k - 1, 1), method="newcombe/deff"
     )
-    return Estimate(interval=shrunk, clusters=k, design_effect=effect, spread=spread, hindrance=_few_clusters(k))
+    return Estimate(
+        interval=shrunk, clusters=k, design_effect=effect, spread=spread, hindrance=_few_clusters(k), items_for_trust=_for_trust(k)
+    )
 
 
 def _design_effect(values: Values, clusters: Codes, spread: float, *, discordant: npt.NDArray[np.bool_]) -> tuple[int, float]:
@@ -156,15 +167,16 @@ def _continuous(difference: Values, clusters: Codes | None, reach: float, *, one
     events = effective_events(difference)
     if events < MIN_EVENTS:
         if not one_sample:
-            return Estimate(interval=_few_events(difference, reach), clusters=n, design_effect=1.0, spread=spread)
+            return Estimate(interval=_few_events(difference, reach, events, spread), clusters=n, design_effect=1.0, spread=spread)
         hindrance = f"the mean rests on about {events:.0f} items"
+        enough = math.ceil(MIN_EVENTS * n / events) if events > 0 else None
     else:
-        hindrance = ""
+        hindrance, enough = "", 0
     if n >= MIN_T_ITEMS and abs(skewness(difference)) / math.sqrt(n) <= TOLERATED_SKEW:
         interval: Interval = StudentInterval(estimate=mean, error=math.sqrt(spread / max(n - 1, 1)), df=max(n - 1, 1))
     else:
         interval = BcaInterval(values=difference)
-    return Estimate(interval=interval, clusters=n, design_effect=1.0, spread=spread, hindrance=hindrance)
+    return Estimate(interval=interval, clusters=n, design_effect=1.0, spread=spread, hindrance=hindrance, items_for_trust=enough)
 
 
 def _without_noise(values: Values, scale: float) -> Values:
@@ -175,7 +187,7 @@ def _without_noise(values: Values, scale: float) -> Values:
     return settled
 
 
-def _few_events(difference: Values, reach: float) -> FewEventsInterval:
+def _few_events(difference: Values, reach: float, events: float, spread: float) -> FewEventsInterval:
     n = len(difference)
     residual = difference - np.median(difference)
     widest = float(np.max(np.abs(residual), initial=0.0))
@@ -192,6 +204,8 @@ def _few_events(difference: Values, reach: float) -> FewEventsInterval:
         n=n,
         reach=max(reach, widest),
         rest=rest,
+        events=events,
+        variance=spread,
     )
 
 
@@ -205,10 +219,14 @@ def _clustered(difference: Values, clusters: Codes, mean: float, spread: float, 
     if touched < MIN_EVENTS:
         losing = count_clusters(clusters[difference < usual])
         rest = StudentInterval(estimate=usual, error=0.0, df=max(k - 1, 1)) if usual else None
-        interval: Interval = FewEventsInterval(estimate=mean, losses=losing, gains=touched, n=k, reach=reach, rest=rest)
+        interval: Interval = FewEventsInterval(
+            estimate=mean, losses=losing, gains=touched, n=k, reach=reach, rest=rest, events=touched, variance=error * error * k
+        )
     else:
         interval = StudentInterval(estimate=mean, error=error, df=max(k - 1, 1), method="cluster-t")
-    return Estimate(interval=interval, clusters=k, design_effect=effect, spread=spread, hindrance=_few_clusters(k))
+    return Estimate(
+        interval=interval, clusters=k, design_effect=effect, spread=spread, hindrance=_few_clusters(k), items_for_trust=_for_trust(k)
+    )
 
 
 def effective_events(difference: Values) -> float:
@@ -230,7 +248,12 @@ def skewness(values: Values) -> float:
 
 
 def _few_clusters(k: int) -> str:
-    return "" if k >= MIN_CLUSTERS else f"{k} clusters; at least {MIN_CLUSTERS} are needed for an honest bound"
+    asked = f"at least {MIN_CLUSTERS} are needed for an honest bound, and more items of the same ones do not help"
+    return "" if k >= MIN_CLUSTERS else f"{k} clusters; {asked}"
+
+
+def _for_trust(k: int) -> int | None:
+    return 0 if k >= MIN_CLUSTERS else None
 
 
 def count_clusters(clusters: Codes) -> int:

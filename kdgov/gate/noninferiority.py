@@ -9,11 +9,11 @@ import numpy as np
 from kdgov.gate import wording
 from kdgov.gate.cells import Cell, better
 from kdgov.gate.decision import CriterionResult, Verdict
+from kdgov.gate.growth import items_to_settle, max_or_none
 from kdgov.gate.intervals import ShiftedInterval, p_worse
 from kdgov.gate.match import Pairs
 from kdgov.gate.methods import Estimate, absolute, compare, is_binary
 from kdgov.gate.paired import Values
-from kdgov.gate.planning import items_needed
 
 _SIGN_ALPHA = 0.005
 """Level at which the teacher must be proven to lie on one side of the ideal."""
@@ -93,7 +93,10 @@ def _conclude(cell: Cell, estimates: tuple[Estimate, ...]) -> CriterionResult:
     too_few = cell.pairs.n < cell.min_items
     verdict: Verdict = "inconclusive" if found.verdict == "pass" and (hindrance or too_few) else found.verdict
     teacher, student = float(cell.pairs.teacher.mean()), float(cell.pairs.student.mean())
-    needed = _needed(cell, decisive, verdict, too_few=too_few)
+    needed = None
+    if verdict == "inconclusive":
+        sizes = {"n": cell.pairs.n, "min_items": cell.min_items}
+        needed = max_or_none(items_to_settle(e, e.interval, **sizes, margin=margin, alpha=alpha) for e in estimates)
     proven_at = p_worse(decisive.interval, margin) if verdict == "fail" else None
     result = cell.result(
         verdict,
@@ -132,22 +135,6 @@ def _loss(cell: Cell, teacher: float, student: float) -> float:
             return abs(teacher - cell.scale.ideal) - abs(student - cell.scale.ideal)
         case _:
             return student - teacher
-
-
-def _needed(cell: Cell, decisive: Estimate, verdict: Verdict, *, too_few: bool) -> int | None:
-    if verdict != "inconclusive":
-        return None
-    needed = items_needed(
-        margin=cell.margin,
-        difference=decisive.interval.estimate,
-        spread=decisive.spread,
-        alpha=cell.criterion.alpha,
-        design_effect=decisive.design_effect,
-    )
-    if too_few:
-        return max(cell.min_items, needed or 0)
-    # The formula is an approximation: what is open with n items is not settled by n items.
-    return None if needed is None else max(needed, cell.pairs.n + 1)
 
 
 def _details(cell: Cell, decisive: Estimate) -> dict[str, float | int]:

@@ -26,12 +26,12 @@ class TangoInterval:
     Source: Tango 1998, Statistics in Medicine 17:891.
     """
 
-    lost: int
+    lost: float
     """Items the teacher had right and the student lost."""
-    won: int
+    won: float
     """Items the student had right and the teacher lost."""
-    n: int
-    """Pairs."""
+    n: float
+    """Pairs; a plan may ask for parts of one."""
     method: str = "tango"
 
     @property
@@ -57,7 +57,7 @@ class TangoInterval:
         return _score(self.lost, self.won, self.n, drop)
 
 
-def _score(lost: int, won: int, n: int, drop: float) -> float:
+def _score(lost: float, won: float, n: float, drop: float) -> float:
     linear = -lost - won + (2 * n - lost + won) * drop
     q = (math.sqrt(max(linear * linear + 8 * n * won * drop * (1 - drop), 0.0)) - linear) / (4 * n)
     variance = n * (2 * q + drop * (1 - drop))

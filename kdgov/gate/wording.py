@@ -70,10 +70,9 @@ def _tail(result: CriterionResult, as_share: bool, hindrance: str, min_items: in
     end = _ENDS[result.verdict]
     if result.verdict != "inconclusive":
         return end
-    if min_items:
-        return f"{end}; {result.n} items, the policy asks for {min_items}"
-    if hindrance:
-        return f"{end}; {hindrance}"
+    asked = f"{result.n} items, the policy asks for {min_items}" if min_items else ""
+    if asked or hindrance:
+        return "; ".join(filter(None, (end, asked, hindrance)))
     if result.n_needed is None:
         return f"{end}; no practical number of items would settle a difference this close to the margin"
     return f"{end}; about {result.n_needed:,} items would settle it"
