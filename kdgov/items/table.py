@@ -27,6 +27,7 @@ COLUMNS = ("suite", "task", "item_id", "metric", "score", *OPTIONAL_COLUMNS)
 REVIEW_COLUMNS = frozenset({"text"})
 """Columns that only help a reader; they are no part of the content digest."""
 
+GROUP_MEND = 'Write group as {"gender": "female"}.'
 _ENCODED = pa.dictionary(pa.int32(), pa.string())
 _TYPES: dict[str, pa.DataType] = {
     **dict.fromkeys(("suite", "task", "metric", "cluster", "group"), _ENCODED),
@@ -248,7 +249,7 @@ def _canonical_groups(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
     texts = whole.dictionary.to_pylist()
     canonical = []
     for code, text in enumerate(texts):
-        found = _canonical_group(text)
+        found = canonical_group(text)
         if found is None:
             _refuse_group(whole, code, source)
         canonical.append(found)
@@ -266,11 +267,12 @@ def _refuse_group(column: pa.DictionaryArray, code: int, source: str) -> NoRetur
     raise InputError(
         f"group {text[:60]!r} in row {row + 1} is not a JSON object of attribute and value",
         where=source,
-        mend='Write group as {"gender": "female"}.',
+        mend=GROUP_MEND,
     )
 
 
-def _canonical_group(text: str) -> str | None:
+def canonical_group(text: str) -> str | None:
+    """A group's JSON text in its one form; None where it is no object of attribute and value."""
     try:
         value = json.loads(text) if text else {}
     except ValueError:

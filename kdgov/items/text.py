@@ -18,7 +18,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.json as pa_json
 
 from kdgov.errors import DeclarationError, Fault, InputError
-from kdgov.items.table import COLUMNS, ItemTable
+from kdgov.items.table import COLUMNS, GROUP_MEND, KEY_COLUMNS, ItemTable, canonical_group
 
 _NUMBERS = frozenset({"score", "confidence"})
 _REQUIRED = ("suite", "task", "item_id", "metric", "score")
@@ -41,7 +41,8 @@ def read_json_lines(file: Path) -> ItemTable:
         if all(name in data.column_names and not data.column(name).null_count for name in _REQUIRED) and _is_plain(data):
             data.validate(full=True)
             return ItemTable.from_arrow(data, source=str(file))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, InputError):
+        # Read again, slowly, by what can name the line.
         pass
     return ItemTable.from_rows(_slow_rows(file), source=str(file))
 
@@ -142,6 +143,14 @@ def _slow_rows(file: Path) -> list[dict[str, Any]]:
         if missing:
             mend = "Every row names suite, task, item_id, metric and score."
             raise _line_fault(file, number, f"line {number} lacks {', '.join(missing)}", mend=mend)
+        if empty := [name for name in KEY_COLUMNS if value[name] is None]:
+            mend = "Every row names its suite, task, item_id and metric."
+            raise _line_fault(file, number, f"line {number}: {', '.join(empty)} is empty", mend=mend)
+        if isinstance(stated := value.get("group"), (str, dict)):
+            text = stated if isinstance(stated, str) else json.dumps(stated)
+            if canonical_group(text) is None:
+                what = f"line {number}: group {text[:60]!r} is not a JSON object of attribute and value"
+                raise _line_fault(file, number, what, mend=GROUP_MEND)
         for name in _NUMBERS & set(value):
             if not (value[name] is None or isinstance(value[name], (int, float))):
                 what = f"line {number}: {name} is {value[name]!r}, not a number"

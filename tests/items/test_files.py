@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 
 import pyarrow as pa
@@ -27,6 +28,9 @@ ROW = '{"suite":"s","task":"t","item_id":"1","metric":"m","score":1}'
         ("a.jsonl", ROW.encode() + b"\n[1]\n", "line 2 is no JSON object"),
         ("a.jsonl", ROW.encode() + b'\n{"suite":"s"}\n', "line 2 lacks task"),
         ("a.jsonl", ROW.encode() + b"\n" + ROW.replace('"score":1', '"score":"good"').encode(), "line 2: score is 'good'"),
+        ("a.jsonl", ROW.encode() + b"\n" + ROW.encode()[:-1] + b',"group":"{f"}', "a.jsonl:2: line 2: group '{f' is not a JSON object"),
+        ("a.jsonl", ROW.encode() + b"\n" + ROW.encode()[:-1] + b',"group":{"a":[1]}}', "a.jsonl:2: line 2: group"),
+        ("a.jsonl", ROW.encode() + b"\n\n" + ROW.replace('"t"', "null").encode(), "a.jsonl:3: line 3: task is empty"),
         ("a.jsonl", b"null\n" + ROW.encode(), "line 1 is no JSON object"),
         ("a.jsonl", b"\n \tnull\n" + ROW.encode(), "line 2 is no JSON object"),
         ("a.jsonl", ROW.encode() + b"\nnull\n" + ROW.encode(), "line 2 is no JSON object"),
@@ -43,8 +47,9 @@ ROW = '{"suite":"s","task":"t","item_id":"1","metric":"m","score":1}'
 def test_a_broken_file_is_an_input_error_that_names_file_and_row(tmp_path, name, content, words):
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(InputError, match=words) as caught:
+    with pytest.raises(InputError) as caught:
         read_items(path)
+    assert re.search(words, str(caught.value))
     assert "a." in str(caught.value)
 
 
