@@ -183,7 +183,9 @@ def file_edits(store: Path) -> Iterator[Edit]:
         for how, change in variants.items():
             # Which envelope is gone only its folder can say.
             name = "attestation" if how == "delete" and path.parent.name == "attestation" else path.name
-            yield Edit(how=how, what=str(path.relative_to(root)), names=(name,), files=change)
+            # With the manifest gone nobody can say any more which digest the file under the other name should have.
+            names = (name, other.name) if how == "swap" and other.name == "manifest.json" else (name,)
+            yield Edit(how=how, what=str(path.relative_to(root)), names=names, files=change)
     for folder in sorted({path.parent for path in files}):
         yield Edit(how="add", what=f"{folder.name}/added.json", names=("added.json",), files={folder / "added.json": b"{}"})
 
