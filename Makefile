@@ -46,7 +46,7 @@ test: setup-dev system lint  ## Everything a change must pass (under 15 minutes 
 	$(RUN)pytest -n 2 --dist loadgroup -m "not nightly"
 
 ci: setup-dev system  ## The longer checks that every change must pass too, after the tests
-	$(RUN)pytest -n 2 --dist loadgroup -m "nightly and ci"
+	$(RUN)pytest -m "nightly and ci"  # one after the other: several of them start two processes themselves, or hold to a minute
 
 nightly: setup-dev system  ## The longer checks
 	$(RUN)pytest -n 2 --dist loadgroup -m nightly

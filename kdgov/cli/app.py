@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import signal
 import sys
 import types
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from kdgov import __version__
 from kdgov.cli.rim import print_faults
-from kdgov.errors import EXIT_INPUT, Fault
+from kdgov.errors import EXIT_ENVIRONMENT, EXIT_INPUT, Fault
 
 # typer keeps this class to itself; it is what every fault of a command line's own words descends from.
 USAGE_ERROR: Any = typer.BadParameter.__base__
@@ -147,6 +148,9 @@ def main() -> None:
     except SystemExit as ended:
         if isinstance(ended.__context__, USAGE_ERROR) and _wants_json(sys.argv):
             print_faults((Fault(file="", key="", what=ended.__context__.format_message(), mend="See --help."),), EXIT_INPUT)
+        if ended.code == EXIT_ENVIRONMENT:
+            # Some libraries hand an interrupt on once they notice it: by then Python is ending, and the echo would be its exit status.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise
 
 

@@ -51,7 +51,7 @@ class Elsewhere:
 
     def objects(self) -> list[str]:
         """Keys of everything in the bucket."""
-        pages = self.bucket.get_paginator("list_objects_v2").paginate(Bucket="models")
+        pages = self.bucket.get_paginator("list_objects_v2").paginate(Bucket="audited")
         return sorted(item["Key"] for page in pages for item in page.get("Contents", []))
 
 
@@ -71,9 +71,9 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
         for name, value in {**CLOUD, "MLFLOW_S3_ENDPOINT_URL": endpoint}.items():
             patch.setenv(name, value)
         bucket = boto3.client("s3", endpoint_url=endpoint)
-        bucket.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        bucket.create_bucket(Bucket="audited", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         settings = {"KDGOV_TRUST": str(store / "keys" / "trust.json"), GUARD_KEY_VARIABLE: f"file:{key.private_path}"}
-        plan = ServerPlan(backend=database, artifacts="s3://models/registry", port=port, settings=settings)
+        plan = ServerPlan(backend=database, artifacts="s3://audited/registry", port=port, settings=settings)
         process = start_server(plan, log=folder / "server.log")
         try:
             target = registry_target(store, plan.address)
@@ -151,12 +151,12 @@ def test_an_honest_registry_is_clean_as_a_whole_over_the_network(elsewhere: Else
 def flipped_object(elsewhere: Elsewhere, part: str) -> Iterator[None]:
     """One bit of the first object of that name turned in the bucket, behind the server's back."""
     key = next(key for key in elsewhere.objects() if part in key)
-    whole = elsewhere.bucket.get_object(Bucket="models", Key=key)["Body"].read()
-    elsewhere.bucket.put_object(Bucket="models", Key=key, Body=flipped(whole))
+    whole = elsewhere.bucket.get_object(Bucket="audited", Key=key)["Body"].read()
+    elsewhere.bucket.put_object(Bucket="audited", Key=key, Body=flipped(whole))
     try:
         yield
     finally:
-        elsewhere.bucket.put_object(Bucket="models", Key=key, Body=whole)
+        elsewhere.bucket.put_object(Bucket="audited", Key=key, Body=whole)
 
 
 @pytest.mark.parametrize("part", ["/evidence/decision.json", "/evidence/manifest.json", "/attestation/"])

@@ -128,3 +128,25 @@ def test_a_usage_error_is_one_json_document_too():
     answer = kdgov("gate", "--format", "json", "--bogus")
     answer.refuses(2)
     assert "--bogus" in answer.document["error"]["faults"][0]["what"]
+
+
+LATE_ECHO = """
+import atexit, os, signal, sys, typer
+import kdgov.cli.app as shelf
+from kdgov.cli.rim import rim
+shelf.app = typer.Typer()
+@shelf.app.command()
+def body():
+    with rim():
+        os.kill(os.getpid(), signal.SIGINT)
+sys.argv = ["kdgov"]
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+shelf.main()
+"""
+
+
+def test_an_interrupt_that_a_library_hands_on_late_changes_no_exit_code():
+    done = subprocess.run([sys.executable, "-c", LATE_ECHO], capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert "goes on where it stood" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -77,9 +77,9 @@ def production(tmp_path_factory) -> Iterator[Production]:
         for name, value in {**settings, "MLFLOW_S3_ENDPOINT_URL": endpoint, **WEBHOOKS}.items():
             patch.setenv(name, value)
         client = boto3.client("s3", endpoint_url=endpoint)
-        client.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        client.create_bucket(Bucket="produced", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         command = [
-            sys.executable, "-m", "kdgov", "serve", "--backend-store-uri", cluster.uri, "--artifacts-destination", "s3://models/registry",
+            sys.executable, "-m", "kdgov", "serve", "--backend-store-uri", cluster.uri, "--artifacts-destination", "s3://produced/registry",
             "--port", str(port), "--trust", str(keys / "trust.json"), "--guard-key", f"file:{key.private_path}",
         ]  # fmt: skip
         site = Site(
@@ -94,7 +94,11 @@ def production(tmp_path_factory) -> Iterator[Production]:
             s3.stop()
 
 
-WEBHOOKS = {"MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true"}
+WEBHOOKS = {
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http",
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_CACHE_TTL": "1",  # else a server that has just set an alias knows of no new webhook for a minute
+}
 
 
 def _started(command: list[str], log: Path) -> subprocess.Popen:
@@ -156,11 +160,11 @@ def test_the_bucket_is_written_once_over_http_and_a_change_behind_it_is_found(pr
     assert requests.put(address, data=b"{}", timeout=60).status_code == 403
     assert requests.delete(address, timeout=60).status_code == 403
     key = f"registry/{path}"
-    kept = production.bucket.get_object(Bucket="models", Key=key)["Body"].read()
-    production.bucket.put_object(Bucket="models", Key=key, Body=kept.replace(b"pass", b"Pass", 1))
+    kept = production.bucket.get_object(Bucket="produced", Key=key)["Body"].read()
+    production.bucket.put_object(Bucket="produced", Key=key, Body=kept.replace(b"pass", b"Pass", 1))
     assert "evidence" in command("promote", recorded.name, recorded.version, expect=1)
     command("verify", recorded.name, recorded.version, expect=1)
-    production.bucket.put_object(Bucket="models", Key=key, Body=kept)
+    production.bucket.put_object(Bucket="produced", Key=key, Body=kept)
     command("promote", recorded.name, recorded.version)
 
 
