@@ -8,7 +8,7 @@
     └── UnavailableError         exit 3: registry down, disk full, hub offline; a retry may help
 
 A refusal of a release is not an exception: it is a `Decision` whose verdict is not ``pass`` (exit 1).
-Exceptions are caught only at the rim, in `kdgov.cli.rim`.
+Exceptions are caught only at the rim, in `kdgov.cli.error_boundary`.
 """
 
 from __future__ import annotations

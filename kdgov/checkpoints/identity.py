@@ -19,8 +19,8 @@ import huggingface_hub
 from huggingface_hub import errors as hub_errors
 
 from kdgov.checkpoints.digests import remembered_digest
-from kdgov.declare.distillation import Endpoint
-from kdgov.declare.load import resolve
+from kdgov.declarations.distillation import Endpoint
+from kdgov.declarations.load import resolve
 from kdgov.digest import digest_bytes, digest_file, digest_json
 from kdgov.errors import InputError, UnavailableError
 

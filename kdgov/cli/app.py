@@ -16,7 +16,7 @@ import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 from kdgov import __version__
-from kdgov.cli.rim import print_faults
+from kdgov.cli.error_boundary import print_faults
 from kdgov.errors import EXIT_ENVIRONMENT, EXIT_INPUT, Fault
 
 # typer keeps this class to itself; it is what every fault of a command line's own words descends from.
@@ -33,7 +33,7 @@ class Entry:
     """One line of ``kdgov --help``."""
 
     module: str
-    """Module below `kdgov.cli` whose ``register`` adds the command."""
+    """Module below `kdgov.cli.commands` whose ``register`` adds the command."""
     panel: str
     """Heading it stands under."""
     help: str
@@ -105,7 +105,7 @@ class LazyGroup(TyperGroup):
 def load_command(name: str) -> Any:
     """The real command of a name in `COMMANDS`."""
     shelf = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
-    importlib.import_module(f"kdgov.cli.{COMMANDS[name].module}").register(shelf)
+    importlib.import_module(f"kdgov.cli.commands.{COMMANDS[name].module}").register(shelf)
     shelf.callback()(_shelf)
     return typer.main.get_group(shelf).commands[name]
 

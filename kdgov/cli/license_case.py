@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdgov.declare.load import read_yaml, resolve
+from kdgov.declarations.load import read_yaml, resolve
 from kdgov.errors import InputError
 from kdgov.license import case_from_json
 
@@ -46,11 +46,11 @@ def _reader(file: Path) -> Callable[[str], str]:
 
 
 def _case_of_release(file: Path) -> dict[str, Any]:
-    from kdgov.checks.licences import licence_case
-    from kdgov.declare.policy import load_policy
-    from kdgov.steps.context import open_release
-    from kdgov.steps.gathering import gather
+    from kdgov.checks.licensing.licence_case import licence_case
+    from kdgov.declarations.policy_file import load_policy
+    from kdgov.pipeline.context import open_release
+    from kdgov.pipeline.load_inputs import load_release_inputs
 
     context = open_release(file)
     policy = load_policy(context.policy_path())
-    return licence_case(gather(context), choices=dict(policy.sections.get("license", {}).get("choices", {})))
+    return licence_case(load_release_inputs(context), choices=dict(policy.sections.get("license", {}).get("choices", {})))

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kdgov.checks.shipping import shipped_evidence
+from kdgov.checks.licensing.shipped_files import shipped_evidence
 from kdgov.digest import write_atomic
 from kdgov.errors import InputError
 from kdgov.license import Edge, LicenseAnswer, LicenseCase, Obligation, case_from_json, check
-from kdgov.license.facts import Rule, facts
+from kdgov.license.catalogue.facts import Rule, facts
 from kdgov.license.vocabulary import USES
 
 _MARK = {True: "met", False: "UNMET", None: "open"}

@@ -19,8 +19,8 @@ from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from kdgov.digest import PREFIX, canonical_json, digest_bytes, is_digest
 from kdgov.errors import InputError
-from kdgov.evidence.keys import public_key
-from kdgov.evidence.trust import CLOCK_SKEW, Purpose, TrustedKey, TrustStore
+from kdgov.evidence.signing_keys import public_key
+from kdgov.evidence.trust_store import CLOCK_SKEW, Purpose, TrustedKey, TrustStore
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -82,7 +82,7 @@ def sign_statement(body: Mapping[str, Any], signers: Sequence[Signer], *, at: da
 
     Args:
         body: an in-toto statement, from `statement`.
-        signers: from `kdgov.evidence.keys.load_signer`.
+        signers: from `kdgov.evidence.signing_keys.load_signer`.
         at: when; with a time zone. Written into the predicate as ``signed_at``.
 
     Raises:

@@ -11,8 +11,8 @@ from urllib.parse import urlparse
 
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
-from kdgov.evidence.keys import load_signer
-from kdgov.evidence.trust import TRUST_VARIABLE, TrustStore, load_trust
+from kdgov.evidence.signing_keys import load_signer
+from kdgov.evidence.trust_store import TRUST_VARIABLE, TrustStore, load_trust
 
 FREE_ALIASES_VARIABLE = "KDGOV_FREE_ALIASES"
 UNGUARDED_VARIABLE = "KDGOV_UNGUARDED_MODELS"

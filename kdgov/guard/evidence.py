@@ -20,8 +20,8 @@ from kdgov.checkpoints.identity import model_identity
 from kdgov.digest import digest_bytes
 from kdgov.errors import KdgovError
 from kdgov.evidence.bundle import MANIFEST
-from kdgov.evidence.release import Refusal
-from kdgov.guard.remembered import Memory
+from kdgov.evidence.release_statement import Refusal
+from kdgov.guard.digest_cache import Memory
 
 EVIDENCE_FOLDER = "evidence"
 """Artifact folder of the release's run that holds the bundle."""
@@ -35,7 +35,7 @@ _MEMORY = Memory()
 def evidence_refusals(predicate: Mapping[str, Any], artifact_uri: str) -> list[Refusal]:
     """Whether the bundle the decision names still lies, unchanged, in its run's artifacts.
 
-    Every file is hashed, once as long as nothing in the place shows another stamp (`kdgov.guard.remembered`); of a store that is
+    Every file is hashed, once as long as nothing in the place shows another stamp (`kdgov.guard.digest_cache`); of a store that is
     neither a folder nor S3-compatible the manifest and the decision are read, and the presence of every other file by its listing.
     """
     mend = "Record the release again; the evidence is never edited."

@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from kdgov.evidence.log import LogEntry
-from kdgov.evidence.release import VERDICT_TAG, VersionFacts, binding_fault
+from kdgov.evidence.event_chain import LogEntry
+from kdgov.evidence.release_statement import VERDICT_TAG, VersionFacts, binding_fault
 from kdgov.evidence.signing import ACT_PREDICATE, DECISION_PREDICATE, Verification, claimed_type, signing_date, verify_statement
 from kdgov.guard import tables
-from kdgov.guard.calls import json_object, now, refuse
 from kdgov.guard.config import GuardConfig
-from kdgov.guard.versions import KnownVersion, write_tag
+from kdgov.guard.request_context import json_object, now, refuse
+from kdgov.guard.version_rows import KnownVersion, write_tag
 
 REVOKED_TAG = "kdgov.revoked"
 TAG_KEY_LIMIT, TAG_LIMIT = 250, 100_000

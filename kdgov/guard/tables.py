@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 from sqlalchemy.orm import Session
 
-from kdgov.evidence.log import GENESIS, ActKind, LogEntry, entry_from_json, signed_head
-from kdgov.evidence.release import VersionFacts
+from kdgov.evidence.event_chain import GENESIS, ActKind, LogEntry, entry_from_json, signed_head
+from kdgov.evidence.release_statement import VersionFacts
 from kdgov.evidence.signing import envelope_digest
 
 METADATA = sa.MetaData()

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 
 from kdgov.digest import write_atomic
 from kdgov.errors import InputError
-from kdgov.items.inspect_log import read_inspect_log
-from kdgov.items.lm_eval import is_samples_file, read_results_declarations, read_samples_files
 from kdgov.items.metric import MetricDeclaration
+from kdgov.items.readers.inspect_log import read_inspect_log
+from kdgov.items.readers.lm_eval import is_samples_file, read_results_declarations, read_samples_files
 from kdgov.items.table import COLUMNS, REVIEW_COLUMNS, ItemTable
-from kdgov.items.text import read_csv, read_json_lines
+from kdgov.items.text_formats import read_csv, read_json_lines
 
 _REPEATING = frozenset({"suite", "task", "metric", "cluster", "group"})
 ITEMS_FILE = "items.parquet"

@@ -7,10 +7,10 @@ Facts live in ``data/*.yaml``; `facts` reads them, `conditions` and `duties` jud
 from __future__ import annotations
 
 from kdgov.license.answer import Edge, LicenseAnswer, Obligation
-from kdgov.license.case import Evidence, LicenseCase, Organization, Release, Student, Upstream
-from kdgov.license.check import check
-from kdgov.license.findings import findings
-from kdgov.license.reading import case_from_json
+from kdgov.license.answer_findings import findings
+from kdgov.license.case.case import Evidence, LicenseCase, Organization, Release, Student, Upstream
+from kdgov.license.case.case_from_json import case_from_json
+from kdgov.license.reasoning.reason import check
 
 __all__ = [
     "Edge",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from kdgov.license.answer import Edge, LicenseAnswer, Obligation
-from kdgov.license.case import LicenseCase
-from kdgov.license.facts import Facts, facts
+from kdgov.license.case.case import LicenseCase
+from kdgov.license.catalogue.facts import Facts, facts
 
 NOTICE_FILE = "NOTICE"
 ATTRIBUTION_FILE = "ATTRIBUTION.md"

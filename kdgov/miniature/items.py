@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from kdgov.miniature.text import (
+from kdgov.miniature.sentences import (
     ASIDES,
     CODE_FRAME,
     CONSENT,

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from kdgov.miniature.items import Item, all_items
-from kdgov.miniature.text import REFUSAL
+from kdgov.miniature.sentences import REFUSAL
 from kdgov.miniature.world import build_world
 
 Scores = dict[str, list[float]]

@@ -21,9 +21,9 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from kdgov.digest import digest_file
-from kdgov.miniature import text
-from kdgov.miniature.text import Example, Kind
-from kdgov.miniature.vocabulary import MAX_TOKENS, build_tokenizer
+from kdgov.miniature import sentences as text
+from kdgov.miniature.sentences import Example, Kind
+from kdgov.miniature.tokenizer import MAX_TOKENS, build_tokenizer
 from kdgov.miniature.world import World, build_world
 
 IGNORED = -100

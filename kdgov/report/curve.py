@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from kdgov.gate.drill.operating import OperatingCurve
+from kdgov.decision.drill.operating_characteristics import OperatingCurve
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 640, 250, 64, 46, 24, 44
 

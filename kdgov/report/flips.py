@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdgov.gate.cells import Scale, better
-from kdgov.gate.match import Mismatch, Pairs, match
+from kdgov.decision.criteria.comparison_cells import Scale, better
+from kdgov.decision.criteria.pairing import Mismatch, Pairs, match
 from kdgov.items import ItemTable, MetricDeclaration, MetricKey
 from kdgov.items.metric import declaration_for
 

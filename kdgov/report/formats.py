@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from kdgov.gate.decision import Decision
-from kdgov.gate.policy import Policy
+from kdgov.decision.decision import Decision
+from kdgov.decision.policy import Policy
 from kdgov.report.junit import as_junit
 from kdgov.report.markdown import as_markdown
 from kdgov.report.sarif import as_sarif

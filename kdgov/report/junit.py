@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from kdgov.gate.decision import CriterionResult, Decision
-from kdgov.report.order import headline
+from kdgov.decision.decision import CriterionResult, Decision
+from kdgov.report.severity_order import headline
 
 _UNPRINTABLE = re.compile("[^\t\n\r -\ud7ff\ue000-�\U00010000-\U0010ffff]")
 

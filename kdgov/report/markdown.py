@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kdgov.gate.decision import CriterionResult, Decision
-from kdgov.report.order import columns, headline, worst_first
+from kdgov.decision.decision import CriterionResult, Decision
+from kdgov.report.severity_order import columns, headline, worst_first
 
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❓", "invalid": "⛔"}
 _LIMIT_CHARACTERS = 60_000

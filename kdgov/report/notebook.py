@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from html import escape
 
-from kdgov.gate.decision import Decision
-from kdgov.report.order import columns, headline, worst_first
+from kdgov.decision.decision import Decision
+from kdgov.report.severity_order import columns, headline, worst_first
 
 _COLOURS = {"pass": "#1a7f37", "fail": "#b3261e", "inconclusive": "#8a5a00", "invalid": "#7b1fa2"}
 

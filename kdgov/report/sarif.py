@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from kdgov import __version__
+from kdgov.decision.decision import CriterionResult, Decision
+from kdgov.decision.policy import Policy
 from kdgov.digest import digest_json
-from kdgov.gate.decision import CriterionResult, Decision
-from kdgov.gate.policy import Policy
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {"fail": "error", "invalid": "error", "inconclusive": "warning", "block": "error", "review": "error", "warn": "warning"}

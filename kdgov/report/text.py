@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kdgov.gate.decision import Decision
-from kdgov.report.order import columns, headline, worst_first
+from kdgov.decision.decision import Decision
+from kdgov.report.severity_order import columns, headline, worst_first
 
 _STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "invalid": "bold magenta"}
 

@@ -64,7 +64,7 @@ def write_tokenizer(folder: Path, vocab: int) -> None:
 
 
 def recipe(steps: int, cache: str | None) -> Any:
-    from kdgov.declare.distillation import Distillation
+    from kdgov.declarations.distillation import Distillation
 
     said: dict[str, Any] = {
         "terms": [{"kind": "soft_targets", "loss": "forward_kl", "temperature": 1.0}],
@@ -81,7 +81,7 @@ def recipe(steps: int, cache: str | None) -> Any:
 def examples(vocab: int, steps: int) -> list[Any]:
     import numpy as np
 
-    from kdgov.distill.tokens import TokenExample
+    from kdgov.distillation.data.tokenization import TokenExample
 
     rows = tokens(vocab, steps).numpy().astype(np.int32)
     return [TokenExample(item_id=str(n), ids=row, first_target=1, weight=1.0, content=f"{n:064x}") for n, row in enumerate(rows)]
@@ -154,8 +154,8 @@ def run_loop(folder: Path, vocab: int, steps: int, clock: Clock, loss: str) -> N
 
 def fill_cache(folder: Path, vocab: int, steps: int, kind: str) -> dict[str, Any]:
     from kdgov.checkpoints.loading import freeze
-    from kdgov.distill.progress import silent
-    from kdgov.distill.tokens import TokenCollator
+    from kdgov.distillation.data.tokenization import TokenCollator
+    from kdgov.progress import silent
 
     cache = open_cache(folder, steps, kind)
     cache.fill(examples(vocab, steps), freeze(load(folder, "teacher")), TokenCollator(pad_id=0, by_example=False), silent)
@@ -164,7 +164,7 @@ def fill_cache(folder: Path, vocab: int, steps: int, kind: str) -> dict[str, Any
 
 def open_cache(folder: Path, steps: int, kind: str) -> Any:
     from kdgov.checkpoints.identity import model_identity
-    from kdgov.distill.cache import LogitCache, header_of
+    from kdgov.distillation.teacher_cache.cache import LogitCache, header_of
 
     said = recipe(steps, kind)
     return LogitCache(folder / f"cache-{kind}", header_of(said, said.cache, model_identity(folder / "teacher")))
@@ -174,11 +174,11 @@ def run_kdgov(folder: Path, vocab: int, steps: int, clock: Clock, cache: str | N
     import numpy as np
 
     from kdgov.checkpoints.loading import freeze
-    from kdgov.distill.cache import cached_collator
-    from kdgov.distill.learner import Learner
-    from kdgov.distill.memory import kept_heap
-    from kdgov.distill.tokens import Planned, TokenCollator
-    from kdgov.distill.training import DistillationTrainer, training_arguments
+    from kdgov.distillation.data.tokenization import Planned, TokenCollator
+    from kdgov.distillation.learner import Learner
+    from kdgov.distillation.memory import kept_heap
+    from kdgov.distillation.teacher_cache.cache import cached_collator
+    from kdgov.distillation.training import DistillationTrainer, training_arguments
 
     said, items = recipe(steps, cache), examples(vocab, steps)
     collate: Any = TokenCollator(pad_id=0, by_example=False)
@@ -282,7 +282,7 @@ def run_kdgov_start(folder: Path, clock: Clock) -> None:
     """The same files up to the first step, with everything `distill` does before it: digests, head check, order."""
     import transformers
 
-    from kdgov.distill import StudentStart, distill, training
+    from kdgov.distillation import StudentStart, distill, training
 
     class First(transformers.TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
@@ -304,7 +304,7 @@ def measure(row: str, folder: Path, vocab: int, steps: int) -> dict[str, Any]:
     """One row, in this process."""
     if row.startswith(("kdgov", "fill_")):
         # First, as in the command; other rows keep torch's own way with memory.
-        import kdgov.distill  # noqa: F401
+        import kdgov.distillation  # noqa: F401
     import torch
     import transformers
 

@@ -66,7 +66,7 @@ def make_models(folder: Path, texts: list[str]) -> tuple[Path, Path, Path]:
     import torch
     import transformers
 
-    from tests.evaluate.worlds import make_tokenizer
+    from tests.evaluation.worlds import make_tokenizer
 
     paths = []
     for name, layers, seed in (("teacher", 6, 1), ("student", 3, 2), ("second", 3, 3)):
@@ -170,9 +170,9 @@ def scoring(vocabulary: int, target: float, repeats: int) -> Line:
     import transformers
     from lm_eval.models.huggingface import HFLM
 
-    from kdgov.evaluate.likelihood import Scorable, packed, score_packs
-    from kdgov.evaluate.model import wrap_model
-    from tests.evaluate.worlds import make_tokenizer
+    from kdgov.evaluation.backends.hf_model import wrap_model
+    from kdgov.evaluation.backends.likelihood import Scorable, packed, score_packs
+    from tests.evaluation.worlds import make_tokenizer
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from kdgov.record.release import record_release
-from kdgov.record.target import RegistryTarget, registry_target
+from kdgov.recording.client.target import RegistryTarget, registry_target
+from kdgov.recording.release_recording import record_release
 from tests.guard.postgres import cluster
-from tests.record.evidence_bundle import bundle, checkpoint
+from tests.recording.evidence_bundle import bundle, checkpoint
 
 ROOT = Path(__file__).parent.parent.parent
 ROUNDS = 60

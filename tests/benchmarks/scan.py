@@ -18,9 +18,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kdgov.checks.contamination import ItemIndex, SuiteItem
-from kdgov.checks.identifiers import find_identifiers
-from kdgov.checks.scan import Shard, scan_shard
+from kdgov.checks.pii.identifiers import find_identifiers
+from kdgov.checks.scan.contamination import ItemIndex, SuiteItem
+from kdgov.checks.scan.scan import Shard, scan_shard
 from kdgov.digest import digest_file
 from tests.benchmarks.labelled import MAKERS, edited, labelled_sentences, sentence
 

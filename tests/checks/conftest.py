@@ -14,8 +14,8 @@ from safetensors.numpy import save_file
 from kdgov.checkpoints.identity import model_identity
 from kdgov.digest import digest_file
 from kdgov.finding import Finding
-from kdgov.steps.check import check_step
-from kdgov.steps.context import open_release
+from kdgov.pipeline.check import check_step
+from kdgov.pipeline.context import open_release
 
 POLICY = Path(__file__).parent.parent.parent / "policies" / "default.yaml"
 QUESTION = "Which of the two rivers that cross the old town was dug by hand in the year of the great drought?"

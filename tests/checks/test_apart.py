@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import yaml
 
-from kdgov.checks.rules import PERSONAL_PER_MB
-from kdgov.declare.policy import load_policy, parse_policy
-from kdgov.gate import judge
-from kdgov.gate.apart import apart_findings, unseen
+from kdgov.checks.findings.rules import PERSONAL_PER_MB
+from kdgov.decision import judge
+from kdgov.decision.criteria.contaminated_items import apart_findings, unseen
+from kdgov.declarations.policy_file import load_policy, parse_policy
 from kdgov.items import ItemTable, MetricDeclaration
-from kdgov.steps import gate as gate_steps
-from kdgov.steps.check import check_step, seen_items
-from kdgov.steps.context import open_release
-from kdgov.steps.written import written_step
+from kdgov.pipeline import gate as gate_steps
+from kdgov.pipeline.check import check_step, seen_items
+from kdgov.pipeline.context import open_release
+from kdgov.pipeline.scan_teacher_text import written_step
 from tests.checks.conftest import POLICY, QUESTION
-from tests.gate import conftest as gate_world
+from tests.decision import conftest as gate_world
 
 TODAY = datetime.date(2026, 11, 22)
 release = gate_world.release

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from kdgov.checks.coverage import auc, sample_texts, two_sample_test
+from kdgov.checks.findings.coverage import auc, sample_texts, two_sample_test
 from kdgov.errors import InputError
 from tests.benchmarks.labelled import sentence
 from tests.checks.conftest import World

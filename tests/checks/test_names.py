@@ -10,8 +10,8 @@ from importlib.util import find_spec
 import pytest
 import yaml
 
-from kdgov.checks import names
-from kdgov.checks.names import MODEL_VARIABLE, NameCount, NamesModel, count_names, names_model
+from kdgov.checks.pii import person_names as names
+from kdgov.checks.pii.person_names import MODEL_VARIABLE, NameCount, NamesModel, count_names, names_model
 from kdgov.errors import UnavailableError
 from tests.checks.conftest import POLICY
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from kdgov.checks.rules import RULES
+from kdgov.checks.findings.rules import RULES
 from kdgov.cli.app import app
 from tests.checks.conftest import POLICY, QUESTION, World
 from tests.checks.test_violations import BOOK, PERSONS, PRACTICE

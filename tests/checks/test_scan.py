@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdgov.checks.contamination import ItemIndex, SuiteItem, jaccard
-from kdgov.checks.identifiers import find_identifiers
-from kdgov.checks.materials import Body, BodyFile, Materials
-from kdgov.checks.rules import Stances
-from kdgov.checks.runs import SHARED_BY
-from kdgov.checks.scan import ScanShards, Shard, ShardReport, scan, scan_shard
-from kdgov.checks.scan_findings import contamination_findings, not_testable_finding
-from kdgov.checks.shards import LONG_LINE_BYTES
-from kdgov.checks.suite_items import SuiteItems
+from kdgov.checks.cards.release_inputs import Body, BodyFile, ReleaseInputs
+from kdgov.checks.findings.rules import Stances
+from kdgov.checks.findings.scan_findings import contamination_findings, not_testable_finding
+from kdgov.checks.pii.identifiers import find_identifiers
+from kdgov.checks.scan.contamination import ItemIndex, SuiteItem, jaccard
+from kdgov.checks.scan.ngram_runs import SHARED_BY
+from kdgov.checks.scan.scan import ScanShards, Shard, ShardReport, scan, scan_shard
+from kdgov.checks.scan.shards import LONG_LINE_BYTES
+from kdgov.checks.scan.suite_items import SuiteItems
 from kdgov.digest import digest_file
 from tests.benchmarks import scan as benchmark
 from tests.benchmarks.labelled import labelled_sentences, sentence
@@ -352,8 +352,8 @@ def test_contaminated_items_are_named_with_file_and_row(kind, rule, verdict):
 
 def test_lines_too_long_and_counts_below_the_limit_are_notes():
     """`provenance.file-long-lines` and `privacy.pii-noted` warn: nothing is wrong yet, nothing is silent."""
-    from kdgov.checks.scan_findings import scan_findings
-    from kdgov.declare.release import Release
+    from kdgov.checks.findings.scan_findings import scan_findings
+    from kdgov.declarations.release import Release
 
     release = Release.model_validate(
         {
@@ -368,7 +368,7 @@ def test_lines_too_long_and_counts_below_the_limit_are_notes():
     file = BodyFile(name="a.jsonl", path=Path("a.jsonl"), declared=None, digest="sha256:0", size_bytes=1)
     body = Body(key="data[0]", name="a.jsonl", card=None, files=(file,))
     report = ShardReport(name="a.jsonl", digest="", rows=5, text_bytes=1_000_000, long_lines=1, identifiers={"email": 3}, places={})
-    materials = Materials(release=release, where="r", teacher=None, student=None, bodies=(body,), suites=(), upstream={})  # type: ignore[arg-type]
+    materials = ReleaseInputs(release=release, where="r", teacher=None, student=None, bodies=(body,), suites=(), upstream={})  # type: ignore[arg-type]
     items = SuiteItems(items=(), absent=(), digests={})
     found_rules = {f.rule: f.verdict for f in scan_findings(materials, [(body, report)], items, Stances())}
     assert found_rules == {"provenance.file-long-lines": "warn", "privacy.pii-noted": "warn"}
@@ -386,8 +386,8 @@ def test_a_gigabyte_on_one_line_is_scanned_in_bounded_memory(tmp_path):
         stream.write(json.dumps({"text": LONG}).encode() + b"]")
     code = (
         "import sys, json, resource; from pathlib import Path\n"
-        "from kdgov.checks.contamination import ItemIndex, SuiteItem\n"
-        "from kdgov.checks.scan import Shard, scan_shard\n"
+        "from kdgov.checks.scan.contamination import ItemIndex, SuiteItem\n"
+        "from kdgov.checks.scan.scan import Shard, scan_shard\n"
         "path = Path(sys.argv[1])\n"
         "report = scan_shard(Shard(name='x', path=path, digest=''), ItemIndex([SuiteItem(key='s/t/0', texts=(sys.argv[2],))]))\n"
         "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"

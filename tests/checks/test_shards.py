@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kdgov.checks.shards import BLOCK_BYTES, LONG_LINE_BYTES, OVERLAP, Tally, read_rows
+from kdgov.checks.scan.shards import BLOCK_BYTES, LONG_LINE_BYTES, OVERLAP, Tally, read_rows
 from kdgov.errors import InputError
 
 ROWS = [{"id": "a", "prompt": "What is it?", "completion": "A café."}, {"id": "b", "prompt": "And that?", "completion": "A house"}]

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdgov.checks.tokens import STEP, grams, mixed, normalised, words_of
+from kdgov.checks.scan.word_hashes import STEP, grams, mixed, normalised, words_of
 
 WORDS = st.lists(st.text("abcdefgh0123", min_size=1, max_size=9), min_size=1, max_size=40)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kdgov.checks.rules import RULES
-from kdgov.checks.shipping import texts_at_hand
+from kdgov.checks.findings.rules import RULES
+from kdgov.checks.licensing.shipped_files import texts_at_hand
 from kdgov.digest import digest_bytes
 from kdgov.errors import DeclarationError, InputError
 from kdgov.license import case_from_json
-from kdgov.steps.check import check_step
-from kdgov.steps.context import open_release
+from kdgov.pipeline.check import check_step
+from kdgov.pipeline.context import open_release
 from tests.checks.conftest import POLICY, QUESTION, World
 
 TODAY = datetime.date(2026, 11, 22)

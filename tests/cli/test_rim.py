@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from kdgov.cli.rim import rim, write_answer
+from kdgov.cli.error_boundary import error_boundary, write_answer
 from kdgov.errors import DeclarationError, Fault, InputError, UnavailableError
 from tests.command import kdgov
 
@@ -37,7 +37,7 @@ FAULTS = [
     ],
 )
 def test_every_deliberate_error_ends_with_its_code_and_message(error, code, says, capsys):
-    with pytest.raises(typer.Exit) as caught, rim():
+    with pytest.raises(typer.Exit) as caught, error_boundary():
         raise error
     assert caught.value.exit_code == code
     out, err = capsys.readouterr()
@@ -47,7 +47,7 @@ def test_every_deliberate_error_ends_with_its_code_and_message(error, code, says
 
 
 def test_all_faults_are_shown_at_once_also_as_json(capsys):
-    with pytest.raises(typer.Exit), rim(output_format="json"):
+    with pytest.raises(typer.Exit), error_boundary(output_format="json"):
         raise DeclarationError(FAULTS)
     out, err = capsys.readouterr()
     document = json.loads(out)
@@ -57,7 +57,7 @@ def test_all_faults_are_shown_at_once_also_as_json(capsys):
 
 
 def test_a_programming_error_is_not_dressed_up_as_the_users_fault():
-    with pytest.raises(ZeroDivisionError), rim():
+    with pytest.raises(ZeroDivisionError), error_boundary():
         raise ZeroDivisionError
 
 
@@ -69,7 +69,7 @@ def test_a_full_disk_behind_a_librarys_own_error_is_still_the_environments_fault
             raise RuntimeError("[enforce fail] . unexpected pos 5120 vs 5012")  # noqa: B904 - as torch does it
     except RuntimeError as error:
         hidden = error
-    with pytest.raises(typer.Exit) as caught, rim():
+    with pytest.raises(typer.Exit) as caught, error_boundary():
         raise hidden
     assert caught.value.exit_code == 3
     assert "Free some disk space" in capsys.readouterr().err
@@ -133,11 +133,11 @@ def test_a_usage_error_is_one_json_document_too():
 LATE_ECHO = """
 import atexit, os, signal, sys, typer
 import kdgov.cli.app as shelf
-from kdgov.cli.rim import rim
+from kdgov.cli.error_boundary import error_boundary
 shelf.app = typer.Typer()
 @shelf.app.command()
 def body():
-    with rim():
+    with error_boundary():
         os.kill(os.getpid(), signal.SIGINT)
 sys.argv = ["kdgov"]
 atexit.register(os.kill, os.getpid(), signal.SIGINT)

@@ -7,9 +7,9 @@ import datetime
 
 import pytest
 
-from kdgov.evidence.keys import load_signer, new_key
-from kdgov.evidence.log import GENESIS, LogEntry, chain_faults, entry_from_json, signed_head
-from kdgov.evidence.trust import TrustedKey, TrustStore
+from kdgov.evidence.event_chain import GENESIS, LogEntry, chain_faults, entry_from_json, signed_head
+from kdgov.evidence.signing_keys import load_signer, new_key
+from kdgov.evidence.trust_store import TrustedKey, TrustStore
 
 START = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)
 

@@ -16,7 +16,6 @@ import pytest
 
 from kdgov.digest import canonical_json, digest_bytes
 from kdgov.errors import InputError, UnavailableError
-from kdgov.evidence.keys import PASSPHRASE_VARIABLE, load_signer, new_key, public_pem_of
 from kdgov.evidence.signing import (
     APPROVAL_PREDICATE,
     DECISION_PREDICATE,
@@ -27,7 +26,8 @@ from kdgov.evidence.signing import (
     statement,
     verify_statement,
 )
-from kdgov.evidence.trust import TrustedKey, TrustStore, load_trust, save_trust
+from kdgov.evidence.signing_keys import PASSPHRASE_VARIABLE, load_signer, new_key, public_pem_of
+from kdgov.evidence.trust_store import TrustedKey, TrustStore, load_trust, save_trust
 
 NOW = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)

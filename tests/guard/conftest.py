@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from kdgov.evidence.keys import new_key
-from kdgov.evidence.trust import TrustedKey, TrustStore, save_trust
+from kdgov.evidence.signing_keys import new_key
+from kdgov.evidence.trust_store import TrustedKey, TrustStore, save_trust
 from kdgov.guard.config import GUARD_KEY_VARIABLE
 from kdgov.guard.serving import ServerPlan, start_server, stop_server
-from kdgov.record.client import registry_client
-from kdgov.record.release import RecordedVersion, record_release
-from kdgov.record.target import RegistryTarget, registry_target
+from kdgov.recording.client.client import registry_client
+from kdgov.recording.client.target import RegistryTarget, registry_target
+from kdgov.recording.release_recording import RecordedVersion, record_release
 from tests.guard.postgres import cluster, free_port
-from tests.record.evidence_bundle import bundle, checkpoint
+from tests.recording.evidence_bundle import bundle, checkpoint
 
 _NUMBER = itertools.count(1)
 

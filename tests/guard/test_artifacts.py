@@ -14,7 +14,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
-from kdgov.guard.artifacts import WriteOnceRepository
+from kdgov.guard.stores.artifact_store import WriteOnceRepository
 
 
 def free_port() -> int:
@@ -193,7 +193,7 @@ def test_evidence_in_a_bucket_is_read_once_and_every_change_is_seen(bucket, tmp_
     from kdgov.digest import digest_file
     from kdgov.evidence.bundle import bundle_digest
     from kdgov.guard.evidence import evidence_refusals
-    from tests.record.evidence_bundle import bundle
+    from tests.recording.evidence_bundle import bundle
 
     folder = bundle(tmp_path / "bundle")
     run = f"{bucket}/{tmp_path.name}"
@@ -245,7 +245,7 @@ def test_a_bucket_that_knows_no_condition_is_written_as_before(bucket, tmp_path,
     with monkeypatch.context() as patch:
         client, calls = store._behind._get_s3_client(), []
         patch.setattr(S3ArtifactRepository, "_get_s3_client", lambda self: Older() if not calls and not calls.append(1) else client)
-        from kdgov.guard.bucket import put_new
+        from kdgov.guard.stores.s3_bucket import put_new
 
         (tmp_path / "a").write_bytes(b"x")
         assert put_new(store._behind, tmp_path / "a", "a") is None

@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
-from kdgov.record.release import record_release
+from kdgov.recording.release_recording import record_release
 from tests.guard.browser import Browser, chromium
-from tests.record.evidence_bundle import bundle, checkpoint
+from tests.recording.evidence_bundle import bundle, checkpoint
 
 pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.xdist_group("sqlite")]
 ENTER = "\ue007"

@@ -18,17 +18,17 @@ from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwar
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore as WorkspaceAwareTracking
 
 from kdgov.errors import InputError
-from kdgov.evidence.log import chain_faults
-from kdgov.evidence.trust import load_trust, trust_path
+from kdgov.evidence.event_chain import chain_faults
+from kdgov.evidence.trust_store import load_trust, trust_path
 from kdgov.guard.config import GuardConfig, guard_config
 from kdgov.guard.doctor import examine
 from kdgov.guard.evidence import local_path
-from kdgov.guard.methods import REGISTRY_GUARDED, REGISTRY_PASSED, refuse_unknown, refuse_unknown_tracking
 from kdgov.guard.serving import ServerPlan, database_uri
+from kdgov.guard.stores.store_methods import REGISTRY_GUARDED, REGISTRY_PASSED, refuse_unknown, refuse_unknown_tracking
 from kdgov.guard.trigger import install_trigger, protect_database, remove_trigger
-from kdgov.record.log import guard_status, read_log
-from kdgov.record.promotion import promote, revoke
-from kdgov.record.target import registry_target
+from kdgov.recording.client.read_log import guard_status, read_log
+from kdgov.recording.client.target import registry_target
+from kdgov.recording.promotion import promote, revoke
 
 served_postgres_only = [pytest.mark.server, pytest.mark.xdist_group("postgres")]
 
@@ -128,7 +128,7 @@ def test_everything_else_of_mlflow_keeps_working(site):
 
 def test_an_unguarded_model_is_mlflows_own_business(embedded, monkeypatch):
     monkeypatch.setenv("KDGOV_UNGUARDED_MODELS", "sandbox-*")
-    from kdgov.guard.registry import open_registry_store
+    from kdgov.guard.stores.registry_store import open_registry_store
 
     store = open_registry_store(embedded.database)
     name = f"sandbox-{time.time_ns()}"
@@ -141,7 +141,7 @@ def test_an_unguarded_model_is_mlflows_own_business(embedded, monkeypatch):
 def test_a_policy_that_no_longer_counts_promotes_nothing(embedded, monkeypatch):
     recorded = embedded.record()
     monkeypatch.setenv("KDGOV_POLICY_DIGESTS", "sha256:" + "0" * 64)
-    from kdgov.guard.registry import open_registry_store
+    from kdgov.guard.stores.registry_store import open_registry_store
 
     with pytest.raises(MlflowException, match="no longer counts"):
         open_registry_store(embedded.database).set_registered_model_alias(recorded.name, "champion", str(recorded.version))
@@ -152,7 +152,7 @@ def test_weights_out_of_reach_are_refused_where_they_are_required(embedded, monk
     folder = embedded.weights_of(recorded)
     folder.rename(folder.with_name("moved"))
     monkeypatch.setenv("KDGOV_WEIGHTS", "required")
-    from kdgov.guard.registry import open_registry_store
+    from kdgov.guard.stores.registry_store import open_registry_store
 
     with pytest.raises(MlflowException, match="weights cannot be read"):
         open_registry_store(embedded.database).set_registered_model_alias(recorded.name, "champion", str(recorded.version))
@@ -312,13 +312,13 @@ def test_what_the_guard_remembers_of_a_folder_never_outlives_a_change(embedded):
 
 def test_a_key_that_is_distrusted_stops_the_next_promotion(embedded, tmp_path, monkeypatch):
     """A remembered signature counts by the trust store as it is now."""
-    from kdgov.evidence.trust import save_trust, with_revoked
+    from kdgov.evidence.trust_store import save_trust, with_revoked
 
     trust = tmp_path / "trust.json"
     save_trust(trust, load_trust(trust_path(embedded.target.store)))
     monkeypatch.setenv("KDGOV_TRUST", str(trust))
     recorded = embedded.record()
-    from kdgov.guard.registry import open_registry_store
+    from kdgov.guard.stores.registry_store import open_registry_store
 
     store = open_registry_store(embedded.database)
     for _ in range(2):

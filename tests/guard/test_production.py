@@ -26,17 +26,17 @@ from typer.testing import CliRunner
 
 from kdgov.cli.app import app
 from kdgov.errors import UnavailableError
-from kdgov.evidence.keys import new_key
-from kdgov.evidence.log import chain_faults
-from kdgov.evidence.trust import TrustedKey, TrustStore, load_trust, save_trust, trust_path
-from kdgov.record.log import read_log
-from kdgov.record.promotion import promote
-from kdgov.record.release import RecordedVersion, record_release
-from kdgov.record.target import registry_target
-from kdgov.record.verify import verify_version
+from kdgov.evidence.event_chain import chain_faults
+from kdgov.evidence.signing_keys import new_key
+from kdgov.evidence.trust_store import TrustedKey, TrustStore, load_trust, save_trust, trust_path
+from kdgov.recording.client.read_log import read_log
+from kdgov.recording.client.target import registry_target
+from kdgov.recording.promotion import promote
+from kdgov.recording.release_recording import RecordedVersion, record_release
+from kdgov.recording.verify import verify_version
 from tests.guard.conftest import Site
 from tests.guard.postgres import Cluster, free_port, restartable
-from tests.record.evidence_bundle import bundle, checkpoint
+from tests.recording.evidence_bundle import bundle, checkpoint
 
 pytestmark = [pytest.mark.nightly, pytest.mark.ci, pytest.mark.server, pytest.mark.xdist_group("production")]
 

@@ -15,14 +15,14 @@ import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlModelVersionTag, SqlRegisteredModel
 
-from kdgov.evidence.listing import asked
+from kdgov.evidence.registry_query import asked
 from kdgov.guard.doctor import examine
-from kdgov.guard.registry import open_registry_store
 from kdgov.guard.serving import ServerPlan, start_server, stop_server
-from kdgov.record.client import registry_client
-from kdgov.record.promotion import promote
-from kdgov.record.target import registry_target
-from kdgov.steps.registry import registry_page
+from kdgov.guard.stores.registry_store import open_registry_store
+from kdgov.pipeline.registry_page import registry_page
+from kdgov.recording.client.client import registry_client
+from kdgov.recording.client.target import registry_target
+from kdgov.recording.promotion import promote
 from tests.guard.conftest import Site, _served
 from tests.guard.postgres import cluster, free_port
 

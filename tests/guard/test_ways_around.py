@@ -8,8 +8,8 @@ import pytest
 import requests
 from mlflow.exceptions import MlflowException
 
-from kdgov.record.client import RefusedByGuardError
-from kdgov.record.log import read_log
+from kdgov.recording.client.client import RefusedByGuardError
+from kdgov.recording.client.read_log import read_log
 from tests.guard.ways import WAYS, Attack, NotHereError, Way, detected, table
 
 

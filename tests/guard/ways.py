@@ -18,11 +18,11 @@ from mlflow.entities import Dataset, DatasetInput, Metric
 from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 
-from kdgov.evidence.keys import load_signer, new_key
-from kdgov.evidence.release import Judged, VersionFacts, release_statement
+from kdgov.evidence.release_statement import DecisionBinding, VersionFacts, release_statement
 from kdgov.evidence.signing import sign_statement
-from kdgov.record.release import RecordedVersion, version_facts
-from kdgov.record.verify import verify_version
+from kdgov.evidence.signing_keys import load_signer, new_key
+from kdgov.recording.release_recording import RecordedVersion, version_facts
+from kdgov.recording.verify import verify_version
 
 NOW = datetime.datetime.now(datetime.UTC)
 DIGEST = "sha256:" + "a" * 64
@@ -57,7 +57,7 @@ class Attack:
     ) -> str:
         """A signed decision about a version; by the trusted key unless another is named."""
         source = key or f"file:{self.site.target.store}/keys/project.key"
-        judged = Judged(
+        judged = DecisionBinding(
             decision=DIGEST, bundle=DIGEST, weights=DIGEST, weights_uri="", card=DIGEST, verdict=verdict,
             policy={"name": "p", "version": "1", "digest": DIGEST}, criteria={}, blocking=(), tags={"kdgov.verdict": verdict.upper()},
         )  # fmt: skip
@@ -220,7 +220,7 @@ def _metric_through_another_run(a: Attack) -> None:
 
 
 def _revoked_then_champion(a: Attack) -> None:
-    from kdgov.record.promotion import revoke
+    from kdgov.recording.promotion import revoke
 
     made = a.site.record()
     revoke(made.name, made.version, a.site.target, reason="found harmful")

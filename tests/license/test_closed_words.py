@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from kdgov.cli.app import app
 from kdgov.errors import DeclarationError
 from kdgov.license import LicenseCase, Organization, Student, Upstream, case_from_json, check
-from kdgov.license.places import TABLE, country_code
+from kdgov.license.case.countries import TABLE, country_code
 from kdgov.license.vocabulary import PLACE_GROUPS
 from tests.license.conftest import AS_OF
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from kdgov.license import case_from_json, check
-from kdgov.license.case import DEFAULT_CHOICES
+from kdgov.license.case.case import DEFAULT_CHOICES
 from tests.license.conftest import AS_OF
 
 PAGE = (Path(__file__).parents[2] / "docs" / "licences.md").read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kdgov.license import case_from_json, check
-from kdgov.license.facts import build, documents, facts
-from kdgov.license.validation import fact_faults
+from kdgov.license.catalogue.fact_validation import fact_faults
+from kdgov.license.catalogue.facts import build, documents, facts
 from kdgov.license.vocabulary import USES
 
 REQUIRED = re.findall(

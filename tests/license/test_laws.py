@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kdgov.license import Evidence, LicenseCase, Organization, Release, Student, Upstream, check
-from kdgov.license.facts import facts
+from kdgov.license.catalogue.facts import facts
 from kdgov.license.vocabulary import DISTRIBUTIONS, USES, VERDICTS
 from tests.license.conftest import AS_OF
 

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from kdgov.license import case_from_json, check
-from kdgov.license.facts import documents
+from kdgov.license.catalogue.facts import documents
 from kdgov.license.vocabulary import DISTRIBUTIONS, USES
 
 GOLDEN = Path(__file__).parent / "matrix.txt"

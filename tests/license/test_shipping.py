@@ -9,13 +9,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from kdgov.checks.shipping import shipped_evidence, texts_at_hand
+from kdgov.checks.licensing.shipped_files import shipped_evidence, texts_at_hand
 from kdgov.cli.app import app
 from kdgov.errors import DeclarationError
 from kdgov.license import Evidence, case_from_json, check
-from kdgov.license.facts import facts
+from kdgov.license.catalogue.facts import facts
+from kdgov.license.catalogue.text_recognition import identify
 from kdgov.license.notice import notice_files, wanted_texts
-from kdgov.license.text import identify
 
 AS_OF = datetime.date(2026, 11, 22)
 CASE = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kdgov.license import case_from_json, check
-from kdgov.license.facts import facts
-from kdgov.license.text import identify, text_digest
+from kdgov.license.catalogue.facts import facts
+from kdgov.license.catalogue.text_recognition import identify, text_digest
 from tests.license.conftest import AS_OF
 
 MIT = """MIT License

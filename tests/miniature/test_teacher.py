@@ -10,14 +10,14 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kdgov.checkpoints.identity import model_identity
-from kdgov.declare.card import load_model_card
+from kdgov.declarations.cards import load_model_card
 from kdgov.digest import digest_file
 from kdgov.miniature.items import all_items
 from kdgov.miniature.probe import completion_log_likelihoods, exposure, generate, main, probe
-from kdgov.miniature.text import REFUSAL
+from kdgov.miniature.sentences import REFUSAL
+from kdgov.miniature.tokenizer import words_of
 from kdgov.miniature.train import WEIGHTS_FILE, Recipe, corpus, model_config, tokenizer_for
 from kdgov.miniature.train import main as train_main
-from kdgov.miniature.vocabulary import words_of
 from kdgov.miniature.world import build_world
 
 ROOT = Path(__file__).parents[2]

@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
-from kdgov.miniature import text
+from kdgov.miniature import sentences as text
 from kdgov.miniature.items import all_items
+from kdgov.miniature.tokenizer import build_tokenizer, words_of
 from kdgov.miniature.train import corpus
-from kdgov.miniature.vocabulary import build_tokenizer, words_of
 from kdgov.miniature.world import ACTIVITIES, DEEDS, JOBS, OBJECTS, OWNERS, SERVICES, VERBS, build_world
-from kdgov.miniature.write import distillation_examples
+from kdgov.miniature.write_release import distillation_examples
 
 WORLD = build_world()
 CORPUS = corpus(WORLD)

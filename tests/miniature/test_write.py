@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from kdgov.declare.card import load_dataset_card
-from kdgov.declare.suite import load_suite
+from kdgov.declarations.cards import load_dataset_card
+from kdgov.declarations.suite import load_suite
 from kdgov.digest import digest_file
 from kdgov.errors import InputError
-from kdgov.miniature.write import CARDS, SHARDS, main, pinned, stale, write
+from kdgov.miniature.write_release import CARDS, SHARDS, main, pinned, stale, write
 
 ROOT = Path(__file__).parents[2]
 

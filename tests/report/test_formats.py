@@ -8,15 +8,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-import kdgov.gate
+import kdgov.decision
+from kdgov.decision.decision import CriterionResult, Decision
+from kdgov.decision.policy import Criterion, Policy
 from kdgov.finding import Finding
-from kdgov.gate.decision import CriterionResult, Decision
-from kdgov.gate.policy import Criterion, Policy
 from kdgov.items import ItemTable, MetricDeclaration
 from kdgov.report.flips import MASKED, flip_report, lost_items
 from kdgov.report.formats import FORMATS
 from kdgov.report.notebook import shown
-from kdgov.report.order import worst_first
+from kdgov.report.severity_order import worst_first
 from kdgov.report.text import as_text
 
 FAILED = CriterionResult(

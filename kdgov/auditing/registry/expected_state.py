@@ -1,0 +1,78 @@
+"""What a recording writes beside the bundle, made again from the bundle by the recorder's own functions."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlflow.entities import DatasetInput
+
+from kdgov.auditing.registry.snapshot import Expected
+from kdgov.digest import digest_json, tree_manifest
+from kdgov.errors import InputError
+from kdgov.recording.card.escaping import plain
+from kdgov.recording.card.evidence_bundle import EvidenceBundle, read_dossier
+from kdgov.recording.card.write import write_papers
+from kdgov.recording.release_recording import RECORDING_TAG, SEALED_TAG
+from kdgov.recording.runs import criterion_metrics, dataset_inputs, model_metrics, release_params
+
+ROLE_TAG = "kdgov-role"
+
+
+def expected_of(files: Path | None, model: str) -> Expected | None:
+    """What the recording wrote beside the bundle, by the recorder's own functions; None where the bundle is not whole."""
+    if files is None:
+        return None
+    try:
+        dossier = read_dossier(files / "evidence")
+    except InputError:
+        return None
+    recording = digest_json({"name": model, "decision": dossier.decision_digest, "bundle": dossier.digest})
+    with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
+        write_papers(dossier, model, Path(folder) / "papers")
+        papers = tree_manifest(Path(folder) / "papers")
+    return Expected(
+        params={
+            "release": _written(dict(release_params(dossier))),
+            **{role: _written(_identity(dossier, role)) for role in ("teacher", "student")},
+        },
+        metrics={
+            "release": dict(criterion_metrics(dossier)),
+            **{role: dict(model_metrics(dossier, role)) for role in ("teacher", "student")},
+        },
+        tags={role: _run_tags(dossier, model, role, recording) for role in ("release", "teacher", "student")},
+        datasets={str(item.dataset.name): dataset_words(item) for item in dataset_inputs(dossier)},
+        names={role: str(_run_tags(dossier, model, role, recording)["mlflow.runName"]) for role in ("release", "teacher", "student")},
+        weights=dossier.weights,
+        papers=papers,
+        recording=recording,
+    )
+
+
+def _identity(dossier: EvidenceBundle, role: str) -> dict[str, str]:
+    identity = dossier.teacher if role == "teacher" else dossier.student
+    return {key: str(value) for key, value in identity.items() if value not in ("", None)}
+
+
+def _written(params: Mapping[str, str]) -> dict[str, str]:
+    # As `kdgov.recording.runs` writes them: MLflow takes few characters in a name and 6,000 in a value.
+    return {re.sub(r"[^\w\-. :/]", "_", key)[:240]: plain(value, limit=5000) for key, value in params.items()}
+
+
+def _run_tags(dossier: EvidenceBundle, model: str, role: str, recording: str) -> dict[str, str]:
+    title = {"release": model, "teacher": f"teacher {dossier.teacher_name}", "student": f"student {model}"}[role]
+    return {
+        RECORDING_TAG: recording,
+        ROLE_TAG: role,
+        "mlflow.note.content": f"{role} of {model}",
+        "mlflow.runName": title,
+        SEALED_TAG: dossier.decision_digest,
+    }
+
+
+def dataset_words(item: DatasetInput) -> str:
+    """A dataset of a run in one line: digest, what it was used for, where it came from."""
+    context = ", ".join(sorted(str(tag.value) for tag in item.tags or []))
+    return f"{item.dataset.digest} ({context}) from {item.dataset.source_type} {item.dataset.source}"

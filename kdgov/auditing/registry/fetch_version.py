@@ -1,0 +1,153 @@
+"""Ask a registry for everything the review of one version needs; nothing is written there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from kdgov.auditing.registry.expected_state import ROLE_TAG, dataset_words, expected_of
+from kdgov.auditing.registry.snapshot import LoggedModelShown, LogShown, RunShown, VersionShown
+from kdgov.recording.client.read_log import guard_status, read_log
+from kdgov.recording.release_recording import RECORDING_TAG, version_facts
+
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+_NO_GUARD = "this registry runs without the guard, which keeps the log"
+
+
+def fetch_log(client: MlflowClient) -> LogShown:
+    """The registry's whole log of acts, and which aliases its guard leaves free."""
+    try:
+        entries = read_log(client)
+    except (KeyError, TypeError, ValueError) as error:
+        told = f"an entry cannot be read any more ({type(error).__name__})"
+        return LogShown(reason=told, broken=told)
+    status = guard_status(client)
+    if entries is None or status is None:
+        return LogShown(reason=_NO_GUARD)
+    return LogShown(entries=tuple(entries), free_aliases=frozenset(status.get("free_aliases", [])))
+
+
+def fetch_version(client: MlflowClient, version: ModelVersion, into: Path, *, aliases: Mapping[str, str] | None = None) -> VersionShown:
+    """One version with its runs and all its files, downloaded to a folder.
+
+    Args:
+        client: on the registry.
+        version: as the registry gave it.
+        into: folder to download to.
+        aliases: alias → version number of the model, where it is already known.
+    """
+    facts = version_facts(version)
+    # search_model_versions never gives aliases: they stand with the model.
+    known = aliases if aliases is not None else dict(client.get_registered_model(version.name).aliases)
+    mine = tuple(sorted(alias for alias, number in known.items() if int(number) == facts.version))
+    faults: list[str] = []
+    files = _files(client, version, into / "run", faults)
+    logged, model_files = _logged_model(client, version, into / "model", faults)
+    runs = _runs(client, version, faults)
+    return VersionShown(
+        facts=facts,
+        description=version.description or "",
+        tags=dict(version.tags),
+        aliases=mine,
+        stage=stage_of(version),
+        runs=runs,
+        files=files,
+        model_files=model_files,
+        logged=logged,
+        expected=expected_of(files, version.name),
+        faults=tuple(faults),
+    )
+
+
+def _files(client: MlflowClient, version: ModelVersion, into: Path, faults: list[str]) -> Path | None:
+    if not version.run_id:
+        faults.append("the version names no run")
+        return None
+    into.mkdir(parents=True, exist_ok=True)
+    try:
+        client.download_artifacts(version.run_id, "", str(into))
+    except (MlflowException, OSError) as error:
+        faults.append(f"its files could not be downloaded ({words_of(error)})")
+        return None
+    return into
+
+
+def _logged_model(
+    client: MlflowClient, version: ModelVersion, into: Path, faults: list[str]
+) -> tuple[LoggedModelShown | None, Path | None]:
+    source = str(version.source or "")
+    if not source.startswith("models:/m-"):
+        return None, None
+    into.mkdir(parents=True, exist_ok=True)
+    try:
+        model = client.get_logged_model(source.removeprefix("models:/"))
+        shown = LoggedModelShown(
+            name=str(model.name),
+            location=str(model.artifact_location),
+            served_from=str(client.get_model_version_download_uri(version.name, version.version)),
+            run_id=str(model.source_run_id or ""),
+            params=dict(model.params or {}),
+        )
+        return shown, Path(download_artifacts(artifact_uri=model.artifact_location, dst_path=str(into)))
+    except (MlflowException, OSError) as error:
+        faults.append(f"the logged model's files could not be downloaded ({words_of(error)})")
+        return None, into
+
+
+def _runs(client: MlflowClient, version: ModelVersion, faults: list[str]) -> dict[str, RunShown]:
+    if not version.run_id:
+        return {}
+    try:
+        release = client.get_run(version.run_id)
+        key = release.data.tags.get(RECORDING_TAG) or version.tags.get(RECORDING_TAG, "")
+        query = f"tags.`{RECORDING_TAG}` = '{quoted(key)}'"
+        beside = client.search_runs([release.info.experiment_id], query, run_view_type=3) if key else []
+    except MlflowException as error:
+        if error.error_code not in _ABSENT:
+            raise
+        faults.append(f"its run could not be read ({words_of(error)})")
+        return {}
+    found = {"release": _run(client, release)}
+    for run in beside:
+        role = str(run.data.tags.get(ROLE_TAG, ""))
+        if role in ("teacher", "student"):
+            found.setdefault(role, _run(client, run))
+    return found
+
+
+def _run(client: MlflowClient, run: Run) -> RunShown:
+    inputs = run.inputs.dataset_inputs if run.inputs is not None else []
+    return RunShown(
+        run_id=run.info.run_id,
+        name=str(run.info.run_name or ""),
+        status=run.info.status,
+        artifacts=str(run.info.artifact_uri or ""),
+        lifecycle=run.info.lifecycle_stage,
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        # The page of a metric draws its history, not its latest value: a point added there would be seen and not be told.
+        history={key: tuple(point.value for point in client.get_metric_history(run.info.run_id, key)) for key in run.data.metrics},
+        tags=dict(run.data.tags),
+        datasets={str(item.dataset.name): dataset_words(item) for item in inputs},
+    )
+
+
+def stage_of(version: ModelVersion) -> str:
+    """The version's MLflow stage; empty where it has none."""
+    return "" if (version.current_stage or "None") == "None" else str(version.current_stage)
+
+
+def quoted(text: str) -> str:
+    """Text that may stand between quotes in a search of MLflow, which knows no escape."""
+    return text.replace("'", "")
+
+
+def words_of(error: Exception) -> str:
+    """An error's first line."""
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

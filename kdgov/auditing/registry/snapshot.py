@@ -1,0 +1,137 @@
+"""What a registry said of one version, as plain values and a folder: everything the review needs, nothing it trusts."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kdgov.evidence.event_chain import LogEntry
+from kdgov.evidence.release_statement import VersionFacts
+
+STATEMENTS = "statements"
+"""Folder of the bundle that keeps signed waivers and approvals."""
+EVIDENCE, ATTESTATION, WEIGHTS = "evidence", "attestation", "weights"
+"""Folders of a release run's artifacts: the bundle, the signed statements, the weights where they were uploaded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunShown:
+    """One MLflow run as the registry shows it."""
+
+    run_id: str
+    """Identifier."""
+    name: str = ""
+    """Name of the run; empty where it was not fetched."""
+    status: str = ""
+    """FINISHED, RUNNING …; empty where it was not fetched."""
+    artifacts: str = ""
+    """Where its files lie; empty where it was not fetched."""
+    lifecycle: str = "active"
+    """active or deleted."""
+    params: Mapping[str, str] = field(default_factory=dict)
+    """Parameters."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Latest value per metric."""
+    history: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Every value ever logged under a metric's name, as its page draws them."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags, MLflow's own included."""
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    """Dataset name → digest, use and source in one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedModelShown:
+    """The MLflow model a version points at."""
+
+    name: str
+    """Its name."""
+    location: str
+    """Where its files lie."""
+    served_from: str
+    """Where the registry sends whoever loads the version."""
+    run_id: str
+    """Run it says it comes from."""
+    params: Mapping[str, str] = field(default_factory=dict)
+    """Parameters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a recording writes beside the bundle, made again from the bundle."""
+
+    params: Mapping[str, Mapping[str, str]]
+    """Role of a run → its parameters."""
+    metrics: Mapping[str, Mapping[str, float]]
+    """Role of a run → its metrics."""
+    tags: Mapping[str, Mapping[str, str]]
+    """Role of a run → the tags its recorder sets."""
+    datasets: Mapping[str, str]
+    """Datasets of the release's run."""
+    papers: Mapping[str, str]
+    """Path of a card or chart → digest."""
+    recording: str
+    """Value of the tag that names the recording."""
+    names: Mapping[str, str]
+    """Role of a run → its name."""
+    weights: str
+    """Digest of the weights, as the logged model's parameter says it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogShown:
+    """The log of acts as the registry shows it, whole."""
+
+    entries: tuple[LogEntry, ...] = ()
+    """From the first."""
+    reason: str = ""
+    """Why there is none; empty where there is."""
+    broken: str = ""
+    """Why it cannot be read although it is there; empty where it can."""
+    free_aliases: frozenset[str] | None = None
+    """Aliases the guard leaves free; None where no guard answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionShown:
+    """One registered version as the registry shows it."""
+
+    facts: VersionFacts
+    """Name, number, creation time, source, run."""
+    description: str = ""
+    """Its card."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Version tags."""
+    aliases: tuple[str, ...] = ()
+    """Aliases that point at it."""
+    stage: str = ""
+    """MLflow stage."""
+    runs: Mapping[str, RunShown] = field(default_factory=dict)
+    """Role (release, teacher, student) → run."""
+    files: Path | None = None
+    """Folder that holds the release run's artifacts, fetched; None where they could not be."""
+    model_files: Path | None = None
+    """Folder that holds the logged model's own files (MLmodel), fetched."""
+    logged: LoggedModelShown | None = None
+    """The logged model itself; None where there is none or it could not be read."""
+    expected: Expected | None = None
+    """What the recording wrote beside the bundle, made again; None where the bundle is not as sealed."""
+    is_partial: bool = False
+    """Whether only manifest, decision and statements were fetched: what else lies there was not looked at."""
+    faults: tuple[str, ...] = ()
+    """What could not be fetched, and why."""
+
+    @property
+    def evidence(self) -> Path | None:
+        """Folder of the bundle."""
+        folder = self.files / EVIDENCE if self.files is not None else None
+        return folder if folder is not None and folder.is_dir() else None
+
+    @property
+    def registered_at(self) -> str:
+        """Creation time as ISO 8601 in UTC; empty where unknown."""
+        if self.facts.creation_timestamp <= 0:
+            return ""
+        return datetime.datetime.fromtimestamp(self.facts.creation_timestamp / 1000, tz=datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

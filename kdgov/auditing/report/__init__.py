@@ -1,0 +1,1 @@
+"""The audit report as HTML, Markdown, terminal lines and JSON schema."""

@@ -1,0 +1,179 @@
+"""The report as one self-contained HTML page: no script, no network, prints well, reads well aloud.
+
+It renders the audit document (``kdgov.audit/1``), so a page can be made again from a kept JSON file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from kdgov.auditing.report import audit_charts as charts
+from kdgov.auditing.report.glossary import definitions, linked
+from kdgov.auditing.report.html_builder import Safe, join, table, tag, text
+from kdgov.auditing.report.html_sections import evidence_sections
+
+Document = Mapping[str, Any]
+OUTCOME_WORDS = {
+    "clean": "Clean: everything that was done again is as recorded, and nothing the policy requires is missing.",
+    "incomplete": "Incomplete: nothing is otherwise than recorded, but something required cannot be shown.",
+    "violated": "Violated: something is otherwise than recorded. Do not rely on this release before it is explained.",
+}
+REFUSED = "The record is whole, and it says no: everything is as recorded, and this version did not pass."
+"""What a clean record of a decision that is no pass amounts to."""
+CONTENTS = (
+    ("permission", "Who may use what"),
+    ("practice", "Practice record"),
+    ("findings", "What was done again"),
+    ("clauses", "Policy, clause by clause"),
+    ("licences", "Licences"),
+    ("lineage", "Lineage"),
+    ("acts", "Timeline"),
+    ("facts", "What the evidence shows"),
+    ("frameworks", "Frameworks"),
+    ("glossary", "Words"),
+)
+
+
+def render_page(document: Document) -> str:
+    """The page of one audited version.
+
+    Args:
+        document: of schema ``kdgov.audit/1``, from `VersionAudit.as_json` or read from a file.
+    """
+    subject = document["subject"]
+    title = f"Audit of {subject['name']} version {subject['version']}"
+    first = tag("div", _masthead(document, title), _permission(document), _practice(document), class_="first")
+    rest = join(evidence_sections(document))
+    words = tag("section", tag("h2", "Words", id="glossary-title"), definitions(), id="glossary", aria_labelledby="glossary-title")
+    foot = f"Made by kdgov {document['kdgov']} for {document['as_of']}. {_redo(subject)}"
+    return page_of(title, join([first, rest, words]), contents=_contents(), foot=foot)
+
+
+def outcome_words(document: Document) -> str:
+    """The audit's outcome in one sentence; a clean record of a refused student must not read like a clean student."""
+    outcome = str(document["outcome"])
+    return REFUSED if outcome == "clean" and document["verdict"] != "pass" else OUTCOME_WORDS[outcome]
+
+
+def page_of(title: str, main: Safe, *, contents: Safe | None = None, foot: str = "") -> str:
+    """A self-contained page around its main part."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        Safe('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+        # Nothing may be loaded from anywhere, whatever a hostile card may have smuggled in.
+        tag("meta", http_equiv="Content-Security-Policy", content="default-src 'none'; style-src 'unsafe-inline'; img-src data:"),
+        tag("title", title),
+        tag("style", Safe(_style())),
+    )
+    body = [tag("a", "Skip to the report", href="#main", class_="skip")]
+    body += [tag("header", contents)] if contents is not None else []
+    body += [tag("main", main, id="main"), tag("footer", tag("p", foot, class_="quiet"))]
+    return "<!DOCTYPE html>\n" + tag("html", head, tag("body", *body), lang="en") + "\n"
+
+
+@cache
+def _style() -> str:
+    return (files("kdgov.auditing.report") / "page.css").read_text(encoding="utf-8")
+
+
+def _redo(subject: Mapping[str, Any]) -> str:
+    return f"Done again by: kdgov audit {subject['name']} {subject['version']}"
+
+
+def _contents() -> Safe:
+    rows = [tag("li", tag("a", words, href=f"#{name}")) for name, words in CONTENTS]
+    return tag("nav", tag("ul", *rows), aria_label="Contents")
+
+
+def _masthead(document: Document, title: str) -> Safe:
+    subject, counts = document["subject"], document["counts"]
+    shown = "incomplete" if outcome_words(document) == REFUSED else str(document["outcome"])
+    told = f"{counts['verified']} verified, {counts['not_verifiable']} not verifiable, {counts['violated']} violated."
+    banner = tag(
+        "div",
+        tag("p", tag("strong", outcome_words(document), class_=shown)),
+        tag("p", linked(f"{told} Verdict of the sealed decision: {document['verdict']}. {document['reason']}")),
+        class_=f"banner {shown}-edge",
+        style=f"border-color:{_edge(shown)}",
+    )
+    facts = [
+        ("Version", f"{subject['name']} {subject['version']}"),
+        ("What it is", document.get("description") or "The release does not say."),
+        ("Registered", subject["registered_at"] or "unknown"),
+        ("Aliases", ", ".join(subject["aliases"]) or "none"),
+        ("Weights judged", tag("code", subject["weights"]) if subject["weights"] else "none named"),
+        ("Policy", " ".join(str(document["policy"].get(k, "")) for k in ("name", "version")).strip() or "unknown"),
+        ("Audited for", document["as_of"]),
+    ]
+    rows = [tag("dt", key) + tag("dd", value) for key, value in facts]
+    return join([tag("h1", title), banner, tag("dl", *(Safe(row) for row in rows), class_="facts")])
+
+
+def _edge(outcome: str) -> str:
+    return {"clean": "#1b5e20", "incomplete": "#6b4700"}.get(outcome, "#9b1c1c")
+
+
+def _permission(document: Document) -> Safe:
+    permission = document["permission"]
+    parts = [tag("h2", "Who may use what", id="permission-title"), tag("p", tag("strong", linked(permission["headline"])))]
+    for heading, key in (("Covered", "may"), ("Not covered", "may_not")):
+        if permission[key]:
+            parts += [tag("h3", heading), tag("ul", *(tag("li", linked(line)) for line in permission[key]))]
+    parts.append(tag("h3", "Open conditions"))
+    if permission["conditions"]:
+        rows = [(linked(c["text"]), c["until"] or "no end stated", c["by"] or "nobody named") for c in permission["conditions"]]
+        parts.append(table(("Condition", "Until", "Owner"), rows, caption="Open conditions", class_="hidden-caption"))
+    else:
+        parts.append(tag("p", "None."))
+    return tag("section", *parts, id="permission", aria_labelledby="permission-title")
+
+
+def _practice(document: Document) -> Safe:
+    practice = document["practice"]
+    measures = [m for m in practice["measures"] if not m["group"]]
+    parts = [
+        tag("h2", "Practice record", id="practice-title"),
+        tag("h3", "Before and after"),
+        charts.before_after(measures, name="before-after", title="Teacher and student per measure"),
+        _measures_table(measures, "Teacher (before) and student (after)") if measures else tag("p", "No measure is recorded."),
+        tag("h3", "Trade-offs, for product and policy"),
+        tag("p", linked(practice["trade_offs"])) if practice["trade_offs"] else tag("p", "No note was written.", class_="missing"),
+        tag("h3", "Who answers, and when each was informed"),
+    ]
+    if practice["roles"]:
+        rows = [
+            (r["role"].replace("_", " "), r["holder"] or _absent("nobody named"), r["informed_on"] or _absent("no date kept"))
+            for r in practice["roles"]
+        ]
+        parts.append(table(("Role", "Held by", "Informed on"), rows, caption="Accountable roles", class_="hidden-caption"))
+    else:
+        parts.append(tag("p", "No accountable role is named.", class_="missing"))
+    groups = [m for m in practice["measures"] if m["group"]]
+    if groups:
+        parts += [
+            tag("h3", "Groups"),
+            charts.before_after(groups, name="groups", title="Teacher and student per group"),
+            _measures_table(groups, "Each group on its own"),
+        ]
+    return tag("section", *parts, id="practice", aria_labelledby="practice-title")
+
+
+def _absent(words: str) -> Safe:
+    return tag("span", words, class_="missing")
+
+
+def _measures_table(measures: list[Mapping[str, Any]], caption: str) -> Safe:
+    terms = ("Teacher", "Student", "Change", "Bound", "Allowed")
+    rows = []
+    for m in measures:
+        place = join([text(m["place"] or m["id"]), tag("br"), tag("span", f"{m['id']} {m['group']}".strip(), class_="quiet")])
+        mark = tag("span", m["verdict"] + (" (waived)" if m["waived"] else ""), class_=f"mark {m['verdict']}")
+        kept = f" ({100 * m['kept']:.1f} % kept)" if m.get("kept") is not None else ""
+        teacher, student, *others = (m["shown"][term.lower()] for term in terms)
+        rows.append((place, f"{m['n']:,}", teacher, student + kept, *others, mark))
+    told = f"{caption}. Allowed is the margin of the policy, or the limit that the student's own value keeps."
+    return table(("Measure", "Items", *map(linked, terms), linked("Verdict")), rows, caption=told)

@@ -1,0 +1,166 @@
+"""The report's second part: what was done again, the policy clause by clause, licences, lineage, timeline, frameworks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kdgov.auditing.report import audit_charts as charts
+from kdgov.auditing.report.glossary import linked
+from kdgov.auditing.report.html_builder import Safe, join, table, tag
+from kdgov.auditing.review.audit_findings import AREAS
+
+Document = Mapping[str, Any]
+STANDING_WORDS = {"verified": "verified", "not_verifiable": "not verifiable", "violated": "violated"}
+
+
+def evidence_sections(document: Document) -> Iterator[Safe]:
+    """Every section after the first page."""
+    yield _findings(document)
+    yield _clauses(document)
+    yield _licences(document)
+    yield _lineage(document)
+    yield _acts(document)
+    yield _facts(document)
+    yield _frameworks(document)
+
+
+def _section(name: str, title: str, *parts: object) -> Safe:
+    return tag("section", tag("h2", title, id=f"{name}-title"), *parts, id=name, aria_labelledby=f"{name}-title")
+
+
+def _mark(word: str, shown: str = "") -> Safe:
+    return tag("span", shown or word, class_=f"mark {word}")
+
+
+def _digest(digest: str) -> Safe:
+    return tag("code", digest) if digest else Safe("–")
+
+
+def _findings(document: Document) -> Safe:
+    parts: list[Safe] = [
+        tag(
+            "p",
+            linked(
+                "Each statement below was done again from the registry alone: digests recomputed, signatures checked, results judged again."
+            ),
+        )
+    ]
+    for area, title in AREAS.items():
+        rows = [f for f in document["findings"] if f["area"] == area]
+        if not rows:
+            continue
+        cells = [(f["subject"], _mark(f["standing"], STANDING_WORDS[f["standing"]]), _reason(f), _digest(f["digest"])) for f in rows]
+        head = ("What", "Standing", "How it was found", "Rests on")
+        parts += [tag("h3", title), table(head, cells, caption=f"Findings: {title}", class_="findings hidden-caption")]
+    return _section("findings", "What was done again", *parts)
+
+
+def _reason(finding: Mapping[str, Any]) -> Safe:
+    parts: list[object] = [linked(finding["reason"])]
+    if finding["required"] and finding["standing"] == "not_verifiable":
+        parts.append(" Required: the audit cannot end well without it.")
+    if finding["mend"]:
+        parts += [tag("br"), tag("span", finding["mend"], class_="quiet")]
+    return join(parts)
+
+
+def _clauses(document: Document) -> Safe:
+    if not document["clauses"]:
+        return _section("clauses", "Policy, clause by clause", tag("p", "No policy could be read."))
+    rows = []
+    for clause in document["clauses"]:
+        rests = join([join([text_of(r), tag("br")]) for r in clause["rested_on"]]) or Safe("–")
+        verdict = _mark(clause["verdict"], clause["verdict"].replace("_", " "))
+        waived = tag("p", f"Waived: {clause['waived_by']}") if clause["waived_by"] else ""
+        rows.append((clause["id"], linked(clause["demanded"]), rests, verdict, join([linked(clause["reason"]), waived])))
+    head = ("Clause", "What it demanded", "What it rested on", "Result", "Why, and who waived")
+    return _section("clauses", "Policy, clause by clause", table(head, rows, caption="Every clause of the policy"))
+
+
+def text_of(rest: Mapping[str, str]) -> Safe:
+    """A file with the beginning of its digest."""
+    digest = rest.get("digest", "")
+    return join([tag("code", rest.get("file", "")), f" {digest[:19]}…" if digest else ""])
+
+
+def _licences(document: Document) -> Safe:
+    licences = document["licences"]
+    parts: list[Safe] = [
+        tag(
+            "p",
+            linked(
+                f"On the day of release: {licences['then'] or 'not recorded'}. Reasoned again today: {licences['now'] or 'not possible'}."
+            ),
+        )
+    ]
+    if licences["changes"]:
+        parts.append(tag("ul", *(tag("li", change) for change in licences["changes"])))
+    elif licences["then"] and licences["now"]:
+        parts.append(tag("p", "Nothing has changed since."))
+    if licences["uses"]:
+        rows = [(u["path"], _mark(u["verdict"], u["verdict"].replace("_", " ")), u["reason"], u["source"]) for u in licences["uses"]]
+        parts.append(table(("Upstream", "Answer", "Why", "Clause and source"), rows, caption="Every upstream, as it stands today"))
+    return _section("licences", "Licences", *parts)
+
+
+def _lineage(document: Document) -> Safe:
+    edges = document["lineage"]
+    if not edges:
+        return _section("lineage", "Lineage", tag("p", "No lineage is recorded."))
+    rows = [(e["source"], e["use"].replace("_", " "), e["target"], e["license"] or "not stated") for e in edges]
+    return _section(
+        "lineage",
+        "Lineage",
+        charts.lineage(edges, name="lineage-graph", title="What went into the student"),
+        table(("What", "Used as", "In", "Licence"), rows, caption="Every use, as the evidence states it"),
+    )
+
+
+def _acts(document: Document) -> Safe:
+    acts = document["acts"]
+    if not acts:
+        return _section("acts", "Timeline", tag("p", "No dated act is recorded."))
+    rows = [(a["at"], a["what"], a["by"] or "–", a["source"] or "–") for a in acts]
+    return _section(
+        "acts",
+        "Timeline",
+        charts.timeline(acts, name="timeline", title="Acts in the life of this version"),
+        table(("When (UTC)", "What", "By", "Stated by"), rows, caption="Acts in order"),
+    )
+
+
+def _facts(document: Document) -> Safe:
+    rows = [(linked(f["meaning"]), _mark(f["status"]), f["text"], f["source"] or "–") for f in document["facts"]]
+    told = tag("p", "The facts on which the frameworks below rest.")
+    return _section(
+        "facts", "What the evidence shows", told, table(("Fact", "Standing", "Here", "Read from"), rows, caption="Facts of this release")
+    )
+
+
+def _frameworks(document: Document) -> Safe:
+    if not document["frameworks"]:
+        return _section("frameworks", "Frameworks", tag("p", "No framework was asked for (--framework)."))
+    parts: list[Safe] = []
+    for framework in document["frameworks"]:
+        counts = framework["counts"]
+        told = f"{counts['supported']} supported, {counts['partly']} partly, {counts['missing']} missing."
+        link = tag("a", f"{framework['publisher']}, {framework['edition']}", href=framework["url"], class_="external", rel="noreferrer")
+        rows = [(f"{c['id']}", c["title"], ", ".join(c["tags"]), _mark(c["support"]), _shown(c)) for c in framework["controls"]]
+        parts += [
+            tag("h3", framework["title"], id=f"framework-{framework['id']}"),
+            tag("p", link, f" ({framework['kind']}). {told} {framework['disclaimer']}"),
+            table(
+                ("Control", "What it asks, in our words", "About", "Evidence", "Which"),
+                rows,
+                caption=f"{framework['title']}: evidence of this release",
+            ),
+        ]
+    return _section("frameworks", "Frameworks", *parts)
+
+
+def _shown(control: Mapping[str, Any]) -> Safe:
+    parts: list[Safe] = [tag("li", _mark(f["status"]), f" {f['key']}: {f['text']}") for f in control["facts"]]
+    if control["beyond"]:
+        parts.append(tag("li", _mark("missing", "beyond a release"), f" {control['beyond']}"))
+    return tag("ul", *parts)

@@ -1,0 +1,213 @@
+"""The decision judged again, and the questions both models answered compared: pure, from the fetched bundle."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kdgov import __version__
+from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
+from kdgov.auditing.review.bundle_reader import BundleReader
+from kdgov.digest import digest_bytes, digest_json, merkle_root
+
+_CLOSE = 1e-6
+"""Numbers of another processor or SciPy may differ in the last digits; verdicts may not."""
+
+
+_NAMES = {"policy.digest", *(f"digests.{role}_items" for role in ("teacher", "student", "control", "root_teacher"))}
+"""Digests of meaning, not of bytes: another version of kdgov may compute them otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejudged:
+    """A decision made again from the bundle's own items, policy and findings."""
+
+    document: Mapping[str, Any] = field(default_factory=dict)
+    """The new decision; empty where it could not be made."""
+    canonical: bytes = b""
+    """Its bytes."""
+    items: Mapping[str, str] = field(default_factory=dict)
+    """``teacher`` and ``student`` → content digest of the item table."""
+    fault: str = ""
+    """Why it could not be made; empty where it was."""
+
+
+def review_decision(material: BundleReader, again: Rejudged) -> Iterator[AuditFinding]:
+    """The sealed decision against the one made again, field by field."""
+    subject = "evidence/decision.json"
+    sealed = material.decision
+    if not sealed:
+        yield unverifiable("decision", subject, "There is no readable decision.", mend="Record the release again.", required=True)
+        return
+    if again.fault:
+        yield unverifiable("decision", subject, f"It could not be judged again: {again.fault}", mend="Mend what is named.", required=True)
+        return
+    if digest_bytes(again.canonical) == material.digest("decision.json"):
+        count = len(again.document["criteria"])
+        told = f"All {count} results judged again from the item tables by the sealed policy: the same, byte for byte."
+        yield verified("decision", subject, told, digest=digest_bytes(again.canonical))
+        return
+    differences = list(_differences(sealed, again.document))
+    if not differences:
+        yield verified(
+            "decision",
+            subject,
+            "Judged again: the same verdicts, numbers equal to six digits.",
+            digest=material.digest("decision.json"),
+        )
+    made_by = _made_by(material)
+    if made_by != __version__ and {place for place, _ in differences} <= _NAMES:
+        told = f"Every verdict is the same, but kdgov {made_by} named policy or tables by other digests than kdgov {__version__} does."
+        yield unverifiable("decision", subject, told, mend=f"Audit it with kdgov {made_by}.", required=True)
+        return
+    note = "" if made_by == __version__ else f" It was made by kdgov {made_by} and judged again by kdgov {__version__}."
+    for place, told in differences:
+        mend = f"The sealed decision does not follow from its evidence: do not rely on it.{note}"
+        yield violated("decision", f"decision {place}", told, mend=mend)
+
+
+def _made_by(material: BundleReader) -> str:
+    return str((material.evaluations["student"].get("versions") or {}).get("kdgov", __version__))
+
+
+def _differences(sealed: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key in sorted({*sealed, *again} - {"criteria", "findings"}):
+        if not _same(sealed.get(key), again.get(key)):
+            yield from _inside(key, sealed.get(key), again.get(key))
+    yield from _rows("criterion", _criteria(sealed), _criteria(again))
+    yield from _rows("finding", _findings(sealed), _findings(again))
+
+
+def _inside(key: str, sealed: Any, again: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(sealed, Mapping) and isinstance(again, Mapping):
+        for name in sorted({*sealed, *again}):
+            if not _same(sealed.get(name), again.get(name)):
+                yield from _inside(f"{key}.{name}", sealed.get(name), again.get(name))
+        return
+    yield key, f"Sealed says {_short(sealed)}; judged again it is {_short(again)}."
+
+
+def _rows(kind: str, sealed: Mapping[str, Mapping[str, Any]], again: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for name in sorted(sealed.keys() | again.keys()):
+        if name not in again:
+            yield f"{kind} {name}", "The sealed decision has it; judged again there is none."
+        elif name not in sealed:
+            yield f"{kind} {name}", "Judged again there is one; the sealed decision lacks it."
+        else:
+            odd = [k for k in sorted({*sealed[name], *again[name]}) if not _same(sealed[name].get(k), again[name].get(k))]
+            if odd:
+                told = "; ".join(f"{k}: sealed {_short(sealed[name].get(k))}, judged again {_short(again[name].get(k))}" for k in odd[:4])
+                yield f"{kind} {name}", f"{told}."
+
+
+def _criteria(decision: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    keys = ("id", "suite", "task", "metric", "group", "reference", "kind")
+    rows = decision.get("criteria") or []
+    return {
+        "/".join(str(r.get(k, "")) for k in keys if r.get(k)) + (f"#{i}" if _repeated(rows, r, keys) else ""): r for i, r in enumerate(rows)
+    }
+
+
+def _repeated(rows: Any, row: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
+    return sum(all(other.get(k) == row.get(k) for k in keys) for other in rows) > 1
+
+
+def _findings(decision: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {f"{i}: {r.get('rule') or r.get('check')} {r.get('subject', '')}": r for i, r in enumerate(decision.get("findings") or [])}
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, (int, float)) and isinstance(right, (int, float)) and not isinstance(left, bool):
+        return math.isclose(left, right, rel_tol=_CLOSE, abs_tol=_CLOSE)
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
+    return bool(left == right)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 90 else text[:89] + "…"
+
+
+def review_plan(material: BundleReader, again: Rejudged) -> Iterator[AuditFinding]:
+    """Roots of the plan, of both evaluations and of the decision, and the tables they speak of."""
+    roots = {
+        "plan.json": str(material.plan.get("root", "")),
+        "teacher/evidence.json": str(material.evaluations["teacher"].get("plan", "")),
+        "student/evidence.json": str(material.evaluations["student"].get("plan", "")),
+        "decision.json": str((material.decision.get("digests") or {}).get("plan", "")),
+    }
+    known = {name: root for name, root in roots.items() if root}
+    if not known:
+        yield unverifiable("plan", "plan root", "The release was judged from bare item tables: no plan was recorded.")
+        return
+    if len(set(known.values())) > 1:
+        told = "; ".join(f"{name} says {root[:19]}…" for name, root in known.items())
+        yield violated("plan", "plan root", f"Teacher and student did not answer one plan: {told}.", mend="Evaluate both on one plan.")
+    elif len(known) < len(roots):
+        absent = ", ".join(name for name, root in roots.items() if not root)
+        yield unverifiable("plan", "plan root", f"No root is stated in {absent}.", mend="Evaluate with `kdgov evaluate`.", required=True)
+    else:
+        yield verified("plan", "plan root", "Teacher, student and decision name the root of the one plan.", digest=roots["plan.json"])
+    yield from _recomputed_root(material)
+    yield from _tables(material, again)
+
+
+def _recomputed_root(material: BundleReader) -> Iterator[AuditFinding]:
+    tasks = material.plan.get("tasks")
+    if not isinstance(tasks, list) or not all(isinstance(t, Mapping) and isinstance(t.get("leaves"), Mapping) for t in tasks):
+        return
+    named = []
+    for task in tasks:
+        root = merkle_root([*map(str, task["leaves"].values()), digest_json({"settings": task.get("settings", {})})])
+        name = f"{task.get('suite')}/{task.get('task')}"
+        if root != task.get("root"):
+            yield violated(
+                "plan", f"plan {name}", "The root does not follow from the task's own items and settings.", mend="The plan was changed."
+            )
+        named.append(digest_json({"task": name, "root": root}))
+    if merkle_root(named) == material.plan.get("root"):
+        told = f"The root was computed again from {sum(len(t['leaves']) for t in tasks):,} items of {len(tasks)} tasks."
+        yield verified("plan", "plan.json", told, digest=str(material.plan["root"]))
+    else:
+        yield violated("plan", "plan.json", "The plan's root does not follow from its items.", mend="The plan was changed.")
+
+
+def _tables(material: BundleReader, again: Rejudged) -> Iterator[AuditFinding]:
+    for role, found in again.items.items():
+        stated = material.evaluations.get(role, {}).get("items")
+        subject = f"evidence/{role}/items.parquet"
+        if not stated:
+            yield unverifiable("plan", subject, "Its evidence names no digest of the table.")
+        elif stated != found and (made_by := _made_by(material)) != __version__:
+            told = f"kdgov {made_by} named its content by another digest than kdgov {__version__} does; its bytes are as sealed."
+            yield unverifiable("plan", subject, told, mend=f"Audit it with kdgov {made_by}.", required=True)
+        elif stated != found:
+            yield violated("plan", subject, "The table is not the one its evaluation wrote.", mend="Evaluate again.", digest=found)
+        else:
+            yield verified("plan", subject, "The table is the one its evaluation wrote.", digest=found)
+
+
+def review_identities(material: BundleReader) -> Iterator[AuditFinding]:
+    """The models evaluated, the models distilled and the models judged are the same."""
+    digests = material.decision.get("digests") or {}
+    made = {"teacher": material.distillation.get("teacher"), "student": material.distillation.get("student")}
+    for role, identity in material.identities.items():
+        weights = str(identity.get("weights", ""))
+        stated = {"decision": digests.get(f"{role}_weights"), "evaluation": (material.evaluations[role].get("model") or {}).get("weights")}
+        training = made[role]
+        if isinstance(training, Mapping):
+            stated["distillation"] = training.get("weights")
+        odd = [name for name, digest in stated.items() if digest and digest != weights]
+        subject = f"evidence/{role}/identity.json"
+        if not weights:
+            yield unverifiable("plan", subject, "No identity of the model is recorded.")
+        elif odd:
+            yield violated(
+                "plan", subject, f"The {role} of the {odd[0]} is another model.", mend="Judge the model that was evaluated.", digest=weights
+            )
+        else:
+            told = ", ".join(name for name, digest in stated.items() if digest)
+            yield verified("plan", subject, f"The same {role} throughout: {told or 'identity only'}.", digest=weights)

@@ -1,0 +1,115 @@
+"""A sample of the evaluation run again on the recorded weights, and compared item by item with the recorded scores."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from kdgov.auditing.registry.snapshot import VersionShown
+from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
+from kdgov.auditing.review.bundle_reader import BundleReader
+from kdgov.checkpoints.identity import model_identity
+from kdgov.errors import InputError, UnavailableError
+from kdgov.evaluation.backends.settings import BackendSettings
+from kdgov.evaluation.plan.build import build_plan, read_suites
+from kdgov.evaluation.plan.request import Plan, PlannedTask
+from kdgov.evaluation.results.evaluation_run import evaluate
+from kdgov.items import ItemTable, read_items
+from kdgov.progress import Progress, silent
+
+_TOLERANCE = 2e-3
+"""Log-likelihoods and probabilities differ in the last digits between processors and batch shapes; 0/1 scores may not."""
+
+Scores = Mapping[tuple[str, str, str, str], float]
+
+
+def replay_findings(shown: VersionShown, weights: Path | None, *, sample: int, progress: Progress = silent) -> Iterator[AuditFinding]:
+    """Ask the recorded weights the same questions again, ``sample`` items of every task, and compare.
+
+    The items are those with the least digests of the sealed plan: the reviewer draws them, not the team, and the same ones on
+    every call.
+
+    Args:
+        shown: the version, fetched.
+        weights: folder of the checkpoint to ask; None where it cannot be reached.
+        sample: items per task.
+        progress: called as ``progress(label, done, total)``.
+    """
+    if shown.evidence is None:
+        yield unverifiable("replay", "evaluation", "There is no evidence to run again.", required=True)
+        return
+    material = BundleReader(shown.evidence)
+    if weights is None:
+        yield unverifiable("replay", "evaluation", "The weights cannot be read from here.", mend="Name them with --weights.", required=True)
+        return
+    try:
+        found = model_identity(weights, verify=True).weights
+        if found != material.identities["student"].get("weights"):
+            yield violated(
+                "replay", "evaluation", "These are not the weights that were evaluated.", mend="Name the judged ones.", digest=found
+            )
+            return
+        yield from _replayed(material, weights, sample, progress)
+    except (InputError, UnavailableError) as error:
+        # What is no longer at hand (a suite, its data) cannot be run again: an answer, not a failure of the audit.
+        yield unverifiable("replay", "evaluation", f"It cannot be run again here: {error.what}.", mend=error.mend, required=True)
+
+
+def _replayed(material: BundleReader, model: Path, sample: int, progress: Progress) -> Iterator[AuditFinding]:
+    sealed = {f"{t['suite']}/{t['task']}": t for t in material.plan.get("tasks") or [] if isinstance(t, Mapping)}
+    suites = list(material.release.get("suites") or dict.fromkeys(t["suite"] for t in sealed.values()))
+    built = build_plan(read_suites(suites), progress=progress)
+    drawn: list[PlannedTask] = []
+    for task in built.tasks:
+        leaves = dict((sealed.get(task.name) or {}).get("leaves") or {})
+        same = [item for item in task.items if leaves.get(item.item_id) == item.leaf]
+        if not leaves:
+            yield unverifiable("replay", task.name, "The sealed plan does not know this task.")
+        elif task.scorer is not None and task.scorer.compares:
+            yield unverifiable("replay", task.name, "It compares with the teacher's answers, which are not part of the evidence.")
+        elif not same:
+            told = "The suite at hand asks other questions than the sealed plan."
+            yield unverifiable("replay", task.name, told, mend="Replay with the suites of the release.", required=True)
+        else:
+            chosen = sorted(same, key=lambda item: item.leaf)[:sample]
+            drawn.append(replace(task, items=tuple(chosen)))
+    yield from _compared(material, Plan(tasks=tuple(drawn)), model, progress)
+
+
+def _compared(material: BundleReader, plan: Plan, model: Path, progress: Progress) -> Iterator[AuditFinding]:
+    if not plan.tasks:
+        return
+    stated = dict(material.evaluations["student"].get("how") or {})
+    how = BackendSettings(**{field.name: stated[field.name] for field in fields(BackendSettings) if field.name in stated})
+    with tempfile.TemporaryDirectory(prefix="kdgov-replay-") as folder:
+        # An empty cache: remembered answers would prove nothing.
+        again = evaluate(plan, model, Path(folder) / "again", cache=Path(folder) / "answers", how=how, progress=progress)
+        new = _scores(again.table)
+    old = _scores(read_items(material.folder / "student" / "items.parquet", with_text=False))
+    for task in plan.tasks:
+        yield _task(task, old, new)
+
+
+def _task(task: PlannedTask, old: Scores, new: Scores) -> AuditFinding:
+    keys = [key for key in new if key[:2] == (task.suite, task.task)]
+    odd = [key for key in keys if key not in old or not math.isclose(old[key], new[key], rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)]
+    count = f"{len(task.items)} items, {len(keys)} scores"
+    if not keys:
+        return unverifiable("replay", task.name, "Running it again gave no score.", required=True)
+    if odd:
+        told = "; ".join(f"{key[2]} ({key[3]}): recorded {_number(old.get(key))}, again {_number(new[key])}" for key in odd[:3])
+        return violated("replay", task.name, f"{len(odd)} of {count} differ: {told}.", mend="The recorded scores are not this model's.")
+    return verified("replay", task.name, f"Asked again: {count}, each as recorded.", digest=task.root)
+
+
+def _number(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:.6g}"
+
+
+def _scores(table: ItemTable) -> dict[tuple[str, str, str, str], float]:
+    columns: list[Any] = [table.column(name).to_pylist() for name in ("suite", "task", "item_id", "metric")]
+    return dict(zip(zip(*columns, strict=True), table.scores.tolist(), strict=True))

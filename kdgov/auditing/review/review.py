@@ -1,0 +1,194 @@
+"""`review_version`: everything a registry showed of one version, done again, in one answer. No MLflow, no clock."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdgov.auditing.crosswalk.fact_readers import facts_of
+from kdgov.auditing.crosswalk.fact_source import Evidence
+from kdgov.auditing.crosswalk.framework import Framework, assess
+from kdgov.auditing.registry.snapshot import LogShown, VersionShown
+from kdgov.auditing.review.audit_findings import AuditFinding, outcome_of, unverifiable, worst_first
+from kdgov.auditing.review.bundle_reader import BundleReader
+from kdgov.auditing.review.event_log import log_findings, review_acts, timeline
+from kdgov.auditing.review.licences import lineage_of, review_licences
+from kdgov.auditing.review.mlflow_runs import review_runs
+from kdgov.auditing.review.practice_record import clauses_of, measures_of, review_practice, roles_of
+from kdgov.auditing.review.receipt import bundle_receipt, logged_receipt
+from kdgov.auditing.review.rejudge import Rejudged, review_decision, review_identities, review_plan
+from kdgov.auditing.review.result import Act, Subject, VersionAudit
+from kdgov.auditing.review.signatures import Attested, read_attestation, review_binding, review_bundle
+from kdgov.auditing.review.signed_statements import review_statements
+from kdgov.auditing.review.waivers_and_approvals import permission_of, review_permission
+from kdgov.auditing.review.weights import review_weights
+from kdgov.evidence.trust_store import TrustStore
+
+Rejudge = Callable[[Path, datetime.datetime], Rejudged]
+"""Bundle folder, moment of receipt → the decision made again; a fault is a value."""
+NOWHERE = Path("/nonexistent")
+"""Stands for evidence that is absent or must not be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewer:
+    """Who reviews, with what, for which day."""
+
+    trust: TrustStore
+    """Whose signatures count."""
+    at: datetime.datetime
+    """The moment of the review, with a zone: expiries are judged on its day."""
+    rejudge: Rejudge
+    """How a decision is made again."""
+    frameworks: Sequence[Framework] = ()
+    """Crosswalks to fill."""
+    weights: Path | None = None
+    """Folder that is served, where the reviewer names one."""
+    reads_weights: bool = True
+    """Whether weight files may be read."""
+
+    @property
+    def day(self) -> datetime.date:
+        """The day of the review in UTC."""
+        return self.at.astimezone(datetime.UTC).date()
+
+
+def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, further: Sequence[AuditFinding] = ()) -> VersionAudit:
+    """The audit of one version.
+
+    Args:
+        shown: what the registry showed of it.
+        log: the registry's log of acts.
+        reviewer: trust, moment and means.
+        further: findings made elsewhere (a replayed evaluation).
+    """
+    material = BundleReader(shown.evidence or NOWHERE)
+    logged = logged_receipt(shown, log, reviewer.trust, at=reviewer.at)
+    attested, signature = read_attestation(shown, reviewer.trust, at=logged.at, now=reviewer.at)
+    sealed = tuple(review_bundle(shown))
+    if any(finding.stops for finding in sealed):
+        # What is not as sealed is not judged: its numbers would be somebody else's, and its shape may be hostile.
+        return _unread(shown, log, reviewer, attested, (*sealed, *signature, *review_binding(shown, attested), *further))
+    receipt = bundle_receipt(logged, attested)
+    again = reviewer.rejudge(material.folder, receipt.at)
+    statements = review_statements(material, reviewer.trust, receipt, at=reviewer.at)
+    licences, licence_findings = review_licences(material, today=reviewer.day)
+    findings: list[AuditFinding] = [
+        *sealed,
+        *signature,
+        *review_binding(shown, attested),
+        *_of_registry(shown, log, reviewer, attested),
+        *review_plan(material, again),
+        *review_identities(material),
+        *review_decision(material, again),
+        *licence_findings,
+        *statements.findings,
+        *review_permission(material, shown, attested, as_of=reviewer.day, log=log, receipt=receipt),
+        *review_practice(material),
+        *review_weights(material, shown, attested, named=reviewer.weights, reads=reviewer.reads_weights),
+        *further,
+    ]
+    findings = list(worst_first(dict.fromkeys(findings)))
+    roles = roles_of(material)
+    evidence = Evidence(material=material, shown=shown, attested=attested, log=log, findings=findings, roles=roles)
+    facts = facts_of(evidence)
+    outcome = outcome_of(findings)
+    return VersionAudit(
+        subject=_subject(shown, attested, material),
+        as_of=reviewer.day.isoformat(),
+        verdict=str(material.decision.get("verdict", "none")),
+        reason=str(material.decision.get("reason", "No decision could be read.")),
+        description=str(material.release.get("description") or ""),
+        findings=tuple(findings),
+        permission=permission_of(
+            material, shown, attested, outcome=outcome, as_of=reviewer.day, findings=findings, further=statements.conditions
+        ),
+        roles=roles,
+        trade_offs=str(material.release.get("trade_offs") or ""),
+        measures=measures_of(material),
+        clauses=clauses_of(material),
+        policy={k: str(v) for k, v in dict(material.decision.get("policy") or {}).items()},
+        licences=licences,
+        lineage=lineage_of(material),
+        acts=timeline(shown, log, attested, _dated(material)),
+        facts=facts,
+        frameworks=tuple((framework, assess(framework, facts)) for framework in reviewer.frameworks),
+    )
+
+
+def _of_registry(shown: VersionShown, log: LogShown, reviewer: Reviewer, attested: Attested) -> Iterator[AuditFinding]:
+    yield from log_findings(log, reviewer.trust)
+    yield from review_acts(shown, log, attested)
+    yield from review_runs(shown, attested)
+
+
+def _unread(shown: VersionShown, log: LogShown, reviewer: Reviewer, attested: Attested, findings: Sequence[AuditFinding]) -> VersionAudit:
+    """The answer where the evidence is absent or not as sealed: nothing inside it is read."""
+    nothing = BundleReader(NOWHERE)
+    told = "Not judged again: the evidence is absent or not as it was sealed."
+    found = [
+        *findings,
+        *_of_registry(shown, log, reviewer, attested),
+        unverifiable("decision", "evidence/decision.json", told, mend="Restore the evidence.", required=True),
+        *review_permission(nothing, shown, attested, as_of=reviewer.day, log=log),
+        *review_weights(nothing, shown, attested, named=reviewer.weights, reads=reviewer.reads_weights),
+    ]
+    found = list(worst_first(dict.fromkeys(found)))
+    verdict = "unreadable" if attested.predicate else "none"
+    facts = facts_of(Evidence(material=nothing, shown=shown, attested=attested, log=log, findings=found, roles=()))
+    return VersionAudit(
+        subject=_subject(shown, attested, nothing),
+        as_of=reviewer.day.isoformat(),
+        verdict=verdict,
+        reason=told if attested.predicate else "No decision covers this version.",
+        findings=tuple(found),
+        permission=permission_of(nothing, shown, attested, outcome=outcome_of(found), as_of=reviewer.day, findings=found),
+        acts=timeline(shown, log, attested, ()),
+        facts=facts,
+        frameworks=tuple((framework, assess(framework, facts)) for framework in reviewer.frameworks),
+    )
+
+
+def _subject(shown: VersionShown, attested: Attested, material: BundleReader) -> Subject:
+    facts = shown.facts
+    return Subject(
+        name=facts.name,
+        version=facts.version,
+        workspace=facts.workspace,
+        registered_at=shown.registered_at,
+        aliases=shown.aliases,
+        stage=shown.stage,
+        source=facts.source,
+        run_id=facts.run_id,
+        weights=str(attested.predicate.get("weights") or material.identities["student"].get("weights") or ""),
+    )
+
+
+def _dated(material: BundleReader) -> tuple[Act, ...]:
+    accountable: Any = material.release.get("accountable") or {}
+    informed = dict(accountable.get("informed") or {})
+    acts = [Act(at=str(day), what=f"{role} informed of the trade-offs", source="release.json") for role, day in informed.items()]
+    for waiver in material.decision.get("waivers") or []:
+        if waiver.get("issued"):
+            acts.append(
+                Act(
+                    at=str(waiver["issued"]),
+                    what=f"Waiver of {waiver.get('criterion')}",
+                    by=str(waiver.get("owner", "")),
+                    source="decision.json",
+                )
+            )
+    for approval in material.decision.get("approvals") or []:
+        if approval.get("issued"):
+            acts.append(
+                Act(
+                    at=str(approval["issued"]),
+                    what=f"Approved by {approval.get('role')}",
+                    by=str(approval.get("by", "")),
+                    source="decision.json",
+                )
+            )
+    return tuple(acts)

@@ -1,0 +1,76 @@
+"""The weights that are served against the weights that were judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from kdgov.auditing.registry.snapshot import WEIGHTS, VersionShown
+from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
+from kdgov.auditing.review.bundle_reader import BundleReader
+from kdgov.auditing.review.signatures import Attested
+from kdgov.checkpoints.identity import model_identity
+from kdgov.errors import InputError
+
+
+def review_weights(
+    material: BundleReader, shown: VersionShown, attested: Attested, *, named: Path | None, reads: bool = True
+) -> Iterator[AuditFinding]:
+    """Every byte of the weights read again, wherever they can be reached.
+
+    Args:
+        material: the bundle.
+        shown: the version; weights that were uploaded lie among its files.
+        attested: names the weights' digest, and where they lay.
+        named: folder the reviewer says is served.
+        reads: whether weight files may be read at all (a review of the whole registry leaves them).
+    """
+    judged = str(attested.predicate.get("weights") or material.identities["student"].get("weights") or "")
+    if not judged:
+        yield unverifiable(
+            "weights", "weights", "No evidence names the weights that were judged.", mend="Record the release.", required=True
+        )
+        return
+    identity = material.identities["student"]
+    if identity.get("weights") not in (None, judged):
+        yield violated(
+            "weights", "weights", "The signed digest is not that of the student that was evaluated.", mend="Judge the model that is served."
+        )
+    places = places_of(shown, attested, named) if reads else []
+    if not places:
+        mend = "Name the served folder with --weights."
+        yield unverifiable("weights", "weights", f"They cannot be read from here; judged were {judged}.", mend=mend)
+    for place, path in places:
+        yield _compared(place, path, judged, identity)
+
+
+def places_of(shown: VersionShown, attested: Attested, named: Path | None) -> list[tuple[str, Path]]:
+    """Where the weights can be read: the folder the reviewer names, else uploaded ones, and where the statement says they lay."""
+    if named is not None:
+        return [(f"weights in {named.name}", named)]
+    found = []
+    if shown.files is not None and (shown.files / WEIGHTS).is_dir():
+        found.append(("weights in the registry", shown.files / WEIGHTS))
+    parsed = urlparse(str(attested.predicate.get("weights_uri", "")))
+    if parsed.scheme == "file" and (path := Path(unquote(parsed.path))).is_dir():
+        found.append(("weights where they were recorded", path))
+    return found
+
+
+def _compared(place: str, path: Path, judged: str, identity: Mapping[str, Any]) -> AuditFinding:
+    mend = "Serve the checkpoint that was judged, or judge the one that is served."
+    try:
+        found = model_identity(path, verify=True)
+    except (InputError, OSError) as error:
+        told = error.what if isinstance(error, InputError) else error.strerror
+        return violated("weights", place, f"They are no readable checkpoint: {told}.", mend=mend)
+    if found.weights != judged:
+        return violated("weights", place, f"They are not the weights that were judged ({judged}).", mend=mend, digest=found.weights)
+    for part, digest in (("tokenizer", found.tokenizer), ("configuration", found.config), ("chat template", found.template)):
+        sealed = identity.get({"configuration": "config", "chat template": "template"}.get(part, part))
+        if sealed is not None and digest != sealed:
+            return violated("weights", place, f"The weights are those judged, their {part} is not.", mend=mend, digest=digest)
+    told = "Every byte read again: the weights that were judged, with their tokenizer, configuration and chat template."
+    return verified("weights", place, told, digest=found.weights)

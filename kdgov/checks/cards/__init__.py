@@ -1,0 +1,1 @@
+"""Model and dataset cards: read, drafted from what lies on disk, converted to and from other formats, and the lineage they tell."""

@@ -1,0 +1,273 @@
+"""What a release is made from, read once: cards with where they lie, data files, suites and the models' identities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdgov.checks.cards.interchange import card_beside_model
+from kdgov.declarations.cards import Card, DatasetCard, ModelCard, load_card
+from kdgov.declarations.data_origin import DataFile, Generation, Lineage, PersonalData
+from kdgov.declarations.distillation import TeacherText
+from kdgov.declarations.release import Release
+from kdgov.declarations.suite import Suite
+from kdgov.digest import digest_file
+from kdgov.errors import DeclarationError, Fault, InputError
+
+PathOf = Callable[[str], Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardFile:
+    """A card and where it lies."""
+
+    card: Card
+    """The card."""
+    path: Path
+    """Its file."""
+    name: str
+    """The file as the user named it."""
+    digest: str
+    """sha256 of the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyFile:
+    """One data file as it lies on disk."""
+
+    name: str
+    """As the card or release names it."""
+    path: Path
+    """Where it is."""
+    declared: DataFile | None
+    """What the card says of it; None for a bare file."""
+    digest: str
+    """sha256 of its bytes; empty where it is absent."""
+    size_bytes: int
+    """Its size; 0 where it is absent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """One body of distillation data."""
+
+    key: str
+    """Where the release names it, such as ``data[0]``."""
+    name: str
+    """Name of the dataset, or of the bare file."""
+    card: CardFile | None
+    """Its card."""
+    files: tuple[BodyFile, ...]
+    """Its files."""
+
+    @property
+    def dataset(self) -> DatasetCard | None:
+        """The dataset card, where there is one."""
+        return self.card.card if self.card is not None and isinstance(self.card.card, DatasetCard) else None
+
+    @property
+    def personal_data(self) -> bool | None:
+        """Whether it holds personal data, as far as the card says."""
+        said = self.dataset.personal_data if self.dataset is not None else None
+        return True if isinstance(said, PersonalData) else said
+
+    def generations(self) -> list[tuple[str, Generation]]:
+        """Every record of generation with the place that holds it: the card's own and those of its shards."""
+        if self.dataset is None or self.card is None:
+            return []
+        own = [(self.card.name, self.dataset.generation)] if self.dataset.generation is not None else []
+        shards = [(f"{self.card.name}: {file.path}", file.generation) for file in self.dataset.files if file.generation is not None]
+        return own + shards
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What is known of one model of the release."""
+
+    role: str
+    """``teacher`` or ``student``."""
+    name: str
+    """As the release names it."""
+    card: CardFile | None
+    """Its card: declared, or found beside the weights."""
+    is_local: bool
+    """Whether it is a folder here."""
+    revision: str | None
+    """Pinned commit."""
+    identity: Mapping[str, Any]
+    """Digests and sizes, as `kdgov.checkpoints.identity` reads them; empty where the model is not at hand."""
+
+    @property
+    def model_card(self) -> ModelCard | None:
+        """The model card, where there is one."""
+        return self.card.card if self.card is not None and isinstance(self.card.card, ModelCard) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteFile:
+    """One suite and where it lies."""
+
+    suite: Suite
+    """The suite."""
+    path: Path
+    """Its file."""
+    name: str
+    """As the release names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseInputs:
+    """Everything a release is made from."""
+
+    release: Release
+    """The declaration."""
+    where: str
+    """The release file as the user named it."""
+    teacher: ModelFacts
+    """The model learned from."""
+    student: ModelFacts
+    """The student: its starting weights or itself; its declared card."""
+    bodies: tuple[Body, ...]
+    """Distillation data."""
+    prompts: tuple[Body, ...] = ()
+    """Prompt files of the recipe: what the teacher is asked, scanned like data."""
+    suites: tuple[SuiteFile, ...]
+    """What both models are judged by."""
+    upstream: Mapping[str, CardFile]
+    """Cards that lineages name, by the name of the file they were named with."""
+
+    def digests(self) -> dict[str, str]:
+        """Name → digest of every input: the answer to "which teacher, which data" that the decision carries."""
+        found: dict[str, str] = {}
+        for model in (self.teacher, self.student):
+            if model.identity:
+                found[f"{model.role}.weights"] = str(model.identity["weights"])
+            if model.card is not None:
+                found[f"{model.role}.card"] = model.card.digest
+        for body in (*self.bodies, *self.prompts):
+            if body.card is not None:
+                found[f"{body.key}.card"] = body.card.digest
+            for file in body.files:
+                found[f"{body.key}/{file.name}"] = file.digest
+        return found
+
+
+def read_card(name: str, path_of: PathOf, *, key: str, where: str, kind: type[Card]) -> CardFile:
+    """The card a release names, of the kind it must have.
+
+    Raises:
+        InputError: if it cannot be read; `DeclarationError` names every fault in it.
+    """
+    path = path_of(name)
+    card = load_card(path)
+    if not isinstance(card, kind):
+        fault = Fault(
+            file=where,
+            key=key,
+            what=f"names {name}, which is a {card.schema_.partition('/')[0].removeprefix('kdgov.')}",
+            mend=f"Name a file with `schema: {kind.model_fields['schema_'].annotation.__args__[0]}`.",  # type: ignore[union-attr]
+        )
+        raise DeclarationError([fault])
+    return CardFile(card=card, path=path, name=name, digest=digest_file(path))
+
+
+def model_facts(
+    role: str, name: str, card: str | None, path_of: PathOf, *, where: str, revision: str | None, identity: Mapping[str, Any]
+) -> ModelFacts:
+    """What is known of a model: its declared card, else the Hub card beside its weights.
+
+    Raises:
+        InputError: if a declared card cannot be read.
+    """
+    folder = path_of(name) if name else None
+    is_local = folder is not None and folder.is_dir()
+    found = read_card(card, path_of, key=f"{role}.card", where=where, kind=ModelCard) if card is not None else None
+    if found is None and is_local and folder is not None:
+        beside = card_beside_model(folder)
+        if beside is not None:
+            readme = folder / "README.md"
+            file = readme if readme.is_file() else folder / str(beside.license_text)
+            found = CardFile(card=beside, path=file, name=f"{name}/{file.name}", digest=digest_file(file))
+    return ModelFacts(role=role, name=name, card=found, is_local=is_local, revision=revision, identity=identity)
+
+
+def read_bodies(release: Release, path_of: PathOf, *, where: str, digest_of: Callable[[Path], str] = digest_file) -> tuple[Body, ...]:
+    """Every body of data with the digests of its files as they lie on disk.
+
+    Raises:
+        InputError: if a card cannot be read.
+    """
+    bodies = []
+    for index, item in enumerate(release.data):
+        key = f"data[{index}]"
+        if item.path is not None:
+            file = _body_file(item.path, path_of(item.path), None, digest_of)
+            bodies.append(Body(key=key, name=item.path, card=None, files=(file,)))
+            continue
+        card = read_card(str(item.card), path_of, key=f"{key}.card", where=where, kind=DatasetCard)
+        dataset = card.card
+        assert isinstance(dataset, DatasetCard)
+        files = tuple(_body_file(f.path, _beside(card.path, f.path), f, digest_of) for f in dataset.files)
+        bodies.append(Body(key=key, name=dataset.name, card=card, files=files))
+    return tuple(bodies)
+
+
+def read_prompts(release: Release, path_of: PathOf, *, digest_of: Callable[[Path], str] = digest_file) -> tuple[Body, ...]:
+    """Every prompt file the recipe names, as a body without a card."""
+    terms = release.distillation.terms if release.distillation is not None else []
+    named = [(n, term.prompts) for n, term in enumerate(terms) if isinstance(term, TeacherText) and term.prompts is not None]
+    return tuple(
+        Body(key=f"distillation.terms[{number}].prompts", name=name, card=None, files=(_body_file(name, path_of(name), None, digest_of),))
+        for number, name in named
+    )
+
+
+def follow_cards(start: Mapping[str, CardFile], path_of: PathOf) -> dict[str, CardFile]:
+    """Every card the given cards' lineages name, however deep, by the name it was named with.
+
+    Raises:
+        InputError: if one cannot be read, or the lineage runs in a circle; the circle is printed.
+    """
+    found: dict[str, CardFile] = {}
+
+    def visit(card_file: CardFile, trail: tuple[str, ...]) -> None:
+        here = str(card_file.path.resolve())
+        if here in trail:
+            circle = " ← ".join(Path(step).name for step in (*trail[trail.index(here) :], here))
+            raise InputError(
+                f"the lineage runs in a circle: {circle}",
+                where=card_file.name,
+                mend="Remove the `card:` that leads back to where it began.",
+            )
+        for upstream in _named_cards(card_file.card.lineage):
+            path = _beside(card_file.path, upstream)
+            path = path if path.exists() else path_of(upstream)
+            known = found.get(upstream)
+            if known is None:
+                known = CardFile(card=load_card(path), path=path, name=upstream, digest=digest_file(path))
+                found[upstream] = known
+            visit(known, (*trail, here))
+
+    for card_file in start.values():
+        visit(card_file, ())
+    return found
+
+
+def _named_cards(lineage: list[Lineage]) -> list[str]:
+    return [name for entry in lineage for name in ([entry.card] if entry.card else []) + _named_cards(entry.made_by)]
+
+
+def _beside(card: Path, name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.is_absolute():
+        return path
+    near = card.parent / path
+    return near if near.exists() or not path.exists() else path
+
+
+def _body_file(name: str, path: Path, declared: DataFile | None, digest_of: Callable[[Path], str]) -> BodyFile:
+    if not path.is_file():
+        return BodyFile(name=name, path=path, declared=declared, digest="", size_bytes=0)
+    return BodyFile(name=name, path=path, declared=declared, digest=digest_of(path), size_bytes=path.stat().st_size)

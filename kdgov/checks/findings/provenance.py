@@ -1,0 +1,202 @@
+"""Provenance: is every input pinned and unchanged, and is it known where it came from, by whom and under which terms?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kdgov.checkpoints.identity import endpoint_facts
+from kdgov.checks.cards.release_inputs import Body, BodyFile, ModelFacts, ReleaseInputs
+from kdgov.checks.findings.rules import Stances, passed
+from kdgov.declarations.cards import DatasetCard, ModelCard
+from kdgov.declarations.data_origin import Generation
+from kdgov.finding import Finding
+
+# The standard's required elements that cannot be read off the release itself.
+_DATASET_FIELDS = ("issuer", "version", "description", "license", "date", "origin_geography", "generation_method", "intended_purpose")
+_MODEL_FIELDS = ("issuer", "description", "license", "intended_purpose")
+_PIN = "Write the digest that `kdgov card check --pin` prints into the card."
+
+
+def provenance_findings(materials: ReleaseInputs, stances: Stances) -> list[Finding]:
+    """What can be said of every input without reading what is inside the data."""
+    findings = [*_teacher_findings(materials, stances), *_student_findings(materials, stances)]
+    for body in materials.bodies:
+        findings += [*_body_findings(body, stances), *_generation_findings(body, stances)]
+    if materials.release.distillation is None and not _says_how_it_was_taught(materials):
+        findings.append(
+            stances.finding(
+                "provenance.teacher-use-undeclared",
+                f"student ← {materials.teacher.name}",
+                "It was trained elsewhere, and nothing says whether on the teacher's text, logits or weights: licence terms differ.",
+                mend="Give the student a card whose `lineage` names the teacher with its use, or add the use under `uses:` of the release.",
+            )
+        )
+    return findings
+
+
+def _says_how_it_was_taught(materials: ReleaseInputs) -> bool:
+    card = materials.student.model_card
+    return bool(materials.release.uses) or (card is not None and bool(card.lineage))
+
+
+def _teacher_findings(materials: ReleaseInputs, stances: Stances) -> Iterable[Finding]:
+    teacher, endpoint = materials.teacher, materials.release.teacher.endpoint
+    if endpoint is None:
+        yield from _model_findings(teacher, stances)
+        return
+    subject = f"teacher {teacher.name}"
+    yield stances.finding(
+        "provenance.teacher-endpoint",
+        subject,
+        f"It can only be asked, at {endpoint.base_url}: its weights have no digest here, and who serves it may change it unnoticed.",
+        mend="Review what is on record: model name, terms and day of every shard it wrote; or name its weights under `teacher.model`.",
+        details=endpoint_facts(endpoint),
+    )
+    yield from _card_findings(teacher.card is not None, teacher.model_card, subject, _MODEL_FIELDS, stances)
+
+
+def _model_findings(model: ModelFacts, stances: Stances) -> Iterable[Finding]:
+    subject = f"{model.role} {model.name}"
+    if not model.identity:
+        said = f"revision {model.revision!r} is a name that can move" if model.revision else "it has no revision"
+        yield stances.finding(
+            f"provenance.{model.role}-unpinned",
+            subject,
+            f"It is no folder here, and as a hub id it is not pinned: {said}.",
+            mend=f"Write `{model.role}.revision:` with the 40-digit commit.",
+        )
+        return
+    weights = str(model.identity["weights"])
+    declared = model.model_card.digest if model.model_card is not None else None
+    if declared is not None and declared != weights and model.role == "teacher":
+        card = model.card.name if model.card is not None else ""
+        yield stances.finding(
+            "provenance.model-changed",
+            f"{subject} ← {card}",
+            f"Its weights have the digest {weights}, its card says {declared}.",
+            mend="Restore the weights the card describes, or describe the new ones in a card of their own.",
+            details={"found": weights, "declared": declared},
+        )
+        return
+    yield passed(
+        "provenance",
+        "provenance.pinned",
+        subject,
+        "Pinned by the digest of its weights" + (", which its card confirms." if declared == weights else "."),
+        weights=weights,
+        revision=model.revision or "",
+    )
+    if model.role == "teacher":
+        yield from _card_findings(model.card is not None, model.model_card, subject, _MODEL_FIELDS, stances)
+
+
+def _student_findings(materials: ReleaseInputs, stances: Stances) -> Iterable[Finding]:
+    # A student cut from the teacher or built from a config has no starting weights of its own to pin.
+    if materials.student.name:
+        yield from _model_findings(materials.student, stances)
+
+
+def _card_findings(
+    has_card: bool, card: ModelCard | DatasetCard | None, subject: str, fields: tuple[str, ...], stances: Stances
+) -> Iterable[Finding]:
+    if not has_card or card is None:
+        yield stances.finding(
+            "provenance.card-missing",
+            subject,
+            "It has no card: issuer, licence, origin and purpose are unknown.",
+            mend="Write one with `kdgov card new`.",
+        )
+        return
+    # What a generator wrote comes from no country, and its record is the method.
+    is_synthetic = getattr(card, "generation", None) is not None
+    excused = ("generation_method", "origin_geography") if is_synthetic else ()
+    missing = [name for name in fields if not getattr(card, name) and name not in excused]
+    if missing:
+        yield stances.finding(
+            "provenance.fields-missing",
+            subject,
+            f"Its card lacks {', '.join(missing)}.",
+            mend="Add what is known; write `unknown` where it truly is.",
+            details={"fields": missing},
+        )
+
+
+def _body_findings(body: Body, stances: Stances) -> Iterable[Finding]:
+    subject = f"{body.key} {body.name}"
+    yield from _card_findings(body.card is not None, body.dataset, subject, _DATASET_FIELDS, stances)
+    if body.card is not None and not body.files:
+        yield stances.finding(
+            "provenance.file-missing", subject, "Its card names no file.", mend="List the files under `files:` with path and digest."
+        )
+    faults = [finding for file in body.files for finding in _file_findings(f"{body.key}/{file.name}", file, body, stances)]
+    yield from faults
+    if body.files and not faults:
+        yield passed(
+            "provenance",
+            "provenance.pinned",
+            subject,
+            f"{len(body.files)} file{'s' if len(body.files) > 1 else ''} pinned by digest"
+            + (" and equal to the card." if body.card is not None else "."),
+            files={file.name: file.digest for file in body.files},
+        )
+
+
+def _file_findings(subject: str, file: BodyFile, body: Body, stances: Stances) -> Iterable[Finding]:
+    if not file.digest:
+        yield stances.finding(
+            "provenance.file-missing", subject, "There is no such file.", mend="Correct the path: it is relative to the card."
+        )
+    elif file.declared is not None and file.declared.digest is None:
+        yield stances.finding(
+            "provenance.file-unpinned", subject, "Its card gives no digest for it.", mend=_PIN, details={"found": file.digest}
+        )
+    elif file.declared is not None and file.declared.digest != file.digest:
+        yield stances.finding(
+            "provenance.file-changed",
+            subject,
+            f"It has the digest {file.digest}, its card says {file.declared.digest}.",
+            mend="Restore the file the card describes, or issue a new version of the card.",
+            details={"found": file.digest, "declared": file.declared.digest},
+        )
+
+
+def _generation_findings(body: Body, stances: Stances) -> Iterable[Finding]:
+    records = body.generations()
+    dataset = body.dataset
+    if dataset is not None and not records and "synthetic" in dataset.generation_method.lower():
+        yield stances.finding(
+            "provenance.synthetic-incomplete",
+            f"{body.key} {body.name}",
+            "Its card says it is synthetic and does not say by what.",
+            mend="Add `generation:` with generator, revision, licence or terms, sampling, prompt_template_digest and filters.",
+        )
+    for place, record in records:
+        missing, thin = _missing_of(record)
+        if missing:
+            yield stances.finding(
+                "provenance.synthetic-incomplete",
+                f"{body.key} ← {record.generator}",
+                f"{place}: the record of generation lacks {', '.join(missing)}.",
+                mend="Add them: without generator, version and terms nobody can show that the text was allowed to train a model.",
+                details={"fields": missing},
+            )
+        elif thin:
+            yield stances.finding(
+                "provenance.synthetic-thin",
+                f"{body.key} ← {record.generator}",
+                f"{place}: the record of generation lacks {', '.join(thin)}.",
+                mend="Add what is still known.",
+                details={"fields": thin},
+            )
+
+
+def _missing_of(record: Generation) -> tuple[list[str], list[str]]:
+    """Fields without which the record proves nothing, and those a dispute will ask for."""
+    if record.kind == "program":
+        return [], ["seed"] if record.seed is None else []
+    needed = [name for name in ("revision", "sampling", "prompt_template_digest", "filters") if getattr(record, name) is None]
+    if record.license is None and record.terms is None:
+        needed.append("license or terms")
+    if record.access in ("api", "product") and record.terms_date is None:
+        needed.append("terms_date")
+    return needed, [name for name in ("access_date", "seed") if getattr(record, name) is None]

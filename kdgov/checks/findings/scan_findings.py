@@ -1,0 +1,189 @@
+"""What the scan found, as findings: damaged files, withdrawn people, identifiers, credentials, contaminated items."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
+from kdgov.checks.findings.identifier_findings import identifier_findings
+from kdgov.checks.findings.rules import Stances, passed
+from kdgov.checks.pii.person_names import NameCount
+from kdgov.checks.scan.contamination import KINDS
+from kdgov.checks.scan.scan import ShardReport
+from kdgov.checks.scan.suite_items import SuiteItems
+from kdgov.finding import Finding
+
+NAMED_ITEMS = 20
+"""Contaminated items named in a finding; the rest stand in ``contamination.json``."""
+
+_RULE_OF_KIND: dict[str, str] = {kind: f"contamination.{kind.replace('_', '-')}" for kind in KINDS}
+_WORDS_OF_KIND: dict[str, str] = {
+    "verbatim": "word for word",
+    "edited": "lightly edited",
+    "near_duplicate": "as near-duplicates",
+    "overlap": "by a phrase of thirteen words",
+}
+
+
+def scan_findings(
+    materials: ReleaseInputs,
+    reports: Sequence[tuple[Body, ShardReport]],
+    items: SuiteItems,
+    stances: Stances,
+    names: Mapping[str, NameCount] | None = None,
+) -> list[Finding]:
+    """Every finding the scan of the data gives rise to; ``names`` by the body's key, where a model counted them."""
+    findings: list[Finding] = []
+    for body, report in reports:
+        findings += [*_damage(body, report, stances), *_withdrawn(body, report, stances)]
+    intent = materials.release.release.distribution
+    for body in (*materials.bodies, *materials.prompts):
+        own = [report for owner, report in reports if owner is body]
+        said_none = body.personal_data is False
+        findings += identifier_findings(
+            f"{body.key} {body.name}", own, intent=intent, said_none=said_none, stances=stances, names=(names or {}).get(body.key)
+        )
+    return findings + contamination_findings([report for _, report in reports], items, stances)
+
+
+def _damage(body: Body, report: ShardReport, stances: Stances) -> Iterable[Finding]:
+    subject = f"{body.key}/{report.name}"
+    if report.damage:
+        mend = "Write the file again and pin its new digest."
+        yield stances.finding("provenance.file-unreadable", subject, f"Reading it ended early: {report.damage}.", mend=mend)
+    elif report.unreadable_count:
+        lines = ", ".join(str(n) for n in report.unreadable[:5])
+        yield stances.finding(
+            "provenance.file-unreadable",
+            subject,
+            f"{report.unreadable_count} of its lines are no JSON (line {lines}).",
+            mend="Mend or remove those lines and pin the new digest.",
+        )
+    elif report.rows == 0:
+        yield stances.finding("provenance.file-empty", subject, "It holds no example.", mend="Remove it from the card, or fill it.")
+    if report.invalid_utf8:
+        yield stances.finding(
+            "provenance.file-not-utf8",
+            subject,
+            f"{report.invalid_utf8} byte sequences are not UTF-8; they were read as U+FFFD.",
+            mend="Save the file as UTF-8.",
+        )
+    if report.long_lines:
+        yield stances.finding(
+            "provenance.file-long-lines",
+            subject,
+            f"{report.long_lines} line(s) are too long to parse and were scanned as raw text: rows and offsets are not exact.",
+            mend="Write one example per line.",
+        )
+    declared = next((f.declared.rows for f in body.files if f.name == report.name and f.declared is not None), None)
+    if declared is not None and declared != report.rows and not report.long_lines:
+        yield stances.finding(
+            "provenance.rows-differ",
+            subject,
+            f"It holds {report.rows} examples, its card says {declared}.",
+            mend="Correct the card or the file.",
+        )
+
+
+def _withdrawn(body: Body, report: ShardReport, stances: Stances) -> Iterable[Finding]:
+    subject = f"{body.key}/{report.name}"
+    if report.withdrawn_count:
+        rows = ", ".join(str(n) for n in report.withdrawn_rows[:5])
+        yield stances.finding(
+            "privacy.withdrawn-present",
+            subject,
+            f"{report.withdrawn_count} rows are about people who withdrew (row {rows}).",
+            mend="Remove those rows and pin the new digest.",
+            details={"rows": report.withdrawn_rows},
+        )
+    if report.rows_without_id:
+        yield stances.finding(
+            "privacy.withdrawn-unchecked",
+            subject,
+            f"{report.rows_without_id} rows have no id column, so withdrawn people could not be looked for in them.",
+            mend="Correct `personal_data.id_field`, or give every row its id.",
+        )
+
+
+def contamination_findings(reports: Sequence[ShardReport], items: SuiteItems, stances: Stances, *, subject: str = "data") -> list[Finding]:
+    """Which items of the suites occur in some text, how, and in what role; what could not be looked for."""
+    found = contaminated_items(reports)
+    findings = []
+    for kind in KINDS:
+        named = sorted(item for item, match in found.items() if match["kind"] == kind)
+        if named:
+            findings.append(_contaminated(kind, named, found, len(items.items), stances, subject))
+    if items.absent:
+        findings.append(
+            stances.finding(
+                "contamination.items-absent",
+                "suites",
+                f"The items of {len(items.absent)} task(s) are not at hand: {'; '.join(items.absent)}.",
+                mend="Give these tasks a `data:` file, or scan the data where the items are.",
+            )
+        )
+    if items.items and reports and not found:
+        reason = f"None of {len(items.items)} items of the suites occurs in the {subject}, word for word, lightly edited or nearly."
+        counted = {"items": len(items.items), "tasks": dict(items.digests)}
+        findings.append(passed("contamination", "contamination.scanned", subject, reason, **counted))
+    return findings
+
+
+def not_testable_finding(not_testable: Sequence[str], total: int, stances: Stances) -> list[Finding]:
+    """Items with too few words to be looked for, as one finding."""
+    if not not_testable:
+        return []
+    tasks = Counter(key.rsplit("/", 1)[0] for key in not_testable)
+    return [
+        stances.finding(
+            "contamination.not-testable",
+            "suites",
+            f"{len(not_testable)} of {total} items have fewer than five words and were not looked for: "
+            + ", ".join(f"{count} of {task}" for task, count in sorted(tasks.items()))
+            + ".",
+            mend="Keep their templates or combinations apart from the training data by construction.",
+        )
+    ]
+
+
+def contaminated_items(reports: Sequence[ShardReport]) -> dict[str, dict[str, Any]]:
+    """Item → its strongest match over all files, with the file and how often it was found in which role."""
+    strength: dict[str, int] = {kind: n for n, kind in enumerate(reversed(KINDS))}
+    found: dict[str, dict[str, Any]] = {}
+    for report in reports:
+        for item, match in report.matches.items():
+            known = found.get(item)
+            roles = Counter(match["roles"]) + Counter(known["roles"] if known is not None else {})
+            here = {**match, "file": report.name, "roles": dict(sorted(roles.items()))}
+            is_stronger = known is None or (strength[match["kind"]], match["share"]) > (strength[str(known["kind"])], known["share"])
+            found[item] = here if is_stronger else {**(known or {}), "roles": here["roles"]}
+    return dict(sorted(found.items()))
+
+
+def _contaminated(kind: str, named: list[str], found: dict[str, dict[str, Any]], total: int, stances: Stances, subject: str) -> Finding:
+    roles: Counter[str] = Counter()
+    for item in named:
+        roles.update(found[item]["roles"])
+    first = found[named[0]]
+    said = {"text": "training text", "prompt": "teacher prompts", "output": "teacher outputs"}
+    where = ", ".join(f"{said[role]} ({count})" for role, count in sorted(roles.items()))
+    shown = ", ".join(named[:NAMED_ITEMS]) + (f" and {len(named) - NAMED_ITEMS} more" if len(named) > NAMED_ITEMS else "")
+    return stances.finding(
+        _RULE_OF_KIND[kind],
+        f"{subject} ← {named[0].rsplit('/', 1)[0]}",
+        f"{len(named)} of {total} items occur {_WORDS_OF_KIND[kind]} in {where}; first {named[0]} at {first['file']} row {first['row']}. "
+        f"Items: {shown}.",
+        mend=_mend(kind, stances),
+        details={"items": named, "roles": dict(roles), "file": first["file"], "row": first["row"]},
+    )
+
+
+def _mend(kind: str, stances: Stances) -> str:
+    if kind == "overlap":
+        return "Look at the rows named: common phrases need no mending."
+    remove = "Remove those rows from the data and pin the new digest"
+    if stances.judges_apart:
+        return f"{remove}; otherwise these items are left out of the judgement and compared with the unseen ones."
+    return f"{remove}, or let the policy judge by the items the student has not seen (`data: {{contaminated_items: judge_apart}}`)."

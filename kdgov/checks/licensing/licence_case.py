@@ -1,0 +1,227 @@
+"""The licence case of a release: every upstream the release, its recipe and its cards name, as one question to `kdgov.license`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kdgov.checks.cards.release_inputs import Body, CardFile, ModelFacts, ReleaseInputs
+from kdgov.declarations.cards import Card, DatasetCard, ModelCard
+from kdgov.declarations.data_origin import Generation, Lineage, PersonalData
+from kdgov.declarations.distillation import Distillation, TeacherText
+from kdgov.errors import DeclarationError, Fault
+from kdgov.license.catalogue.expression import parse
+
+UNKNOWN = "NOASSERTION"
+
+_USES_OF_TERM: dict[str, tuple[str, ...]] = {
+    "soft_targets": ("logits",),
+    "universal_logits": ("logits",),
+    "hidden_states": ("hidden_states",),
+    "attention": ("hidden_states",),
+    "attention_relation": ("hidden_states",),
+    "teacher_text": ("generated_text",),
+    "on_policy": ("logits",),
+    "hard_labels": (),
+}
+"""What each distillation term takes from the teacher."""
+
+
+def licence_case(materials: ReleaseInputs, *, choices: Mapping[str, Any]) -> dict[str, Any]:
+    """The case in the contract's JSON form; texts are named by path, unknown licences are NOASSERTION.
+
+    Raises:
+        DeclarationError: naming every licence expression that does not parse, by the file and key that hold it.
+    """
+    if faults := list(_expression_faults(materials)):
+        raise DeclarationError(faults)
+    release = materials.release
+    student: dict[str, Any] = {"name": release.student.name or release.name, "license": _outbound(materials), "kind": release.student.kind}
+    if release.student.similar_to_teacher is not None:
+        student["similar_to_teacher"] = release.student.similar_to_teacher
+    uses = [*_teacher_uses(materials), *_student_uses(materials), *_data_uses(materials), *_suite_uses(materials), *release.uses]
+    return {
+        "student": {key: value for key, value in student.items() if value is not None},
+        "uses": uses,
+        "release": release.release.model_dump(),
+        "organization": {key: value for key, value in release.organization.model_dump().items() if value is not None},
+        "choices": dict(choices),
+        "evidence": [_evidence(piece, materials) for piece in release.evidence],
+    }
+
+
+def _expression_faults(materials: ReleaseInputs) -> Iterator[Fault]:
+    """Expressions that do not parse, in the words of the user's own files rather than the case made from them."""
+    if materials.release.student.license:
+        yield from _fault_of(materials.release.student.license, materials.where, "student.license")
+    named = [materials.teacher.card, materials.student.card, *(body.card for body in materials.bodies), *materials.upstream.values()]
+    for file in {card.path: card for card in named if card is not None}.values():
+        yield from _fault_of(file.card.license, str(file.path), "license")
+        yield from _lineage_faults(file.card.lineage, str(file.path), "lineage")
+
+
+def _lineage_faults(entries: Sequence[Lineage], file: str, key: str) -> Iterator[Fault]:
+    for number, entry in enumerate(entries):
+        yield from _fault_of(entry.license, file, f"{key}[{number}].license")
+        yield from _lineage_faults(entry.made_by, file, f"{key}[{number}].made_by")
+
+
+def _fault_of(expression: str | None, file: str, key: str) -> Iterator[Fault]:
+    if expression and isinstance(why := parse(expression), str):
+        mend = "Write an SPDX expression, a LicenseRef or a hub tag."
+        yield Fault(file=file, key=key, what=f"{expression!r} does not parse: {why}", mend=mend)
+
+
+def _evidence(piece: Mapping[str, Any], materials: ReleaseInputs) -> dict[str, Any]:
+    """Evidence with its file named from where the release lies: everything else in the case is found from cards."""
+    file = piece.get("file")
+    if not isinstance(file, str) or Path(file).expanduser().is_absolute():
+        return dict(piece)
+    beside = Path(materials.where).parent / file
+    return {**piece, "file": str(beside if beside.exists() else Path(file))}
+
+
+def _outbound(materials: ReleaseInputs) -> str | None:
+    card = materials.student.model_card
+    return materials.release.student.license or (card.license if card is not None and not materials.release.distillation else None)
+
+
+def _teacher_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:
+    release = materials.release
+    recipe, student = release.distillation, release.student
+    uses: list[str] = []
+    if recipe is not None:
+        uses += _uses_of(recipe)
+        if student.keep_layers is not None:
+            uses.append("weights_init")
+        if student.model is None:
+            uses.append("tokenizer")
+    elif not release.uses and not (materials.student.model_card is not None and materials.student.model_card.lineage):
+        # How a student from elsewhere was taught is not known: the use that most licences restrict is assumed.
+        uses.append("generated_text")
+    found = [_of_model(materials.teacher, use, materials) for use in dict.fromkeys(uses)]
+    return [*found, *_endpoint_uses(recipe)]
+
+
+def _uses_of(recipe: Distillation) -> list[str]:
+    uses: list[str] = []
+    for term in recipe.terms:
+        if not (isinstance(term, TeacherText) and term.endpoint is not None):
+            uses += _USES_OF_TERM[term.kind]
+    return uses
+
+
+def _endpoint_uses(recipe: Distillation | None) -> list[dict[str, Any]]:
+    terms = recipe.terms if recipe is not None else []
+    return [
+        {"use": "generated_text", "name": term.endpoint.model, "license": term.endpoint.terms, "access": "api"}
+        for term in terms
+        if isinstance(term, TeacherText) and term.endpoint is not None
+    ]
+
+
+def _student_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:
+    """Where the student's own weights come from, beyond the teacher."""
+    model, student = materials.student, materials.release.student
+    if student.model is None:
+        return []
+    if materials.release.distillation is None:
+        # The student itself: its own upstreams stand in its card.
+        card = model.model_card
+        return _lineage(card, model.card, materials) if card is not None and model.card is not None else []
+    return [_of_model(model, "weights_init", materials)]
+
+
+def _data_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:
+    uses = ["dataset_train"] + (["dataset_publish"] if materials.release.release.distribution == "data" else [])
+    return [_of_data(body, use, materials) for use in uses for body in materials.bodies]
+
+
+def _suite_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:
+    """Each suite under each licence its items carry."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for file in materials.suites:
+        for task in file.suite.tasks:
+            own = (task.data.license if task.data else None) or (task.hub.license if task.hub else None)
+            licence = own or file.suite.license
+            name = file.suite.name if own is None else f"{file.suite.name}/{task.task}"
+            found[name, licence] = {"use": "dataset_eval", "name": name, "license": licence}
+    return list(found.values())
+
+
+def _of_model(model: ModelFacts, use: str, materials: ReleaseInputs) -> dict[str, Any]:
+    card = model.model_card
+    entry: dict[str, Any] = {"use": use, "name": model.name if card is None else card.name, "license": UNKNOWN}
+    if card is None or model.card is None:
+        return entry
+    return entry | _licence_of(card, model.card) | {"made_by": _lineage(card, model.card, materials)}
+
+
+def _of_data(body: Body, use: str, materials: ReleaseInputs) -> dict[str, Any]:
+    entry: dict[str, Any] = {"use": use, "name": body.name, "license": UNKNOWN}
+    card = body.dataset
+    if card is None or body.card is None:
+        return entry
+    entry |= _licence_of(card, body.card)
+    if body.personal_data is not None:
+        entry["personal_data"] = body.personal_data
+    return entry | {"made_by": _lineage(card, body.card, materials)}
+
+
+def _licence_of(card: Card, file: CardFile) -> dict[str, Any]:
+    found: dict[str, Any] = {"license": card.license or UNKNOWN}
+    if card.license_text is not None:
+        found["license_text"] = _text_path(card.license_text, file.path)
+    if isinstance(card, ModelCard) and card.access is not None:
+        found["access"] = card.access
+    return found
+
+
+def _lineage(card: Card, file: CardFile, materials: ReleaseInputs) -> list[dict[str, Any]]:
+    """The upstreams a card names: its lineage, its generators, and what the Hub's own fields name without saying how."""
+    entries = [_of_lineage(entry, file, materials) for entry in card.lineage]
+    named = {entry["name"] for entry in entries}
+    if isinstance(card, DatasetCard):
+        records = [card.generation, *(f.generation for f in card.files)]
+        entries += [e for e in _generators(records) if e["name"] not in named]
+    else:
+        entries += [{"use": "weights_init", "name": name, "license": UNKNOWN} for name in card.base_model if name not in named]
+        entries += [{"use": "dataset_train", "name": name, "license": UNKNOWN} for name in card.datasets if name not in named]
+    return entries
+
+
+def _generators(records: list[Generation | None]) -> list[dict[str, Any]]:
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for record in records:
+        if record is None or record.kind == "program":
+            continue
+        use = {"text": "generated_text"}.get(record.signal, record.signal)
+        licence = record.license or record.terms or UNKNOWN
+        entry: dict[str, Any] = {"use": use, "name": record.generator, "license": licence}
+        found[record.generator, licence] = entry | ({"access": record.access} if record.access is not None else {})
+    return list(found.values())
+
+
+def _of_lineage(entry: Lineage, file: CardFile, materials: ReleaseInputs) -> dict[str, Any]:
+    upstream = materials.upstream.get(entry.card) if entry.card is not None else None
+    found: dict[str, Any] = {"use": entry.use, "name": entry.name, "license": entry.license or UNKNOWN}
+    made_by = [_of_lineage(inner, file, materials) for inner in entry.made_by]
+    if upstream is not None:
+        card = upstream.card
+        found |= _licence_of(card, upstream) if entry.license is None else {}
+        made_by += _lineage(card, upstream, materials)
+        if isinstance(card, DatasetCard) and card.personal_data is not None:
+            found["personal_data"] = isinstance(card.personal_data, PersonalData) or card.personal_data
+    if entry.license_text is not None:
+        found["license_text"] = _text_path(entry.license_text, file.path)
+    if entry.access is not None:
+        found["access"] = entry.access
+    if entry.personal_data is not None:
+        found["personal_data"] = entry.personal_data
+    return found | ({"made_by": made_by} if made_by else {})
+
+
+def _text_path(name: str, card: Path) -> str:
+    path = Path(name).expanduser()
+    return str(path if path.is_absolute() else card.parent / path)

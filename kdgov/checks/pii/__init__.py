@@ -1,0 +1,1 @@
+"""Personal data and credentials in text: how each kind is recognised and proven."""

@@ -1,0 +1,140 @@
+"""The items of a release's suites as texts to look for in the training data."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdgov.checks.cards.release_inputs import SuiteFile
+from kdgov.checks.scan.contamination import WHOLE_TEXT_WORDS, SuiteItem
+from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.declarations.suite import DataInSuite, TaskInSuite, data_path
+from kdgov.digest import digest_file
+from kdgov.errors import InputError
+
+_SENTENCE_ENDS = (".", "?", "!", ":", '"', "”")
+_BEGINNINGS = ("prefix", "context", "ctx", "sentence", "text", "prompt", "question", "query", "request", "input")
+_ENDINGS = ("answer", "secret", "target", "completion", "ending")
+_MANY_CHOICES = 26
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteItems:
+    """What can be looked for, and what cannot."""
+
+    items: tuple[SuiteItem, ...]
+    """The items at hand."""
+    absent: tuple[str, ...]
+    """``suite/task: reason`` where the items are not at hand."""
+    digests: Mapping[str, str]
+    """``suite/task`` → digest of its item file."""
+
+
+def suite_items(suites: Sequence[SuiteFile]) -> SuiteItems:
+    """Every item whose text is at hand: tasks with a data file of their own.
+
+    Raises:
+        InputError: if an item file cannot be read.
+    """
+    items: list[SuiteItem] = []
+    absent: list[str] = []
+    digests: dict[str, str] = {}
+    for file in suites:
+        for task in file.suite.tasks:
+            name = f"{file.suite.name}/{task.task}"
+            path, reason = _path_of(task, file.path)
+            if path is None:
+                absent.append(f"{name}: {reason}")
+                continue
+            digests[name] = digest_file(path)
+            found = list(_items(name, task, path))
+            items += found
+            if not found:
+                absent.append(f"{name}: {path.name} holds no row that could be looked for")
+    return SuiteItems(items=tuple(items), absent=tuple(absent), digests=digests)
+
+
+def _path_of(task: TaskInSuite, suite_file: Path) -> tuple[Path | None, str]:
+    if task.data is None:
+        return None, "its items come from a hub or from lm-eval itself"
+    try:
+        path = data_path(task.data, suite_file=suite_file)
+    except InputError as error:
+        return None, error.what
+    return (path, "") if path.is_file() else (None, f"{task.data.path} does not exist")
+
+
+def _items(name: str, task: TaskInSuite, path: Path) -> Iterator[SuiteItem]:
+    tally = Tally()
+    rows: list[Mapping[str, Any]] = []
+    for value in _values(path, tally):
+        if isinstance(value, Mapping) and _is_wanted(value, task.data):
+            renamed = {new: value.get(old) for new, old in task.data.columns.items()} if task.data is not None else {}
+            rows.append({**value, **renamed})
+    if task.kind == "replay":
+        # The same logged input is one item, however often it came.
+        field = str(task.options.get("field", "input"))
+        rows = list({str(row.get(field)): row for row in reversed(rows)}.values())[::-1]
+    for identity, value in zip(_names(rows, task), rows, strict=True):
+        texts = tuple(dict.fromkeys(text for text in _texts(value, task) if text.strip()))
+        yield SuiteItem(key=f"{name}/{identity}", texts=texts)
+    if tally.unreadable_count:
+        raise InputError(
+            f"has {tally.unreadable_count} lines that are no JSON (first: line {tally.unreadable[0]})",
+            where=str(path),
+            mend="Mend those lines: items that cannot be read cannot be judged either.",
+        )
+
+
+def _values(path: Path, tally: Tally) -> Iterator[Any]:
+    kind = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"][-1:]
+    if kind == [".txt"]:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
+        yield from ({"text": line} for line in raw.decode("utf-8-sig", "replace").splitlines() if line.strip())
+        return
+    for row in read_rows(path, tally):
+        yield row.value
+
+
+def _names(rows: Sequence[Mapping[str, Any]], task: TaskInSuite) -> list[str]:
+    """Names of the items as the item table has them: their own, else their place among the task's items."""
+    given = [row.get(str(task.options.get("id", "id"))) for row in rows]
+    if all(isinstance(name, (str, int)) and str(name) for name in given):
+        return [str(name) for name in given]
+    width = len(str(len(rows) - 1))
+    return [f"{number:0{width}d}" for number in range(len(rows))]
+
+
+def _is_wanted(value: Mapping[str, Any], data: DataInSuite | None) -> bool:
+    return data is None or all(value.get(key) in allowed for key, allowed in data.where.items())
+
+
+def _texts(value: Mapping[str, Any], task: TaskInSuite) -> Iterator[str]:
+    """Texts whose presence in the training data would give the item away."""
+    left_out = {"id", "item_id", task.cluster, task.label, *task.groups}
+    choices = _choices(value)
+    for key, entry in value.items():
+        if isinstance(entry, str) and key not in left_out and not (key in _ENDINGS and len(entry.split()) < WHOLE_TEXT_WORDS):
+            is_beginning = not entry.rstrip().endswith(_SENTENCE_ENDS) and key.lower() in _BEGINNINGS
+            # The beginning of a sentence is not the item: "The keys on the table" may be trained on, with another ending.
+            yield from (f"{entry} {ending}" for ending in (_endings(value, choices) if is_beginning else ()))
+            if not is_beginning or not (choices or _endings(value, ())):
+                yield entry
+        elif isinstance(entry, list) and key not in left_out and len(entry) <= _MANY_CHOICES:
+            yield from (part for part in entry if isinstance(part, str) and len(part.split()) >= WHOLE_TEXT_WORDS)
+
+
+def _choices(value: Mapping[str, Any]) -> list[str]:
+    for key in ("choices", "options", "endings"):
+        entry = value.get(key)
+        if isinstance(entry, list) and len(entry) <= _MANY_CHOICES and all(isinstance(part, str) for part in entry):
+            return entry
+    return []
+
+
+def _endings(value: Mapping[str, Any], choices: Sequence[str]) -> list[str]:
+    answers = [value[key] for key in _ENDINGS if isinstance(value.get(key), str)]
+    return [*answers, *choices]

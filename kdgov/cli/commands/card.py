@@ -1,0 +1,125 @@
+"""``kdgov card``: cards made, checked, imported and exported."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdgov.cli.error_boundary import error_boundary, print_json, write_answer
+from kdgov.errors import DeclarationError, InputError
+
+app = typer.Typer(help="Cards: what is known of one model or one dataset.", no_args_is_help=True)
+
+NEW_EXAMPLES = """
+[bold]Examples[/bold]
+
+  kdgov card new ../models/teacher --out registry/models/teacher.yaml          identity from the weights
+
+  kdgov card new data/*.jsonl --name support --out registry/datasets/support.yaml   each file pinned and counted
+
+  kdgov card new --from README.md                a Hub model or dataset card
+
+  kdgov card new --from croissant.json           a Croissant record
+"""
+CHECK_EXAMPLES = """
+[bold]Examples[/bold]
+
+  kdgov card check registry/datasets/*.yaml      schema, digests, row counts, columns, lineage
+
+Exit code 0: all in order; 2: a card or a file it names is at fault, every fault with key and mend.
+"""
+EXPORT_EXAMPLES = """
+[bold]Examples[/bold]
+
+  kdgov card export registry/datasets/support.yaml --out croissant.json
+"""
+
+
+class CardFormat(StrEnum):
+    """How the outcome is printed."""
+
+    text = "text"
+    json = "json"
+
+
+@app.command(epilog=NEW_EXAMPLES)
+def new(
+    paths: Annotated[list[Path] | None, typer.Argument(help="A model folder, or data files.", show_default=False)] = None,
+    source: Annotated[Path | None, typer.Option("--from", help="Hub card (README.md) or Croissant file (.json) to import.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the dataset; default that of its first file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Card to write; default standard output.")] = None,
+) -> None:
+    """Write a card from what lies on disk; what nobody can read off the files is left for you to say."""
+    with error_boundary():
+        from kdgov.checks.cards.draft_card import card_yaml, imported_card, new_dataset_card, new_model_card
+
+        if source is not None:
+            card = imported_card(source)
+        elif not paths:
+            raise InputError("no model folder, data file or `--from` is named", mend="Name what the card is about.")
+        elif paths[0].is_dir():
+            card = new_model_card(paths[0], beside=out.parent if out is not None else Path())
+        else:
+            card = new_dataset_card(paths, beside=out.parent if out is not None else Path(), name=name)
+        text = card_yaml(card)
+        if out is None:
+            typer.echo(text, nl=False)
+        elif out.exists():
+            raise InputError("exists already", where=str(out), mend="Choose another `--out`, or remove it first.")
+        else:
+            write_answer(out, text)
+
+
+@app.command(epilog=CHECK_EXAMPLES)
+def check(
+    cards: Annotated[list[Path], typer.Argument(help="Card files.")],
+    output_format: Annotated[CardFormat, typer.Option("--format", help="text for people, json for programs.")] = CardFormat.text,
+) -> None:
+    """Check cards against their schema, the files they name and the columns they declare."""
+    with error_boundary(output_format=output_format):
+        from kdgov.checks.cards.draft_card import card_faults
+        from kdgov.declarations.cards import DatasetCard, load_card
+
+        faults = []
+        for path in cards:
+            try:
+                faults += card_faults(path)
+                card = load_card(path)
+            except DeclarationError as error:
+                faults += error.faults
+                continue
+            if isinstance(card, DatasetCard) and card.columns:
+                from kdgov.checks.cards.card_columns import table_faults
+
+                faults += table_faults(path, card)
+        if faults:
+            raise DeclarationError(faults)
+        if output_format is CardFormat.json:
+            print_json({"cards": [str(path) for path in cards], "faults": []})
+        else:
+            typer.echo(f"{len(cards)} card{'s' if len(cards) > 1 else ''} in order")
+
+
+@app.command(epilog=EXPORT_EXAMPLES)
+def export(
+    card: Annotated[Path, typer.Argument(help="Dataset card.")],
+    out: Annotated[Path | None, typer.Option(help="Croissant file to write; default standard output.")] = None,
+) -> None:
+    """Write a dataset card as Croissant 1.0 JSON-LD."""
+    with error_boundary():
+        from kdgov.checks.cards.draft_card import croissant_json
+        from kdgov.declarations.cards import load_dataset_card
+
+        text = croissant_json(load_dataset_card(card))
+        if out is None:
+            typer.echo(text, nl=False)
+        else:
+            write_answer(out, text)
+
+
+def register(root: typer.Typer) -> None:
+    """Add the commands."""
+    root.add_typer(app, name="card")

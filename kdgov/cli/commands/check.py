@@ -1,0 +1,156 @@
+"""``kdgov check``: licences, provenance, privacy, contamination and practice of a release, before any compute is spent."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kdgov.cli.error_boundary import error_boundary, print_json, write_answer
+from kdgov.cli.progress_display import progress_bars
+from kdgov.errors import EXIT_BLOCKED, InputError
+
+if TYPE_CHECKING:
+    from kdgov.pipeline.context import ReleaseContext
+    from kdgov.pipeline.store import StepResult
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+  kdgov check release.yaml                       every finding that is not a pass, with what mends it
+
+  kdgov check release.yaml --all                 the passes as well: what was looked at
+
+  kdgov check release.yaml --show                the release with every default filled in
+
+  kdgov check release.yaml --graph lineage.svg   teacher, data, generators and licences, with the verdict on each edge
+
+  kdgov check release.yaml --part 3/64 --scan-folder /shared/scan      one task of a job array; then check with --scan-folder
+
+  kdgov check --rules                            every rule, and what it means unless the policy says otherwise
+
+Exit code 0: nothing stands against the release; 1: a finding blocks it or holds it for review; 2: the declaration is at fault.
+"""
+
+_COLOURS = {"block": "red", "invalid": "red", "review": "yellow", "warn": "cyan", "pass": "green"}
+
+
+class CheckFormat(StrEnum):
+    """How the findings are printed."""
+
+    text = "text"
+    json = "json"
+
+
+def check(
+    release: Annotated[Path | None, typer.Argument(help="Release declaration (schema kdgov.release/1).", show_default=False)] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the release with every default filled in, and end.")] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="List every rule with its default meaning and source, and end.")] = False,
+    graph: Annotated[Path | None, typer.Option(help="Write the lineage with the verdict on each edge as SVG.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Print passes as well.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes for the scan of the data.")] = 1,
+    scan_folder: Annotated[Path | None, typer.Option(help="Folder of scan reports, shared by the parts of a job array.")] = None,
+    part: Annotated[str, typer.Option(help="Scan only part K/N of the data files into --scan-folder, and end.")] = "",
+    today: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day on which expiries are judged.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
+    output_format: Annotated[CheckFormat, typer.Option("--format", help="text for people, json for programs.")] = CheckFormat.text,
+) -> None:
+    """Say before any compute is spent whether a release may go on: licences, provenance, privacy, contamination, practice."""
+    with error_boundary(output_format=output_format):
+        if rules:
+            _print_rules(output_format)
+            return
+        if release is None:
+            raise InputError("no release is named", mend="Name a release file, or ask for `--rules`.")
+        if show:
+            _print_release(release, output_format)
+            return
+        from kdgov.pipeline.check import check_step
+        from kdgov.pipeline.context import open_release
+
+        with progress_bars() as progress:
+            context = open_release(release, store=store, progress=progress)
+            if part:
+                _scan_part(context, part, scan_folder)
+                return
+            finished = check_step(context, today=today.date() if today else None, workers=workers, scan_folder=scan_folder)
+        _tell(context, finished, every=every, graph=graph, output_format=output_format)
+        if finished.facts["stops"] or finished.facts["holds"]:
+            raise typer.Exit(EXIT_BLOCKED)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=EXAMPLES)(check)
+
+
+def _scan_part(context: ReleaseContext, part: str, scan_folder: Path | None) -> None:
+    from kdgov.pipeline.check import scan_part
+
+    number, _, count = part.partition("/")
+    if not (number.isdigit() and count.isdigit()) or scan_folder is None:
+        raise InputError(
+            f"--part {part!r} cannot be scanned", mend="Write `--part 1/4 --scan-folder DIR`, with a folder that all parts share."
+        )
+    files = scan_part(context, part=int(number), parts=int(count), kept=scan_folder)
+    typer.echo(f"{files} files scanned into {scan_folder}", err=True)
+
+
+def _tell(context: ReleaseContext, finished: StepResult, *, every: bool, graph: Path | None, output_format: CheckFormat) -> None:
+    findings = json.loads((finished.folder / "findings.json").read_bytes())
+    if graph is not None:
+        from kdgov.checks.cards.lineage_graph import lineage_svg
+
+        case = json.loads((finished.folder / "licence-case.json").read_bytes())
+        answer = json.loads((finished.folder / "licence-answer.json").read_bytes())
+        write_answer(graph, lineage_svg(case, answer))
+    if output_format is CheckFormat.json:
+        print_json({"release": context.release.name, "findings": findings, **finished.facts})
+        return
+    told: set[str] = set()
+    for finding in findings:
+        # One upstream used in three ways may say the same thing three times; people read it once.
+        line = "|".join(str(finding[key]) for key in ("rule", "subject", "reason"))
+        if line not in told and (every or finding["verdict"] != "pass"):
+            _print_finding(finding)
+        told.add(line)
+    typer.echo(f"{context.release.name}: {finished.facts['summary']}{' (reused)' if finished.reused else ''}")
+
+
+def _print_finding(finding: dict[str, Any]) -> None:
+    verdict = finding["verdict"]
+    typer.secho(f"{verdict:<7}", fg=_COLOURS[verdict], bold=True, nl=False)
+    typer.echo(f"{finding['rule']}  {finding['subject']}")
+    typer.echo(f"        {finding['reason']}")
+    if finding["mend"] and verdict != "pass":
+        typer.echo(f"        → {finding['mend'].strip()}")
+    if finding["source"]:
+        typer.secho(f"        {finding['source']}", dim=True)
+
+
+def _print_rules(output_format: CheckFormat) -> None:
+    from kdgov.checks.findings.rules import RULES
+
+    rows = [{"rule": name, "verdict": rule.verdict, "title": rule.title, "source": rule.source} for name, rule in RULES.items()]
+    if output_format is CheckFormat.json:
+        print_json(rows)
+        return
+    for row in rows:
+        typer.secho(f"{row['verdict']:<7}", fg=_COLOURS[row["verdict"]], nl=False)
+        typer.echo(f"{row['rule']:<38} {row['title']}  [{row['source']}]")
+
+
+def _print_release(release: Path, output_format: CheckFormat) -> None:
+    import yaml
+
+    from kdgov.declarations.release import load_release
+
+    document = load_release(release).model_dump(mode="json", by_alias=True)
+    if output_format is CheckFormat.json:
+        print_json(document)
+        return
+    typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), nl=False)

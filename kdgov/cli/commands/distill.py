@@ -1,0 +1,71 @@
+"""``kdgov distill``: train the student of a release."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdgov.cli.error_boundary import error_boundary, print_json
+from kdgov.cli.progress_display import progress_bars
+from kdgov.processes import is_first
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+  kdgov distill registry/releases/miniature.yaml              train, or reuse what an unchanged recipe has produced
+
+  kdgov distill release.yaml --calibrate                      propose temperature and weights, with the table behind them
+
+  torchrun --nproc-per-node 2 -m kdgov distill release.yaml   several processes; accelerate launch works alike
+
+The loss is no verdict: a student goes to the gate whatever its loss.
+"""
+
+
+class DistillFormat(StrEnum):
+    """How the outcome is printed."""
+
+    text = "text"
+    json = "json"
+
+
+def distill(
+    release: Annotated[Path, typer.Argument(help="Release declaration (schema kdgov.release/1).")],
+    store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Propose temperature and weights on a held-out split; train nothing else.")
+    ] = False,
+    output_format: Annotated[DistillFormat, typer.Option("--format", help="text for people, json for programs.")] = DistillFormat.text,
+) -> None:
+    """Train the student of a release, or propose its temperature and weights."""
+    with error_boundary(output_format=output_format):
+        from kdgov.pipeline.calibrate import calibrate_step
+        from kdgov.pipeline.context import open_release
+        from kdgov.pipeline.distill import distill_step
+        from kdgov.pipeline.scan_teacher_text import written_step
+
+        with progress_bars() as progress:
+            context = open_release(release, store=store, progress=progress)
+            finished = calibrate_step(context) if calibrate else distill_step(context)
+            scanned = written_step(context, finished.folder) if is_first() and not calibrate else None
+        if not is_first():
+            return  # Of several processes one speaks.
+        if output_format is DistillFormat.json:
+            facts = dict(finished.facts)
+            print_json(
+                {"step": finished.step, "key": finished.key, "folder": str(finished.folder), "reused": finished.reused, "facts": facts}
+            )
+        else:
+            typer.echo(finished.facts["table"] if calibrate else f"{finished.facts['summary']}\n{finished.folder}")
+            stopped_by = scanned.facts["stopped_by"] if scanned is not None else []
+            told = [f"the gate will stop at what the teacher wrote: {', '.join(stopped_by)}"] if stopped_by else []
+            for warning in [*finished.facts.get("warnings", []), *told]:
+                typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=EXAMPLES)(distill)

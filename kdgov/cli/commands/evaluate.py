@@ -1,0 +1,124 @@
+"""``kdgov evaluate``: teacher and student on one frozen plan, or one model on its own."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kdgov.cli.error_boundary import error_boundary, print_json
+from kdgov.cli.progress_display import progress_bars
+from kdgov.errors import EXIT_BLOCKED, InputError
+from kdgov.processes import is_first
+
+if TYPE_CHECKING:
+    from kdgov.evaluation.backends.settings import BackendSettings
+    from kdgov.pipeline.store import StepResult
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+  kdgov evaluate registry/releases/miniature.yaml                 both models of a release; what is finished is reused
+
+  kdgov evaluate --model ./student --suite capability --suite safety --out results/
+
+  kdgov evaluate --model ./student --suite bias-core --limit 50 --out look/     a look, drawn by hash, never the first 50
+
+  kdgov evaluate --model ./student --suite bias-core --task 'bbq_*' --out results/      only some of a suite's tasks
+
+  kdgov evaluate --model ./student --suite safety --out results/ --backend local-completions --address http://127.0.0.1:8000/v1/completions
+
+  accelerate launch --cpu --num_processes 2 -m kdgov evaluate registry/releases/miniature.yaml     the same bytes as one process
+
+Exit code 1 where the two models were not asked the same; the reason is printed. `kdgov gate` decides what the numbers mean.
+"""
+
+
+class EvaluateFormat(StrEnum):
+    """How the outcome is printed."""
+
+    text = "text"
+    json = "json"
+
+
+def evaluate(
+    release: Annotated[Path | None, typer.Argument(help="Release declaration (schema kdgov.release/1).")] = None,
+    model: Annotated[Path | None, typer.Option(help="One checkpoint on its own, instead of a release.")] = None,
+    suite: Annotated[list[str] | None, typer.Option(help="Suite name or folder, with --model; may be repeated.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the item table and evidence, with --model.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Items per task, drawn by hash; with --model.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only tasks whose name matches, such as 'bbq_*'; with --model.")] = None,
+    backend: Annotated[str, typer.Option(help="hf, hf-plain, local-completions or vllm; with --model.")] = "hf",
+    address: Annotated[str, typer.Option(help="Completions endpoint, with --backend local-completions.")] = "",
+    served_as: Annotated[str, typer.Option(help="The model's name at the endpoint; default the folder's.")] = "",
+    unproven: Annotated[bool, typer.Option("--unproven", help="Do not try the endpoint against the checkpoint.")] = False,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16; with --model.")] = "float32",
+    device: Annotated[str, typer.Option(help="Torch device; with --model.")] = "cpu",
+    store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
+    output_format: Annotated[EvaluateFormat, typer.Option("--format", help="text for people, json for programs.")] = EvaluateFormat.text,
+) -> None:
+    """Ask teacher and student the same frozen questions and write what each answered."""
+    with error_boundary(output_format=output_format):
+        if (release is None) == (model is None):
+            raise InputError("names a release and a model, or neither", mend="Give one: kdgov evaluate RELEASE, or --model with --suite.")
+        if release is not None:
+            finished = _release(release, store)
+            if is_first():
+                _print_release(finished, output_format)
+            if finished.facts["findings"]:
+                raise typer.Exit(EXIT_BLOCKED)
+            return
+        how = _how(backend=backend, dtype=dtype, device=device, address=address, served_as=served_as, proves=not unproven)
+        document = _single(model, suite or [], out, tasks=task or [], limit=limit, how=how)
+        if is_first():
+            _print_single(document, output_format)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=EXAMPLES)(evaluate)
+
+
+def _release(release: Path, store: Path | None) -> StepResult:
+    from kdgov.pipeline.context import open_release
+    from kdgov.pipeline.evaluate import evaluate_step
+
+    with progress_bars() as progress:
+        return evaluate_step(open_release(release, store=store, progress=progress))
+
+
+def _how(**given: Any) -> BackendSettings:
+    from kdgov.evaluation.backends.settings import BackendSettings
+
+    return BackendSettings(**given)
+
+
+def _single(
+    model: Path | None, suites: list[str], out: Path | None, *, tasks: list[str], limit: int | None, how: BackendSettings
+) -> dict[str, Any]:
+    if model is None or out is None or not suites:
+        raise InputError("--model needs --suite and --out", mend="Name at least one suite and the folder to write to.")
+    from kdgov.evaluation.evaluate_model import evaluate_single
+
+    with progress_bars() as progress:
+        return evaluate_single(model, suites, out, tasks=tasks, limit=limit, how=how, progress=progress)
+
+
+def _print_release(finished: StepResult, output_format: EvaluateFormat) -> None:
+    if output_format is EvaluateFormat.json:
+        print_json({"key": finished.key, "folder": str(finished.folder), "reused": finished.reused, "facts": dict(finished.facts)})
+        return
+    typer.echo(f"{'reused' if finished.reused else 'evaluated'}: {finished.facts['summary']}")
+    typer.echo(str(finished.folder))
+
+
+def _print_single(document: dict[str, Any], output_format: EvaluateFormat) -> None:
+    if output_format is EvaluateFormat.json:
+        print_json(document)
+        return
+    for task in document["tasks"]:
+        numbers = ", ".join(f"{k.removesuffix(',none')} {v:.4f}" for k, v in task["aggregates"].items() if isinstance(v, float))
+        typer.echo(f"{task['suite']}/{task['task']:<24} {task['items']:>6} items  {numbers}")
+    typer.echo(f"plan {document['plan']}")

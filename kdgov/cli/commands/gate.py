@@ -1,0 +1,190 @@
+"""``kdgov gate``: one decision, from item tables, a release or the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand
+
+from kdgov.cli.error_boundary import error_boundary, write_answer
+from kdgov.errors import EXIT_BLOCKED, InputError
+
+if TYPE_CHECKING:
+    from kdgov.decision.decision import Decision
+    from kdgov.pipeline.gate_inputs import GateInputs
+    from kdgov.progress import Progress
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+  kdgov gate --teacher teacher.parquet --student student.parquet --policy policies/default.yaml
+
+  kdgov gate --teacher out/teacher --student out/student --policy lm-eval        folders of lm_eval --log_samples
+
+  kdgov gate --teacher out/t/samples_*.jsonl --student out/s/samples_*.jsonl --policy lm-eval --format junit --out gate.xml
+
+  kdgov gate release.yaml                      a release's results, sealed with its evidence
+
+  kdgov gate support-student 3                 judge again what the registry holds
+
+Exit code 0: pass. 1: blocked (fail, inconclusive or invalid). 2: the input is at fault. 3: the environment is.
+"""
+_MODEL_AND_VERSION = 2
+_MANY = ("--teacher", "--student", "--control", "--root-teacher", "--waiver", "--approval")
+
+
+class GateFormat(StrEnum):
+    """How the decision is printed."""
+
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+    junit = "junit"
+    sarif = "sarif"
+
+
+class GlobFriendly(TyperCommand):
+    """Lets one option take all the files an unquoted glob expands to."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """``--teacher a b c`` → ``--teacher a --teacher b --teacher c``."""
+        spread: list[str] = []
+        option, taken = "", 0
+        for word in args:
+            if word.startswith("-") and word != "-":
+                option, taken = (word if word in _MANY else ""), 0
+            elif option:
+                if taken:
+                    spread.append(option)
+                taken += 1
+            spread.append(word)
+        parsed: list[str] = super().parse_args(ctx, spread)
+        return parsed
+
+
+def gate(
+    subject: Annotated[list[str] | None, typer.Argument(help="RELEASE file, or MODEL VERSION in the registry.", show_default=False)] = None,
+    teacher: Annotated[list[str] | None, typer.Option(help="Item table, lm_eval folder or files.", show_default=False)] = None,
+    student: Annotated[list[str] | None, typer.Option(help="As --teacher, for the student.", show_default=False)] = None,
+    policy: Annotated[str | None, typer.Option(help="Policy file, or the name of a shipped one.", show_default=False)] = None,
+    control: Annotated[list[str] | None, typer.Option(help="Results of a model that knows nothing.", show_default=False)] = None,
+    root_teacher: Annotated[list[str] | None, typer.Option(help="Results of the first teacher of a chain.", show_default=False)] = None,
+    waiver: Annotated[list[Path] | None, typer.Option(help="Signed waivers (kdgov waive).", show_default=False)] = None,
+    approval: Annotated[list[Path] | None, typer.Option(help="Signed approvals (kdgov approve).", show_default=False)] = None,
+    trust: Annotated[Path | None, typer.Option(help="Keys trusted for waivers and approvals.", show_default=False)] = None,
+    looks: Annotated[int, typer.Option(min=1, help="Students judged on these items so far, with this one; a release counts.")] = 1,
+    flips: Annotated[Path | None, typer.Option(help="Write the items the student lost to this Markdown file.", show_default=False)] = None,
+    show_text: Annotated[bool, typer.Option(help="Show the texts of harmful items in --flips instead of masking them.")] = False,
+    output_format: Annotated[GateFormat, typer.Option("--format", help="How to print the decision.")] = GateFormat.text,
+    out: Annotated[Path | None, typer.Option(help="Also write it to this file.", show_default=False)] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of finished work, for a release.", show_default=False)] = None,
+) -> None:
+    """Decide whether a student may be promoted: each criterion must be proven, and only a pass promotes."""
+    with error_boundary(output_format=output_format):
+        from kdgov.cli.progress_display import progress_bars
+
+        statements = (*(waiver or ()), *(approval or ()))
+        with progress_bars() as progress:
+            if subject:
+                named = [teacher, student, policy, control, root_teacher, looks > 1]
+                decision, judged = _judge_subject(subject, named, statements, trust, store, progress)
+            else:
+                tables = Given(teacher, student, policy, control, root_teacher, looks)
+                decision, judged = _judge_tables(tables, statements, trust, store, progress)
+        if flips is not None:
+            _write_flips(flips, judged, show_text=show_text)
+        _print(decision, judged, output_format, out)
+        if not decision.promotes:
+            raise typer.Exit(EXIT_BLOCKED)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(cls=GlobFriendly, epilog=EXAMPLES)(gate)
+
+
+class Given(NamedTuple):
+    """Tables and policy as named on the command line."""
+
+    teacher: list[str] | None
+    """--teacher"""
+    student: list[str] | None
+    """--student"""
+    policy: str | None
+    """--policy"""
+    control: list[str] | None
+    """--control"""
+    root_teacher: list[str] | None
+    """--root-teacher"""
+    looks: int
+    """--looks"""
+
+
+def _judge_tables(
+    given: Given, statements: tuple[Path, ...], trust: Path | None, store: Path | None, progress: Progress
+) -> tuple[Decision, GateInputs]:
+    from kdgov.pipeline.gate_inputs import judge_paths
+
+    verified = None
+    if statements:
+        from kdgov.evidence.trust_store import trust_path
+        from kdgov.pipeline.permission_files import read_statements
+
+        verified = read_statements(statements, trust=trust or trust_path(store))
+    return judge_paths(
+        teacher=given.teacher or (),
+        student=given.student or (),
+        policy=given.policy,
+        control=given.control or (),
+        root_teacher=given.root_teacher or (),
+        statements=verified,
+        looks=given.looks,
+        progress=progress,
+    )
+
+
+def _judge_subject(
+    subject: list[str], named: Sequence[object], statements: tuple[Path, ...], trust: Path | None, store: Path | None, progress: Progress
+) -> tuple[Decision, GateInputs]:
+    if any(named):
+        raise InputError(
+            f"names both {' '.join(subject)!r} and tables or a policy",
+            where="kdgov gate",
+            mend="Give --teacher, --student and --policy, or a release, or a model and its version; not two of them.",
+        )
+    if len(subject) == 1:
+        from kdgov.pipeline.context import open_release
+        from kdgov.pipeline.gate import gate_step, rejudge
+
+        context = open_release(Path(subject[0]), store=store, progress=progress)
+        return rejudge(gate_step(context, statements=statements, trust=trust).folder, trust=trust, store=context.store.root)
+    if len(subject) > _MODEL_AND_VERSION:
+        raise InputError(f"names {len(subject)} things", where="kdgov gate", mend="Name one RELEASE file, or MODEL and VERSION.")
+    from kdgov.pipeline.rejudge_recorded import judge_recorded
+
+    return judge_recorded(subject[0], subject[1], trust=trust, store=store)
+
+
+def _print(decision: Decision, judged: GateInputs, output_format: GateFormat, out: Path | None) -> None:
+    import sys
+
+    from kdgov.report.formats import FORMATS
+    from kdgov.report.text import as_text
+
+    written = FORMATS[output_format.value](decision, judged.policy)
+    if out is not None:
+        write_answer(out, written)
+    if output_format is GateFormat.text and sys.stdout.isatty():
+        written = as_text(decision, colour=True)
+    sys.stdout.write(written)
+
+
+def _write_flips(path: Path, judged: GateInputs, *, show_text: bool) -> None:
+    from kdgov.report.flips import flip_report
+
+    tables = judged.tables
+    write_answer(path, flip_report(tables.teacher, tables.student, metrics=tables.metrics, mask=not show_text))

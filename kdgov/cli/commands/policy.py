@@ -1,0 +1,111 @@
+"""``kdgov policy``: check, compare and drill policies before trusting them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdgov.cli.error_boundary import error_boundary, print_json, write_answer
+from kdgov.errors import EXIT_BLOCKED
+
+policies = typer.Typer(no_args_is_help=True, help="Check, compare and drill policies before trusting them.")
+
+
+class PolicyFormat(StrEnum):
+    """How the answer is printed."""
+
+    text = "text"
+    json = "json"
+
+
+Format = Annotated[PolicyFormat, typer.Option("--format", help="text for people, json for programs.")]
+
+
+@policies.command(epilog="[bold]Example[/bold]: kdgov policy check policies/default.yaml")
+def check(
+    files: Annotated[list[str], typer.Argument(help="Policy files, or names of shipped ones.")], output_format: Format = PolicyFormat.text
+) -> None:
+    """Read policies and say what they demand; every fault at once, with line and mend."""
+    with error_boundary(output_format=output_format):
+        from kdgov.declarations.load import read_together
+        from kdgov.declarations.policy_file import load_named_policy
+        from kdgov.report.policy_sentences import policy_json, policy_text
+
+        read = list(read_together({str(n): partial(load_named_policy, name) for n, name in enumerate(files)}).values())
+        if output_format is PolicyFormat.json:
+            print_json([policy_json(policy) for policy in read])
+        else:
+            typer.echo("\n".join(policy_text(policy) for policy in read))
+
+
+@policies.command(
+    epilog="[bold]Example[/bold]: kdgov policy diff policies/default.yaml my-policy.yaml; exit code 1 when something is or may be looser"
+)
+def diff(
+    before: Annotated[str, typer.Argument(help="The policy as it was.")],
+    after: Annotated[str, typer.Argument(help="The policy as it is to be.")],
+    output_format: Format = PolicyFormat.text,
+) -> None:
+    """Say in words what changed, and what became looser or may have; exit code 1 if anything did."""
+    with error_boundary(output_format=output_format):
+        from kdgov.decision.policy_diff import policy_difference
+        from kdgov.declarations.load import read_together
+        from kdgov.declarations.policy_file import load_named_policy
+
+        sides = {"before": before, "after": after}
+        changes = policy_difference(**read_together({side: partial(load_named_policy, name) for side, name in sides.items()}))
+        if output_format is PolicyFormat.json:
+            print_json([{"effect": c.effect, "where": c.where, "words": c.words} for c in changes])
+        else:
+            typer.echo("\n".join(map(str, changes)) or "Both demand the same.")
+        if any(change.may_loosen for change in changes):
+            raise typer.Exit(EXIT_BLOCKED)
+
+
+@policies.command(epilog="[bold]Example[/bold]: kdgov policy drill policies/default.yaml --quick --svg curves.svg")
+def drill(
+    policy: Annotated[str, typer.Argument(help="Policy file, or name of a shipped one.")],
+    items: Annotated[
+        int | None, typer.Option(min=1, help="Items per metric; default what each criterion plans.", show_default=False)
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A tenth of the tables: seconds instead of minutes.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of all chance.")] = 0,
+    only: Annotated[list[str] | None, typer.Option(help="Ids of plants to run, such as R03.", show_default=False)] = None,
+    svg: Annotated[Path | None, typer.Option(help="Draw the operating characteristics here.", show_default=False)] = None,
+    output_format: Format = PolicyFormat.text,
+) -> None:
+    """Plant every known regression and every good student, and count what this policy does with them."""
+    with error_boundary(output_format=output_format):
+        from kdgov.cli.progress_display import progress_bars
+        from kdgov.declarations.policy_file import find_policy
+        from kdgov.pipeline.drill import drill_file
+        from kdgov.report.curve import curves_svg
+        from kdgov.report.drill_report import drill_markdown
+
+        with progress_bars() as progress:
+            report = drill_file(find_policy(policy), items=items, quick=quick, seed=seed, only=only or (), progress=progress)
+        if svg is not None:
+            title = f"Policy {report.policy['name']} {report.policy['version']}: chance of promotion"
+            write_answer(svg, curves_svg(report.curves, title=title))
+        if output_format is PolicyFormat.json:
+            print_json(report.as_json())
+        else:
+            typer.echo(drill_markdown(report), nl=False)
+
+
+@policies.command(epilog="[bold]Example[/bold]: kdgov policy schema > policy.schema.json")
+def schema() -> None:
+    """Print the JSON schema of policy files, for editors."""
+    with error_boundary():
+        from kdgov.declarations.policy_file import policy_schema
+
+        print_json(policy_schema())
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(policies, name="policy")

@@ -1,0 +1,121 @@
+"""``kdgov registry``: the registry as a table, its log of acts, the PostgreSQL trigger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kdgov.cli.commands.promote import Registry, StoreFolder, target_of
+from kdgov.cli.error_boundary import error_boundary, print_json, write_answer
+from kdgov.errors import EXIT_BLOCKED
+
+if TYPE_CHECKING:
+    from kdgov.evidence.registry_query import VersionRow
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+  kdgov registry list                                             newest first, with standing and aliases
+
+  kdgov registry list --verdict fail --filter "tags.`kdgov.blocked` LIKE '2026-11%'"       blocked this month
+
+  kdgov registry list --filter "tags.`kdgov.trained_on` ILIKE '%llama%'"                   trained on Llama outputs
+
+  kdgov registry list --waiver-within 30                                                   a waiver ends within 30 days
+
+  kdgov registry list --filter "tags.`kdgov.suite.bias` = 'ABSENT'"                        no bias suite
+
+  kdgov registry log --out acts.json                              every act, its chain and signatures verified
+
+  kdgov registry protect postgresql://owner@db/mlflow             trigger against unguarded clients
+"""
+registry_app = typer.Typer(help="List versions with their standing; read the log of acts.", no_args_is_help=True, epilog=EXAMPLES)
+
+
+@registry_app.command("list", epilog=EXAMPLES)
+def list_command(
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    verdict: Annotated[str | None, typer.Option(help="Only this verdict: pass, fail, inconclusive, invalid, none, revoked.")] = None,
+    tag_filter: Annotated[str, typer.Option("--filter", help="A further MLflow filter over version tags.")] = "",
+    waiver_within: Annotated[int | None, typer.Option(help="Only versions with a waiver that ends within so many days.")] = None,
+    limit: Annotated[int, typer.Option(help="Rows of a page.")] = 100,
+    page: Annotated[str, typer.Option(help="Token of the page, as the page before printed it.")] = "",
+    registry: Registry = None,
+    store: StoreFolder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show versions with verdict, aliases, policy, expiring waivers and what blocks them."""
+    with error_boundary(output_format="json" if as_json else "text"):
+        import datetime
+
+        from kdgov.evidence.registry_query import asked, within_days
+        from kdgov.pipeline.registry_page import registry_page
+
+        days = within_days(waiver_within, datetime.datetime.now(datetime.UTC).date()) if waiver_within is not None else None
+        question = asked(model=model or "", verdict=verdict or "", tag_filter=tag_filter, waiver_within=days, limit=limit, token=page)
+        found = registry_page(target_of(store, registry), question)
+        if as_json:
+            print_json(found.as_json())
+            return
+        for row in found.rows:
+            typer.echo(_line(row))
+        typer.echo(f"next page: --page {found.token}" if found.token else f"{len(found.rows)} version(s)", err=True)
+
+
+@registry_app.command("log", epilog=EXAMPLES)
+def log_command(
+    out: Annotated[Path | None, typer.Option(help="Write all entries to this file: a copy to compare with later.")] = None,
+    registry: Registry = None,
+    store: StoreFolder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show every act and verify the chain and its signed heads."""
+    with error_boundary(output_format="json" if as_json else "text"):
+        import json
+
+        from kdgov.recording.client.read_log import verified_log
+
+        entries, faults = verified_log(target_of(store, registry))
+        rows = [{**entry.body(), "hash": entry.hash, "head": dict(entry.head)} for entry in entries]
+        if out is not None:
+            write_answer(out, json.dumps({"entries": rows}, indent=1, ensure_ascii=False))
+        if as_json:
+            print_json({"entries": rows, "faults": list(faults)})
+        else:
+            for entry in entries:
+                what = entry.details.get("alias") or entry.details.get("verdict") or entry.details.get("reason") or ""
+                typer.echo(f"{entry.seq:>5}  {entry.at}  {entry.kind:<9}{entry.name} {entry.version or ''}  {what}  by {entry.by}")
+            typer.echo("; ".join(faults[:5]) or f"{len(entries)} entries, one unbroken chain, every head signed", err=True)
+        if faults:
+            raise typer.Exit(EXIT_BLOCKED)
+
+
+@registry_app.command("protect", epilog=EXAMPLES)
+def protect(
+    database: Annotated[str, typer.Argument(help="PostgreSQL URI of the registry's owner.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Take the trigger out again.")] = False,
+    free_alias: Annotated[list[str] | None, typer.Option(help="Alias anyone may set; repeatable.")] = None,
+) -> None:
+    """Install the PostgreSQL trigger that stops even an unguarded client from promoting."""
+    with error_boundary():
+        from kdgov.guard.trigger import protect_database
+
+        protect_database(database, remove=remove, free_aliases=free_alias)
+        typer.echo("the trigger is removed" if remove else "the trigger is installed: only the guarded registry can promote")
+
+
+def _line(row: VersionRow) -> str:
+    from kdgov.recording.card.escaping import plain
+
+    aliases = " ".join(f"@{alias}" for alias in row.aliases)
+    extra = f"waiver until {row.waiver_expires}" if row.waiver_expires else row.blocked_by
+    # Anyone may name a model; no word of theirs moves the cursor or colours the screen.
+    shown = f"{row.verdict:<13}{row.name} {row.version:<5} {aliases:<14} {row.policy:<24} {row.recorded:<11} {extra}".rstrip()
+    return "".join(character if character == " " else plain(character) for character in shown)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(registry_app, name="registry")

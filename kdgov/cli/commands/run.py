@@ -1,0 +1,86 @@
+"""``kdgov run``: one release from check to promotion."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kdgov.cli.error_boundary import error_boundary, print_json
+from kdgov.cli.progress_display import progress_bars
+from kdgov.errors import EXIT_BLOCKED
+
+if TYPE_CHECKING:
+    from kdgov.pipeline.run import RunOutcome, StepTaken
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+  kdgov run registry/releases/miniature.yaml          the whole way, with progress and a verdict table
+
+  kdgov run release.yaml --format json > run.json     for a pipeline; exit code 0 promoted, 1 blocked
+
+A second run with nothing changed reuses every finished step and says so. A killed run goes on where it stood.
+"""
+
+
+class RunFormat(StrEnum):
+    """How the outcome is printed."""
+
+    text = "text"
+    json = "json"
+
+
+def run(
+    release: Annotated[Path, typer.Argument(help="Release declaration (schema kdgov.release/1).")],
+    store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
+    output_format: Annotated[RunFormat, typer.Option("--format", help="text for people, json for programs.")] = RunFormat.text,
+) -> None:
+    """Take a release from check to promotion: check, distill, evaluate, gate, record, promote."""
+    with error_boundary(output_format=output_format):
+        from kdgov.pipeline.context import open_release
+        from kdgov.pipeline.run import run_release
+
+        with progress_bars() as progress:
+            context = open_release(release, store=store, progress=progress)
+            outcome = run_release(context, on_step=_tell_step)
+        if output_format is RunFormat.json:
+            print_json(_as_json(outcome))
+        else:
+            _print_outcome(outcome, release)
+        if outcome.stopped_by:
+            raise typer.Exit(EXIT_BLOCKED)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=EXAMPLES)(run)
+
+
+def _tell_step(taken: StepTaken) -> None:
+    note = "reused" if taken.finished.reused else f"{taken.wall_s:.1f} s"
+    summary = taken.finished.facts.get("summary", "")
+    typer.echo(f"{taken.step:<9} {note:>8}  {summary}", err=True)
+
+
+def _as_json(outcome: RunOutcome) -> dict[str, object]:
+    steps = [
+        {
+            "step": t.step,
+            "key": t.finished.key,
+            "folder": str(t.finished.folder),
+            "reused": t.finished.reused,
+            "wall_s": round(t.wall_s, 3),
+            "facts": dict(t.finished.facts),
+        }
+        for t in outcome.taken
+    ]
+    return {"stopped_by": outcome.stopped_by, "steps": steps}
+
+
+def _print_outcome(outcome: RunOutcome, release: Path) -> None:
+    from kdgov.cli.run_summary import print_outcome
+
+    print_outcome(outcome, release)

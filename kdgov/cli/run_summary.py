@@ -1,0 +1,48 @@
+"""How a run ends on the terminal: the verdict table, what to mend, and the line that opens the registry."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import typer
+
+from kdgov.decision.decision import decision_from_json
+from kdgov.pipeline.run import RunOutcome
+from kdgov.report.text import as_text
+
+_LOG_COLUMNS = 130
+
+
+def print_outcome(outcome: RunOutcome, release: Path) -> None:
+    """Print the end of a run to standard output."""
+    if outcome.stopped_by == "check":
+        _print_stopping_findings(outcome, release)
+        return
+    gate = outcome.result_of("gate")
+    if gate is not None:
+        decision = decision_from_json(json.loads((gate.folder / "decision.json").read_bytes()))
+        # A pipe has no width of its own; a log line may be long, a folded table can't be read.
+        is_terminal = sys.stdout.isatty()
+        typer.echo(as_text(decision, colour=is_terminal, width=None if is_terminal else _LOG_COLUMNS))
+    promoted, recorded = outcome.result_of("promote"), outcome.result_of("record")
+    if recorded is not None:
+        standing = promoted.facts["summary"] if promoted is not None else "not promoted: the gate refused it"
+        typer.echo(f"{recorded.facts['name']} version {recorded.facts['version']}: {standing}")
+        typer.echo(f"Open the registry in a browser:  {recorded.facts['open']}")
+
+
+def _print_stopping_findings(outcome: RunOutcome, release: Path) -> None:
+    checked = outcome.result_of("check")
+    document = json.loads((checked.folder / "findings.json").read_bytes()) if checked is not None else []
+    rows = document["findings"] if isinstance(document, dict) else document
+    stopping = [row for row in rows if row["verdict"] in ("review", "block", "invalid")]
+    typer.secho(f"blocked before any compute: {len(stopping)} finding(s) stop this release", fg=typer.colors.RED, bold=True)
+    for row in stopping:
+        typer.echo(f"  {row['check']} {row['verdict']}: {row['subject']}: {row['reason']}")
+        if row["mend"]:
+            typer.echo(f"      {row['mend']}")
+        if row["source"]:
+            typer.echo(f"      source: {row['source']}")
+    typer.echo(f"All findings: kdgov check {release}")

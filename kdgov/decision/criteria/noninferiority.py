@@ -1,0 +1,150 @@
+"""Non-inferiority: the student must prove that it is no more than the margin worse than the teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kdgov.decision import wording
+from kdgov.decision.criteria.comparison_cells import Cell, better
+from kdgov.decision.criteria.pairing import Pairs
+from kdgov.decision.decision import CriterionResult, Verdict
+from kdgov.decision.statistics.intervals import ShiftedInterval, p_worse
+from kdgov.decision.statistics.methods import Estimate, absolute, compare, is_binary
+from kdgov.decision.statistics.paired import Values
+from kdgov.decision.statistics.sample_size_projection import items_to_settle, max_or_none
+
+_SIGN_ALPHA = 0.005
+"""Level at which the teacher must be proven to lie on one side of the ideal."""
+
+
+def judge_non_inferiority(cell: Cell) -> CriterionResult:
+    """Pass if the lower bound of the difference clears -margin, fail if the upper bound lies below it, else inconclusive."""
+    if cell.scale.direction is None:
+        return cell.result("invalid", f"nothing says whether higher or lower {cell.key.metric} is better; name `direction`")
+    span = cell.scale.reach
+    worst = _largest_loss(cell)
+    if worst is not None and cell.margin >= worst:
+        reach = f"no student can be worse on {cell.key.metric} than {worst:g}, its whole range"
+        return cell.result("invalid", f"the margin {cell.margin:g} judges nothing, since {reach}; lower `margin`")
+    if cell.scale.direction == "target":
+        return _judge_target(cell)
+    turned = [better(scores, cell.scale.direction) for scores in (cell.pairs.teacher, cell.pairs.student)]
+    return _conclude(cell, (_difference(cell.pairs, turned[0], turned[1], span),))
+
+
+def _largest_loss(cell: Cell) -> float | None:
+    """How much worse any student can be; None where the range is open. Scores that are all 0 or 1 range from 0 to 1."""
+    low, high, ideal = cell.scale.low, cell.scale.high, cell.scale.ideal
+    if low is None or high is None:
+        if not (is_binary(cell.pairs.teacher) and is_binary(cell.pairs.student)):
+            return None
+        low, high = 0.0, 1.0
+    if cell.scale.direction != "target" or ideal is None:
+        return high - low
+    nearest = max(low - ideal, ideal - high, 0.0)
+    return max(ideal - low, high - ideal) - nearest
+
+
+def _difference(pairs: Pairs, teacher: Values, student: Values, reach: float | None) -> Estimate:
+    return compare(teacher, student, clusters=pairs.clusters, copies=pairs.copies, reach=reach)
+
+
+def _judge_target(cell: Cell) -> CriterionResult:
+    """Closeness to an ideal: |student - ideal| may exceed |teacher - ideal| by the margin at most.
+
+    Where the teacher is proven to lie on side s of the ideal, that is s (student - teacher) < margin and
+    -s (student + teacher - 2 ideal) < margin, both proven. Where its side is open, the student may have moved by the
+    margin at most in either direction, which implies it. Intersection-union in both cases, so each part keeps its level.
+    """
+    ideal = cell.scale.ideal
+    if ideal is None:
+        return cell.result("invalid", f"{cell.key.metric} aims at a target and nobody names its `ideal`")
+    pairs, reach = cell.pairs, cell.scale.reach
+    flip = 1.0 if is_binary(pairs.teacher) and is_binary(pairs.student) else 0.0
+    rising = _difference(pairs, pairs.teacher, pairs.student, reach)
+    falling = _difference(pairs, flip - pairs.teacher, flip - pairs.student, reach)
+    low, high = absolute(pairs.teacher, clusters=pairs.clusters, reach=reach).interval.bounds(_SIGN_ALPHA)
+    if low <= ideal <= high:
+        return _conclude(cell, (falling, rising))
+    mirror = flip - pairs.teacher
+    if low > ideal:
+        beyond, shift = _difference(pairs, mirror, pairs.student, reach), flip - 2.0 * ideal
+    else:
+        beyond, shift = _difference(pairs, pairs.teacher, flip - pairs.student, reach), 2.0 * ideal - flip
+    overshooting = replace(beyond, interval=ShiftedInterval(of=beyond.interval, by=shift))
+    return _conclude(cell, (falling if low > ideal else rising, overshooting))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Conclusion:
+    verdict: Verdict
+    bound: float
+    upper: float
+    decisive: Estimate
+
+
+def _conclude(cell: Cell, estimates: tuple[Estimate, ...]) -> CriterionResult:
+    alpha, margin = cell.criterion.alpha, cell.margin
+    found = _verdict(estimates, alpha, margin)
+    decisive = found.decisive
+    hindrance = next((e.hindrance for e in estimates if e.hindrance), "")
+    too_few = cell.pairs.n < cell.min_items
+    verdict: Verdict = "inconclusive" if found.verdict == "pass" and (hindrance or too_few) else found.verdict
+    teacher, student = float(cell.pairs.teacher.mean()), float(cell.pairs.student.mean())
+    needed = None
+    if verdict == "inconclusive":
+        sizes = {"n": cell.pairs.n, "min_items": cell.min_items}
+        needed = max_or_none(items_to_settle(e, e.interval, **sizes, margin=margin, alpha=alpha) for e in estimates)
+    proven_at = p_worse(decisive.interval, margin) if verdict == "fail" else None
+    result = cell.result(
+        verdict,
+        "",
+        clusters=decisive.clusters,
+        teacher=teacher,
+        student=student,
+        difference=_loss(cell, teacher, student),
+        bound=found.bound,
+        upper=found.upper,
+        margin=margin,
+        method=decisive.interval.method,
+        n_needed=needed,
+        p_worse=proven_at,
+        details=_details(cell, decisive),
+    )
+    return replace(result, reason=wording.compared(result, cell.scale, hindrance=hindrance, min_items=cell.min_items if too_few else 0))
+
+
+def _verdict(estimates: tuple[Estimate, ...], alpha: float, margin: float) -> _Conclusion:
+    bounds = [estimate.interval.bounds(alpha) for estimate in estimates]
+    # Every part must hold: the lowest lower bound decides a pass, and one part proven worse decides a fail.
+    lowest = min(range(len(bounds)), key=lambda index: bounds[index][0])
+    worst_upper = min(range(len(bounds)), key=lambda index: bounds[index][1])
+    low, high = bounds[lowest][0], bounds[worst_upper][1]
+    if high < -margin:
+        return _Conclusion(verdict="fail", bound=low, upper=high, decisive=estimates[worst_upper])
+    return _Conclusion(verdict="pass" if low > -margin else "inconclusive", bound=low, upper=high, decisive=estimates[lowest])
+
+
+def _loss(cell: Cell, teacher: float, student: float) -> float:
+    match cell.scale.direction:
+        case "lower":
+            return teacher - student
+        case "target" if cell.scale.ideal is not None:
+            return abs(teacher - cell.scale.ideal) - abs(student - cell.scale.ideal)
+        case _:
+            return student - teacher
+
+
+def _details(cell: Cell, decisive: Estimate) -> dict[str, float | int]:
+    pairs = cell.pairs
+    turned = better(pairs.teacher, cell.scale.direction), better(pairs.student, cell.scale.direction)
+    details: dict[str, float | int] = {
+        "lost": int(np.count_nonzero(turned[1] < turned[0])),
+        "won": int(np.count_nonzero(turned[1] > turned[0])),
+        "design_effect": decisive.design_effect,
+    }
+    if decisive.cross_check is not None and cell.scale.direction != "target":
+        details["newcombe_lower_bound_95"] = decisive.cross_check
+    return details

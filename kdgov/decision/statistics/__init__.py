@@ -1,0 +1,1 @@
+"""Confidence bounds of paired differences, distributions and sample sizes: arrays or counts in, numbers out."""

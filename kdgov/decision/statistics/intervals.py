@@ -1,0 +1,225 @@
+"""One-sided confidence bounds of a mean difference: arrays or counts in, numbers out.
+
+Every interval speaks of ``d = student - teacher`` in the metric's better direction, so a negative number is a loss.
+``bounds(alpha)`` gives the lower and the upper one-sided bound at level ``alpha``: each errs with probability alpha, so the
+pair is a two-sided interval of level ``1 - 2 alpha``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Protocol
+
+import numpy as np
+
+from kdgov.decision.statistics.distributions import beta_quantile, normal_quantile, student_quantile
+from kdgov.decision.statistics.paired import TangoInterval, Values
+
+_RESAMPLES = 4000
+_RESAMPLED_ITEMS = 20_000
+_CHUNK_VALUES = 4_000_000
+_SEED = 20_240_117
+
+
+class Interval(Protocol):
+    """An estimate and its one-sided bounds."""
+
+    @property
+    def method(self) -> str:
+        """The method's name, as the decision prints it."""
+
+    @property
+    def estimate(self) -> float:
+        """The estimated difference."""
+
+    def bounds(self, alpha: float) -> tuple[float, float]:
+        """Lower and upper one-sided bound, each at level ``alpha``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentInterval:
+    """Student's t bound of a mean: paired differences, or cluster sums with clusters - 1 degrees of freedom."""
+
+    estimate: float
+    """Mean difference."""
+    error: float
+    """Standard error of the mean."""
+    df: int
+    """Degrees of freedom."""
+    method: str = "paired-t"
+
+    def bounds(self, alpha: float) -> tuple[float, float]:
+        """Mean minus and plus the t quantile times the standard error."""
+        width = student_quantile(1.0 - alpha, self.df) * self.error
+        return self.estimate - width, self.estimate + width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BcaInterval:
+    """Bias-corrected accelerated bootstrap bound of a mean of skewed differences.
+
+    The values are sorted before they are resampled and the generator's seed is fixed, so that the bound depends on the
+    values alone. Beyond 20,000 values the bootstrap distribution of the mean is its Cornish-Fisher expansion.
+
+    Source: Efron 1987, JASA 82:171; DiCiccio and Efron 1992 for the analytic form.
+    """
+
+    values: Values = field(repr=False)
+    """Differences, any order, shape (n,)."""
+    method: str = "bca"
+
+    @property
+    def estimate(self) -> float:
+        """Mean difference."""
+        return float(self.values.mean())
+
+    def bounds(self, alpha: float) -> tuple[float, float]:
+        """Lower and upper one-sided bound."""
+        centred = self.values - self.values.mean()
+        spread = float(np.sum(centred**2))
+        acceleration = float(np.sum(centred**3)) / (6 * spread**1.5) if spread > 0 else 0.0
+        z = normal_quantile(1.0 - alpha)
+        if len(self.values) > _RESAMPLED_ITEMS:
+            shifts = [_shift(w, acceleration, acceleration) for w in (-z, z)]
+            error = math.sqrt(spread) / len(self.values)
+            low, high = (self.estimate + error * (w + acceleration * (w * w - 1)) for w in shifts)
+            return low, high
+        means = _bootstrap_means(np.sort(self.values).tobytes())
+        below = float(np.mean(means < self.estimate) + np.mean(means == self.estimate) / 2)
+        bias = normal_quantile(min(max(below, 0.5 / len(means)), 1 - 0.5 / len(means)))
+        levels = [NormalDist().cdf(_shift(w, bias, acceleration)) for w in (-z, z)]
+        low, high = np.quantile(means, levels)
+        return float(low), float(high)
+
+
+def _shift(w: float, bias: float, acceleration: float) -> float:
+    moved = bias + w
+    return bias + moved / max(1 - acceleration * moved, 1e-9)
+
+
+@lru_cache(maxsize=32)
+def _bootstrap_means(sorted_values: bytes) -> Values:
+    values = np.frombuffer(sorted_values, dtype=np.float64)
+    rng = np.random.default_rng(_SEED)
+    rows = max(1, _CHUNK_VALUES // len(values))
+    parts = []
+    for begin in range(0, _RESAMPLES, rows):
+        picks = rng.integers(0, len(values), size=(min(rows, _RESAMPLES - begin), len(values)), dtype=np.int32)
+        parts.append(values[picks].mean(axis=1))
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FewEventsInterval:
+    """Bound where a handful of odd items carry nearly all the spread: their variance cannot be trusted.
+
+    The mean is at least that of the other items, less the largest possible loss times the share of odd items that lose,
+    and that share has an exact binomial bound. Conservative by construction; ``reach`` must truly bound one item's loss.
+    """
+
+    estimate: float
+    """Mean difference."""
+    losses: float
+    """Odd items below the others."""
+    gains: float
+    """Odd items above the others."""
+    n: float
+    """Items (clusters, where items are clustered)."""
+    reach: float
+    """Largest possible difference of one item."""
+    rest: StudentInterval | None = None
+    """Mean of the other items; None where all of them are zero."""
+    events: float = 0.0
+    """Effective number of odd items; for the plan alone."""
+    variance: float = 0.0
+    """Variance of one item (cluster); for the plan alone."""
+    method: str = "few-events"
+
+    def bounds(self, alpha: float) -> tuple[float, float]:
+        """The others' bounds, moved by reach times the exact bound of the odd items' share."""
+        level = alpha
+        low = high = 0.0
+        if self.rest is not None:
+            # Two bounds must hold at once: half the error for each.
+            level = alpha / 2 if self.rest.error > 0 else alpha
+            low, high = self.rest.bounds(level)
+        return low - self.reach * exact_bounds(self.losses, self.n, level)[1], high + self.reach * exact_bounds(self.gains, self.n, level)[
+            1
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExactInterval:
+    """Clopper-Pearson bounds of one proportion; effective counts where items are clustered (Korn and Graubard 1998)."""
+
+    hits: float
+    """Items that count as 1."""
+    n: float
+    """Items."""
+    method: str = "clopper-pearson"
+
+    @property
+    def estimate(self) -> float:
+        """Share of hits."""
+        return self.hits / self.n
+
+    def bounds(self, alpha: float) -> tuple[float, float]:
+        """Lower and upper one-sided bound."""
+        return exact_bounds(self.hits, self.n, alpha)
+
+
+def exact_bounds(hits: float, n: float, alpha: float) -> tuple[float, float]:
+    """One-sided Clopper-Pearson bounds of a proportion, each at level ``alpha``.
+
+    Source: Clopper and Pearson 1934; 0 of n gives the zero-harm bound 1 - alpha^(1/n).
+    """
+    low = 0.0 if hits <= 0 else beta_quantile(alpha, hits, n - hits + 1)
+    high = 1.0 if hits >= n else beta_quantile(1 - alpha, hits + 1, n - hits)
+    return low, high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShiftedInterval:
+    """Another interval, moved by a constant: a sum instead of a difference, or a distance from a bound."""
+
+    of: Interval
+    """The interval that is moved."""
+    by: float
+    """What is added to estimate and bounds."""
+
+    @property
+    def method(self) -> str:
+        """As the interval that is moved."""
+        return self.of.method
+
+    @property
+    def estimate(self) -> float:
+        """Moved estimate."""
+        return self.of.estimate + self.by
+
+    def bounds(self, alpha: float) -> tuple[float, float]:
+        """Moved bounds."""
+        low, high = self.of.bounds(alpha)
+        return low + self.by, high + self.by
+
+
+def p_worse(interval: Interval, margin: float) -> float:
+    """Smallest one-sided level at which the loss is proven to exceed the margin; 0.5 where it never is.
+
+    Null hypothesis: the true difference is -margin or better.
+    """
+    if isinstance(interval, TangoInterval):
+        return 0.5 * math.erfc(interval.score(margin) / math.sqrt(2.0))
+    if interval.bounds(0.5)[1] >= -margin:
+        return 0.5
+    low, high = math.log(1e-15), math.log(0.5)
+    for _ in range(40):
+        middle = (low + high) / 2
+        if interval.bounds(math.exp(middle))[1] < -margin:
+            high = middle
+        else:
+            low = middle
+    return math.exp(high)

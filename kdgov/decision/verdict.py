@@ -1,0 +1,142 @@
+"""From results to a verdict: findings, waivers and approvals, each bound to the very decision it speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import date
+from fnmatch import fnmatchcase
+from typing import Any
+
+from kdgov.decision.decision import Approval, CriterionResult, Decision, Verdict, Waiver, worst
+from kdgov.decision.policy import Policy
+from kdgov.errors import InputError
+from kdgov.finding import Finding
+
+NOT_WAIVABLE_CHECKS = frozenset({"licence"})
+_APPLIED = "applied"
+
+
+def settle(
+    base: Decision, policy: Policy, *, waivers: Sequence[Waiver] = (), approvals: Sequence[Approval] = (), as_of: str = ""
+) -> Decision:
+    """The decision with its verdict, after waivers and approvals that are bound to it.
+
+    The decision before any of them is the *base*; its digest is what waivers and approvals must name. A decision that was
+    changed by waivers or approvals carries that digest, so that the chain can be followed back.
+    """
+    plain = _with_verdict(base, policy, given=frozenset())
+    if not waivers and not approvals:
+        return plain
+    if waivers and not as_of:
+        raise InputError("waivers need the day they are counted on", mend="Pass as_of as YYYY-MM-DD.")
+    bound = plain.digest
+    judged = [(waiver, _waiver_fault(waiver, plain, policy, bound, as_of)) for waiver in waivers]
+    effective = [waiver for waiver, fault in judged if not fault]
+    given = [approval for approval in approvals if approval.decision == bound]
+    criteria = tuple(replace(r, waived=True) if any(_waives(w, r) for w in effective) else r for r in plain.criteria)
+    listed = tuple({**asdict(waiver), "state": fault or _APPLIED} for waiver, fault in judged)
+    changed = plain.with_(criteria=criteria, waivers=listed, base=bound)
+    settled = _with_verdict(changed, policy, given=frozenset(a.role for a in given), waived_rules=tuple(w.criterion for w in effective))
+    return settled.with_(approvals=_approval_rows(policy, approvals, bound))
+
+
+def _with_verdict(decision: Decision, policy: Policy, *, given: frozenset[str], waived_rules: tuple[str, ...] = ()) -> Decision:
+    stopping = [f for f in decision.findings if f.stops and not _finding_waived(f, waived_rules)]
+    verdicts: list[Verdict] = [r.verdict for r in decision.criteria if not r.waived]
+    verdicts += ["invalid" if f.verdict == "invalid" else "fail" for f in stopping]
+    if not decision.criteria:
+        verdicts.append("invalid")
+    verdict = worst(verdicts)
+    awaited = [role for role in policy.approvals if role not in given]
+    if verdict == "pass" and awaited:
+        verdict = "inconclusive"
+    rows = tuple({"role": role, "state": "given" if role in given else "awaited"} for role in policy.approvals)
+    return decision.with_(verdict=verdict, reason=_reason(decision, stopping, verdict, awaited), approvals=rows)
+
+
+def _reason(decision: Decision, stopping: Sequence[Finding], verdict: Verdict, awaited: Sequence[str]) -> str:
+    if not decision.criteria:
+        return "The policy judges nothing."
+    held = [r for r in decision.criteria if r.stops]
+    if verdict == "pass":
+        waived = sum(r.waived for r in decision.criteria)
+        count = len(decision.criteria)
+        text = f"{count - waived} results hold, {waived} set aside by waiver" if waived else f"All {count} results hold"
+        return f"{text}; no finding stops the release."
+    if verdict == "inconclusive" and not held and not stopping:
+        return f"The numbers hold; the approval of {' and '.join(awaited)} is awaited."
+    parts = []
+    for kind, word in (("invalid", "invalid"), ("fail", "failed"), ("inconclusive", "could not tell")):
+        count = sum(r.verdict == kind for r in held)
+        if count:
+            parts.append(f"{count} {word}")
+    text = f"Of {len(decision.criteria)} results " + ", ".join(parts) if parts else "Every criterion holds"
+    if stopping:
+        text += f"; {len(stopping)} finding{'s' * (len(stopping) > 1)} stop{'s' * (len(stopping) == 1)} the release"
+    return text + "."
+
+
+def _waives(waiver: Waiver, result: CriterionResult) -> bool:
+    return waiver.criterion == result.id and result.verdict in ("fail", "inconclusive") and waiver.place in ("", result.place)
+
+
+def _finding_waived(finding: Finding, rules: Sequence[str]) -> bool:
+    return finding.verdict == "review" and bool(finding.rule) and finding.rule in rules
+
+
+def _waiver_fault(waiver: Waiver, decision: Decision, policy: Policy, bound: str, as_of: str) -> str:
+    """Why a waiver does not count; empty where it does."""
+    if not policy.waivers.allowed:
+        return "refused: the policy allows no waivers"
+    if waiver.decision != bound:
+        return "refused: it is bound to another decision"
+    if any(fnmatchcase(waiver.criterion, pattern) for pattern in policy.waivers.never):
+        return "refused: the policy lets nobody waive this"
+    days = [_day(text) for text in (waiver.issued, waiver.expires, as_of)]
+    issued, expires, today = days
+    if issued is None or expires is None or today is None:
+        return "refused: one of its dates is not YYYY-MM-DD"
+    if today > expires:
+        return "refused: it has expired"
+    if today < issued:
+        return "refused: it is dated in the future"
+    if (expires - issued).days > policy.waivers.max_days:
+        return f"refused: it runs longer than the {policy.waivers.max_days} days the policy allows"
+    if not (waiver.owner.strip() and waiver.reason.strip()):
+        return "refused: it names no owner or no reason"
+    return _subject_fault(waiver, decision)
+
+
+def _subject_fault(waiver: Waiver, decision: Decision) -> str:
+    results = [r for r in decision.criteria if r.id == waiver.criterion and waiver.place in ("", r.place)]
+    findings = [f for f in decision.findings if f.rule == waiver.criterion]
+    if not results and not findings:
+        return "refused: the decision has no such criterion or finding"
+    if any(r.verdict == "invalid" for r in results) or any(f.verdict == "invalid" for f in findings):
+        return "refused: an invalid result cannot be waived"
+    if any(f.verdict == "block" for f in findings):
+        return "refused: a finding that blocks cannot be waived"
+    if not any(r.verdict in ("fail", "inconclusive") for r in results) and not any(f.stops for f in findings):
+        return "refused: there is nothing to waive"
+    return ""
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _approval_rows(policy: Policy, approvals: Sequence[Approval], bound: str) -> tuple[Mapping[str, Any], ...]:
+    rows: list[dict[str, Any]] = []
+    for role in policy.approvals:
+        own = [a for a in approvals if a.role == role]
+        good = [a for a in own if a.decision == bound]
+        if good:
+            rows.append({**asdict(good[0]), "state": "given"})
+        else:
+            rows.append({"role": role, "state": "refused: bound to another decision" if own else "awaited"})
+    rows += [{**asdict(a), "state": "noted: the policy does not ask for it"} for a in approvals if a.role not in policy.approvals]
+    return tuple(rows)

@@ -1,0 +1,242 @@
+"""The criteria of a policy as they are declared, one class per kind."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from kdgov.decision.policy import Criterion
+from kdgov.declarations.load import Declared
+from kdgov.items.metric import Direction
+
+
+def _no_boolean(value: Any) -> Any:
+    # YAML reads yes, no, on and off as booleans, and pydantic takes a boolean for 1 or 0.
+    if isinstance(value, bool):
+        raise ValueError(f"is {str(value).lower()}, not a number\nWrite a number; YAML reads yes, no, on and off as true and false.")
+    return value
+
+
+_A_NUMBER = BeforeValidator(_no_boolean)
+Number = Annotated[float, Field(allow_inf_nan=False), _A_NUMBER]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), _A_NUMBER]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), _A_NUMBER]
+Share = Annotated[float, Field(ge=0, le=1), _A_NUMBER]
+OpenShare = Annotated[float, Field(gt=0, lt=1), _A_NUMBER]
+Count = Annotated[int, Field(ge=1), _A_NUMBER]
+CriterionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$", max_length=100)]
+Confidence = Annotated[float, Field(gt=0.5, lt=1.0), _A_NUMBER]
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class PlanSection(Declared):
+    """What the criterion was designed for; it decides nothing, and `kdgov policy drill` measures the policy at it."""
+
+    items: Count | None = None
+    """Items a suite should hold; default ``min_items``."""
+    disagreement: Share | None = None
+    """Share of items on which an equally good student differs."""
+    level: OpenShare | None = None
+    """Share the teacher has right."""
+    groups: dict[str, Annotated[int, Field(ge=2, le=1000), _A_NUMBER]] = Field(default_factory=dict)
+    """Attribute → number of values the items should state."""
+
+
+class _CriterionBase(Declared):
+    id: CriterionId
+    """Name in decisions and waivers."""
+    suite: str = "*"
+    """Suite name or glob."""
+    tasks: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)] = ["*"]
+    """Task names or globs; each matching task is judged on its own."""
+    metric: str = "*"
+    """Metric name or glob."""
+    direction: Direction | None = None
+    """higher, lower or target; default: as the suite declares. Bare item tables need it."""
+    ideal: Number | None = None
+    """Best value of a ``target`` metric."""
+    range: tuple[Number, Number] | None = None
+    """Smallest and largest possible score; default: as the suite declares."""
+    confidence: Confidence = 0.95
+    """One-sided confidence."""
+    min_items: Count = 100
+    """Fewer items than this are never a pass."""
+    pooled: bool = False
+    """Judge all matching tasks of one metric together."""
+    by: list[str | Annotated[list[str], Field(min_length=1)]] = Field(default_factory=list)
+    """Attributes whose every value must hold on its own; a list of attributes, or ``a*b``, is an intersection. ``*`` stands
+    for every attribute the items state, ``[*, *]`` for every two of them; a named attribute has to be there."""
+    groups: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
+    """Values that must be there, per attribute of ``by``."""
+    min_group_items: Count | None = None
+    """Fewer items of a group than this are never a pass; default ``min_items``."""
+    threshold: Number | None = None
+    """Count scores of at least this as 1 and all others as 0: rare harm is judged as a rate."""
+    plan: PlanSection = Field(default_factory=PlanSection)
+    """What the criterion was designed for; used by the drill alone."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> _CriterionBase:
+        if self.direction == "target" and self.ideal is None:
+            raise ValueError("has the direction target and no ideal\nAdd `ideal:`, such as 0.5 for a stereotype rate.")
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError(f"has the range {list(self.range)}, which is empty\nWrite [smallest, largest].")
+        for attribute in self.groups:
+            if (attribute,) not in self.attributes:
+                raise ValueError(f"declares groups of {attribute!r}, which is not in `by`\nAdd it to `by`, or remove it from `groups`.")
+        return self
+
+    @property
+    def attributes(self) -> tuple[tuple[str, ...], ...]:
+        """``by`` with every entry as a tuple."""
+        return tuple(_names(entry) if isinstance(entry, str) else tuple(entry) for entry in self.by)
+
+    def _width(self) -> float | None:
+        if self.threshold is not None:
+            return 1.0
+        return None if self.range is None else self.range[1] - self.range[0]
+
+    def _common(self) -> dict[str, Any]:
+        low, high = self.range or (None, None)
+        names = ("id", "suite", "metric", "direction", "ideal", "confidence", "min_items", "pooled", "min_group_items", "threshold")
+        values = {name: getattr(self, name) for name in names}
+        groups = MappingProxyType({k: tuple(v) for k, v in self.groups.items()})
+        plan = {f"plan_{name}": getattr(self.plan, name) for name in ("items", "disagreement", "level")}
+        plan["plan_groups"] = MappingProxyType(dict(self.plan.groups))
+        return {**values, **plan, "tasks": tuple(self.tasks), "low": low, "high": high, "by": self.attributes, "groups": groups}
+
+    def frozen(self) -> Criterion:
+        """The criterion as the gate reads it."""
+        own = {name: getattr(self, name) for name in type(self).model_fields if name not in _CriterionBase.model_fields}
+        return Criterion(**self._common(), **own)
+
+
+def _names(entry: str) -> tuple[str, ...]:
+    return ("*",) if entry == "*" else tuple(entry.split("*"))
+
+
+class NonInferiority(_CriterionBase):
+    """The student must prove that it is at most ``margin`` worse than the teacher."""
+
+    kind: Literal["non_inferiority"]
+    """non_inferiority"""
+    margin: NotNegative
+    """How much worse the student may be, in the metric's own units."""
+    group_margin: NotNegative | None = None
+    """Margin within a group; default ``margin``."""
+    root_margin: NotNegative | None = None
+    """Margin against the root teacher; default ``margin``."""
+    floor: Number | None = None
+    """The student's own mean must be proven above this."""
+    ceiling: Number | None = None
+    """The student's own mean must be proven below this."""
+    chance: Number | None = None
+    """Score of knowing nothing; default: as the suite declares."""
+    assay: Literal["when_known", "required", "skip"] = "when_known"
+    """Whether the teacher must be proven better than no skill by more than the margin."""
+
+    @model_validator(mode="after")
+    def _margins_fit(self) -> NonInferiority:
+        width = self._width()
+        for name in ("margin", "group_margin", "root_margin"):
+            value = getattr(self, name)
+            if value is not None and width is not None and value >= width:
+                raise ValueError(
+                    f"has the {name} {value:g}, as wide as or wider than the whole range {width:g}\nWrite 0.02 to allow two points."
+                )
+        return self
+
+
+class Floor(_CriterionBase):
+    """The student's own mean must be proven above a value."""
+
+    kind: Literal["floor"]
+    """floor"""
+    floor: Number
+    """The value."""
+
+
+class Ceiling(_CriterionBase):
+    """The student's own mean must be proven below a value."""
+
+    kind: Literal["ceiling"]
+    """ceiling"""
+    ceiling: Number
+    """The value."""
+
+
+class Exposure(_CriterionBase):
+    """Canaries must not be ranked better than chance allows."""
+
+    kind: Literal["exposure"]
+    """exposure"""
+    min_items: Count = 10
+    """Fewer canaries than this are never a pass."""
+    ceiling: Positive | None = None
+    """Also: the mean exposure, in bits, must be proven below this."""
+
+
+class Calibration(_CriterionBase):
+    """Signed overconfidence and Brier score must be at most ``margin`` worse than the teacher's."""
+
+    kind: Literal["calibration"]
+    """calibration"""
+    margin: Share
+    """Margin of the overconfidence."""
+    brier_margin: Share | None = None
+    """Margin of the Brier score; default ``margin``."""
+    confidences: Literal["required", "when_stated"] = "required"
+    """Whether metrics whose items state no confidence are invalid, or left out and named by ``evidence.not-measured``."""
+
+    @model_validator(mode="after")
+    def _has_no_groups(self) -> Calibration:
+        if self.by:
+            raise ValueError("is a calibration criterion with `by`\nCalibration is judged over all items; remove `by`.")
+        name = "margin" if self.brier_margin is None else "brier_margin"
+        if getattr(self, name) >= 1:
+            raise ValueError(f"has the {name} 1, as wide as the whole range of the Brier score\nWrite 0.02 to allow two points.")
+        return self
+
+
+class Churn(_CriterionBase):
+    """Not too many items may change, even where the mean stays."""
+
+    kind: Literal["churn"]
+    """churn"""
+    ceiling: OpenShare
+    """Largest share."""
+    of: Literal["negative_flips", "changed"] = "negative_flips"
+    """Items lost, or items that changed either way."""
+
+
+class Efficiency(Declared):
+    """A measured quantity of the student must lie within a ratio of the teacher's."""
+
+    id: CriterionId
+    """Name in decisions and waivers."""
+    kind: Literal["efficiency"]
+    """efficiency"""
+    measure: str
+    """Name of the quantity, such as ``parameters``."""
+    max_ratio: Positive | None = None
+    """Largest student / teacher."""
+    min_ratio: Positive | None = None
+    """Smallest student / teacher."""
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Efficiency:
+        if self.max_ratio is None and self.min_ratio is None:
+            raise ValueError("names neither max_ratio nor min_ratio\nAdd one: it judges nothing without.")
+        return self
+
+    def frozen(self) -> Criterion:
+        """The criterion as the gate reads it."""
+        return Criterion(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+AnyCriterion = Annotated[NonInferiority | Floor | Ceiling | Exposure | Calibration | Churn | Efficiency, Field(discriminator="kind")]

@@ -1,0 +1,276 @@
+"""How a student is trained: a list of weighted terms, and the run that adds them up."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from kdgov.declarations.load import Declared
+
+Divergence = Literal["forward_kl", "reverse_kl", "jensen_shannon", "total_variation", "adaptive_kl"]
+LayerMap = Literal["uniform", "last"] | list[tuple[int, int]]
+Weight = Annotated[float, Field(gt=0)]
+Temperature = Annotated[float, Field(gt=0, le=100)]
+
+
+class SoftTargets(Declared):
+    """The teacher's distribution over classes or tokens, as the student's target."""
+
+    kind: Literal["soft_targets"]
+    """Tag."""
+    loss: Divergence = "forward_kl"
+    """Divergence between the two distributions; ``forward_kl`` is KL(teacher || student)."""
+    temperature: Temperature = 2.0
+    """Softens both distributions."""
+    temperature_squared: bool = True
+    """Multiplies the loss by the squared temperature, so that its gradient keeps its size (Hinton et al. 2015)."""
+    beta: float = Field(default=0.5, gt=0, lt=1)
+    """Weight of the teacher in the mixture of ``jensen_shannon``."""
+    weight: Weight = 1.0
+    """Factor of this term in the sum."""
+
+
+class HardLabels(Declared):
+    """Cross-entropy on the data's own tokens or labels."""
+
+    kind: Literal["hard_labels"]
+    """Tag."""
+    weight: Weight = 1.0
+    """Factor of this term in the sum."""
+
+
+class HiddenStates(Declared):
+    """Hidden states (or feature maps) of matched layers; a learned projection bridges different widths."""
+
+    kind: Literal["hidden_states"]
+    """Tag."""
+    distance: Literal["mse", "cosine"] = "mse"
+    """Mean squared error, or one minus cosine similarity."""
+    layers: LayerMap = "uniform"
+    """Pairs ``[teacher, student]`` of layer outputs counted from 0, or ``uniform`` (spread evenly), or ``last``."""
+    weight: Weight = 1.0
+    """Factor of this term in the sum."""
+
+
+class Attention(Declared):
+    """Attention maps of matched layers, averaged over heads: KL(teacher || student) per query."""
+
+    kind: Literal["attention"]
+    """Tag."""
+    layers: LayerMap = "last"
+    """Pairs ``[teacher, student]`` of layers counted from 0, or ``uniform``, or ``last``."""
+    weight: Weight = 1.0
+    """Factor of this term in the sum."""
+
+
+Relation = Literal["query", "key", "value"]
+
+
+def _all_relations() -> list[Relation]:
+    return ["query", "key", "value"]
+
+
+class AttentionRelation(Declared):
+    """Relations among queries, keys and values of one layer (MiniLMv2): works across widths and head counts."""
+
+    kind: Literal["attention_relation"]
+    """Tag."""
+    relations: list[Relation] = Field(default_factory=_all_relations, min_length=1)
+    """Which scaled dot-product relations are matched."""
+    relation_heads: int = Field(default=4, ge=1)
+    """Heads both models' vectors are split into; must divide both widths."""
+    layers: LayerMap = "last"
+    """Pairs ``[teacher, student]`` of layers counted from 0, or ``uniform``, or ``last``."""
+    weight: Weight = 1.0
+    """Factor of this term in the sum."""
+
+
+class Endpoint(Declared):
+    """An OpenAI-compatible endpoint that serves a teacher whose weights are not at hand."""
+
+    base_url: str
+    """Base URL, such as ``https://host/v1``; completions are asked of ``<base_url>/chat/completions``."""
+    model: str
+    """Model name to ask for."""
+    terms: str
+    """Licence or terms of use the answers come under, such as ``LicenseRef-OpenAI-Services-Agreement-2026-01-01``."""
+    key_variable: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key; it is never written anywhere."""
+    timeout_s: float = Field(default=120.0, gt=0)
+    """Seconds to wait for one answer."""
+    retries: int = Field(default=4, ge=0)
+    """How often a failed request is repeated, with doubling pauses."""
+
+
+class TeacherText(Declared):
+    """Sequence-level distillation: the teacher writes completions to the data's prompts, and the student learns them."""
+
+    kind: Literal["teacher_text"]
+    """Tag."""
+    prompts: str | None = None
+    """JSON-lines file with a ``prompt`` per line; absent: the prompts of the release's own data."""
+    prompt_template: str = "{prompt}"
+    """How a prompt is put to the teacher; its digest is recorded."""
+    system: str | None = None
+    """System message for an endpoint."""
+    endpoint: Endpoint | None = None
+    """Where the teacher is served; absent: the release's own teacher writes."""
+    samples_per_prompt: int = Field(default=1, ge=1)
+    """Completions written per prompt."""
+    max_new_tokens: int = Field(default=128, ge=1)
+    """Longest completion, in tokens of the teacher."""
+    temperature: float = Field(default=0.0, ge=0)
+    """Sampling temperature of the teacher; 0 takes the likeliest token."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus sampling mass."""
+    shard_size: int = Field(default=1000, ge=1)
+    """Completions per shard; each shard has its provenance record."""
+    weight: Weight = 1.0
+    """Weight of a written example beside one of the release's data."""
+
+
+class OnPolicy(Declared):
+    """Generalised knowledge distillation: the student's own samples, scored by the teacher."""
+
+    kind: Literal["on_policy"]
+    """Tag."""
+    fraction: float = Field(default=0.5, gt=0, le=1)
+    """Share of steps that train on the student's own samples (λ)."""
+    loss: Divergence = "reverse_kl"
+    """Divergence on the sampled tokens."""
+    beta: float = Field(default=0.5, gt=0, lt=1)
+    """Weight of the teacher in the mixture of ``jensen_shannon``."""
+    temperature: Temperature = 1.0
+    """Softens both distributions in the loss."""
+    sampling_temperature: Temperature = 1.0
+    """Temperature the student samples at."""
+    max_new_tokens: int = Field(default=64, ge=1)
+    """Longest sample."""
+    weight: Weight = 1.0
+    """Factor of this term on the steps it is used."""
+
+
+class UniversalLogits(Declared):
+    """Universal logit distillation across tokenizers: distance between sorted probabilities (arXiv:2402.12030)."""
+
+    kind: Literal["universal_logits"]
+    """Tag."""
+    temperature: Temperature = 1.0
+    """Softens both distributions."""
+    weight: Weight = 1.0
+    """Factor of this term in the sum."""
+
+
+Term = Annotated[
+    SoftTargets | HardLabels | HiddenStates | Attention | AttentionRelation | TeacherText | OnPolicy | UniversalLogits,
+    Field(discriminator="kind"),
+]
+
+
+def _default_terms() -> list[Term]:
+    return [SoftTargets(kind="soft_targets", weight=0.5), HardLabels(kind="hard_labels", weight=0.5)]
+
+
+class TeacherCache(Declared):
+    """The teacher's distributions, computed once and kept on disk by content of the example."""
+
+    kind: Literal["top_k", "sampled"] = "top_k"
+    """The ``k`` likeliest tokens and the mass of the rest (biased), or ``k`` draws with counts (unbiased, arXiv:2503.16870)."""
+    k: int = Field(default=56, ge=1, le=255)
+    """Tokens kept, or draws taken, per position; 56 fit into 300 bytes whatever the vocabulary."""
+    folder: str | None = None
+    """Folder of this very cache; absent: one in the store, shared by all releases it fits."""
+
+
+class Distillation(Declared):
+    """One training run: what is added up, over which steps."""
+
+    terms: list[Term] = Field(default_factory=_default_terms, min_length=1)
+    """Weighted terms of the loss."""
+    task: Literal["auto", "causal_lm", "seq2seq_lm", "text_classification", "image_classification", "audio_classification"] = "auto"
+    """What the models do; ``auto`` reads it from the teacher's architecture."""
+    steps: int = Field(default=1000, ge=1)
+    """Optimiser steps: fixed, so that a run can be repeated."""
+    batch_size: int = Field(default=16, ge=1)
+    """Examples per optimiser step over all processes, before ``gradient_accumulation`` splits it."""
+    gradient_accumulation: int = Field(default=1, ge=1)
+    """Parts each batch is worked through in; changes memory, not the result."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Peak learning rate of AdamW."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay."""
+    warmup_steps: int | None = Field(default=None, ge=0)
+    """Steps of linear warm-up; absent: 5 % of ``steps``."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """Learning rate after warm-up."""
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    """Gradient clipping."""
+    max_length: int = Field(default=512, ge=2)
+    """Tokens kept of each example."""
+    loss_on: Literal["auto", "completion", "all"] = "auto"
+    """Which tokens count; ``auto``: the completion where the data has one, everything otherwise."""
+    weighting: Literal["token", "example"] = "token"
+    """What weighs equally: every kept token, or every example however long."""
+    length_bucketing: bool = True
+    """Batches of similar length: less padding, order still shuffled by the seed."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type the student is trained in."""
+    save_dtype: Literal["float32", "bfloat16"] | None = None
+    """Type of the saved weights; absent: ``dtype``."""
+    fused_head: bool = True
+    """Fuses output head and loss per chunk of tokens: less memory, less time, same numbers."""
+    chunk_tokens: int = Field(default=512, ge=16)
+    """Tokens per chunk of the fused loss, at most; on a CPU no more than have 16 MB of logits."""
+    cache: TeacherCache | None = None
+    """Keep the teacher's distributions instead of running it every step."""
+    checkpoint_every: int = Field(default=200, ge=1)
+    """Steps between checkpoints a killed run resumes from."""
+    calibration: str | None = None
+    """Digest of the table that proposed temperature and weights (`kdgov distill --calibrate` prints it)."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of initialisation, order and dropout."""
+    trainer: dict[str, Any] = Field(default_factory=dict)
+    """Further `transformers.TrainingArguments`, such as ``fsdp`` or ``deepspeed``; keys set above may not be repeated here."""
+
+    @model_validator(mode="after")
+    def _terms_fit_together(self) -> Distillation:
+        kinds = [term.kind for term in self.terms]
+        repeated = sorted({kind for kind in kinds if kinds.count(kind) > 1 and kind not in ("hidden_states", "teacher_text")})
+        if repeated:
+            raise ValueError(f"repeats the term {', '.join(repeated)}\nWrite each of them once; add up their weights.")
+        if self.cache is not None and not {"soft_targets"} & set(kinds):
+            raise ValueError("has a cache but no soft_targets to fill it\nRemove `cache:` or add a soft_targets term.")
+        needs_teacher = {"hidden_states", "attention", "attention_relation", "on_policy", "universal_logits"} & set(kinds)
+        if self.cache is not None and needs_teacher:
+            raise ValueError(
+                f"has a cache, but {', '.join(sorted(needs_teacher))} needs the teacher itself at every step\n"
+                "Remove `cache:` or those terms."
+            )
+        if self.cache is not None and (wrong := self._uncacheable()):
+            raise ValueError(f"has a cache, which cannot serve {wrong}\nUse `loss: forward_kl` with a cache, or remove `cache:`.")
+        if self.batch_size % self.gradient_accumulation:
+            raise ValueError(
+                f"has batch_size {self.batch_size}, which gradient_accumulation {self.gradient_accumulation} does not divide\n"
+                "Choose a divisor of the batch size."
+            )
+        return self
+
+    def _uncacheable(self) -> str:
+        # Other divergences need the student's mass on tokens the cache left out.
+        for term in self.terms:
+            if isinstance(term, SoftTargets) and term.loss != "forward_kl":
+                return term.loss
+            if isinstance(term, SoftTargets) and self.cache is not None and self.cache.kind == "sampled" and term.temperature != 1.0:
+                return "a temperature other than 1 from sampled logits"
+        return ""
+
+    @property
+    def needs_weights(self) -> list[str]:
+        """Kinds of terms that need the teacher's logits or layers: what an endpoint does not give."""
+        return sorted({term.kind for term in self.terms} - {"teacher_text", "hard_labels"})
+
+    @property
+    def warmup(self) -> int:
+        """Steps of linear warm-up, with the default filled in."""
+        return self.warmup_steps if self.warmup_steps is not None else self.steps // 20

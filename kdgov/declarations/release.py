@@ -1,0 +1,303 @@
+"""The release declaration (``schema: kdgov.release/1``): one file that says what is to be released, from what, and how it is judged."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+
+from kdgov.declarations.distillation import Distillation, Endpoint
+from kdgov.declarations.load import Declared, load, resolve
+from kdgov.errors import DeclarationError, Fault
+from kdgov.license.case.countries import country_code, place_mend
+
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[^/:%\"'<>\x00-\x1f]+$")]
+
+
+class TeacherDeclaration(Declared):
+    """The model to learn from: a folder or a hub id, pinned; or an endpoint that shows nothing but its answers."""
+
+    model: str = ""
+    """Path of a transformers checkpoint, or a hub id; empty where an ``endpoint`` is all there is."""
+    endpoint: Endpoint | None = None
+    """Where a teacher without weights at hand is asked; `teacher_text` terms ask there unless they say otherwise."""
+    revision: str | None = None
+    """Commit of the hub id; a folder is pinned by its content."""
+    card: str | None = None
+    """Model card file (`registry/models/*.yaml`): licence, lineage, digest."""
+    root: str | None = None
+    """The first teacher of a chain of distillations, compared with as well, so that small losses cannot add up."""
+
+    @property
+    def called(self) -> str:
+        """Its name for people: the model's, or the one the endpoint knows it by."""
+        return self.model or (self.endpoint.model if self.endpoint is not None else "")
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> TeacherDeclaration:
+        if bool(self.model) == (self.endpoint is not None):
+            raise ValueError(
+                "needs exactly one of model and endpoint\n"
+                "Write `model:` for weights at hand, or `endpoint:` for a teacher that can only be asked."
+            )
+        return self
+
+
+class StudentDeclaration(Declared):
+    """The model to be released; exactly one of ``keep_layers``, ``config``, ``model`` says where it starts."""
+
+    model: str | None = None
+    """A checkpoint folder or hub id: the student itself (no distillation) or the weights it starts from."""
+    revision: str | None = None
+    """Commit of the hub id."""
+    keep_layers: list[int] | Literal["every_second", "first_and_last"] | None = None
+    """Teacher layers the student starts from, counted from 0, as DistilBERT did."""
+    config: str | None = None
+    """A transformers ``config.json`` to build a freshly initialised student from."""
+    adapter: dict[str, Any] | None = None
+    """PEFT LoRA options (``r``, ``lora_alpha``, ``target_modules``, …) put on ``model``."""
+    quantization: Literal["int8_dynamic", "int8_weight_only", "int4_weight_only"] | None = None
+    """After training: the quantised variant that is evaluated and gated as the student."""
+    name: str | None = None
+    """Name of the released model as users will see it; default the release's name."""
+    license: str | None = None
+    """Outbound licence as an SPDX expression or LicenseRef."""
+    license_text: str | None = None
+    """File holding the outbound licence's text."""
+    kind: str = "generative"
+    """generative, foundational_generative, classifier, encoder, …: licence rules depend on it."""
+    similar_to_teacher: bool | None = None
+    """Whether the student aims to perform similarly to the teacher (Gemma and RAIL terms turn on it)."""
+    card: str | None = None
+    """Model card file of the student, where it has one."""
+
+    @model_validator(mode="after")
+    def _has_one_start(self) -> StudentDeclaration:
+        starts = [key for key in ("keep_layers", "config", "model") if getattr(self, key) is not None]
+        if len(starts) != 1:
+            named = " and ".join(starts) or "none of them"
+            raise ValueError(
+                f"needs exactly one of keep_layers, config, model, and has {named}\nKeep one: it says where the student starts."
+            )
+        if self.adapter is not None and self.model is None:
+            raise ValueError("has an adapter but no `model` to put it on\nAdd `model:` with the base the adapter is trained on.")
+        return self
+
+
+class DataDeclaration(Declared):
+    """One body of distillation data: a card that pins files and digests, or bare text files."""
+
+    card: str | None = None
+    """Dataset card file (`registry/datasets/*.yaml`)."""
+    path: str | None = None
+    """A text or JSON-lines file without a card; the checks will say what is then unknown."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _has_one(self) -> DataDeclaration:
+        if (self.card is None) == (self.path is None):
+            raise ValueError("needs exactly one of card and path\nWrite `card:` for a described dataset or `path:` for a bare file.")
+        return self
+
+
+class ReleaseIntent(Declared):
+    """What will be done with the student: licence conditions depend on it."""
+
+    distribution: Literal["internal", "hosted", "weights", "data"] = "internal"
+    """Who gets what: nobody outside, an interface, the weights, or data the student writes."""
+    commercial: bool = True
+    """Whether the use is commercial."""
+    research: bool = False
+    """Whether it is for research only."""
+
+
+class Organization(Declared):
+    """Who releases: some licences ask for size, seat and revenue."""
+
+    kind: Literal["company", "university", "individual"] = "company"
+    """Legal kind."""
+    principal_place: str | None = None
+    """Country of the principal place of business or domicile: its code or its name, kept as the code of two letters."""
+    monthly_active_users: dict[str, float] | float | None = None
+    """Users per month: one number, or one per date (YYYY-MM)."""
+    annual_revenue_usd: float | None = None
+    """Yearly revenue in US dollars."""
+
+    @field_validator("principal_place", mode="before")
+    @classmethod
+    def _is_a_country(cls, value: Any) -> Any:
+        # YAML 1.1 reads the country code of Norway as false.
+        text = "NO" if value is False else value
+        if not isinstance(text, str):
+            return text
+        if not text.strip():
+            return None
+        if (code := country_code(text)) is None:
+            raise ValueError(f"{text!r} is no country\n{place_mend(text)}")
+        return code
+
+
+class Price(Declared):
+    """What a million tokens cost, where the release declares it."""
+
+    teacher_usd_per_million_tokens: float = Field(gt=0)
+    """Teacher's price."""
+    student_usd_per_million_tokens: float = Field(gt=0)
+    """Student's price."""
+
+
+class ProductionInputs(Declared):
+    """The user's own logged inputs, replayed to both models."""
+
+    path: str
+    """JSON-lines file, one input per line."""
+    field: str = "input"
+    """Key that holds the text."""
+
+
+def _dates(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: v.isoformat() if isinstance(v, (datetime.date, datetime.datetime)) else v for k, v in value.items()}
+    return value
+
+
+class Accountable(Declared):
+    """The roles that answer for this release, and who was informed when."""
+
+    model_owner: str | None = None
+    """Person or team that owns the model."""
+    risk: str | None = None
+    """Person or team that owns the risk decision."""
+    product: str | None = None
+    """Product partner."""
+    policy: str | None = None
+    """Policy partner."""
+    informed: Annotated[dict[str, str], BeforeValidator(_dates)] = Field(default_factory=dict)
+    """Role → date (YYYY-MM-DD) on which it was informed of the trade-offs."""
+
+
+class Release(Declared):
+    """One release declaration with every default filled in."""
+
+    schema_: Literal["kdgov.release/1"] = Field(alias="schema")
+    """Must be ``kdgov.release/1``."""
+    name: ModelName
+    """The registered model's name."""
+    description: str = ""
+    """One paragraph: what the student is and whom it is for."""
+    teacher: TeacherDeclaration
+    """The model learned from."""
+    student: StudentDeclaration
+    """The model to be released."""
+    data: list[DataDeclaration] = Field(default_factory=list)
+    """Distillation data."""
+    distillation: Distillation | None = None
+    """How the student is trained; absent: it was trained elsewhere."""
+    suites: list[str] = Field(default_factory=lambda: ["capability", "safety", "bias", "privacy"], min_length=1)
+    """Suite names (shipped) or folders."""
+    policy: str = "policies/default.yaml"
+    """Policy file."""
+    release: ReleaseIntent = Field(default_factory=ReleaseIntent)
+    """Intended use."""
+    organization: Organization = Field(default_factory=Organization)
+    """Who releases."""
+    uses: list[dict[str, Any]] = Field(default_factory=list)
+    """Further upstream uses, as in a licence case (``use``, ``license``, ``name``, ``made_by`` …)."""
+    evidence: list[dict[str, Any]] = Field(default_factory=list)
+    """What meets licence obligations or lifts a deny."""
+    production_inputs: ProductionInputs | None = None
+    """The user's own logged inputs."""
+    capabilities: list[str] = Field(default_factory=list)
+    """Tags of capabilities the student is distilled for, such as ``medical`` or ``code``."""
+    price: Price | None = None
+    """Declared prices, for the cost line of the card."""
+    accountable: Accountable = Field(default_factory=Accountable)
+    """Roles that answer for the release."""
+    trade_offs: str = ""
+    """One paragraph for product and policy partners."""
+    threads: int = Field(default=0, ge=0)
+    """Torch threads; 0 leaves one per physical core unless OMP_NUM_THREADS says otherwise."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _asks_its_teacher(cls, value: Any) -> Any:
+        """The teacher's endpoint stands for every ``teacher_text`` that names none, so that no reader has to look twice."""
+        endpoint = _at(value, "teacher", "endpoint")
+        terms = _at(value, "distillation", "terms")
+        if not isinstance(endpoint, dict) or not isinstance(terms, list):
+            return value
+        asked = [{"endpoint": endpoint, **t} if isinstance(t, dict) and t.get("kind") == "teacher_text" else t for t in terms]
+        return {**value, "distillation": {**value["distillation"], "terms": asked}}
+
+    @model_validator(mode="after")
+    def _needs_no_weights_of_an_endpoint(self) -> Release:
+        if self.teacher.endpoint is None or self.distillation is None:
+            return self
+        if closed := self.distillation.needs_weights:
+            raise ValueError(
+                f"learns from {', '.join(closed)} of a teacher that is an endpoint: its logits and layers are not to be had\n"
+                "Use teacher_text (and hard_labels), or name the teacher's weights under `teacher.model`."
+            )
+        if self.student.model is None:
+            raise ValueError(
+                "has a student without weights or tokenizer of its own, and a teacher that is an endpoint\n"
+                "Name the checkpoint the student starts from under `student.model`."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_data_to_learn_from(self) -> Release:
+        if self.distillation is not None and not self.data:
+            raise ValueError("has a distillation but no data\nAdd `data:` with at least one card or file to distil on.")
+        if self.distillation is None and self.student.model is None:
+            raise ValueError(
+                "has no distillation, and the student is no finished model\n"
+                "Add `distillation:`, or name the trained student under `student.model`."
+            )
+        return self
+
+
+def _at(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def load_release(path: Path) -> Release:
+    """Read a release file and check that every file it names is there.
+
+    Raises:
+        DeclarationError: naming every fault at once.
+        InputError: if the file itself cannot be read.
+    """
+    release = load(path, Release)
+    faults = [
+        Fault(
+            file=str(path),
+            key=key,
+            what=f"names {name!r}, which does not exist",
+            mend="Correct the path: it is relative to this file, then to the working folder.",
+        )
+        for key, name in named_files(release)
+        if not resolve(name, beside=path).exists()
+    ]
+    if faults:
+        raise DeclarationError(faults)
+    return release
+
+
+def named_files(release: Release) -> list[tuple[str, str]]:
+    """Key and name of every local file a release refers to (models are left to `kdgov.checkpoints`, which knows hub ids)."""
+    named = [("teacher.card", release.teacher.card), ("student.card", release.student.card), ("student.config", release.student.config)]
+    named += [("student.license_text", release.student.license_text)]
+    for index, item in enumerate(release.data):
+        named.append((f"data[{index}].card" if item.card else f"data[{index}].path", item.card or item.path))
+    if release.production_inputs is not None:
+        named.append(("production_inputs.path", release.production_inputs.path))
+    return [(key, name) for key, name in named if name is not None]

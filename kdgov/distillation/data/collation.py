@@ -1,0 +1,123 @@
+"""Data made ready for one task: items, their lengths, and how batches are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import transformers
+from numpy.typing import NDArray
+
+from kdgov.checkpoints.identity import read_config
+from kdgov.checkpoints.loading import Task, load_tokenizer
+from kdgov.declarations.distillation import Distillation, HardLabels
+from kdgov.distillation.data.classification_data import FileClassCollator, PairCollator, TextClassCollator, class_examples, pair_examples
+from kdgov.distillation.data.examples import Example
+from kdgov.distillation.data.tokenization import TokenCollator, tokenized
+from kdgov.errors import InputError
+
+Collate = Callable[[Sequence[tuple[int, Any]]], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What the trainer is fed from."""
+
+    items: Sequence[Any]
+    """Examples, each with an ``item_id``."""
+    lengths: NDArray[np.int64]
+    """(items,) tokens, for batches of similar length."""
+    collate: Collate
+    """Makes a batch of (row, item) pairs."""
+    left_out: tuple[str, ...] = ()
+    """Item ids that leave nothing to learn."""
+    truncated: int = 0
+    """How many were cut short."""
+    pad_id: int = 0
+    """Id put behind shorter examples."""
+    end_id: int | None = None
+    """Id that ends a text."""
+
+
+def prepare(task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
+    """Examples for one task, with the tokenizer or processor of a model's folder.
+
+    Raises:
+        InputError: if tokenizer or processor cannot be loaded, or examples do not fit the task.
+    """
+    match task:
+        case "causal_lm":
+            return _causal(examples, model_path, recipe)
+        case "seq2seq_lm":
+            return _pairs(examples, model_path, recipe)
+        case _:
+            return _classes(task, examples, model_path, recipe)
+
+
+def _causal(examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
+    tokenizer = load_tokenizer(model_path)
+    tokens = tokenized(examples, tokenizer, recipe)
+    pad = _pad_id(tokenizer)
+    return Prepared(
+        items=tokens.examples,
+        lengths=np.array([len(example.ids) for example in tokens.examples], dtype=np.int64),
+        collate=TokenCollator(pad_id=pad, by_example=recipe.weighting == "example"),
+        left_out=tokens.left_out,
+        truncated=tokens.truncated,
+        pad_id=pad,
+        end_id=tokenizer.eos_token_id,
+    )
+
+
+def _pairs(examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
+    tokenizer = load_tokenizer(model_path)
+    items = pair_examples(examples, tokenizer, recipe.max_length)
+    config = read_config(model_path)
+    start = config.get("decoder_start_token_id")
+    pad = _pad_id(tokenizer)
+    return Prepared(
+        items=items,
+        lengths=np.array([len(item.ids) + len(item.target) for item in items], dtype=np.int64),
+        collate=PairCollator(pad_id=pad, start_id=pad if start is None else int(start), by_example=recipe.weighting == "example"),
+    )
+
+
+def _classes(task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
+    is_text = task == "text_classification"
+    tokenizer = load_tokenizer(model_path) if is_text else None
+    items = class_examples(
+        examples,
+        classes=_class_count(model_path),
+        needs_labels=any(isinstance(term, HardLabels) for term in recipe.terms),
+        tokenizer=tokenizer,
+        max_length=recipe.max_length,
+    )
+    collate: Collate = TextClassCollator(pad_id=_pad_id(tokenizer)) if is_text else _file_collator(task, model_path)
+    return Prepared(items=items, lengths=np.array([len(item.ids) for item in items], dtype=np.int64), collate=collate)
+
+
+def _file_collator(task: Task, model_path: Path) -> FileClassCollator:
+    is_image = task == "image_classification"
+    auto = transformers.AutoImageProcessor if is_image else transformers.AutoFeatureExtractor
+    try:
+        processor = auto.from_pretrained(str(model_path), local_files_only=True, trust_remote_code=False)
+    except (ValueError, OSError, KeyError, ImportError) as error:
+        raise InputError(
+            f"its processor cannot be loaded: {str(error).splitlines()[0]}",
+            where=str(model_path),
+            mend="The folder needs preprocessor_config.json.",
+        ) from error
+    return FileClassCollator(processor=processor, kind="image" if is_image else "audio")
+
+
+def _class_count(model_path: Path) -> int:
+    config = read_config(model_path)
+    labels = config.get("id2label")
+    return len(labels) if isinstance(labels, dict) else int(config.get("num_labels", 2))
+
+
+def _pad_id(tokenizer: Any) -> int:
+    return next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)

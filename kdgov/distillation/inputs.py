@@ -1,0 +1,248 @@
+"""What a run is made of, gathered and checked before any model learns."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from kdgov.checkpoints.identity import ModelIdentity, endpoint_facts, model_identity
+from kdgov.checkpoints.loading import Task, task_of
+from kdgov.declarations.distillation import Distillation, Endpoint, HardLabels, OnPolicy, TeacherText, UniversalLogits
+from kdgov.digest import digest_file, digest_json
+from kdgov.distillation import distillation_record as provenance
+from kdgov.distillation.data.collation import Prepared, prepare
+from kdgov.distillation.data.examples import Example, read_examples
+from kdgov.distillation.data.teacher_text import written_examples
+from kdgov.distillation.data.tokenization import TokenCollator
+from kdgov.distillation.losses.cross_tokenizer import with_teacher_tokens
+from kdgov.distillation.students import StudentStart
+from kdgov.errors import InputError
+from kdgov.progress import Progress
+
+_WRITTEN = "teacher_text"
+# These compare neither tokens nor layers, so tokenizers may differ.
+_TOKENIZER_FREE = (HardLabels, TeacherText, UniversalLogits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillationInputs:
+    """Everything a run needs but the models themselves."""
+
+    recipe: Distillation
+    """What is added up, over which steps."""
+    task: Task
+    """What the models do."""
+    teacher_path: Path | None
+    """Folder of the teacher; None where it is an endpoint."""
+    teacher: ModelIdentity | None
+    """Its identity; None where it is an endpoint."""
+    teacher_facts: Mapping[str, Any]
+    """What the record says of it."""
+    start: StudentStart
+    """Where the student starts."""
+    start_facts: Mapping[str, Any]
+    """What the record says about that."""
+    prepared: Prepared
+    """Items, lengths and collator."""
+    data: Mapping[str, str]
+    """File name → digest."""
+    shards: tuple[Mapping[str, Any], ...]
+    """Provenance of teacher-written shards."""
+    run: str
+    """Digest of everything that decides the trained weights."""
+    cache_root: Path
+    """Where teacher caches lie."""
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """Folder of the student's tokenizer: its own where it starts from a model, the teacher's otherwise."""
+        return _tokenizer_path(self.start, self.teacher_path)
+
+
+def gather_inputs(
+    recipe: Distillation,
+    source: Path | Endpoint,
+    start: StudentStart,
+    data_files: Sequence[Path],
+    output: Path,
+    *,
+    prompt_files: Sequence[Path],
+    cache_root: Path,
+    progress: Progress,
+) -> DistillationInputs:
+    """Identify, read, have the teacher write where declared, and tokenise.
+
+    Raises:
+        InputError: if recipe, models and data do not fit together.
+        UnavailableError: if an endpoint cannot be reached.
+    """
+    teacher_path = source if isinstance(source, Path) else None
+    task: Task = task_of(teacher_path or _tokenizer_path(start, None)) if recipe.task == "auto" else recipe.task
+    _refuse_mixtures(recipe, task)
+    recipe = _asking(recipe, source)
+    progress("reading the teacher's identity", 0, 0)
+    teacher = None if teacher_path is None else model_identity(teacher_path)
+    known = endpoint_facts(source) if isinstance(source, Endpoint) else teacher.as_json() if teacher is not None else {}
+    facts = start_facts(start, recipe, teacher)
+    if not data_files:
+        raise InputError("names no file to learn from", where="data", mend="Add a card or a file.")
+    examples = read_examples(data_files)
+    written, shards = _written(recipe, examples, prompt_files, teacher_path, output, progress)
+    learnt = [example for example in (*examples, *written) if example.completion or example.messages or example.file]
+    progress("tokenising", 0, 0)
+    prepared = prepare(task, learnt, _tokenizer_path(start, teacher_path), recipe)
+    if teacher_path is not None and any(isinstance(term, UniversalLogits) for term in recipe.terms):
+        prepared = _across_tokenizers(prepared, task, learnt, teacher_path, recipe)
+    data = {path.name: digest_file(path) for path in (*data_files, *prompt_files)}
+    decided_by = sorted([*data.values(), *(shard["digest"] for shard in shards)])
+    return DistillationInputs(
+        recipe=recipe,
+        task=task,
+        teacher_path=teacher_path,
+        teacher=teacher,
+        teacher_facts=known,
+        start=start,
+        start_facts=facts,
+        prepared=prepared,
+        data=data,
+        shards=tuple(shards),
+        run=run_digest(recipe, known, facts, decided_by),
+        cache_root=cache_root,
+    )
+
+
+def _tokenizer_path(start: StudentStart, teacher_path: Path | None) -> Path:
+    path = start.model if start.model is not None else teacher_path
+    if path is None:
+        raise InputError(
+            "has no tokenizer: the teacher is an endpoint, and the student does not start from a checkpoint",
+            where="student",
+            mend="Name the checkpoint it starts from under `student.model`.",
+        )
+    return path
+
+
+def _asking(recipe: Distillation, source: Path | Endpoint) -> Distillation:
+    """The recipe with every ``teacher_text`` asking an endpoint, where that is what the teacher is."""
+    if isinstance(source, Path):
+        return recipe
+    if closed := recipe.needs_weights:
+        raise InputError(
+            f"{', '.join(closed)} needs the teacher's logits or layers, which an endpoint does not give",
+            where="distillation.terms",
+            mend="Use teacher_text (and hard_labels), or a teacher whose weights are at hand.",
+        )
+    asked = [
+        term.model_copy(update={"endpoint": source}) if isinstance(term, TeacherText) and term.endpoint is None else term
+        for term in recipe.terms
+    ]
+    return recipe.model_copy(update={"terms": asked})
+
+
+def start_facts(start: StudentStart, recipe: Distillation, teacher: ModelIdentity | None) -> dict[str, Any]:
+    """What the record says about where the student starts.
+
+    Raises:
+        InputError: if it starts from a model with another tokenizer than the teacher's, and a term compares tokens.
+    """
+    facts: dict[str, Any] = {"quantization": start.quantization, "adapter": dict(start.adapter) if start.adapter else None}
+    if start.keep_layers is not None and teacher is not None:
+        keep = start.keep_layers
+        return facts | {"keep_layers": keep if isinstance(keep, str) else list(keep), "weights": teacher.weights}
+    if start.config is not None:
+        return facts | {"config": digest_file(start.config)}
+    if start.model is None:
+        raise InputError("says nowhere to start", where="student", mend="Set one of keep_layers, config, model.")
+    identity = model_identity(start.model)
+    compares = [term.kind for term in recipe.terms if not isinstance(term, _TOKENIZER_FREE)]
+    if teacher is not None and identity.tokenizer != teacher.tokenizer and compares:
+        raise InputError(
+            f"the tokenizers differ: the teacher's is {teacher.tokenizer}, the student's {identity.tokenizer}; "
+            f"{', '.join(compares)} would compare unrelated tokens",
+            where="student.model",
+            mend="Start from a student with the teacher's tokenizer, or use `kind: universal_logits` or `kind: teacher_text`.",
+        )
+    return facts | {"model": identity.as_json()}
+
+
+def run_digest(recipe: Distillation, teacher: Mapping[str, Any], facts: Mapping[str, Any], data: Sequence[str]) -> str:
+    """Digest of everything that decides the trained weights, on one kind of machine."""
+    libraries = {name: metadata.version(name) for name in ("torch", "transformers", "accelerate", "tokenizers")}
+    return digest_json(
+        {
+            "teacher": dict(teacher),
+            "student": dict(facts),
+            "data": list(data),
+            "recipe": recipe.model_dump(mode="json"),
+            "code": provenance.code_version(),
+            "libraries": libraries,
+        }
+    )
+
+
+def _refuse_mixtures(recipe: Distillation, task: Task) -> None:
+    kinds = {term.kind for term in recipe.terms}
+    only_causal = kinds & {"on_policy", "universal_logits", "teacher_text"}
+    features = kinds & {"hidden_states", "attention", "attention_relation"}
+    wrong: set[str] = set()
+    if task != "causal_lm":
+        wrong |= only_causal
+    if task == "seq2seq_lm":
+        # Its queries, keys and values are of three kinds of attention; by name they cannot be told apart.
+        wrong |= kinds & {"attention_relation"}
+    if "universal_logits" in kinds:
+        wrong |= kinds & {"soft_targets", "on_policy", *features}
+    if wrong:
+        beside = " beside universal_logits" if "universal_logits" in kinds and task == "causal_lm" else ""
+        raise InputError(
+            f"cannot use {', '.join(sorted(wrong))} for {task}{beside}",
+            where="distillation.terms",
+            mend="Remove that term, or change the task.",
+        )
+
+
+def _written(
+    recipe: Distillation,
+    examples: Sequence[Example],
+    prompt_files: Sequence[Path],
+    teacher_path: Path | None,
+    output: Path,
+    progress: Progress,
+) -> tuple[list[Example], list[dict[str, Any]]]:
+    made: list[Example] = []
+    shards: list[dict[str, Any]] = []
+    files = iter(prompt_files)
+    terms = [term for term in recipe.terms if isinstance(term, TeacherText)]
+    for number, term in enumerate(terms):
+        asked = read_examples([next(files)]) if term.prompts is not None else examples
+        folder = output / _WRITTEN / str(number)
+        fresh, records = written_examples(term, asked, teacher_path, folder, seed=recipe.seed, progress=progress)
+        made += fresh
+        # A local teacher's shard depends on nothing but digests; the day it was written stays in its own file.
+        shards += [record if record["access"] == "api" else {k: v for k, v in record.items() if k != "date"} for record in records]
+    return made, shards
+
+
+def _across_tokenizers(mine: Prepared, task: Task, examples: Sequence[Example], teacher_path: Path, recipe: Distillation) -> Prepared:
+    theirs = prepare(task, examples, teacher_path, recipe)
+    other = {item.item_id: item for item in theirs.items}
+    rows = [row for row, item in enumerate(mine.items) if item.item_id in other]
+    collate, their_collate = mine.collate, theirs.collate
+    if not isinstance(collate, TokenCollator) or not isinstance(their_collate, TokenCollator):
+        raise TypeError("only token batches can be paired")
+    items = [mine.items[row] for row in rows]
+    return dataclasses.replace(
+        mine,
+        items=items,
+        lengths=mine.lengths[rows],
+        collate=with_teacher_tokens(collate, [other[item.item_id] for item in items], their_collate),
+    )
+
+
+def sampled_term(recipe: Distillation) -> OnPolicy | None:
+    """The on-policy term, if there is one."""
+    return next((term for term in recipe.terms if isinstance(term, OnPolicy)), None)

@@ -1,0 +1,253 @@
+"""The module that is trained: the student (and projections of its layers), with the teacher at its side.
+
+One module whose forward is the loss, because that is what data parallel wrappers, FSDP and DeepSpeed wrap: the student's body
+and head may then be called apart, which the fused loss needs. The teacher is no part of the module: it has no place in an
+optimiser, a checkpoint or a gradient bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdgov.checkpoints.loading import Task
+from kdgov.declarations.distillation import (
+    Attention,
+    AttentionRelation,
+    Distillation,
+    HardLabels,
+    HiddenStates,
+    OnPolicy,
+    SoftTargets,
+    TeacherText,
+    UniversalLogits,
+)
+from kdgov.distillation.losses import layer_losses as layers
+from kdgov.distillation.losses.cross_tokenizer import paired_rows, universal_distance
+from kdgov.distillation.losses.forward import Pass, Passed, Wanted
+from kdgov.distillation.losses.fused_loss import KeptTargets, LogitTerms, Targets, loss_of_hidden, loss_of_logits
+from kdgov.distillation.memory import rows_at_once
+from kdgov.errors import InputError
+
+FeatureTerm = HiddenStates | Attention | AttentionRelation
+_FEATURES = (HiddenStates, Attention, AttentionRelation)
+
+
+def logit_terms(recipe: Distillation) -> LogitTerms:
+    """The recipe's soft targets and hard labels as one request; teacher-written text counts as labels."""
+    soft = next((term for term in recipe.terms if isinstance(term, SoftTargets)), None)
+    hard = sum(term.weight for term in recipe.terms if isinstance(term, HardLabels))
+    if not hard and any(isinstance(term, TeacherText) for term in recipe.terms):
+        hard = 1.0
+    if soft is None:
+        return LogitTerms(hard_weight=hard)
+    factor = soft.temperature**2 if soft.temperature_squared else 1.0
+    return LogitTerms(soft_weight=soft.weight * factor, hard_weight=hard, kind=soft.loss, temperature=soft.temperature, beta=soft.beta)
+
+
+def on_policy_terms(term: OnPolicy) -> LogitTerms:
+    """What is asked of the student's own samples."""
+    return LogitTerms(soft_weight=term.weight * term.temperature**2, kind=term.loss, temperature=term.temperature, beta=term.beta)
+
+
+class Learner(nn.Module):
+    """Student and projections; its forward gives a batch's weighted sum of every term.
+
+    Args:
+        student: the model that learns.
+        teacher: the frozen teacher; ``None`` where only labels or a cache are learnt from.
+        recipe: what is added up.
+        task: what both do.
+    """
+
+    def __init__(self, student: Any, teacher: Any | None, recipe: Distillation, *, task: Task) -> None:
+        super().__init__()
+        self.student = student
+        self._is_causal = task == "causal_lm"
+        self._chunk_tokens = recipe.chunk_tokens
+        self.terms = logit_terms(recipe)
+        self._features: list[FeatureTerm] = [term for term in recipe.terms if isinstance(term, _FEATURES)]
+        self._policy = next((on_policy_terms(term) for term in recipe.terms if isinstance(term, OnPolicy)), None)
+        self._universal = next((term for term in recipe.terms if isinstance(term, UniversalLogits)), None)
+        is_generative = task in ("causal_lm", "seq2seq_lm")
+        self._run_student = Pass(student, fused=recipe.fused_head and self._is_causal, is_generative=is_generative)
+        # In a tuple, out of the sight of nn.Module: the teacher is not part of what is trained or saved.
+        fused = self._run_student.head is not None
+        self._teacher: tuple[Pass, ...] = () if teacher is None else (Pass(teacher, fused=fused, is_generative=is_generative),)
+        self._pairs = [self._pairs_of(term) for term in self._features]
+        self.projections = nn.ModuleDict()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the parts of the loss, in the order `forward` gives them."""
+        kinds = [term.kind for term in self._features]
+        named = [f"{kind}_{kinds[:place].count(kind) + 1}" if kind in kinds[:place] else kind for place, kind in enumerate(kinds)]
+        return ["soft_targets", "hard_labels", *named, *(["universal_logits"] if self._universal is not None else [])]
+
+    @property
+    def teacher(self) -> Any | None:
+        """The teacher's model, if there is one."""
+        return self._teacher[0].model if self._teacher else None
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether the student's head is fused with the loss."""
+        return self._run_student.head is not None
+
+    def forward(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """Weighted sum of all terms over the batch, and detached sums of each without its factor.
+
+        Args:
+            batch: as a collator makes it; ``on_policy`` in it asks for the on-policy term instead of the usual ones.
+
+        Returns:
+            Scalar with a gradient, and (terms,).
+        """
+        is_sampled = "on_policy" in batch
+        features = [] if is_sampled else self._features
+        terms = self._policy if is_sampled and self._policy is not None else self.terms
+        kept = batch["weights"] > 0
+        passed = self._run_student(batch["inputs"], self._wanted(features, student=True))
+        taught = self._teach(batch, features, terms)
+        labels, weights = batch["labels"][kept], batch["weights"][kept]
+        loss = passed.answer.new_zeros((), dtype=torch.float32)
+        parts = torch.zeros(2, device=loss.device)
+        if terms.soft_weight or terms.hard_weight:
+            targets = self._targets_of(batch, taught, kept)
+            rows, head = passed.answer[kept], self._run_student.head
+            if head is not None:
+                at_once = rows_at_once(self._chunk_tokens, head.weight.shape[0], rows.device)
+                loss, parts = loss_of_hidden(rows, head, labels, weights, targets, terms, chunk_rows=at_once)
+            else:
+                loss, parts = loss_of_logits(rows, labels, weights, targets(slice(0, len(rows))), terms)
+        sums = [parts]
+        for place, term in enumerate(features):
+            value = self._feature_sum(place, term, passed, taught, batch)
+            loss = loss + term.weight * value
+            sums.append(value.detach()[None])
+        sums += [parts.new_zeros(len(self._features) - len(features))]
+        if self._universal is not None:
+            value = self._universal_sum(self._universal, passed, batch)
+            loss = loss + self._universal.weight * value
+            sums.append(value.detach()[None])
+        return loss, torch.cat(sums)
+
+    def _teach(self, batch: Mapping[str, Any], features: list[FeatureTerm], terms: LogitTerms) -> Passed | None:
+        is_cached = "kept_ids" in batch
+        if not self._teacher or (not features and (is_cached or not terms.soft_weight)):
+            return None
+        with torch.no_grad():
+            return self._teacher[0](batch["inputs"], self._wanted(features, student=False))
+
+    def _targets_of(self, batch: Mapping[str, Any], taught: Passed | None, kept: Tensor) -> Any:
+        if "kept_ids" in batch:
+            ids, probabilities, has_tail = batch["kept_ids"], batch["kept_probabilities"], bool(batch["has_tail"][0])
+
+            def cached(here: slice) -> Targets:
+                return KeptTargets(ids=ids[here], probabilities=probabilities[here].float(), has_tail=has_tail)
+
+            return cached
+        if taught is None:
+            return lambda here: None
+        answers, head = taught.answer[kept], self._teacher[0].head
+
+        def taught_rows(here: slice) -> Targets:
+            with torch.no_grad():
+                return answers[here] if head is None else head(answers[here])
+
+        return taught_rows
+
+    def _wanted(self, features: list[FeatureTerm], *, student: bool) -> Wanted:
+        relations = {
+            pair[1 if student else 0]
+            for term, pairs in zip(self._features, self._pairs, strict=True)
+            if isinstance(term, AttentionRelation) and term in features
+            for pair in pairs
+        }
+        return Wanted(
+            hidden_states=any(isinstance(term, HiddenStates) for term in features),
+            attentions=any(isinstance(term, Attention) for term in features),
+            relations=tuple(sorted(relations)),
+        )
+
+    def _feature_sum(self, place: int, term: FeatureTerm, mine: Passed, theirs: Passed | None, batch: Mapping[str, Any]) -> Tensor:
+        if theirs is None:
+            raise TypeError("a teacher's layers are needed")
+        weights = batch["weights"].flatten(1).sum(1) if batch["weights"].dim() > 1 else batch["weights"]
+        values = [self._distance(place, term, pair, mine, theirs, batch) for pair in self._pairs[place]]
+        return torch.dot(torch.stack(values).mean(0).float(), weights)
+
+    def _distance(
+        self, place: int, term: FeatureTerm, pair: tuple[int, int], mine: Passed, theirs: Passed, batch: Mapping[str, Any]
+    ) -> Tensor:
+        theirs_at, mine_at = pair
+        if isinstance(term, HiddenStates):
+            student = layers.as_positions(mine.hidden_states[mine_at])
+            teacher = layers.as_positions(theirs.hidden_states[theirs_at])
+            name = f"{place}_{mine_at}"
+            student = self.projections[name](student) if name in self.projections else student
+            return layers.hidden_distance(student, teacher, _attended(batch, student), distance=term.distance)
+        if isinstance(term, Attention):
+            return layers.attention_distance(
+                mine.attentions[mine_at], theirs.attentions[theirs_at], _attended(batch, mine.attentions[mine_at][:, 0])
+            )
+        distances = [
+            layers.relation_distance(
+                mine.relations[mine_at, kind],
+                theirs.relations[theirs_at, kind],
+                _attended(batch, mine.relations[mine_at, kind]),
+                heads=term.relation_heads,
+                is_causal=self._is_causal,
+            )
+            for kind in term.relations
+        ]
+        return torch.stack(distances).mean(0)
+
+    def _universal_sum(self, term: UniversalLogits, passed: Passed, batch: Mapping[str, Any]) -> Tensor:
+        theirs = batch["teacher"]
+        with torch.no_grad():
+            taught = self._teacher[0](theirs["inputs"], Wanted())
+        mine_at, theirs_at = paired_rows(batch["weights"], theirs["weights"])
+        rows, taught_rows = passed.answer[mine_at], taught.answer[theirs_at]
+        logits = rows if self._run_student.head is None else self._run_student.head(rows)
+        with torch.no_grad():
+            taught_logits = taught_rows if self._teacher[0].head is None else self._teacher[0].head(taught_rows)
+        return torch.dot(universal_distance(logits, taught_logits, temperature=term.temperature), batch["weights"][mine_at])
+
+    def _pairs_of(self, term: FeatureTerm) -> list[tuple[int, int]]:
+        if not self._teacher:
+            raise InputError(f"{term.kind} needs a teacher whose weights are at hand", where="distillation.terms", mend="Remove it.")
+        counts = [_depth(model.config) for model in (self._teacher[0].model, self.student)]
+        return layers.layer_pairs(term.layers, teacher=counts[0], student=counts[1], where=f"distillation.terms: {term.kind}.layers")
+
+    def add_projections(self, batch: Mapping[str, Any]) -> None:
+        """Make the learned projections that different widths of matched layers need, by trying one batch."""
+        if not any(isinstance(term, HiddenStates) for term in self._features):
+            return
+        wanted = Wanted(hidden_states=True)
+        with torch.no_grad():
+            mine = layers.widths(self._run_student(batch["inputs"], wanted).hidden_states)
+            theirs = layers.widths(self._teacher[0](batch["inputs"], wanted).hidden_states)
+        for place, (term, pairs) in enumerate(zip(self._features, self._pairs, strict=True)):
+            for theirs_at, mine_at in pairs if isinstance(term, HiddenStates) else ():
+                if mine[mine_at] != theirs[theirs_at]:
+                    self.projections[f"{place}_{mine_at}"] = nn.Linear(mine[mine_at], theirs[theirs_at], bias=False)
+
+
+def _depth(config: Any) -> int:
+    depths = getattr(config, "depths", None)
+    if isinstance(depths, list):
+        return len(depths)
+    decoder = next((value for key in ("num_decoder_layers", "decoder_layers") if (value := getattr(config, key, None))), None)
+    return int(decoder or config.num_hidden_layers)
+
+
+def _attended(batch: Mapping[str, Any], state: Tensor) -> Tensor:
+    """(batch, positions) 1 where a position is real: all of them where the inputs have no length (images)."""
+    positions = torch.arange(state.shape[1], device=state.device)
+    if "lengths" not in batch:
+        return torch.ones(state.shape[:2], device=state.device)
+    return (positions < batch["lengths"][:, None]).float()

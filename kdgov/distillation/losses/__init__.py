@@ -1,0 +1,1 @@
+"""Distillation losses: divergences, the fused output head, layer matching and losses across tokenizers."""

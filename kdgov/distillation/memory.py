@@ -1,0 +1,81 @@
+"""How a run holds memory: freed pages kept between steps, and advice where memory runs out."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from kdgov.checkpoints.loading import is_out_of_memory
+from kdgov.declarations.distillation import Distillation
+from kdgov.errors import UnavailableError
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+_MOST_BYTES, _TOP_PAD_BYTES, _MMAP_BYTES = 2**31 - 1, 64 * 2**20, 32 * 2**20
+_USUAL_BYTES = 128 * 1024
+_LOGITS_BYTES = 16 * 2**20
+"""Logits of one chunk on a CPU: below the size from which glibc maps every block anew, and near enough to the cache."""
+_LEAST_ROWS = 32
+
+
+def rows_at_once(chunk_tokens: int, classes: int, device: torch.device) -> int:
+    """Rows whose logits are held at a time: as declared, on a CPU no more than stay in memory that is used again."""
+    if device.type != "cpu":
+        return chunk_tokens
+    return min(chunk_tokens, max(_LEAST_ROWS, _LOGITS_BYTES // (4 * classes)))
+
+
+@contextlib.contextmanager
+def kept_heap() -> Iterator[None]:
+    """Keeps freed memory in the process while a run lasts, instead of giving it back and asking for it at every step.
+
+    Every step frees its activations and takes them again; handed back to the system in between, each page is zeroed anew,
+    which was measured as a tenth of a step. Afterwards all of it is given back. Elsewhere than on glibc nothing is done.
+    """
+    libc = _glibc()
+    if libc is None:
+        yield
+        return
+    for name, value in ((_M_MMAP_THRESHOLD, _MMAP_BYTES), (_M_TRIM_THRESHOLD, _MOST_BYTES), (_M_TOP_PAD, _TOP_PAD_BYTES)):
+        libc.mallopt(name, value)
+    try:
+        yield
+    finally:
+        libc.mallopt(_M_TRIM_THRESHOLD, 2 * _MMAP_BYTES)
+        libc.mallopt(_M_TOP_PAD, _USUAL_BYTES)
+        libc.malloc_trim(0)
+
+
+def _glibc() -> Any:
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "gnu_get_libc_version") and hasattr(libc, "mallopt") else None
+
+
+@contextlib.contextmanager
+def memory_advice(recipe: Distillation) -> Iterator[None]:
+    """Turns memory that ran out into the levers of this recipe that save some.
+
+    Raises:
+        UnavailableError: naming them in the order in which they cost least.
+    """
+    try:
+        yield
+    except (MemoryError, OSError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise _out_of_memory(recipe) from error
+
+
+def _out_of_memory(recipe: Distillation) -> UnavailableError:
+    levers = [f"raise `gradient_accumulation` above {recipe.gradient_accumulation} (same result, smaller parts)"]
+    levers += [] if recipe.fused_head else ["set `fused_head: true`"]
+    levers += [f"lower `chunk_tokens` below {recipe.chunk_tokens}"] if recipe.fused_head and recipe.chunk_tokens > 64 else []
+    levers += [] if recipe.cache else ["add `cache: {kind: top_k}`, so that the teacher need not be in memory"]
+    levers += [f"lower `max_length` below {recipe.max_length}"]
+    return UnavailableError("memory ran out during distillation", where="distillation", mend=f"In this order: {'; '.join(levers)}.")

@@ -1,0 +1,1 @@
+"""On-disk cache of teacher outputs, keyed by example content."""

@@ -1,0 +1,157 @@
+"""Calibration: which temperature, and which mix of soft and hard, a short trial favours on held-out examples.
+
+Two readings per candidate, both on examples no trial trained on. Cross-entropy on their labels is what the student is for,
+and the same yardstick for every candidate: a divergence at its own temperature is not. The proposal is the candidate with the
+lowest held-out cross-entropy; the table shows how close the others came, and which of them the noise does not tell apart.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kdgov.declarations.distillation import Distillation, HardLabels, SoftTargets
+from kdgov.distillation.data.batch_order import batch_order
+from kdgov.distillation.data.tokenization import Planned
+from kdgov.distillation.distillation_run import load_models
+from kdgov.distillation.inputs import DistillationInputs
+from kdgov.distillation.learner import Learner
+from kdgov.distillation.losses.forward import Pass, Wanted
+from kdgov.distillation.losses.fused_loss import LogitTerms, loss_of_logits
+from kdgov.distillation.training import DistillationTrainer, training_arguments
+from kdgov.errors import InputError
+from kdgov.progress import Progress, silent
+
+TEMPERATURES = (1.0, 2.0, 4.0)
+HARD_SHARES = (0.0, 0.5, 0.9)
+_HELD_OUT_SHARE, _HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 400, 16
+_TRIAL_STEPS = 100
+
+
+def calibrate(material: DistillationInputs, *, progress: Progress) -> dict[str, Any]:
+    """Rows, proposal and text of the table.
+
+    Raises:
+        InputError: if the recipe has no soft targets, or the data are too few to hold some out.
+    """
+    recipe = material.recipe
+    if not any(isinstance(term, SoftTargets) for term in recipe.terms):
+        raise InputError("has no soft_targets to calibrate", where="distillation.terms", mend="Add a soft_targets term.")
+    held_out, taught = _split(len(material.prepared.items), recipe.seed)
+    steps = min(recipe.steps, _TRIAL_STEPS)
+    candidates = [(t, h) for h in HARD_SHARES for t in TEMPERATURES]
+    rows: list[dict[str, Any]] = []
+    for number, (temperature, hard) in enumerate(candidates):
+        values = _trial(material, _candidate(recipe, temperature, hard, steps), taught, held_out)
+        error = float(values.std(ddof=1) / np.sqrt(len(values)))
+        rows.append(
+            {"temperature": temperature, "hard_share": hard, "cross_entropy": float(values.mean()), "values": values, "error": error}
+        )
+        progress("calibrating", number + 1, len(candidates))
+    best = min(rows, key=lambda row: row["cross_entropy"])
+    for row in rows:
+        difference = row["values"] - best["values"]
+        spread = float(difference.std(ddof=1) / np.sqrt(len(difference)))
+        # Paired over examples: both candidates answered the same ones.
+        row["indistinguishable"] = bool(row is best or difference.mean() < 1.645 * spread)
+        row["behind"] = float(difference.mean())
+    for row in rows:
+        del row["values"]
+    proposal = {"temperature": best["temperature"], "soft_weight": 1 - best["hard_share"], "hard_weight": best["hard_share"]}
+    return {
+        "schema": "kdgov.calibration/1",
+        "rows": rows,
+        "proposal": proposal,
+        "held_out": len(held_out),
+        "steps": steps,
+        "text": _text(rows, proposal, len(held_out), steps),
+    }
+
+
+def _split(count: int, seed: int) -> tuple[list[int], list[int]]:
+    wanted = min(_HELD_OUT_MOST, max(_HELD_OUT_LEAST, round(count * _HELD_OUT_SHARE)))
+    if count < 2 * wanted:
+        raise InputError(
+            f"has {count} examples; calibration holds out at least {_HELD_OUT_LEAST} and trains on no fewer",
+            where="data",
+            mend="Add examples, or set temperature and weights by hand.",
+        )
+    order = np.random.default_rng([seed, 0xCA1]).permutation(count)
+    return sorted(order[:wanted].tolist()), sorted(order[wanted:].tolist())
+
+
+def _candidate(recipe: Distillation, temperature: float, hard: float, steps: int) -> Distillation:
+    soft = next(term for term in recipe.terms if isinstance(term, SoftTargets))
+    others = [term for term in recipe.terms if not isinstance(term, (SoftTargets, HardLabels))]
+    terms: list[Any] = [soft.model_copy(update={"temperature": temperature, "weight": 1 - hard})] if hard < 1 else []
+    terms += [HardLabels(kind="hard_labels", weight=hard)] if hard > 0 else []
+    changes = {"terms": [*terms, *others], "steps": steps, "cache": None, "warmup_steps": steps // 20, "checkpoint_every": steps + 1}
+    return recipe.model_copy(update=changes)
+
+
+def _trial(material: DistillationInputs, recipe: Distillation, taught: Sequence[int], held_out: Sequence[int]) -> np.ndarray[Any, Any]:
+    """Held-out cross-entropy per example after a short training."""
+    prepared = material.prepared
+    items = [prepared.items[row] for row in taught]
+    trial = dataclasses.replace(material, recipe=recipe)
+    teacher, student = load_models(trial)
+    learner = Learner(student, teacher, recipe, task=material.task)
+    order = batch_order(
+        prepared.lengths[np.asarray(taught)],
+        steps=recipe.steps,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        by_length=recipe.length_bucketing,
+    )
+    planned = Planned(items, order)
+    learner.add_projections(prepared.collate([planned[0]]))
+    with tempfile.TemporaryDirectory() as folder:
+        DistillationTrainer(
+            model=learner,
+            args=training_arguments(recipe, Path(folder)),
+            data_collator=prepared.collate,
+            train_dataset=planned,
+            examples=items,
+            progress=silent,
+            run="trial",
+        ).train()
+    return _held_out_loss(student, material, held_out)
+
+
+def _held_out_loss(student: Any, material: DistillationInputs, held_out: Sequence[int]) -> np.ndarray[Any, Any]:
+    student.eval()
+    is_generative = material.task in ("causal_lm", "seq2seq_lm")
+    run, terms = Pass(student, fused=False, is_generative=is_generative), LogitTerms(hard_weight=1.0)
+    device = next(student.parameters()).device
+    values: list[float] = []
+    with torch.no_grad():
+        for row in held_out:
+            batch: Mapping[str, Any] = material.prepared.collate([(row, material.prepared.items[row])])
+            answer = run({name: tensor.to(device) for name, tensor in batch["inputs"].items()}, Wanted()).answer.cpu()
+            kept = batch["weights"] > 0
+            weights = torch.ones_like(batch["weights"][kept])
+            loss, _ = loss_of_logits(answer[kept], batch["labels"][kept], weights, None, terms)
+            values.append(float(loss) / len(weights))
+    return np.array(values)
+
+
+def _text(rows: Sequence[Mapping[str, Any]], proposal: Mapping[str, float], held_out: int, steps: int) -> str:
+    lines = [f"{'temperature':>11} {'soft':>5} {'hard':>5}  held-out cross-entropy (nats)   behind the best"]
+    for row in rows:
+        tied = "  not told apart from it" if row["indistinguishable"] and row["behind"] > 0 else ""
+        mark = "  <- lowest" if row["behind"] == 0 else tied
+        lines.append(
+            f"{row['temperature']:>11g} {1 - row['hard_share']:>5.2f} {row['hard_share']:>5.2f}"
+            f"  {row['cross_entropy']:>8.4f} +- {row['error']:.4f}           {row['behind']:>+8.4f}{mark}"
+        )
+    lines.append(f"\n{held_out} examples held out, {steps} steps each, same seed and order. Proposed:")
+    lines.append(f"  - {{kind: soft_targets, temperature: {proposal['temperature']:g}, weight: {proposal['soft_weight']:g}}}")
+    if proposal["hard_weight"]:
+        lines.append(f"  - {{kind: hard_labels, weight: {proposal['hard_weight']:g}}}")
+    return "\n".join(lines)

@@ -1,0 +1,56 @@
+"""How a run tells where it is, and what it keeps of its way: the loss of every step, whole checkpoints only."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from kdgov.digest import tree_manifest, write_atomic
+from kdgov.progress import Progress
+
+WHOLE = "kdgov-checkpoint.json"
+
+
+class Teller(TrainerCallback):
+    """Tells progress, and marks a checkpoint as whole once all of it is on disk."""
+
+    def __init__(self, progress: Progress, run: str) -> None:
+        self._progress, self._run = progress, run
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Tell the step."""
+        self._progress("distilling", state.global_step, state.max_steps)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Seal the checkpoint just written, and drop older ones."""
+        if not state.is_world_process_zero:
+            return
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        record = {"run": self._run, "files": tree_manifest(folder, exclude=[WHOLE])}
+        write_atomic(folder / WHOLE, json.dumps(record, sort_keys=True).encode())
+        for older in Path(args.output_dir).glob("checkpoint-*"):
+            # The one before stays, should this one be damaged.
+            if _step(older) < state.global_step - 2 * args.save_steps + 1:
+                shutil.rmtree(older)
+
+
+def last_whole_checkpoint(folder: Path, run: str) -> Path | None:
+    """The latest checkpoint of this very run that is whole; later ones that are not are removed."""
+    for candidate in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
+        try:
+            record = json.loads((candidate / WHOLE).read_bytes())
+        except (OSError, ValueError):
+            record = {}
+        if record.get("run") == run and record.get("files") == tree_manifest(candidate, exclude=[WHOLE]):
+            return candidate
+        shutil.rmtree(candidate)
+    return None
+
+
+def _step(folder: Path) -> int:
+    number = folder.name.rpartition("-")[2]
+    return int(number) if number.isdigit() else -1

@@ -1,0 +1,73 @@
+"""Backends by name: who answers. Each asks the same frozen requests and seals the same kind of record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kdgov.digest import write_atomic
+from kdgov.errors import InputError
+from kdgov.evaluation.backends.classifier import ClassifierModel, ask_classifier
+from kdgov.evaluation.backends.distributed import barrier
+from kdgov.evaluation.backends.endpoint import open_served
+from kdgov.evaluation.backends.generation import is_greedy
+from kdgov.evaluation.backends.hf_model import load_asked_model
+from kdgov.evaluation.backends.response_log import AnswerLog, Record
+from kdgov.evaluation.backends.runner import RequestRunner, ask_task, batch_dependence
+from kdgov.evaluation.backends.settings import BACKENDS, BackendSettings
+from kdgov.evaluation.plan.request import PlannedTask
+from kdgov.processes import is_first, rank, world_size
+from kdgov.progress import Progress
+
+
+def ask(
+    tasks: Sequence[PlannedTask], logs: Mapping[str, AnswerLog], model: Path, how: BackendSettings, progress: Progress | None
+) -> dict[str, Record | None]:
+    """Ask one model some tasks, by the backend that ``how`` names.
+
+    Raises:
+        InputError: if there is no such backend.
+    """
+    number, world = rank(), world_size()
+    if how.backend not in BACKENDS:
+        raise InputError(f"backend {how.backend!r} is unknown", mend=f"Choose one of {', '.join(BACKENDS)}.")
+    barrier()
+    found: dict[str, Record | None] = {}
+    if classifying := [t for t in tasks if t.kind == "classification"]:
+        if is_first():
+            # A classifier reads a thousand texts in the time that dealing them out would take.
+            classifier = ClassifierModel(model, dtype=how.dtype, device=how.device)
+            found.update({t.name: ask_classifier(t, classifier, logs[t.name], progress=progress) for t in classifying})
+        barrier()
+        found.update({t.name: logs[t.name].sealed() for t in classifying if t.name not in found})
+    tasks = [t for t in tasks if t.kind != "classification"]
+    if not tasks:
+        return found
+    asker = _asker(model, how)
+    for task in tasks:
+        record = ask_task(task, asker, _own(logs[task.name], number), progress=progress, rank=number, world=world)
+        if is_first() and record is not None:
+            # Sampled answers differ by nature; their seed belongs to the batch.
+            is_sampled = any(not is_greedy(r.generation) for i in task.items for r in i.requests if r.kind == "generate")
+            _write_way(logs[task.name], {**asker.way, "alone": {} if is_sampled else batch_dependence(task, asker, record)})
+        barrier()
+        found[task.name] = record or logs[task.name].sealed()
+    return found
+
+
+def _asker(model: Path, how: BackendSettings) -> RequestRunner:
+    if how.backend in ("local-completions", "vllm"):
+        served = open_served(model, how)
+        return RequestRunner(asked=served.asked, batch_tokens=how.batch_tokens, served=served)
+    asked = load_asked_model(model, dtype=how.dtype, device=how.device)
+    return RequestRunner.of(asked, batch_tokens=how.batch_tokens, use_lm_eval=how.backend == "hf-plain")
+
+
+def _own(log: AnswerLog, number: int) -> AnswerLog:
+    return AnswerLog(log.path.parent, key=log.key, requests=log.requests, rank=number)
+
+
+def _write_way(log: AnswerLog, way: Mapping[str, Any]) -> None:
+    write_atomic(log.path.with_suffix(".way.json"), json.dumps(dict(way), sort_keys=True).encode())

@@ -1,0 +1,76 @@
+"""How a model is asked: what two models must have in common before their numbers may be compared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kdgov.errors import InputError
+
+BACKENDS = ("hf", "hf-plain", "local-completions", "vllm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendSettings:
+    """How a model is asked: part of the key of every answer."""
+
+    backend: str = "hf"
+    """``hf`` (shared-prefix scorer, lm-eval's HFLM where it does not apply), ``hf-plain`` (HFLM alone), ``local-completions`` (an
+    OpenAI-compatible completions endpoint) or ``vllm``, the last two through lm-eval's model classes."""
+    dtype: str = "float32"
+    """Type the weights are computed in; for an endpoint, what its operator says."""
+    device: str = "cpu"
+    """Torch device."""
+    batch_tokens: int = 4096
+    """Most tokens of one batch, padding included."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Further settings of the backend that may change an answer."""
+    address: str = ""
+    """Endpoint of ``local-completions``; where a model is reached does not say how it was asked."""
+    served_as: str = ""
+    """Name the endpoint knows the model by."""
+    proves: bool = True
+    """Whether an endpoint is tried against the checkpoint on this machine before it is believed."""
+
+    def as_json(self) -> dict[str, Any]:
+        """What must be equal for two models."""
+        return {
+            "backend": self.backend,
+            "dtype": self.dtype,
+            "device": self.device.split(":")[0],
+            "batch_tokens": self.batch_tokens,
+            "options": dict(self.options),
+        }
+
+    def key_json(self) -> dict[str, Any]:
+        """What decides the answers: also who gives them, so that no endpoint's answers are ever taken for another's."""
+        served = {"address": self.address, "served_as": self.served_as, "proves": self.proves}
+        return {**self.as_json(), **({"served": served} if self.address else {})}
+
+
+def how_of(role: str = "") -> BackendSettings:
+    """How a release's models are asked, from the environment.
+
+    ``KDGOV_BACKEND``, ``KDGOV_DTYPE``, ``KDGOV_DEVICE``, ``KDGOV_BATCH_TOKENS``, ``KDGOV_ADDRESS``, ``KDGOV_SERVED_AS`` and
+    ``KDGOV_PROVE`` (``no``: believe an endpoint) hold for every model; ``KDGOV_STUDENT_DTYPE`` and its like hold for one role and go
+    first. A difference between teacher and student is refused unless the policy allows it by name.
+
+    Raises:
+        InputError: if a value cannot be read.
+    """
+    plain: BackendSettings = BackendSettings()
+    found: dict[str, Any] = {}
+    for name in ("backend", "dtype", "device", "batch_tokens", "address", "served_as"):
+        own = os.environ.get(f"KDGOV_{role.upper()}_{name.upper()}") if role else None
+        value = own if own is not None else os.environ.get(f"KDGOV_{name.upper()}")
+        if value is not None:
+            found[name] = _whole(name, value) if name == "batch_tokens" else value
+    return replace(plain, proves=os.environ.get("KDGOV_PROVE", "yes") != "no", **found)
+
+
+def _whole(name: str, value: str) -> int:
+    if not value.isdigit() or int(value) < 1:
+        raise InputError(f"KDGOV_{name.upper()} is {value!r}", where="environment", mend="Give a whole number of at least 1.")
+    return int(value)

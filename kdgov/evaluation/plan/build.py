@@ -1,0 +1,199 @@
+"""`build_plan`: suites → one frozen plan, with its Merkle root, before any model is loaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from kdgov.declarations.suite import Suite, TaskInSuite, find_suite, load_suite
+from kdgov.digest import digest_json
+from kdgov.errors import InputError, UnavailableError
+from kdgov.evaluation.plan.item_data import Row, draw, group_of, read_data
+from kdgov.evaluation.plan.lm_eval_tasks import LmTask, build_lm_task, freeze_docs
+from kdgov.evaluation.plan.media import with_digests
+from kdgov.evaluation.plan.request import Plan, PlannedItem, PlannedTask, Request, frozen_item, jsonable
+from kdgov.evaluation.scoring.judges import judge_facts
+from kdgov.evaluation.scoring.scorer import Scorer
+from kdgov.evaluation.task_kinds.catalogue import KINDS
+from kdgov.progress import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteSource:
+    """A suite and the file it was read from."""
+
+    suite: Suite
+    """The declaration."""
+    path: Path
+    """Its ``suite.yaml``."""
+
+
+def read_suites(names: Sequence[str], *, beside: Path | None = None) -> list[SuiteSource]:
+    """The suites a release names: shipped ones by name, others by folder.
+
+    Raises:
+        InputError: if one is missing, at fault, or two bear one name.
+    """
+    paths = [find_suite(name, beside=beside) for name in names]
+    sources = [SuiteSource(suite=load_suite(path), path=path) for path in paths]
+    counted = Counter(s.suite.name for s in sources)
+    if twice := sorted(n for n, c in counted.items() if c > 1):
+        raise InputError(f"suites: {', '.join(twice)} is named twice", where=str(beside or ""), mend="Name every suite once.")
+    return sources
+
+
+def build_plan(
+    sources: Sequence[SuiteSource],
+    *,
+    tasks: Sequence[str] = (),
+    limit: int | None = None,
+    first: int | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """Freeze every request of every task of some suites.
+
+    Args:
+        sources: suites, from `read_suites`.
+        tasks: patterns such as ``bbq_*``: keep the tasks whose name matches one; none: all of them.
+        limit: at most so many items of each task, drawn by hash.
+        first: keep only the first so many items of each task, as lm-eval's ``--limit`` does; for parity checks alone.
+        progress: called as ``progress(label, done, total)``.
+
+    Raises:
+        InputError: if a suite, a task file or its data are at fault.
+        UnavailableError: if hub data are missing.
+    """
+    named = [(source, _limited(task, limit)) for source in sources for task in source.suite.tasks if _is_wanted(task, tasks)]
+    if not named:
+        known = ", ".join(t.task for source in sources for t in source.suite.tasks)
+        raise InputError(f"no task matches {', '.join(tasks)}", mend=f"The suites have {known}.")
+    planned: list[PlannedTask] = []
+    absent: dict[str, tuple[TaskInSuite, UnavailableError]] = {}
+    for number, (source, task) in enumerate(named):
+        if progress is not None:
+            progress("Freezing the plan", number, len(named))
+        hub = task.hub.id if task.hub else task.task
+        if hub in absent:
+            continue
+        try:
+            planned.append(_plan_task(source, task, first=first))
+        except UnavailableError as error:
+            # Whoever sets up a mirror wants to know at once all that it must hold.
+            absent[hub] = (task, error)
+    if absent:
+        raise _joined(list(absent.values()))
+    if progress is not None:
+        progress("Freezing the plan", len(named), len(named))
+    return Plan(tasks=tuple(sorted(planned, key=lambda t: (t.suite, t.task))))
+
+
+def _is_wanted(task: TaskInSuite, patterns: Sequence[str]) -> bool:
+    return not patterns or any(fnmatchcase(task.task, p) for p in patterns)
+
+
+def _joined(absent: Sequence[tuple[TaskInSuite, UnavailableError]]) -> UnavailableError:
+    first = absent[0][1]
+    if len(absent) == 1:
+        return first
+    lines = []
+    for task, error in absent:
+        at = f" at commit {task.hub.revision}" if task.hub and task.hub.revision else ""
+        lines.append(f"  {task.hub.id}{at} ({task.task})" if task.hub else f"  {error.what}")
+    what = f"{len(absent)} hub datasets are not here, and neither hub nor mirror gives them:\n" + "\n".join(lines)
+    return UnavailableError(what, where=first.where.split(": tasks.")[0], mend=first.mend)
+
+
+def _limited(task: TaskInSuite, limit: int | None) -> TaskInSuite:
+    return task if limit is None else task.model_copy(update={"limit": min(limit, task.limit or limit)})
+
+
+def _plan_task(source: SuiteSource, declared: TaskInSuite, *, first: int | None) -> PlannedTask:
+    where = f"{source.path}: tasks.{declared.task}"
+    judges = {m.judge: judge_facts(m.judge, source.suite, suite_file=source.path) for m in declared.metrics if m.judge}
+    built: LmTask | None = None
+    if declared.kind == "lm_eval":
+        built = build_lm_task(declared, suite_file=source.path)
+        docs: Sequence[Mapping[str, Any]] = built.task.eval_docs
+        settings = dict(built.settings)
+    else:
+        assert declared.data is not None  # noqa: S101 - the suite's own check
+        rows, digest = read_data(declared.data, suite_file=source.path, key=f"tasks.{declared.task}.data")
+        docs = with_digests(KINDS[declared.kind].documents(rows, declared, where), declared, suite_file=source.path, where=where)
+        settings = {"data": {"digest": digest, "rows": len(rows)}, "metric_code": KINDS[declared.kind].version}
+    chosen = _chosen(docs, declared, first=first, where=where)
+    made = (
+        freeze_docs(built, chosen) if built else [(dict(docs[p]), KINDS[declared.kind].requests(docs[p], declared, where)) for p in chosen]
+    )
+    names = _names(docs, declared)
+    items = _items(made, [names[p] for p in chosen], declared, where)
+    settings.update(kind=declared.kind, options=jsonable(declared.options), judges=judges)
+    return PlannedTask(
+        suite=source.suite.name,
+        task=declared.task,
+        kind=declared.kind,
+        items=tuple(sorted(items, key=lambda i: i.item_id)),
+        settings=settings,
+        metrics=tuple(m.model_dump() for m in declared.metrics),
+        of_whole=len(docs),
+        scorer=Scorer(suite=source.suite, suite_file=source.path, declared=declared, lm=built),
+    )
+
+
+def _chosen(docs: Sequence[Mapping[str, Any]], declared: TaskInSuite, *, first: int | None, where: str) -> list[int]:
+    if len(docs) == 0:
+        raise InputError("has no items", where=where, mend="An empty task proves nothing; add items or remove the task.")
+    if first is not None:
+        return list(range(min(first, len(docs))))
+    if declared.limit is None:
+        return list(range(len(docs)))
+    return draw([digest_json(jsonable(dict(d))) for d in docs], limit=declared.limit, seed=declared.limit_seed)
+
+
+def _names(docs: Sequence[Mapping[str, Any]], declared: TaskInSuite) -> list[str]:
+    field = declared.options.get("id", "id")
+    given = [d.get(field) for d in docs]
+    if all(isinstance(g, (str, int)) and str(g) for g in given) and (
+        len(set(given)) == len(given) or "id" in declared.options or declared.data
+    ):
+        return [str(g) for g in given]
+    width = len(str(len(docs) - 1))
+    return [f"{number:0{width}d}" for number in range(len(docs))]
+
+
+def _items(
+    made: Sequence[tuple[dict[str, Any], tuple[Request, ...]]], names: Sequence[str], declared: TaskInSuite, where: str
+) -> list[PlannedItem]:
+    if twice := sorted(n for n, c in Counter(names).items() if c > 1):
+        raise InputError(
+            f"has {len(twice)} item names more than once, such as {twice[0]!r}",
+            where=where,
+            mend="Every item counts once: remove the copies or give them names of their own.",
+        )
+    first_of: dict[str, str] = {}
+    items = []
+    for name, (doc, requests) in zip(names, made, strict=True):
+        if not requests:
+            raise InputError(f"item {name!r} asks nothing", where=where, mend="Remove the item or mend its fields.")
+        cluster = _cluster(doc, declared, where)
+        if cluster is None:
+            # Copies of one question under several names are one observation, not several.
+            content: Row = {k: v for k, v in doc.items() if k != declared.options.get("id", "id")}
+            cluster = first_of.setdefault(digest_json(jsonable(content)), name)
+        group = group_of(doc, declared.groups, task=where)
+        items.append(frozen_item(item_id=name, doc=doc, requests=requests, cluster=cluster, group=group))
+    return items
+
+
+def _cluster(doc: Mapping[str, Any], declared: TaskInSuite, where: str) -> str | None:
+    if declared.cluster is None:
+        return None
+    fields = [declared.cluster] if isinstance(declared.cluster, str) else declared.cluster
+    if missing := [f for f in fields if doc.get(f) is None]:
+        raise InputError(
+            f"cluster: an item has no value for {missing[0]!r}", where=where, mend=f"Its fields are {', '.join(sorted(map(str, doc)))}."
+        )
+    return "/".join(str(doc[f]) for f in fields)

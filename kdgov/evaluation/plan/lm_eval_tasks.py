@@ -1,0 +1,203 @@
+"""lm-eval tasks: built once, their requests frozen.
+
+This module and `lm_scores` alone know lm-eval's task interface; the rest of kdgov sees frozen requests and typed scores. lm-eval's
+two caches are never used: both have been seen to serve one model's answers as another's.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+from lm_eval import utils as lm_eval_utils
+from lm_eval.api.instance import Instance
+from lm_eval.api.task import ConfigurableTask, Task
+from lm_eval.tasks._yaml_loader import load_yaml
+
+from kdgov.declarations.suite import TaskInSuite
+from kdgov.digest import canonical_json, digest_file, digest_json
+from kdgov.errors import InputError, UnavailableError
+from kdgov.evaluation.plan.item_data import Row, read_data
+from kdgov.evaluation.plan.request import CHAT, Request, jsonable
+from kdgov.evaluation.plan.sources import hub_commit
+from kdgov.evaluation.plan.task_index import builtin_task_file, lm_eval_version
+
+# Not part of a task's meaning: where it lies on this machine.
+_PLACES = ("dataset_kwargs", "custom_dataset", "metadata", "task_alias", "tag", "group")
+
+
+# lm-eval compiles a prompt's template anew for every item: a third of the time to freeze a plan. A template is a pure function of
+# its text, so compiling it once changes no prompt.
+if not hasattr(lm_eval_utils.env.from_string, "cache_info"):
+    lm_eval_utils.env.from_string = functools.lru_cache(maxsize=4096)(lm_eval_utils.env.from_string)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LmTask:
+    """One lm-eval task, built, with what decides its numbers."""
+
+    task: Task
+    """lm-eval's own object."""
+    declared: TaskInSuite
+    """What the suite says of it."""
+    settings: Mapping[str, Any]
+    """Everything but the items that decides its numbers."""
+    where: str
+    """Place for messages."""
+
+
+def build_lm_task(declared: TaskInSuite, *, suite_file: Path) -> LmTask:
+    """Load one task, its data pinned and its few-shot draw seeded.
+
+    Raises:
+        InputError: if the task or its data are at fault.
+        UnavailableError: if its hub data are not here and the hub is not reachable.
+    """
+    where = f"{suite_file}: tasks.{declared.task}"
+    name = declared.lm_eval or declared.task
+    file = (suite_file.parent / declared.file) if declared.file else builtin_task_file(name, where=where)
+    config = dict(load_yaml(file, resolve_func=True))
+    for key in ("tag", "group", "task_list"):
+        config.pop(key, None)
+    data_facts = _point_at_data(config, declared, suite_file)
+    if declared.num_fewshot is not None:
+        config["num_fewshot"] = declared.num_fewshot
+    task = _construct(config, declared, where)
+    task.set_fewshot_seed(declared.fewshot_seed)
+    if data_facts.get("hub"):
+        # Known only once the data are here: two evaluations on two commits of an unpinned set are refused by this.
+        data_facts["commit"] = hub_commit(str(data_facts["hub"]), data_facts["revision"])
+    if getattr(task, "MULTIMODAL", False) or getattr(task, "UNSAFE_CODE", False):
+        raise InputError("the task needs images, sound or to run code that a model wrote", where=where, mend="Choose a text task.")
+    return LmTask(task=task, declared=declared, settings=_settings(task, declared, file, data_facts), where=where)
+
+
+def _point_at_data(config: dict[str, Any], declared: TaskInSuite, suite_file: Path) -> dict[str, Any]:
+    if declared.data is None:
+        kwargs = dict(config.get("dataset_kwargs") or {})
+        if declared.hub is not None and declared.hub.revision:
+            kwargs["revision"] = declared.hub.revision
+        config["dataset_kwargs"] = kwargs or None
+        return {"hub": config.get("dataset_path"), "name": config.get("dataset_name"), "revision": kwargs.get("revision")}
+    rows, digest = read_data(declared.data, suite_file=suite_file, key=f"tasks.{declared.task}.data")
+    splits = {config.get("test_split") or config.get("validation_split") or "test": rows}
+    config.setdefault("test_split", next(iter(splits)))
+    facts = {"digest": digest, "rows": len(rows)}
+    if declared.fewshot_data is not None:
+        shots, facts["fewshot_digest"] = read_data(declared.fewshot_data, suite_file=suite_file, key=f"tasks.{declared.task}.fewshot_data")
+        config["fewshot_split"] = "fewshot"
+        splits["fewshot"] = shots
+    # In memory: the hub library's own cache of local files is keyed by path and time, not by content.
+    built = {split: _dataset(values, suite_file) for split, values in splits.items()}
+    config.update(dataset_path="json", dataset_kwargs=None, custom_dataset=lambda **_: built)
+    config["metadata"] = {k: v for k, v in dict(config.get("metadata") or {}).items() if k == "version"}
+    return facts
+
+
+def _dataset(rows: Sequence[Row], suite_file: Path) -> datasets.Dataset:
+    try:
+        return datasets.Dataset.from_list(list(rows))
+    except Exception as error:  # noqa: BLE001 - pyarrow raises several unrelated classes for uneven columns
+        raise InputError(
+            f"its items do not share one type per field: {error}",
+            where=str(suite_file),
+            mend="Give every field the same type in every item.",
+        ) from error
+
+
+def _construct(config: dict[str, Any], declared: TaskInSuite, where: str) -> Task:
+    custom = config.get("class")
+    try:
+        if custom is not None:
+            accepts = "config" in inspect.signature(custom.__init__).parameters
+            return custom(config=config) if accepts else custom()
+        return ConfigurableTask(config=config)
+    except (ConnectionError, datasets.exceptions.DatasetNotFoundError) as error:
+        raise _absent_data(config, declared, where) from error
+    except (FileNotFoundError, OSError) as error:
+        if "ffline" in str(error) or "ouldn't" in str(error) or "reach" in str(error):
+            raise _absent_data(config, declared, where) from error
+        raise
+
+
+def _absent_data(config: Mapping[str, Any], declared: TaskInSuite, where: str) -> UnavailableError:
+    name = "/".join(str(config[k]) for k in ("dataset_path", "dataset_name") if config.get(k))
+    pinned = (config.get("dataset_kwargs") or {}).get("revision")
+    at = f" at commit {pinned}" if pinned else ""
+    return UnavailableError(
+        f"the hub dataset {name}{at} of {declared.task} is not here, and neither hub nor mirror gives it",
+        where=where,
+        mend="Fetch it once with a connection (hf download --repo-type dataset …), point HF_ENDPOINT at a mirror that serves datasets/<id> "
+        "at that commit, or set HF_HOME to a cache that holds it. A mirror with commits of its own: copy the suite's folder and run "
+        "`kdgov suites pin FOLDER --from-hub`.",
+    )
+
+
+def _settings(task: Task, declared: TaskInSuite, file: Path, data_facts: Mapping[str, Any]) -> dict[str, Any]:
+    config = {k: v for k, v in task.dump_config().items() if k not in _PLACES}
+    code = {p.name: digest_file(p) for p in sorted(file.parent.glob("*.py"))}
+    return {
+        "lm_eval": lm_eval_version(),
+        "output_type": str(task.OUTPUT_TYPE),
+        "config": digest_json(jsonable(json.loads(json.dumps(config, default=str)))),
+        "metric_code": digest_json(code),
+        "num_fewshot": int(getattr(task.config, "num_fewshot", 0) or 0),
+        "fewshot_seed": declared.fewshot_seed,
+        "generation": jsonable(getattr(task.config, "generation_kwargs", None) or {}),
+        "chat": bool(declared.options.get("chat", False)),
+        "data": dict(data_facts),
+    }
+
+
+def freeze_docs(built: LmTask, positions: Sequence[int]) -> list[tuple[dict[str, Any], tuple[Request, ...]]]:
+    """The chosen source items with their requests; few-shot examples are drawn here, once, for both models."""
+    task, chat = built.task, bool(built.declared.options.get("chat", False))
+    docs = task.eval_docs
+    shots = int(getattr(task.config, "num_fewshot", 0) or 0)
+    frozen = []
+    for position in positions:
+        doc = docs[position]
+        context = task.fewshot_context(
+            doc,
+            num_fewshot=shots,
+            system_instruction=built.declared.options.get("system"),
+            apply_chat_template=chat,
+            fewshot_as_multiturn=chat,
+            chat_template=_as_messages if chat else None,
+            gen_prefix=task.doc_to_prefix(doc),
+        )
+        made = task.construct_requests(
+            doc=doc,
+            ctx=context,
+            metadata=(built.declared.task, position, 1),
+            apply_chat_template=chat,
+            chat_template=_as_messages if chat else None,
+        )
+        instances = made if isinstance(made, list) else [made]
+        frozen.append((dict(doc), tuple(_request(i, built.where) for i in instances)))
+    return frozen
+
+
+def _as_messages(messages: list[dict[str, Any]], add_generation_prompt: bool = True) -> str:
+    # Two models may carry two templates: what is frozen is what is said, not how either model spells it.
+    return CHAT + canonical_json({"messages": messages, "add_generation_prompt": add_generation_prompt}).decode()
+
+
+def _request(instance: Instance, where: str) -> Request:
+    arguments = instance.args
+    match instance.request_type:
+        case "loglikelihood":
+            return Request(kind="loglikelihood", context=str(arguments[0]), continuation=str(arguments[1]))
+        case "loglikelihood_rolling":
+            return Request(kind="rolling", context=str(arguments[0]))
+        case "generate_until":
+            return Request(kind="generate", context=str(arguments[0]), generation=copy.deepcopy(dict(arguments[1])))
+        case other:
+            raise InputError(f"asks for {other!r}", where=where, mend="Tasks ask for log-likelihoods or generated text.")

@@ -1,0 +1,69 @@
+"""What decides a plan, read without lm-eval: digests of suite files, task files, data files and pins.
+
+The key of a finished evaluation is built from these, so that an unchanged rerun starts in the time of a few file reads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kdgov.checkpoints.digests import remembered_digest
+from kdgov.declarations.suite import Suite, data_path, find_suite, load_suite
+from kdgov.digest import digest_file, digest_json
+from kdgov.errors import InputError
+from kdgov.evaluation.plan.task_index import builtin_task_file, lm_eval_version
+
+
+def suites_digest(names: Sequence[str], *, beside: Path | None) -> str:
+    """Digest of everything a release's suites are made of.
+
+    Raises:
+        InputError: if a suite, a task file or a data file is missing or not the pinned one.
+    """
+    return digest_json([_suite_facts(find_suite(name, beside=beside)) for name in names])
+
+
+def _suite_facts(path: Path) -> dict[str, Any]:
+    suite = load_suite(path)
+    files = {p.relative_to(path.parent).as_posix(): remembered_digest(p) for p in sorted(path.parent.rglob("*")) if _counts(p)}
+    return {"files": files, "outside": _outside(suite, path), "lm_eval": lm_eval_version()}
+
+
+def _counts(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+
+
+def _outside(suite: Suite, path: Path) -> list[Any]:
+    facts: list[Any] = []
+    for task in suite.tasks:
+        for key, data in (("data", task.data), ("fewshot_data", task.fewshot_data)):
+            if data is None:
+                continue
+            file = data_path(data, suite_file=path, key=f"tasks.{task.task}.{key}.path")
+            if not file.is_file():
+                raise InputError(
+                    f"tasks.{task.task}.{key}.path: {data.path!r} does not exist",
+                    where=str(path),
+                    mend=f"Put your copy of the data at {file}.",
+                )
+            facts.append([task.task, key, remembered_digest(file)])
+        if task.kind == "lm_eval" and task.file is None:
+            file = builtin_task_file(task.lm_eval or task.task, where=f"{path}: tasks.{task.task}")
+            facts.append([task.task, digest_file(file), hub_commit(task.hub.id, task.hub.revision) if task.hub else ""])
+    return facts
+
+
+def hub_commit(dataset: str, revision: str | None) -> str:
+    """Commit a hub dataset stands for here: the pinned one, else the one in the local cache, else nothing."""
+    if revision:
+        return revision
+    home = Path(os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface")))
+    cache = Path(os.environ.get("HF_HUB_CACHE", str(home / "hub")))
+    reference = cache / f"datasets--{dataset.replace('/', '--')}" / "refs" / "main"
+    try:
+        return reference.read_text().strip()
+    except OSError:
+        return ""

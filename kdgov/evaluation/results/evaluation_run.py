@@ -1,0 +1,191 @@
+"""`evaluate`: one plan, one model → an item table and the evidence of what that model was asked, how, and by which code."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdgov.checkpoints.identity import ModelIdentity, model_identity
+from kdgov.digest import digest_json, merkle_root, write_atomic
+from kdgov.errors import InputError
+from kdgov.evaluation.backends.response_log import AnswerLog, Record
+from kdgov.evaluation.backends.settings import BackendSettings
+from kdgov.evaluation.plan.request import Plan, PlannedTask
+from kdgov.evaluation.results.evidence_document import evidence_document, item_rows, library_versions, task_evidence
+from kdgov.evaluation.scoring.scorer import answers_by_item
+from kdgov.items.files import write_items
+from kdgov.items.metric import MetricDeclaration
+from kdgov.items.table import ItemTable
+from kdgov.processes import is_first
+from kdgov.progress import Progress
+from kdgov.source_digest import source_digest
+
+ITEMS, EVIDENCE, IDENTITY = "items.parquet", "evidence.json", "identity.json"
+COST, EFFICIENCY = "cost.json", "efficiency.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known of one model's evaluation; equal inputs give equal bytes."""
+
+    document: Mapping[str, Any]
+    """Canonical content of ``evidence.json``."""
+    table: ItemTable
+    """Per-item scores."""
+    folder: Path
+    """Where the files lie."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the document."""
+        return digest_json(self.document)
+
+    @property
+    def declarations(self) -> tuple[MetricDeclaration, ...]:
+        """What the suites declare of every metric."""
+        return tuple(MetricDeclaration(**m) for m in self.document["metrics"])
+
+
+def evaluate(
+    plan: Plan,
+    model: Path,
+    output: Path,
+    *,
+    cache: Path,
+    how: BackendSettings | None = None,
+    reference: Path | tuple[Path, BackendSettings] | None = None,
+    progress: Progress | None = None,
+    identity: ModelIdentity | None = None,
+) -> Evidence:
+    """Ask one model everything a plan holds and write its item table and evidence.
+
+    Args:
+        plan: the frozen plan; the same object or an equal one is given for the other model.
+        model: checkpoint folder.
+        output: folder for ``items.parquet``, ``evidence.json``, ``identity.json`` and ``efficiency.json``.
+        cache: folder of recorded answers, by content; what is there is never asked again.
+        how: backend, dtype, device, batch.
+        reference: the teacher's checkpoint (and how it was asked, where that is not ``how``), for tasks that compare with its answers;
+            they must be in ``cache``.
+        progress: called as ``progress(label, done, total)``.
+        identity: the model's identity where it is already known.
+
+    Raises:
+        InputError: if the model cannot be asked what the plan holds.
+    """
+    how = how or BackendSettings()
+    identity = identity or model_identity(model)
+    began = time.process_time()
+    records, ways, asked_now = _records(plan, model, identity, how, cache, progress)
+    spent = time.process_time() - began
+    teacher = {} if reference is None else _known(plan, *(reference if isinstance(reference, tuple) else (reference, how)), cache)
+    rows: list[dict[str, Any]] = []
+    tasks = []
+    for task in plan.tasks:
+        record = records[task.name]
+        scored, judges = task.scorer.score(
+            task.items,
+            answers_by_item(task.items, record.flat),
+            teacher=answers_by_item(task.items, teacher[task.name].flat) if task.name in teacher else None,
+            classify=_classify,
+        )
+        rows += item_rows(task, scored.scores)
+        tasks.append(task_evidence(task, record, ways[task.name], scored.scores, scored.aggregates, judges))
+    table = ItemTable.from_rows(rows, source=str(output / ITEMS)).canonical()
+    document = evidence_document(plan, identity, how, tasks, table)
+    if is_first():
+        write_items(table, output / ITEMS)
+        write_atomic(output / EVIDENCE, _pretty(document))
+        write_atomic(output / IDENTITY, _pretty(identity.as_json()))
+        _write_cost(output / COST, asked_now, spent)
+    return Evidence(document=document, table=table, folder=output)
+
+
+def _records(
+    plan: Plan, model: Path, identity: ModelIdentity, how: BackendSettings, cache: Path, progress: Progress | None
+) -> tuple[dict[str, Record], dict[str, Mapping[str, Any]], int]:
+    logs = {t.name: _log(t, identity, how, cache) for t in plan.tasks}
+    found = {name: log.sealed() for name, log in logs.items()}
+    asked_now = sum(sum(len(i.requests) for i in t.items) for t in plan.tasks if found[t.name] is None)
+    if asked_now:
+        # Only now: a finished evaluation is read without torch.
+        from kdgov.evaluation.backends.dispatch import ask  # noqa: PLC0415
+
+        missing = [t for t in plan.tasks if found[t.name] is None]
+        found.update(ask(missing, {t.name: logs[t.name] for t in missing}, model, how, progress))
+    whole = {name: record for name, record in found.items() if record is not None}
+    ways = {name: _way(logs[name]) for name in logs}
+    return whole, ways, asked_now
+
+
+def _log(task: PlannedTask, identity: ModelIdentity, how: BackendSettings, cache: Path) -> AnswerLog:
+    requests = sum(len(i.requests) for i in task.items)
+    return AnswerLog(cache, key=answers_key(task, identity, how), requests=requests)
+
+
+def answers_key(task: PlannedTask, identity: ModelIdentity, how: BackendSettings) -> str:
+    """Digest of everything that decides a model's answers: questions, weights, tokenizer, template, backend, versions.
+
+    The task's metrics are no part of it: a mended metric scores recorded answers again without asking.
+    """
+    who = {k: getattr(identity, k) for k in ("weights", "tokenizer", "template", "config")}
+    asked = merkle_root(digest_json([i.item_id, i.prompt_digest]) for i in task.items)
+    code = source_digest("kdgov.evaluation.backends.dispatch")
+    return digest_json({"who": who, "how": how.key_json(), "versions": library_versions(), "asked": asked, "task": task.name, "code": code})
+
+
+def _known(plan: Plan, reference: Path, how: BackendSettings, cache: Path) -> dict[str, Record]:
+    comparing = [t for t in plan.tasks if t.scorer.compares]
+    if not comparing:
+        return {}
+    identity = model_identity(reference)
+    known = {}
+    for task in comparing:
+        record = _log(task, identity, how, cache).sealed()
+        if record is None:
+            raise InputError(f"{task.name} compares with the teacher, whose answers are not recorded", mend="Evaluate the teacher first.")
+        known[task.name] = record
+    return known
+
+
+def _way(log: AnswerLog) -> Mapping[str, Any]:
+    try:
+        return dict(json.loads(log.path.with_suffix(".way.json").read_bytes()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _classify(path: Path, texts: Sequence[str]) -> list[str]:
+    from kdgov.evaluation.backends.classifier import classify_texts  # noqa: PLC0415 - torch only when a judge needs it
+
+    labels: list[str] = classify_texts(path, texts)
+    return labels
+
+
+def _pretty(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _write_cost(path: Path, asked_now: int, spent: float) -> None:
+    # Durations live apart from the evidence: they are never the same twice and decide nothing.
+    write_atomic(path, _pretty({"requests_asked_now": asked_now, "cpu_s": round(spent, 3)}))
+
+
+def read_evidence(folder: Path) -> Mapping[str, Any]:
+    """The evidence document of a folder.
+
+    Raises:
+        InputError: if there is none or it cannot be read.
+    """
+    path = folder / EVIDENCE
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError("holds no readable evidence.json", where=str(folder), mend="Run `kdgov evaluate` again.") from error
+    if not isinstance(document, dict) or document.get("schema") != "kdgov.evaluation/1":
+        raise InputError("is not an evaluation's evidence", where=str(path), mend="Run `kdgov evaluate` again.")
+    return document

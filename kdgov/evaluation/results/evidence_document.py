@@ -1,0 +1,141 @@
+"""What an evaluation writes of itself: rows of the item table, facts of each task, the evidence document."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kdgov import __version__
+from kdgov.checkpoints.identity import ModelIdentity
+from kdgov.digest import digest_json
+from kdgov.evaluation.backends.response_log import Record
+from kdgov.evaluation.backends.settings import BackendSettings
+from kdgov.evaluation.plan.media import FILE
+from kdgov.evaluation.plan.request import CHAT, Plan, PlannedItem, PlannedTask
+from kdgov.evaluation.results.redaction import masked
+from kdgov.evaluation.scoring.scores import ItemScore
+from kdgov.items.metric import MetricDeclaration
+from kdgov.items.table import ItemTable
+
+_TEXT_LIMIT = 400
+_LIBRARIES = ("torch", "transformers", "tokenizers", "lm_eval", "datasets")
+
+
+def item_rows(task: PlannedTask, scores: Sequence[ItemScore]) -> list[dict[str, Any]]:
+    """Rows of the item table for one task's scores; texts of personal tasks are masked."""
+    items = {i.item_id: i for i in task.items}
+    is_personal = task.scorer.declared.sensitive == "personal"
+    rows = []
+    for score in scores:
+        item = items[score.item_id]
+        texts = {"prediction": score.prediction, "label": score.label, "text": score.text or _shown(item)}
+        if is_personal:
+            texts = {k: masked(v) for k, v in texts.items()}
+        if is_personal and task.kind == "canary_exposure":
+            texts.update(text="", prediction=score.prediction, label=score.label)
+        rows.append(
+            {
+                "suite": task.suite,
+                "task": task.task,
+                "item_id": score.item_id,
+                "metric": score.metric,
+                "score": score.score,
+                "cluster": item.cluster,
+                **({"group": dict(item.group)} if item.group else {}),
+                "prompt_digest": item.prompt_digest,
+                "item_digest": item.item_digest,
+                "confidence": score.confidence,
+                **texts,
+            }
+        )
+    return rows
+
+
+def _shown(item: PlannedItem) -> str:
+    return item.requests[0].context.removeprefix(CHAT).removeprefix(FILE)[-_TEXT_LIMIT:]
+
+
+def task_evidence(
+    task: PlannedTask,
+    record: Record,
+    way: Mapping[str, Any],
+    scores: Sequence[ItemScore],
+    aggregates: Mapping[str, float],
+    judges: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What the evidence says of one task."""
+    owner = [item.item_id for item in task.items for _ in item.requests]
+    truncated = sorted({owner[a.index] for a in record.answers if a.is_truncated})
+    not_finite = sorted({s.item_id for s in scores if not math.isfinite(s.score)})
+    return {
+        "suite": task.suite,
+        "task": task.task,
+        "root": task.root,
+        "settings": dict(task.settings),
+        "items": len(task.items),
+        "of_whole": task.of_whole,
+        "requests": len(record.answers),
+        "answers": record.digest,
+        "delivered": digest_json([a.delivered for a in record.answers]),
+        "way": dict(way),
+        "truncated": len(truncated),
+        "truncated_items": truncated[:10],
+        "not_finite": len(not_finite),
+        "not_finite_items": not_finite[:10],
+        "judges": {name: {**task.settings.get("judges", {}).get(name, {}), **facts} for name, facts in judges.items()},
+        "aggregates": {k: _number(v) for k, v in sorted(aggregates.items())},
+    }
+
+
+def _number(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+def evidence_document(
+    plan: Plan, identity: ModelIdentity, how: BackendSettings, tasks: Sequence[Mapping[str, Any]], table: ItemTable
+) -> dict[str, Any]:
+    """The content of ``evidence.json``; no duration and no path is part of it."""
+    return {
+        "schema": "kdgov.evaluation/1",
+        "plan": plan.root,
+        "model": identity.as_json(),
+        "how": how.as_json(),
+        "versions": library_versions(),
+        "tasks": list(tasks),
+        "metrics": [d.as_json() for t in plan.tasks for d in declarations_of(t)],
+        "items": table.content_digest,
+        "rows": len(table),
+    }
+
+
+def declarations_of(task: PlannedTask) -> list[MetricDeclaration]:
+    """A task's metrics as the gate reads them."""
+    found = []
+    for metric in task.metrics:
+        low, high = metric.get("range") or (None, None)
+        judge = metric.get("judge") or ""
+        facts = task.settings.get("judges", {}).get(judge, {})
+        found.append(
+            MetricDeclaration(
+                suite=task.suite,
+                task=task.task,
+                metric=metric["metric"],
+                direction=metric["direction"],
+                ideal=metric.get("ideal"),
+                chance=metric.get("chance"),
+                low=low,
+                high=high,
+                judge=f"{judge}@{facts.get('digest', '')}" if judge else "",
+                harmful=task.scorer.declared.sensitive == "harmful" if task.scorer else False,
+            )
+        )
+    return found
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of everything that can change an answer."""
+    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"kdgov": __version__, "python": platform.python_version(), **found}

@@ -1,0 +1,114 @@
+"""What is written beside two finished evaluations: groups side by side, and what the student costs and keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdgov.declarations.release import Price
+from kdgov.digest import write_atomic
+from kdgov.evaluation.results.disaggregation import side_by_side
+from kdgov.evaluation.results.efficiency import measure
+from kdgov.evaluation.results.evaluation_run import EFFICIENCY, read_evidence
+from kdgov.items.files import read_items
+from kdgov.items.metric import MetricDeclaration, declaration_for
+from kdgov.items.table import ItemTable
+from kdgov.progress import Progress
+
+DRAWS = 2000
+
+
+def write_disaggregation(folder: Path) -> None:
+    """``disaggregation.json`` of an evaluation's folder."""
+    tables = {who: read_items(folder / who / "items.parquet", with_text=False) for who in ("teacher", "student")}
+    rows = side_by_side(tables["teacher"], tables["student"])
+    write_atomic(folder / "disaggregation.json", _pretty({"schema": "kdgov.disaggregation/1", "rows": rows}))
+
+
+def write_efficiency(
+    teacher: Path, student: Path, folder: Path, *, price: Price | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """``efficiency.json`` of an evaluation's folder: cost of both models, and the student's own one-sentence claim."""
+    document = measure(teacher, student, progress=progress)
+    evidence = read_evidence(folder / "teacher")
+    declarations = tuple(MetricDeclaration(**m) for m in evidence["metrics"])
+    tables = [read_items(folder / who / "items.parquet", with_text=False) for who in ("teacher", "student")]
+    document["kept"] = kept_share(tables[0], tables[1], declarations)
+    if price is not None:
+        document["teacher"]["usd_per_million_tokens"] = price.teacher_usd_per_million_tokens
+        document["student"]["usd_per_million_tokens"] = price.student_usd_per_million_tokens
+    document["statement"] = statement(document)
+    write_atomic(folder / EFFICIENCY, _pretty(document))
+    return document
+
+
+def kept_share(
+    teacher: ItemTable, student: ItemTable, declarations: tuple[MetricDeclaration, ...], *, draws: int = DRAWS
+) -> dict[str, Any]:
+    """How much of the teacher's score the student keeps: the mean over tasks of student / teacher, with a 90 % cluster bootstrap.
+
+    Only metrics count that are better when higher and on which the teacher beats chance: a share of nothing means nothing.
+    """
+    rng = np.random.default_rng(20_260_101)
+    points, samples, used = [], [], []
+    for key, rows in teacher.partitions.items():
+        declared = declaration_for(declarations, *key)
+        other = student.partitions.get(key)
+        if declared is None or declared.direction != "higher" or other is None or len(other) != len(rows):
+            continue
+        ours, theirs = _by_cluster(teacher, rows), _by_cluster(student, other)
+        chance = declared.chance or 0.0
+        if ours.keys() != theirs.keys() or not np.mean(np.concatenate(list(ours.values()))) > chance:
+            continue
+        names = sorted(ours)
+        sums = np.array([[ours[n].sum(), theirs[n].sum(), len(ours[n])] for n in names])
+        points.append(_share(sums.sum(axis=0)))
+        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws) @ sums
+        samples.append(np.array([_share(row) for row in drawn]))
+        used.append("/".join(key))
+    if not points:
+        return {"share": None, "because": "no metric on which the teacher beats chance is better when higher"}
+    joint = np.mean(samples, axis=0)
+    low, high = (float(q) for q in np.quantile(joint[np.isfinite(joint)], [0.05, 0.95]))
+    return {"share": float(np.mean(points)), "low": low, "high": high, "metrics": used}
+
+
+def _share(sums: np.ndarray) -> float:
+    return float(sums[1] / sums[0]) if sums[0] > 0 else float("nan")
+
+
+def _by_cluster(table: ItemTable, rows: Any) -> dict[str, np.ndarray]:
+    names = table.column("cluster" if table.has("cluster") else "item_id", rows).to_pylist()
+    found: dict[str, list[float]] = {}
+    for name, score in zip(names, table.scores[rows], strict=True):
+        found.setdefault(str(name), []).append(float(score))
+    return {name: np.array(scores) for name, scores in found.items()}
+
+
+def statement(document: Mapping[str, Any]) -> str:
+    """The student's claim in the form that DistilBERT made known: how much smaller, how much faster, how much kept."""
+    ratios, kept = document["ratios"], document["kept"]
+    parts = [_change(ratios["parameters"], "smaller", "larger") + " in parameters"]
+    if "cpu_time" in ratios:
+        taken = ratios["cpu_time"]
+        lower, upper = sorted((_percent(taken["p90"]), _percent(taken["p10"])))
+        parts.append(f"{_change(taken['median'], 'less', 'more')} processor time per token (p10–p90: {lower} to {upper} % less)")
+    if kept.get("share") is not None:
+        parts.append(f"keeps {kept['share']:.1%} of the teacher's score (90 % interval {kept['low']:.1%} to {kept['high']:.1%})")
+    return "The student is " + ", takes ".join(parts[:2]) + (f", and {parts[2]}." if len(parts) > 2 else ".")
+
+
+def _change(ratio: float, below: str, above: str) -> str:
+    return f"{abs(1 - ratio):.0%} {below if ratio <= 1 else above}"
+
+
+def _percent(ratio: float) -> int:
+    return round((1 - ratio) * 100)
+
+
+def _pretty(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()

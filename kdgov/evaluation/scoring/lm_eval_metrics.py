@@ -1,0 +1,147 @@
+"""lm-eval's own metrics, re-run on recorded answers."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from lm_eval.api.instance import Instance
+from lm_eval.api.metrics import mean
+from lm_eval.api.task import Task
+
+from kdgov.errors import InputError
+from kdgov.evaluation.plan.lm_eval_tasks import LmTask
+from kdgov.evaluation.plan.request import PlannedItem
+from kdgov.evaluation.scoring.scores import Answer, ItemScore, Scored, item_value
+
+_KINDS = {"loglikelihood": "loglikelihood", "loglikelihood_rolling": "rolling", "generate_until": "generate"}
+DERIVED = ("overconfidence", "confidence", "brier")
+"""Metrics kdgov adds to every multiple-choice task: calibration needs no task of its own."""
+
+
+def score_lm_task(built: LmTask, items: Sequence[PlannedItem], answers: Mapping[str, Sequence[Answer]]) -> Scored:
+    """The task's own metrics on recorded answers, through its own filters.
+
+    Raises:
+        InputError: if the suite declares a metric that the task does not give.
+    """
+    instances = {item.item_id: _instances(built, item, answers[item.item_id]) for item in items}
+    built.task._instances = [i for group in instances.values() for i in group]  # noqa: SLF001 - the one way to hand answers to filters
+    built.task.apply_filters()
+    filters = list(built.task._instances[0].filtered_resps)  # noqa: SLF001
+    raw: dict[tuple[str, str], list[Any]] = {}
+    scores: list[ItemScore] = []
+    for item in items:
+        group = instances[item.item_id]
+        per_filter: dict[str, dict[str, Any]] = {}
+        for name in filters:
+            per_filter[name] = dict(built.task.process_results(dict(item.doc), [i.filtered_resps[name] for i in group]))
+            for metric, value in per_filter[name].items():
+                raw.setdefault((metric, name), []).append(value)
+        scores += _item_scores(built, item, group, per_filter)
+    return Scored(scores=tuple(scores), aggregates=_aggregates(built.task, raw))
+
+
+def _instances(built: LmTask, item: PlannedItem, answers: Sequence[Answer]) -> list[Instance]:
+    fresh = []
+    for index, (request, answer) in enumerate(zip(item.requests, answers, strict=True)):
+        kind = next(k for k, v in _KINDS.items() if v == request.kind)
+        arguments: tuple[Any, ...] = (request.context,)
+        if kind == "loglikelihood":
+            arguments = (request.context, request.continuation)
+        elif kind == "generate_until":
+            arguments = (request.context, copy.deepcopy(dict(request.generation)))
+        made = Instance(request_type=kind, doc=dict(item.doc), arguments=arguments, idx=index, metadata=(built.declared.task, 0, 1))  # type: ignore[arg-type]
+        made.resps = [_response(kind, answer)]
+        fresh.append(made)
+    return fresh
+
+
+def _response(kind: str, answer: Answer) -> Any:
+    match kind:
+        case "loglikelihood":
+            return (float(answer[0]), bool(answer[1]))
+        case "loglikelihood_rolling":
+            return float(answer[0])
+        case _:
+            return str(answer)
+
+
+def _item_scores(
+    built: LmTask, item: PlannedItem, group: Sequence[Instance], per_filter: Mapping[str, Mapping[str, Any]]
+) -> list[ItemScore]:
+    found = []
+    prediction, label, confidence = _answered(built, item, group)
+    for declared in built.declared.metrics:
+        if declared.judge is not None:
+            continue
+        key = declared.source or declared.metric
+        values = per_filter[declared.filter or next(iter(per_filter))]
+        if key in values:
+            score = item_value(key, values[key], where=built.where)
+        elif key in DERIVED and confidence is not None and label:
+            score = _derived(key, built, item, group, confidence=confidence, is_right=prediction == label)
+        else:
+            known = ", ".join(sorted(values))
+            raise InputError(f"metrics: the task gives no {key!r}", where=built.where, mend=f"It gives {known}; name one as `source`.")
+        if score is not None:
+            found.append(
+                ItemScore(
+                    item_id=item.item_id, metric=declared.metric, score=score, prediction=prediction, label=label, confidence=confidence
+                )
+            )
+    return found
+
+
+def _answered(built: LmTask, item: PlannedItem, group: Sequence[Instance]) -> tuple[str, str, float | None]:
+    task, doc = built.task, dict(item.doc)
+    if group[0].request_type == "generate_until":
+        return str(next(iter(group[0].filtered_resps.values()))), _label(built, doc), None
+    if group[0].request_type != "loglikelihood" or len(group) < 2:
+        return "", "", None
+    choices = [str(c) for c in task.doc_to_choice(doc)] if getattr(task.config, "doc_to_choice", None) is not None else []
+    log_likelihoods = np.array([i.resps[0][0] for i in group[: len(choices) or len(group)]])
+    best = int(np.argmax(log_likelihoods))
+    prediction = choices[best] if choices else str(best)
+    return prediction, _label(built, doc, choices), float(_softmax(log_likelihoods)[best])
+
+
+def _label(built: LmTask, doc: dict[str, Any], choices: Sequence[str] = ()) -> str:
+    if built.declared.label is not None:
+        return str(doc.get(built.declared.label, ""))
+    multiple_inputs = bool(getattr(built.task, "multiple_input", 0))
+    gold = built.task.doc_to_text(doc) if multiple_inputs else built.task.doc_to_target(doc)
+    if isinstance(gold, int) and 0 <= gold < len(choices):
+        return choices[gold]
+    return json.dumps(gold, ensure_ascii=False, default=str) if isinstance(gold, (list, dict)) else str(gold)
+
+
+def _derived(name: str, built: LmTask, item: PlannedItem, group: Sequence[Instance], *, confidence: float, is_right: bool) -> float:
+    match name:
+        case "overconfidence":
+            return confidence - float(is_right)
+        case "confidence":
+            return confidence
+        case _:
+            choices = [str(c) for c in built.task.doc_to_choice(dict(item.doc))]
+            probabilities = _softmax(np.array([i.resps[0][0] for i in group[: len(choices)]]))
+            truth = np.array([float(c == _label(built, dict(item.doc), choices)) for c in choices])
+            return float(np.sum((probabilities - truth) ** 2))
+
+
+def _softmax(log_likelihoods: np.ndarray) -> np.ndarray:
+    shifted = np.exp(log_likelihoods - np.max(log_likelihoods))
+    return np.asarray(shifted / shifted.sum())
+
+
+def _aggregates(task: Task, raw: Mapping[tuple[str, str], list[Any]]) -> dict[str, float]:
+    rules = task.aggregation()
+    found = {}
+    for (metric, name), values in raw.items():
+        value = rules.get(metric, mean)(values)
+        if isinstance(value, (int, float, np.number)):
+            found[f"{metric},{name}"] = float(value)
+    return found

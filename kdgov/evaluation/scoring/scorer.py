@@ -1,0 +1,135 @@
+"""`Scorer`: one task's recorded answers → typed scores, through lm-eval's metrics, kdgov's own kinds, and judges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdgov.declarations.suite import Suite, TaskInSuite
+from kdgov.errors import InputError
+from kdgov.evaluation.backends.response_log import is_whole
+from kdgov.evaluation.plan.lm_eval_tasks import LmTask
+from kdgov.evaluation.plan.request import PlannedItem
+from kdgov.evaluation.scoring.judges import agreement, make_judge
+from kdgov.evaluation.scoring.lm_eval_metrics import score_lm_task
+from kdgov.evaluation.scoring.scores import ItemScore, Scored
+from kdgov.evaluation.task_kinds.base import Answers
+from kdgov.evaluation.task_kinds.catalogue import KINDS
+
+Classify = Callable[[Path, Sequence[str]], list[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scorer:
+    """How one task's answers become numbers."""
+
+    suite: Suite
+    """The suite, for its judges."""
+    suite_file: Path
+    """Where it lies."""
+    declared: TaskInSuite
+    """The task's declaration."""
+    lm: LmTask | None
+    """lm-eval's task, where it is one."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether the student's numbers need the teacher's answers."""
+        return self.lm is None and KINDS[self.declared.kind].compares
+
+    def score(
+        self, items: Sequence[PlannedItem], answers: Answers, *, teacher: Answers | None = None, classify: Classify | None = None
+    ) -> tuple[Scored, dict[str, Any]]:
+        """Scores of every item and declared metric, and what is known of the judges that gave them.
+
+        Raises:
+            InputError: if the suite declares a metric that this kind of task does not give.
+        """
+        whole = [i for i in items if all(is_whole(a) for a in answers[i.item_id])]
+        scored = Scored(scores=(), aggregates={})
+        facts: dict[str, Any] = {}
+        judged: list[ItemScore] = []
+        if whole:
+            scored = score_lm_task(self.lm, whole, answers) if self.lm is not None else self._own(whole, answers, teacher)
+            judged, facts = self._judged(whole, answers, classify)
+        # A metric such as accuracy would turn a failed item into an ordinary 0 or 1: it is missing instead, under every metric.
+        kept = {i.item_id for i in whole}
+        lost = [
+            ItemScore(item_id=i.item_id, metric=m.metric, score=math.nan)
+            for i in items
+            if i.item_id not in kept
+            for m in self.declared.metrics
+        ]
+        return Scored(scores=(*scored.scores, *judged, *lost), aggregates=scored.aggregates if not lost else {}), facts
+
+    def _own(self, items: Sequence[PlannedItem], answers: Answers, teacher: Answers | None) -> Scored:
+        kind = KINDS[self.declared.kind]
+        wanted: dict[str, list[str]] = {}
+        for metric in self.declared.metrics:
+            if metric.judge is None:
+                wanted.setdefault(metric.source or metric.metric, []).append(metric.metric)
+        if unknown := sorted(set(wanted) - set(kind.metrics)):
+            raise InputError(
+                f"metrics: kind {self.declared.kind} gives no {', '.join(unknown)}",
+                where=f"{self.suite_file}: tasks.{self.declared.task}",
+                mend=f"It gives {', '.join(kind.metrics)}; name one as `source`.",
+            )
+        scores = [
+            _renamed(score, name) for score in kind.scores(items, answers, self.declared, teacher) for name in wanted.get(score.metric, ())
+        ]
+        means = {f"{m},none": _mean([s.score for s in scores if s.metric == m]) for m in sorted({s.metric for s in scores})}
+        return Scored(scores=tuple(scores), aggregates={k: v for k, v in means.items() if not math.isnan(v)})
+
+    def _judged(self, items: Sequence[PlannedItem], answers: Answers, classify: Classify | None) -> tuple[list[ItemScore], dict[str, Any]]:
+        scores: list[ItemScore] = []
+        facts: dict[str, Any] = {}
+        labels_of: dict[str, list[str]] = {}
+        said = {i.item_id: str(answers[i.item_id][0]) for i in items}
+        for metric in self.declared.metrics:
+            if metric.judge is None:
+                continue
+            if metric.judge not in labels_of:
+                judge = make_judge(metric.judge, self.suite, suite_file=self.suite_file, classify=classify)
+                labels_of[metric.judge] = judge([(i.requests[0].context, said[i.item_id]) for i in items])
+                facts[metric.judge] = agreement(metric.judge, self.suite, judge, suite_file=self.suite_file)
+            counted = metric.counts or metric.metric
+            for item, label in zip(items, labels_of[metric.judge], strict=True):
+                # A judge that could not tell leaves NaN: a missing value, which stops a comparison instead of passing as 0.
+                score = float(label == counted) if label else math.nan
+                scores.append(
+                    ItemScore(item_id=item.item_id, metric=metric.metric, score=score, prediction=said[item.item_id], label=counted)
+                )
+        return scores, facts
+
+
+def _renamed(score: ItemScore, metric: str) -> ItemScore:
+    if score.metric == metric:
+        return score
+    return ItemScore(
+        item_id=score.item_id,
+        metric=metric,
+        score=score.score,
+        prediction=score.prediction,
+        label=score.label,
+        confidence=score.confidence,
+        text=score.text,
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def answers_by_item(items: Sequence[PlannedItem], flat: Sequence[Any]) -> Mapping[str, Sequence[Any]]:
+    """A flat list of answers, in the plan's order of requests, by item."""
+    found: dict[str, Sequence[Any]] = {}
+    start = 0
+    for item in items:
+        found[item.item_id] = flat[start : start + len(item.requests)]
+        start += len(item.requests)
+    if start != len(flat):
+        raise InputError(f"{len(flat)} answers for {start} requests", mend="Run the evaluation again: its record is not whole.")
+    return found

@@ -1,0 +1,113 @@
+"""The log of acts (decision stored, alias set, revoked, rolled back …): a hash chain whose heads are signed.
+
+Each entry names the hash of the one before, so a changed, dropped, inserted or reordered entry breaks every later hash. The
+signed heads bind the chain to the guard's key: whoever rewrites the whole chain would need it. A chain cut at its end is
+seen by comparing with any head kept elsewhere (the ``kdgov.log`` tag of a version, a promotion's receipt).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from securesystemslib.signer import Signer  # type: ignore[attr-defined]
+
+from kdgov.digest import PREFIX, digest_json
+from kdgov.evidence.signing import ACT_PREDICATE, sign_statement, statement, verify_statement
+from kdgov.evidence.trust_store import TrustStore
+
+ActKind = Literal["decide", "promote", "demote", "stage", "revoke", "rollback", "delete", "refuse"]
+GENESIS = PREFIX + "0" * 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One act as it was logged."""
+
+    seq: int
+    """Counted from 1 without gaps."""
+    previous: str
+    """Hash of the entry before; zeros for the first."""
+    at: str
+    """When, by the guard's clock (UTC, ISO 8601)."""
+    kind: ActKind
+    """What was done."""
+    workspace: str
+    """Where."""
+    name: str
+    """Registered model."""
+    version: int
+    """Version acted on; 0 for the whole model."""
+    by: str
+    """Who, as far as the server knows: user name, address, or key."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """alias, previous version, decision digest, reason …"""
+    head: Mapping[str, Any] = field(default_factory=dict)
+    """DSSE envelope over this entry's hash; empty where the guard has no key."""
+
+    def body(self) -> dict[str, Any]:
+        """What is hashed: everything but the signature."""
+        names = ("seq", "previous", "at", "kind", "workspace", "name", "version", "by")
+        return {**{n: getattr(self, n) for n in names}, "details": dict(self.details)}
+
+    @property
+    def hash(self) -> str:
+        """Digest of the entry, which the next one names."""
+        return digest_json(self.body())
+
+
+def entry_from_json(document: Mapping[str, Any]) -> LogEntry:
+    """An entry read back from its JSON form (`LogEntry.body` plus ``head``)."""
+    return LogEntry(**dict(document))
+
+
+def signed_head(entry: LogEntry, signer: Signer, *, at: datetime.datetime) -> dict[str, Any]:
+    """DSSE envelope by which the guard's key vouches for the chain up to this entry."""
+    return sign_statement(statement(ACT_PREDICATE, {"seq": entry.seq}, subjects={"log": entry.hash}), [signer], at=at)
+
+
+def chain_faults(
+    entries: Sequence[LogEntry], trust: TrustStore, *, known_head: tuple[int, str] | None = None, after: tuple[int, str] = (0, GENESIS)
+) -> tuple[str, ...]:
+    """Everything wrong with a chain, in order; empty when it is as it was written.
+
+    Args:
+        entries: all of them, from the first (or from the one behind ``after``).
+        trust: whose heads count (purpose ``act``); a store without any such key leaves signatures unchecked, and says so.
+        known_head: number and hash of an entry kept elsewhere: shows a chain cut or rewritten before it; with the whole chain only.
+        after: number and hash of the entry before the first, when the chain up to there has been verified earlier.
+    """
+    faults: list[str] = []
+    previous = after[1]
+    for position, entry in enumerate(entries, start=after[0] + 1):
+        if entry.seq != position:
+            faults.append(f"entry {position} bears number {entry.seq}: an entry was dropped, inserted or moved")
+        if entry.previous != previous:
+            faults.append(f"entry {position} does not follow the one before it")
+        previous = entry.hash
+        if fault := head_fault(entry, trust):
+            faults.append(f"entry {position}: {fault}")
+    if known_head is not None:
+        number, expected = known_head
+        if number > len(entries):
+            faults.append(f"the log ends at {len(entries)}, but entry {number} was seen elsewhere: it was cut")
+        elif number > 0 and entries[number - 1].hash != expected:
+            faults.append(f"entry {number} is not the one seen elsewhere")
+    return tuple(faults)
+
+
+def head_fault(entry: LogEntry, trust: TrustStore) -> str:
+    """Why the guard's signature under one entry does not count; empty where it does, and its date is then vouched for."""
+    if not any("act" in key.purposes for key in trust.keys):
+        return "nobody is trusted to sign the log, so its signature was not checked"
+    if not entry.head:
+        return "is not signed"
+    logged_at = datetime.datetime.fromisoformat(entry.at)
+    answer = verify_statement(entry.head, trust, purpose="act", at=logged_at, predicate_type=ACT_PREDICATE)
+    if not answer.is_valid:
+        return answer.reason
+    subjects = answer.statement["subject"]
+    stated = subjects[0].get("digest", {}).get("sha256") if subjects else None
+    return "" if stated == entry.hash.removeprefix(PREFIX) else "its signature is over another entry"

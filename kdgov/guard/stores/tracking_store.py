@@ -1,0 +1,140 @@
+"""The sealed tracking store: a recorded release's runs and logged model cannot be rewritten or deleted.
+
+A run carrying the tag ``kdgov.sealed`` takes no more metrics, params, tags or inputs, and is neither deleted nor renamed. Runs
+without it are MLflow's own business.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from mlflow.entities import RunTag
+from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+from sqlalchemy.orm import Session
+
+from kdgov.guard.stores.store_methods import TRACKING_RUN, refuse_unknown_tracking
+
+SEALED_TAG = "kdgov.sealed"
+
+
+def open_tracking_store(database_uri: str, artifact_uri: str | None) -> SqlAlchemyStore:
+    """The sealed tracking store over one database.
+
+    Raises:
+        MlflowException: if this MLflow's store has a method that the guard does not know.
+    """
+    base = WorkspaceAwareSqlAlchemyStore if MLFLOW_ENABLE_WORKSPACES.get() else SqlAlchemyStore
+    refuse_unknown_tracking(base)
+    sealed = _SealedWorkspaceStore if MLFLOW_ENABLE_WORKSPACES.get() else _SealedStore
+    return sealed(database_uri, artifact_uri or DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
+
+
+class _Seal:
+    """The refusals, mixed in before MLflow's store."""
+
+    ManagedSessionMaker: Any
+
+    def _refuse_if_sealed(self, run_id: str, action: str) -> None:
+        with self.ManagedSessionMaker() as session:
+            if _is_sealed(session, run_id):
+                _refuse(f"kdgov refuses to {action} run {run_id}: it holds the evidence of a recorded release and is sealed.")
+
+    def set_tag(self, run_id: str, tag: RunTag) -> None:
+        """MLflow's own; a sealed run keeps its tags. Setting the seal itself is the last thing its recorder does."""
+        self._refuse_if_sealed(run_id, "tag")
+        super().set_tag(run_id, tag)  # type: ignore[misc]
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        """MLflow's own; refused while the experiment holds a sealed run."""
+        with self.ManagedSessionMaker() as session:
+            runs = session.query(SqlTag.run_uuid).join(SqlRun, SqlRun.run_uuid == SqlTag.run_uuid)
+            if runs.filter(SqlTag.key == SEALED_TAG, SqlRun.experiment_id == int(experiment_id)).first() is not None:
+                _refuse(f"kdgov refuses to delete experiment {experiment_id}: it holds the evidence of recorded releases.")
+        super().delete_experiment(experiment_id)  # type: ignore[misc]
+
+    # Logged models: sealed with the run that made them, or once a registered version points at them.
+
+    def _refuse_if_backing(self, model_id: str, action: str) -> None:
+        model = self.get_logged_model(model_id, allow_deleted=True)  # type: ignore[attr-defined]
+        with self.ManagedSessionMaker() as session:
+            backs = session.query(SqlModelVersion.version).filter(SqlModelVersion.source == f"models:/{model_id}").first() is not None
+            sealed = bool(model.source_run_id) and _is_sealed(session, model.source_run_id)
+        if sealed or (backs and action == "delete"):
+            _refuse(f"kdgov refuses to {action} logged model {model_id}: a recorded release rests on it.")
+
+    def set_logged_model_tags(self, model_id: str, tags: Any) -> None:
+        """MLflow's own; reserved tags are refused (MLflow's own ones, which it sets on registration, are not)."""
+        if any(tag.key.strip().lower().startswith("kdgov.") for tag in tags):
+            _refuse(f"kdgov refuses to set tags under kdgov. on logged model {model_id}: the registered version carries the verdict.")
+        super().set_logged_model_tags(model_id, tags)  # type: ignore[misc]
+
+    def delete_logged_model_tag(self, model_id: str, key: str) -> None:
+        """MLflow's own; refused on a sealed model."""
+        self._refuse_if_backing(model_id, "untag")
+        super().delete_logged_model_tag(model_id, key)  # type: ignore[misc]
+
+    def delete_logged_model(self, model_id: str) -> None:
+        """MLflow's own; refused when a version rests on it."""
+        self._refuse_if_backing(model_id, "delete")
+        super().delete_logged_model(model_id)  # type: ignore[misc]
+
+    def finalize_logged_model(self, model_id: str, status: Any) -> Any:
+        """MLflow's own; refused on a sealed model."""
+        self._refuse_if_backing(model_id, "finalise")
+        return super().finalize_logged_model(model_id, status)  # type: ignore[misc]
+
+    def log_logged_model_params(self, model_id: str, params: Any) -> None:
+        """MLflow's own; refused on a sealed model."""
+        self._refuse_if_backing(model_id, "add params to")
+        super().log_logged_model_params(model_id, params)  # type: ignore[misc]
+
+
+def _guarded(name: str) -> Callable[..., Any]:
+    """A run method that refuses on a sealed run; every one of these takes the run's id under one of two names."""
+    plain = getattr(SqlAlchemyStore, name)
+    signature = inspect.signature(plain)
+
+    @functools.wraps(plain)
+    def method(self: _Seal, *positional: Any, **named: Any) -> Any:
+        bound = signature.bind(self, *positional, **named).arguments
+        verb = name.removesuffix("_async").removesuffix("_run").replace("_", " ")
+        action = verb if verb in ("delete", "restore") else f"{verb} on"
+        self._refuse_if_sealed(str(bound["run_id"]), action)
+        # A metric logged on any other run may name the sealed model as its own.
+        metrics = [*(bound.get("metrics") or []), *([bound["metric"]] if bound.get("metric") else [])]
+        for model_id in {m.model_id for m in metrics if getattr(m, "model_id", None)}:
+            self._refuse_if_backing(model_id, action)
+        return getattr(super(_Seal, self), name)(*positional, **named)
+
+    return method
+
+
+for _name in TRACKING_RUN:
+    if hasattr(SqlAlchemyStore, _name):
+        setattr(_Seal, _name, _guarded(_name))
+
+
+class _SealedStore(_Seal, SqlAlchemyStore):
+    """The seal over MLflow's store."""
+
+
+class _SealedWorkspaceStore(_Seal, WorkspaceAwareSqlAlchemyStore):
+    """The seal over MLflow's store with workspaces."""
+
+
+def _is_sealed(session: Session, run_id: str) -> bool:
+    return session.query(SqlTag.key).filter(SqlTag.run_uuid == run_id, SqlTag.key == SEALED_TAG).first() is not None
+
+
+def _refuse(message: str) -> NoReturn:
+    raise MlflowException(message, error_code=PERMISSION_DENIED)

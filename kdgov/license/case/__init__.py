@@ -1,0 +1,1 @@
+"""A licence case: the question, how it is read from JSON, what makes it complete, and its lineage."""

@@ -1,0 +1,254 @@
+"""The check of a release: may this student exist, and is it known what it is made of? Answers before any compute is spent."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kdgov import license as licensing
+from kdgov.checkpoints.digests import remembered_digest
+from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
+from kdgov.checks.findings.coverage import coverage_findings
+from kdgov.checks.findings.practice import practice_findings
+from kdgov.checks.findings.privacy import personal_data_findings, withdrawn_ids
+from kdgov.checks.findings.provenance import provenance_findings
+from kdgov.checks.findings.rules import Stances, read_stances
+from kdgov.checks.findings.scan_findings import contaminated_items, not_testable_finding, scan_findings
+from kdgov.checks.licensing.licence_case import licence_case
+from kdgov.checks.licensing.portable_case import portable_case
+from kdgov.checks.pii.person_names import NameCount, NamesModel, count_names, names_model
+from kdgov.checks.scan.contamination import SEEN_KINDS, ItemIndex
+from kdgov.checks.scan.scan import Shard, ShardReport, scan
+from kdgov.checks.scan.suite_items import SuiteItems, suite_items
+from kdgov.declarations.policy_file import load_policy
+from kdgov.digest import digest_file, digest_json, write_atomic
+from kdgov.errors import InputError
+from kdgov.finding import Finding
+from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.load_inputs import load_release_inputs
+from kdgov.pipeline.store import StepResult
+from kdgov.source_digest import source_digest
+
+FINDINGS = "findings.json"
+"""The findings, in a fixed order."""
+CONTAMINATED = "contamination.json"
+"""Item → how it was found in the data."""
+SCANNED = "scan.json"
+"""One report per data file: rows, bytes, identifiers by kind and place, items found."""
+CASE = "licence-case.json"
+"""What the licence reasoner was asked."""
+ANSWER = "licence-answer.json"
+"""What it answered."""
+
+_CHECKS = ("licence", "provenance", "privacy", "contamination", "coverage", "practice", "evidence")
+_GRAVITY = ("invalid", "block", "review", "warn", "pass")
+
+
+def check_step(
+    context: ReleaseContext, *, today: datetime.date | None = None, workers: int = 1, scan_folder: Path | None = None
+) -> StepResult:
+    """Check a release's licences, provenance, privacy, contamination and practice.
+
+    The folder of the result holds `FINDINGS`, `CASE`, `ANSWER`, `CONTAMINATED`, `SCANNED` and the cards.
+    ``facts["stops"]`` says that the release may not go on, ``facts["holds"]`` that it may not be promoted without a waiver;
+    ``facts["digests"]`` names every input by digest.
+
+    Args:
+        context: the release on its way.
+        today: day on which expiries are judged; default the present day. Recorded in the facts.
+        workers: processes for the scan of the data; the result is the same for any number.
+        scan_folder: folder where `scan_part` kept reports; files it has reports of are not scanned again.
+
+    Raises:
+        InputError: if a card, suite or policy is at fault.
+        UnavailableError: if a pinned hub model is not at hand and the hub cannot be reached.
+    """
+    today = today or datetime.datetime.now(tz=datetime.UTC).date()
+    materials = load_release_inputs(context)
+    policy = load_policy(context.policy_path())
+    stances = read_stances(policy.findings, file=str(context.policy_path()), data=policy.sections.get("data", {}))
+    choices = dict(policy.sections.get("license", {}).get("choices", {}))
+    items = suite_items(materials.suites)
+    # Texts are named by content: a place on disk must not reach the findings.
+    case, texts = portable_case(licence_case(materials, choices=choices))
+    key = digest_json(
+        {
+            "release": context.release.model_dump(mode="json", by_alias=True),
+            "policy": policy.digest,
+            "inputs": materials.digests(),
+            "suites": {file.name: digest_file(file.path) for file in materials.suites},
+            "items": dict(items.digests),
+            "case": case,
+            "withdrawn": [sorted(withdrawn_ids(body)) for body in materials.bodies],
+            "production_inputs": _inputs_digest(context),
+            "names": model.digest if (model := names_model()) is not None else "",
+            "today": today.isoformat(),
+            "code": source_digest("kdgov.pipeline.check"),
+        }
+    )
+    if (done := context.store.finished("check", key)) is not None:
+        return done
+    folder = context.store.working("check", key)
+    shards, owners = _shards(materials)
+    index = ItemIndex(items.items)
+    found = scan(shards, index, workers=workers, kept=scan_folder or folder / "scan", progress=context.progress)
+    reports = list(zip(owners, found, strict=True))
+    names = _names(model, reports)
+    findings = _findings(materials, stances, reports, items, index, names, today)
+    findings += _coverage(context, materials, reports, stances)
+    answer = licensing.check(licensing.case_from_json(case, as_of=today, read_text=lambda name: _text(texts, name)))
+    findings += [stances.applied(finding) for finding in licensing.findings(answer)]
+    findings.sort(key=_order)
+    _write(folder, findings, case, answer.as_json(), materials, reports)
+    for name, data in texts.items():
+        write_atomic(folder / name, data)
+    return context.store.finish("check", key, _facts(findings, materials, items, today))
+
+
+def seen_items(folder: Path) -> tuple[str, ...]:
+    """``suite/task/item`` of every item that a finished check found in the data; a phrase in common is not an item seen."""
+    try:
+        found = json.loads((folder / CONTAMINATED).read_bytes())
+    except FileNotFoundError:
+        return ()
+    return tuple(sorted(item for item, match in found.items() if match["kind"] in SEEN_KINDS))
+
+
+def _text(texts: Mapping[str, bytes], name: str) -> str:
+    if name not in texts:
+        raise InputError(
+            f"{name!r} is named as a licence text or as evidence, and cannot be read",
+            mend="Correct the path: `license_text` is relative to its card, an evidence's `file` to the release.",
+        )
+    return texts[name].decode("utf-8")
+
+
+def scan_part(context: ReleaseContext, *, part: int, parts: int, kept: Path) -> int:
+    """Scan every ``parts``-th data file from the ``part``-th (from 1) and keep the reports; returns how many files that were.
+
+    For a job array beyond one machine: `check_step` with the same folder then puts the reports together.
+
+    Raises:
+        InputError: if the part is not among the parts, or a card or suite is at fault.
+    """
+    if not 1 <= part <= parts:
+        raise InputError(f"part {part} of {parts} does not exist", mend="Count parts from 1, as in `--part 1/4`.")
+    materials = load_release_inputs(context)
+    shards = _shards(materials)[0][part - 1 :: parts]
+    scan(shards, ItemIndex(suite_items(materials.suites).items), kept=kept, progress=context.progress)
+    return len(shards)
+
+
+def _shards(materials: ReleaseInputs) -> tuple[list[Shard], list[Body]]:
+    owners, shards = [], []
+    for body in (*materials.bodies, *materials.prompts):
+        record = body.dataset.personal_data if body.dataset is not None else None
+        id_field, withdrawn = getattr(record, "id_field", None), frozenset(withdrawn_ids(body))
+        for file in body.files:
+            if file.digest:
+                owners.append(body)
+                shards.append(Shard(name=file.name, path=file.path, digest=file.digest, id_field=id_field, withdrawn=withdrawn))
+    return shards, owners
+
+
+def _findings(
+    materials: ReleaseInputs,
+    stances: Stances,
+    reports: list[tuple[Body, ShardReport]],
+    items: SuiteItems,
+    index: ItemIndex,
+    names: Mapping[str, NameCount],
+    today: datetime.date,
+) -> list[Finding]:
+    findings = provenance_findings(materials, stances)
+    for body in materials.bodies:
+        findings += personal_data_findings(body, materials, stances, today=today)
+    findings += scan_findings(materials, reports, items, stances, names)
+    findings += not_testable_finding(index.not_testable, len(index.items), stances)
+    return findings + practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))
+
+
+def _names(model: NamesModel | None, reports: list[tuple[Body, ShardReport]]) -> dict[str, NameCount]:
+    """Names per body of data, where a model is at hand."""
+    if model is None:
+        return {}
+    found = {}
+    for body in {body.key: body for body, report in reports if report.text_bytes}.values():
+        own = {report.name: report for owner, report in reports if owner is body and not report.damage}
+        paths = [file.path for file in body.files if file.name in own]
+        found[body.key] = count_names(paths, text_bytes=sum(report.text_bytes for report in own.values()), model=model)
+    return found
+
+
+def _coverage(
+    context: ReleaseContext, materials: ReleaseInputs, reports: list[tuple[Body, ShardReport]], stances: Stances
+) -> list[Finding]:
+    declared = context.release.production_inputs
+    whole = {(body.key, report.name) for body, report in reports if report.rows and not report.damage}
+    data = [file.path for body in materials.bodies for file in body.files if (body.key, file.name) in whole]
+    if declared is None or not data:
+        return []
+    return coverage_findings(data, context.path_of(declared.path), declared.field, stances)
+
+
+def _inputs_digest(context: ReleaseContext) -> str:
+    declared = context.release.production_inputs
+    return remembered_digest(context.path_of(declared.path)) if declared is not None else ""
+
+
+def _order(finding: Finding) -> tuple[int, int, str, str, str]:
+    return (_CHECKS.index(finding.check), _GRAVITY.index(finding.verdict), finding.rule, finding.subject, finding.reason)
+
+
+def _write(
+    folder: Path,
+    findings: list[Finding],
+    case: Mapping[str, Any],
+    answer: Mapping[str, Any],
+    materials: ReleaseInputs,
+    reports: list[tuple[Body, ShardReport]],
+) -> None:
+    documents = {
+        FINDINGS: [finding.as_json() for finding in findings],
+        CASE: case,
+        ANSWER: answer,
+        CONTAMINATED: contaminated_items([report for _, report in reports]),
+        SCANNED: [asdict(report) for _, report in reports],
+    }
+    for name, document in documents.items():
+        write_atomic(folder / name, json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+    named = {"teacher": materials.teacher.card, "student": materials.student.card}
+    named |= {f"data-{n}": body.card for n, body in enumerate(materials.bodies)}
+    named |= {f"upstream-{n}": file for n, file in enumerate(materials.upstream.values())}
+    # The kept reports served the resuming; what counts stands in SCANNED, whoever scanned it.
+    shutil.rmtree(folder / "scan", ignore_errors=True)
+    (folder / "cards").mkdir(exist_ok=True)
+    for name, file in named.items():
+        if file is not None:
+            shutil.copyfile(file.path, folder / "cards" / f"{name}{file.path.suffix}")
+
+
+def _facts(findings: list[Finding], materials: ReleaseInputs, items: SuiteItems, today: datetime.date) -> dict[str, Any]:
+    counts: Counter[str] = Counter(finding.verdict for finding in findings)
+    stopping = [finding.rule for finding in findings if finding.verdict in ("block", "invalid")]
+    holding = [finding.rule for finding in findings if finding.verdict == "review"]
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _GRAVITY if counts[verdict])
+    why = f"; stopped by {stopping[0]}" if stopping else f"; held by {holding[0]}" if holding else ""
+    return {
+        # What needs a review goes on to its decision, which holds it: a waiver can only be bound to a decision.
+        "stops": bool(stopping),
+        "holds": bool(holding),
+        "summary": told + why,
+        "counts": dict(counts),
+        "stopped_by": stopping,
+        "held_by": holding,
+        "digests": {**materials.digests(), **{f"suite {name}": digest for name, digest in items.digests.items()}},
+        "teacher": dict(materials.teacher.identity),
+        "today": today.isoformat(),
+    }

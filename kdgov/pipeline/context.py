@@ -1,0 +1,79 @@
+"""What every step of one release shares: the declaration, where it lies, the store, and how progress is told."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kdgov.declarations.load import resolve
+from kdgov.declarations.release import Release, load_release
+from kdgov.errors import InputError
+from kdgov.pipeline.store import Store
+from kdgov.progress import Progress, silent
+from kdgov.resources import DataFolder, data_folder
+
+STORE_VARIABLE = "KDGOV_STORE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseContext:
+    """One release on its way."""
+
+    release: Release
+    """The declaration with every default filled in."""
+    path: Path
+    """The file it was read from."""
+    store: Store
+    """Finished work."""
+    progress: Progress = field(default=silent)
+    """Where progress is told."""
+
+    def path_of(self, name: str) -> Path:
+        """A path the release names: relative to its file, then to the working folder, then among the shipped data."""
+        found = resolve(name, beside=self.path)
+        if found.exists():
+            return found
+        first, _, rest = name.partition("/")
+        if first in ("policies", "evalsuites", "registry") and rest:
+            folder: DataFolder = first  # type: ignore[assignment]
+            shipped = data_folder(folder) / rest
+            if shipped.exists():
+                return shipped
+        return found
+
+    def policy_path(self) -> Path:
+        """The policy file; a bare name such as ``strict`` means the shipped one."""
+        name = self.release.policy
+        path = self.path_of(name)
+        if path.is_file():
+            return path
+        shipped = data_folder("policies") / f"{name.removesuffix('.yaml')}.yaml"
+        if shipped.is_file():
+            return shipped
+        known = ", ".join(sorted(p.stem for p in data_folder("policies").glob("*.yaml")))
+        raise InputError(
+            f"policy: names {name!r}, which does not exist", where=str(self.path), mend=f"Name a policy file, or a shipped one: {known}."
+        )
+
+
+def open_release(path: Path, *, store: Path | None = None, progress: Progress = silent) -> ReleaseContext:
+    """Read a release and find its store.
+
+    The store is ``--store``, else KDGOV_STORE, else the ``registry/store`` the file lies under, else the working folder's.
+
+    Raises:
+        InputError: if the declaration is at fault.
+    """
+    release = load_release(path)
+    return ReleaseContext(release=release, path=path, store=Store(store or default_store(path)), progress=progress)
+
+
+def default_store(path: Path) -> Path:
+    """The store of a release file where none is named."""
+    if named := os.environ.get(STORE_VARIABLE):
+        return Path(named)
+    for folder in path.resolve().parents:
+        if folder.name == "registry" and os.access(folder, os.W_OK):
+            return folder / "store"
+    return Path("registry") / "store"

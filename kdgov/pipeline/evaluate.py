@@ -1,0 +1,229 @@
+"""The evaluation step: teacher, student and a no-skill control answer one plan.
+
+Each model's part is a finished result of its own, so a second student pays nothing for the teacher. torch and lm-eval are
+loaded only when something has to be asked.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kdgov.checkpoints.identity import ModelIdentity, model_identity, resolve_model
+from kdgov.declarations.policy_file import load_policy
+from kdgov.digest import digest_file, digest_json, write_atomic
+from kdgov.errors import InputError
+from kdgov.evaluation.backends.distributed import barrier
+from kdgov.evaluation.backends.settings import BackendSettings, how_of
+from kdgov.evaluation.plan.sources import suites_digest
+from kdgov.evaluation.results.comparability import compare_evidence, stopping
+from kdgov.finding import Finding
+from kdgov.items.files import read_items
+from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.distill import distill_step
+from kdgov.pipeline.store import StepResult
+from kdgov.processes import is_first
+from kdgov.source_digest import source_digest
+
+STEP = "evaluate"
+MODEL_STEP = "evaluate-model"
+PLAN, FINDINGS = "plan.json", "findings.json"
+_MODEL_FILES = ("items.parquet", "evidence.json", "identity.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One model of a release and the key of its evaluation."""
+
+    role: str
+    """teacher, student, control or root."""
+    path: Path
+    """Checkpoint folder."""
+    identity: ModelIdentity
+    """Who it is."""
+    how: BackendSettings
+    """How it is asked."""
+    key: str
+    """Digest of everything that decides its evaluation."""
+
+
+def evaluate_step(context: ReleaseContext) -> StepResult:
+    """Evaluate teacher, student and control on one plan; finished parts are reused without loading torch or lm-eval.
+
+    The folder holds ``plan.json``, ``teacher/``, ``student/`` and ``control/`` (each with ``items.parquet``, ``evidence.json``
+    and ``identity.json``), ``findings.json`` (whether the two were asked the same), ``disaggregation.json`` and
+    ``efficiency.json`` (measured, never part of a decision's digest).
+
+    Raises:
+        InputError: if suites and models do not fit together.
+        UnavailableError: if hub data or the store are not to be had.
+    """
+    allowed = load_policy(context.policy_path()).allowed_differences
+    return _under(_evaluated(context), allowed)
+
+
+def _evaluated(context: ReleaseContext) -> StepResult:
+    distilled = _distilled(context)
+    student = distilled.folder / str(distilled.facts["student"])
+    teacher = resolve_model(context.release.teacher.model, beside=context.path, revision=context.release.teacher.revision)
+    asked = _asked(context, teacher, student)
+    key = digest_json({"models": {a.role: a.key for a in asked}, "code": source_digest("kdgov.pipeline.evaluate"), "step": 1})
+    finished = context.store.finished(STEP, key)
+    known = {a.role: context.store.finished(MODEL_STEP, a.key) for a in asked}
+    # Every process has looked before any of them writes: all take the same way from here.
+    barrier()
+    if finished is not None:
+        return finished
+    parts = _parts(context, asked, known)
+    folder = context.store.working(STEP, key)
+    if is_first():
+        finished = _joined(context, asked, parts, folder, key)
+    barrier()
+    return finished or _of_another_process(context, STEP, key)
+
+
+def _distilled(context: ReleaseContext) -> StepResult:
+    release = context.release
+    if release.distillation is None and release.student.quantization is None and not is_first():
+        # A student that is only identified is written down by the first process; training is what all of them share.
+        barrier()
+        return distill_step(context)
+    distilled = distill_step(context)
+    barrier()
+    return distilled
+
+
+def _joined(context: ReleaseContext, asked: list[Asked], parts: Mapping[str, StepResult], folder: Path, key: str) -> StepResult:
+    for role, part in parts.items():
+        _bring(part.folder, folder / role)
+    shutil.copyfile(parts["teacher"].folder / PLAN, folder / PLAN)
+    facts = _facts(folder, asked)
+    _measure(context, asked, folder)
+    return context.store.finish(STEP, key, facts)
+
+
+def _of_another_process(context: ReleaseContext, step: str, key: str) -> StepResult:
+    finished = context.store.finished(step, key)
+    if finished is None:
+        raise InputError(
+            "the first process did not finish the evaluation", where=str(context.path), mend="Run the same command again: it goes on."
+        )
+    return finished
+
+
+def _under(finished: StepResult, allowed: tuple[str, ...]) -> StepResult:
+    # What is stored is the same under every policy, so that a policy changed after the fact finds the results it was sealed with.
+    document = json.loads((finished.folder / FINDINGS).read_bytes())
+    found = stopping([Finding(**f) for f in document["findings"]], allowed)
+    summary = str(finished.facts["summary"])
+    if found:
+        summary += f"; not comparable: {found[0].reason}"
+    return replace(finished, facts={**finished.facts, "findings": len(found), "summary": summary})
+
+
+def _asked(context: ReleaseContext, teacher: Path, student: Path) -> list[Asked]:
+    release = context.release
+    suites = suites_digest(release.suites, beside=context.path)
+    logged = ""
+    if release.production_inputs is not None:
+        logged = digest_json([release.production_inputs.field, digest_file(context.path_of(release.production_inputs.path))])
+    first, mine = model_identity(teacher), model_identity(student)
+    common: dict[str, Any] = {
+        "suites": suites,
+        "logged": logged,
+        "code": source_digest("kdgov.pipeline.evaluate"),
+        "teacher": first.weights,
+    }
+    common["teacher_how"] = how_of("teacher").key_json()
+    models = [("teacher", teacher, first), ("student", student, mine)]
+    if release.teacher.root is not None:
+        root = resolve_model(release.teacher.root, beside=context.path)
+        models.append(("root", root, model_identity(root)))
+    found = []
+    for role, path, who in models:
+        how = how_of("teacher" if role == "root" else role)
+        key = digest_json({**common, "how": how.key_json(), "model": who.as_json()})
+        found.append(Asked(role=role, path=path, identity=who, how=how, key=key))
+    # The control is drawn here and asked here, whatever answers for the others: an endpoint serves no untrained model.
+    how = replace(how_of("student"), backend="hf", address="") if how_of("student").address else how_of("student")
+    shape = {**common, "how": how.key_json(), "config": mine.config, "tokenizer": mine.tokenizer}
+    found.append(Asked(role="control", path=student, identity=mine, how=how, key=digest_json({**shape, "control": 1})))
+    return found
+
+
+def _parts(context: ReleaseContext, asked: list[Asked], known: Mapping[str, StepResult | None]) -> dict[str, StepResult]:
+    if all(known.values()):
+        return {role: part for role, part in known.items() if part is not None}
+    # Here, not above: whoever reuses results should not wait for torch and lm-eval.
+    work = importlib.import_module("kdgov.evaluation.evaluate_release")
+    plan = work.release_plan(context.release, context.path, logged=_logged(context), progress=context.progress)
+    done: dict[str, StepResult] = {}
+    for one in asked:
+        done[one.role] = known[one.role] or _part(context, work, plan, one, asked[0])
+    return done
+
+
+def _part(context: ReleaseContext, work: Any, plan: Any, one: Asked, teacher: Asked) -> StepResult:
+    folder = context.store.working(MODEL_STEP, one.key)
+    facts: Mapping[str, Any] = work.evaluate_one(
+        plan,
+        one.path,
+        folder,
+        role=one.role,
+        teacher=teacher.path,
+        teacher_how=teacher.how,
+        cache=context.store.root / "answers",
+        how=one.how,
+        progress=context.progress,
+    )
+    barrier()
+    finished = context.store.finish(MODEL_STEP, one.key, facts) if is_first() else None
+    barrier()
+    return finished or _of_another_process(context, MODEL_STEP, one.key)
+
+
+def _logged(context: ReleaseContext) -> tuple[Path, str] | None:
+    inputs = context.release.production_inputs
+    return None if inputs is None else (context.path_of(inputs.path), inputs.field)
+
+
+def _bring(source: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for name in _MODEL_FILES:
+        shutil.copyfile(source / name, target / name)
+
+
+def _facts(folder: Path, asked: list[Asked]) -> dict[str, Any]:
+    documents = {a.role: json.loads((folder / a.role / "evidence.json").read_bytes()) for a in asked}
+    tables = {role: read_items(folder / role / "items.parquet", with_text=False) for role in ("teacher", "student")}
+    findings = compare_evidence(
+        documents["teacher"], documents["student"], teacher_table=tables["teacher"], student_table=tables["student"]
+    )
+    write_atomic(folder / FINDINGS, _pretty({"findings": [f.as_json() for f in findings]}))
+    tasks = documents["teacher"]["tasks"]
+    items = sum(t["items"] for t in tasks)
+    summary = f"{len(tasks)} tasks, {items:,} items, plan {documents['teacher']['plan'][7:19]}"
+    return {
+        "plan": documents["teacher"]["plan"],
+        "teacher_evidence": digest_file(folder / "teacher" / "evidence.json"),
+        "student_evidence": digest_file(folder / "student" / "evidence.json"),
+        "items": items,
+        "summary": summary,
+        "student_path": str(asked[1].path),
+        "teacher_path": str(asked[0].path),
+    }
+
+
+def _measure(context: ReleaseContext, asked: list[Asked], folder: Path) -> None:
+    work = importlib.import_module("kdgov.evaluation.results.pair_reports")
+    work.write_disaggregation(folder)
+    work.write_efficiency(asked[0].path, asked[1].path, folder, price=context.release.price, progress=context.progress)
+
+
+def _pretty(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()

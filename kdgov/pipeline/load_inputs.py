@@ -1,0 +1,74 @@
+"""What a release is made from, read from its declaration: cards, data files, suites, identities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kdgov.checkpoints.digests import remembered_digest
+from kdgov.checkpoints.identity import model_identity, resolve_model
+from kdgov.checks.cards.release_inputs import ReleaseInputs, SuiteFile, follow_cards, model_facts, read_bodies, read_prompts
+from kdgov.declarations.load import resolve
+from kdgov.declarations.suite import find_suite, load_suite
+from kdgov.pipeline.context import ReleaseContext
+
+
+def load_release_inputs(context: ReleaseContext) -> ReleaseInputs:
+    """Everything the release is made from: cards, data files, suites, identities.
+
+    Raises:
+        InputError: if a card or suite is at fault or a lineage runs in a circle.
+        UnavailableError: if a pinned hub model is not at hand and the hub cannot be reached.
+    """
+    release, where = context.release, str(context.path)
+    teacher_identity = _identity(context, release.teacher.model, release.teacher.revision) if release.teacher.model else {}
+    teacher = model_facts(
+        "teacher",
+        release.teacher.called,
+        release.teacher.card,
+        context.path_of,
+        where=where,
+        revision=release.teacher.revision,
+        identity=teacher_identity,
+    )
+    own = release.student.model or ""
+    student = model_facts(
+        "student",
+        own,
+        release.student.card,
+        context.path_of,
+        where=where,
+        revision=release.student.revision,
+        identity=_identity(context, own, release.student.revision) if own else {},
+    )
+    bodies = read_bodies(release, context.path_of, where=where, digest_of=remembered_digest)
+    cards = {file.name: file for file in (teacher.card, student.card, *(body.card for body in bodies)) if file is not None}
+    suites = suite_files(context)
+    return ReleaseInputs(
+        release=release,
+        where=where,
+        teacher=teacher,
+        student=student,
+        bodies=bodies,
+        prompts=read_prompts(release, context.path_of, digest_of=remembered_digest),
+        suites=suites,
+        upstream=follow_cards(cards, context.path_of),
+    )
+
+
+def _identity(context: ReleaseContext, name: str, revision: str | None) -> Mapping[str, Any]:
+    """Identity of a model; empty for a hub id that no commit pins: that is a finding, not an error."""
+    is_local = resolve(name, beside=context.path).is_dir()
+    if not is_local and (revision is None or len(revision) != 40) and not name.startswith((".", "/")):
+        return {}
+    return model_identity(resolve_model(name, beside=context.path, revision=revision)).as_json()
+
+
+def suite_files(context: ReleaseContext) -> tuple[SuiteFile, ...]:
+    """The suites a release names, each with where it lies.
+
+    Raises:
+        InputError: if a suite does not exist or is at fault.
+    """
+    found = {name: find_suite(name, beside=context.path) for name in context.release.suites}
+    return tuple(SuiteFile(suite=load_suite(path), path=path, name=name) for name, path in found.items())

@@ -1,0 +1,160 @@
+"""The model card as Markdown: short (the version's description, verdict first) and full (an artifact)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kdgov.recording.card.escaping import code, markdown, plain
+from kdgov.recording.card.evidence_bundle import EvidenceBundle
+from kdgov.recording.card.summary_sentences import distillation_sentence, limits, number, suite_sentences, verdict_line
+
+DESCRIPTION_LIMIT = 5000
+"""What PostgreSQL keeps of a description; SQLite keeps any length, so the limit is kept there too."""
+_SHORT_ROWS = 12
+
+
+def short_card(dossier: EvidenceBundle) -> str:
+    """The card as the version's description: at most 5,000 characters, verdict in the first line."""
+    for rows in range(_SHORT_ROWS, -1, -2):
+        text = "\n\n".join(part for part in _short_parts(dossier, rows) if part)
+        if len(text) <= DESCRIPTION_LIMIT:
+            return text
+    return text[: DESCRIPTION_LIMIT - 1] + "…"
+
+
+def full_card(dossier: EvidenceBundle, *, charts: Sequence[tuple[str, str]] = ()) -> str:
+    """The whole card; ``charts`` are (title, relative path) of pictures beside it."""
+    sections = [
+        f"# {markdown(dossier.name)}",
+        markdown(verdict_line(dossier), limit=900),
+        _what(dossier),
+        markdown(distillation_sentence(dossier)),
+        "## Verdict\n\n" + _table(dossier.criteria),
+        "## What each suite found\n\n" + _suites(dossier),
+        "## Findings of the checks\n\n" + _findings(dossier),
+        "## Licences and obligations\n\n" + _licences(dossier),
+        "## Lineage\n\n" + _lineage(dossier),
+        "## Approvals and waivers\n\n" + _approvals(dossier),
+        "## Limits and known failures\n\n" + "\n".join(f"- {markdown(line, limit=600)}" for line in limits(dossier)),
+        "## Trade-offs and accountability\n\n" + _accountability(dossier),
+        *(["## Charts\n\n" + "\n\n".join(f"![{markdown(title)}]({path})" for title, path in charts)] if charts else []),
+        "## How to verify\n\n" + _verify(dossier),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _short_parts(dossier: EvidenceBundle, rows: int) -> list[str]:
+    judged = sorted(dossier.criteria, key=lambda r: {"invalid": 0, "fail": 1, "inconclusive": 2}.get(str(r.get("verdict")), 3))
+    shown = judged[:rows]
+    left_out = len(judged) - len(shown)
+    table = _table(shown) + (f"\n\n{left_out} more in the full card." if left_out else "") if shown else ""
+    suites = "\n".join(f"- **{markdown(name)}** {markdown(text, limit=260)}" for name, text in suite_sentences(dossier))
+    licences = ", ".join(dossier.licenses) or "none declared"
+    return [
+        markdown(verdict_line(dossier), limit=700),
+        _what(dossier, limit=400),
+        markdown(distillation_sentence(dossier)),
+        table,
+        suites if rows > 2 else "",
+        f"Licences in the lineage: {markdown(licences, limit=400)}. Trained on the outputs of: "
+        f"{markdown(', '.join(dossier.trained_on_outputs_of) or 'no model that is declared', limit=300)}.",
+        _approvals(dossier) if rows > 4 else "",
+        f"Decision {code(dossier.decision_digest)}. Full card, charts and evidence: artifacts of this version's run "
+        f"(card/, charts/, evidence/). Verify with `kdgov verify`.",
+    ]
+
+
+def _what(dossier: EvidenceBundle, *, limit: int = 1500) -> str:
+    description = dossier.release.get("description") or "No description was given."
+    intent: Mapping[str, Any] = dossier.release.get("release") or {}
+    use = []
+    if intent:
+        use = [f"for {intent.get('distribution', 'internal')} use", "commercial" if intent.get("commercial") else "non-commercial"]
+    tail = f" Intended {', '.join(use)}." if use else ""
+    return f"{markdown(description, limit=limit)} Student of {code(dossier.teacher_name)}.{tail}"
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        "| verdict | criterion | where | teacher | student | difference | bound | allowed | n |",
+        "|---|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        where = "/".join(str(row[k]) for k in ("suite", "task", "metric") if row.get(k)) + (f" {row['group']}" if row.get("group") else "")
+        margin = row.get("margin")
+        numbers = [number(row.get(k)) for k in ("teacher", "student", "difference", "bound")]
+        allowed = number(-margin) if isinstance(margin, (int, float)) and margin else number(margin)
+        verdict = str(row.get("verdict", "")).upper() + (" (waived)" if row.get("waived") else "")
+        cells = [verdict, markdown(row.get("id"), limit=60), markdown(where, limit=90), *numbers, allowed, number(row.get("n"))]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _suites(dossier: EvidenceBundle) -> str:
+    return "\n".join(f"- **{markdown(name)}** {markdown(text, limit=700)}" for name, text in suite_sentences(dossier))
+
+
+def _findings(dossier: EvidenceBundle) -> str:
+    rows = dossier.decision.get("findings", [])
+    if not rows:
+        return "No findings."
+    head = ["| verdict | check | subject | reason | mend |", "|---|---|---|---|---|"]
+    keys = ("verdict", "check", "subject", "reason", "mend")
+    return "\n".join(head + ["| " + " | ".join(markdown(r.get(k, ""), limit=300) for k in keys) + " |" for r in rows])
+
+
+def _licences(dossier: EvidenceBundle) -> str:
+    lines = [f"- {code(name)}" for name in dossier.licenses] or ["- none declared"]
+    for item in dossier.decision.get("findings", []):
+        details = item.get("details") or {}
+        for duty in details.get("obligations") or []:
+            if isinstance(duty, Mapping):
+                met = {True: "met", False: "NOT met"}.get(duty.get("met"), "open")  # type: ignore[arg-type]
+                lines.append(f"- obligation ({met}): {markdown(duty.get('text') or duty.get('kind'), limit=300)}")
+    return "\n".join(lines)
+
+
+def _lineage(dossier: EvidenceBundle) -> str:
+    teacher, student = dossier.teacher, dossier.student
+    lines = [f"- teacher {code(dossier.teacher_name)}, weights {code(teacher.get('weights', 'unknown'))}"]
+    lines.append(f"- student weights {code(student.get('weights', dossier.weights))}")
+    lines += [
+        f"- card: {markdown(card.get('name', 'unnamed'))} ({markdown(card.get('license', 'licence unknown'))})" for card in dossier.cards
+    ]
+    trained_on = ", ".join(dossier.trained_on_outputs_of)
+    lines.append(f"- trained on the outputs of: {markdown(trained_on or 'no model that is declared')}")
+    return "\n".join(lines)
+
+
+def _approvals(dossier: EvidenceBundle) -> str:
+    lines = []
+    for item in dossier.decision.get("approvals", []):
+        words = [str(item.get("state", "given")), str(item.get("by", "")), str(item.get("issued", ""))]
+        lines.append(f"- approval by {markdown(item.get('role'))}: {markdown(' '.join(w for w in words if w))}")
+    lines += [
+        f"- waiver of {markdown(w.get('criterion'))} until {markdown(w.get('expires'))}, owner {markdown(w.get('owner'))} "
+        f"({markdown(w.get('state', 'applied'))}): {markdown(w.get('reason'), limit=300)}"
+        for w in dossier.decision.get("waivers", [])
+    ]
+    return "\n".join(lines) or "No approvals are demanded and nothing is waived."
+
+
+def _accountability(dossier: EvidenceBundle) -> str:
+    accountable: Mapping[str, Any] = dossier.release.get("accountable") or {}
+    informed = accountable.get("informed") or {}
+    lines = [markdown(dossier.release.get("trade_offs") or "No trade-off note was given.", limit=3000)]
+    for role in ("model_owner", "risk", "product", "policy"):
+        if accountable.get(role):
+            when = f", informed {markdown(informed[role])}" if informed.get(role) else ""
+            lines.append(f"- {role.replace('_', ' ')}: {markdown(accountable[role])}{when}")
+    return "\n".join(lines)
+
+
+def _verify(dossier: EvidenceBundle) -> str:
+    name = plain(dossier.name)
+    return "\n".join([
+        f"- `kdgov verify {name} VERSION` re-reads evidence, signature and weights; `kdgov audit` re-does the decision.",
+        f"- decision {code(dossier.decision_digest)}, evidence bundle {code(dossier.digest)}, weights {code(dossier.weights)}",
+        "- The signed statement lies under attestation/ as a DSSE envelope (in-toto); docs/security.md verifies it with openssl alone.",
+    ])  # fmt: skip

@@ -1,0 +1,62 @@
+"""The readable tags of a version: what a risk team filters by."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import PurePath
+
+from kdgov.recording.card.escaping import plain
+from kdgov.recording.card.evidence_bundle import EvidenceBundle
+
+TAG_LIMIT = 900
+"""Longer values flood MLflow's page; the artifacts have them in full."""
+SOON_DAYS = 30
+"""How many days before its end a waiver counts as ending soon."""
+
+
+def version_tags(dossier: EvidenceBundle, *, at: datetime.datetime) -> dict[str, str]:
+    """Tag → value, all under ``kdgov.``.
+
+    ===========================  ===================================================================================
+    ``kdgov.verdict``            PASS, FAIL, INCONCLUSIVE, INVALID (the guard: NONE, REVOKED)
+    ``kdgov.decision``           digest of decision.json
+    ``kdgov.policy``             name and version
+    ``kdgov.teacher``            the teacher's name
+    ``kdgov.weights``            digest of the weights judged
+    ``kdgov.licenses``           every licence in the lineage
+    ``kdgov.suite.<name>``       PASS, FAIL, …, ABSENT for a standard suite that was not run
+    ``kdgov.blocked``            day of recording, only when the verdict is not PASS: ``LIKE '2026-11%'``
+    ``kdgov.trained_on``         models whose outputs or logits trained the student: ``ILIKE '%llama%'``
+    ``kdgov.waiver_expires``     first day a waiver that carries the verdict ends
+    ``kdgov.waiver_ends_soon``   every day on which that is at most 30 days away: ``LIKE '%2026-11-22%'``
+    ===========================  ===================================================================================
+    """
+    tags = {
+        "kdgov.verdict": dossier.verdict.upper(),
+        "kdgov.decision": dossier.decision_digest,
+        "kdgov.policy": f"{dossier.policy['name']} {dossier.policy['version']}".strip(),
+        "kdgov.policy_digest": dossier.policy["digest"],
+        "kdgov.teacher": dossier.teacher_name,
+        "kdgov.weights": dossier.weights,
+        "kdgov.licenses": _joined(dossier.licenses) or "none declared",
+        "kdgov.trained_on": _joined(dossier.trained_on_outputs_of) or "no model outputs declared",
+        "kdgov.recorded": f"{at:%Y-%m-%d}",
+        **{f"kdgov.suite.{PurePath(name).name}": verdict.upper() for name, verdict in sorted(dossier.suites.items())},
+    }
+    if dossier.verdict != "pass":
+        tags["kdgov.blocked"] = f"{at:%Y-%m-%d}"
+        tags["kdgov.blocked_by"] = _joined([item["criterion"] for item in dossier.blocking()])
+    if dossier.waiver_expiry:
+        tags["kdgov.waiver_expires"] = dossier.waiver_expiry
+        tags["kdgov.waiver_ends_soon"] = _days_before(dossier.waiver_expiry)
+    return {key: plain(value, limit=TAG_LIMIT) for key, value in tags.items() if value}
+
+
+def _days_before(expiry: str) -> str:
+    # MLflow's filters compare no dates and know no OR: "ends within 30 days of today" becomes "names today".
+    last = datetime.date.fromisoformat(expiry[:10])
+    return " ".join((last - datetime.timedelta(days=days)).isoformat() for days in range(SOON_DAYS, -1, -1))
+
+
+def _joined(values: list[str]) -> str:
+    return ", ".join(dict.fromkeys(values))

@@ -1,0 +1,26 @@
+"""The papers beside a version: short and full card, charts, the Hugging Face README, written to a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kdgov.recording.card.card_charts import charts_of
+from kdgov.recording.card.card_page import html_card
+from kdgov.recording.card.evidence_bundle import EvidenceBundle
+from kdgov.recording.card.huggingface_readme import hub_readme
+from kdgov.recording.card.model_card import full_card, short_card
+
+
+def write_papers(dossier: EvidenceBundle, model: str, folder: Path) -> None:
+    """Write ``card/`` and ``charts/``; the same dossier gives the same bytes, so a repeated upload changes nothing."""
+    charts = charts_of(dossier)
+    cards, pictures = folder / "card", folder / "charts"
+    cards.mkdir(parents=True)
+    (cards / "short.md").write_text(short_card(dossier), encoding="utf-8")
+    (cards / "card.md").write_text(full_card(dossier, charts=[(title, f"../charts/{name}") for name, title, _ in charts]), encoding="utf-8")
+    (cards / "card.html").write_text(html_card(dossier, model, charts), encoding="utf-8")
+    (cards / "README.md").write_text(hub_readme(dossier, model), encoding="utf-8")
+    if charts:
+        pictures.mkdir()
+    for name, _, svg in charts:
+        (pictures / name).write_text(svg, encoding="utf-8")

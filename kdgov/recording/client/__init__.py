@@ -1,0 +1,1 @@
+"""Talking to a registry: MLflow client, evidence download, search, log, signers."""

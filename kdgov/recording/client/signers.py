@@ -1,0 +1,77 @@
+"""Who signs a recording: the declared key, or the store's own project key, made on first use and said so."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from securesystemslib.signer import Signer  # type: ignore[attr-defined]
+
+from kdgov.errors import InputError
+from kdgov.evidence.signing_keys import SOURCE_VARIABLE, keyid_of, load_signer, new_key
+from kdgov.evidence.trust_store import TrustedKey, load_trust, save_trust, trust_path
+
+PROJECT_KEY = "project"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """The keys a recording is signed with, and what to say about them."""
+
+    signers: tuple[Signer, ...]
+    """One per declared source."""
+    note: str
+    """Empty with declared keys; otherwise what the project key is and is not."""
+
+
+def signing_for(store: Path) -> Signing:
+    """The keys KDGOV_SIGNING_KEY names (several sources separated by blanks of the form ``file:… file:…``), else the project key.
+
+    The project key lies unencrypted in ``keys/`` of the store and is trusted there. It shows that evidence was not changed by
+    accident or by someone without access to the store; it proves nothing against whoever can read the store.
+
+    Raises:
+        InputError: if a key cannot be read.
+        UnavailableError: if a signing command fails.
+    """
+    declared = os.environ.get(SOURCE_VARIABLE, "").strip()
+    if declared:
+        return Signing(signers=tuple(load_signer(source) for source in _sources(declared)), note="")
+    folder = store / "keys"
+    private = folder / f"{PROJECT_KEY}.key"
+    made = not private.exists()
+    if made:
+        _make(folder)
+    _trust_own(store, folder / f"{PROJECT_KEY}.pub")
+    note = (
+        f"signed with the store's own project key{' (made now)' if made else ''}, which proves nothing against whoever can read "
+        "the store; `kdgov keys new` makes a real one"
+    )
+    return Signing(signers=(load_signer(f"file:{private}"),), note=note)
+
+
+def _sources(declared: str) -> list[str]:
+    # A command holds blanks of its own, so it stands alone.
+    return [declared] if declared.startswith("command:") else declared.split()
+
+
+def _make(folder: Path) -> None:
+    try:
+        new_key(folder, PROJECT_KEY, passphrase=None)
+    except InputError:
+        # Another process made it in the same moment; its key is ours too.
+        if not (folder / f"{PROJECT_KEY}.key").exists():
+            raise
+
+
+def _trust_own(store: Path, public_path: Path) -> None:
+    path = trust_path(store)
+    own = store / "keys" / "trust.json"
+    if path.resolve() != own.resolve():
+        # A declared trust store is its owner's: kdgov adds nobody to it.
+        return
+    from_file = public_path.read_text()
+    trust = load_trust(path)
+    if not any(key.public == from_file for key in trust.keys):
+        save_trust(path, trust.with_key(TrustedKey(keyid=keyid_of(from_file), name="project key", public=from_file)))

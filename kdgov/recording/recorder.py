@@ -1,0 +1,259 @@
+"""One recording under way: runs, evidence, logged model, version, signed decision, seal."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.models.utils import get_external_mlflow_model_spec
+
+from kdgov.digest import digest_bytes, digest_json, tree_manifest
+from kdgov.evidence.bundle import bundle_files
+from kdgov.evidence.release_statement import NO_VERDICT, SUBMIT_TAG, VERDICT_TAG, DecisionBinding, release_statement
+from kdgov.evidence.signing import envelope_digest, sign_statement
+from kdgov.progress import Progress
+from kdgov.recording.card.evidence_bundle import EvidenceBundle
+from kdgov.recording.card.model_card import short_card
+from kdgov.recording.card.tags import version_tags
+from kdgov.recording.card.write import write_papers
+from kdgov.recording.client.target import RegistryTarget
+from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG, version_facts
+from kdgov.recording.recording_state import RecordingState
+from kdgov.recording.runs import criterion_metrics, log_model, log_release
+from kdgov.recording.weights_signature import SIGNATURE, sign_weights, weights_key
+
+VALIDITY = datetime.timedelta(days=180)
+"""How long a decision covers promotions, unless a waiver ends earlier."""
+STEPS = 7
+"""Parts `Progress` is told of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorder:
+    """One recording under way."""
+
+    client: MlflowClient
+    """Of the registry."""
+    target: RegistryTarget
+    """Which registry."""
+    dossier: EvidenceBundle
+    """What is recorded."""
+    model: str
+    """Registered model's name."""
+    key: str
+    """Digest that names this recording."""
+    state: RecordingState
+    """What has been created so far."""
+    at: datetime.datetime
+    """When, with a zone."""
+
+    def find_or_register(self, tell: Progress) -> ModelVersion:
+        """The one version of this recording."""
+        if known := self._versions():
+            return known[0]
+        runs = self._runs(tell)
+        self._upload(runs["release"])
+        tell("record", 4, STEPS)
+        model_id = self.state.once("model_id", lambda: self._logged_model(runs["student"]))
+        self._ensure_model()
+        if not (known := self._versions()):
+            self.client.create_model_version(
+                self.model,
+                source=f"models:/{model_id}",
+                run_id=runs["release"],
+                tags={RECORDING_TAG: self.key},
+                description=short_card(self.dossier),
+                model_id=model_id,
+            )
+        tell("record", 5, STEPS)
+        return self._settled(runs)
+
+    def _settled(self, runs: dict[str, str]) -> ModelVersion:
+        versions = self._versions()
+        first, mine = versions[0], [v for v in versions if v.run_id == runs["release"]]
+        for later in mine:
+            if later.version != first.version:
+                self.client.delete_model_version(self.model, str(later.version))
+        if first.run_id != runs["release"]:
+            for run_id in runs.values():
+                self.client.delete_run(run_id)
+            self._upload(str(first.run_id))
+        return first
+
+    def _versions(self) -> list[ModelVersion]:
+        found = self.client.search_model_versions(f"name = '{self.model}' AND tags.`{RECORDING_TAG}` = '{self.key}'")
+        return sorted(found, key=lambda v: int(v.version))
+
+    def _runs(self, tell: Progress) -> dict[str, str]:
+        experiment = self.state.once("experiment", self._experiment)
+        tell("record", 1, STEPS)
+        at_ms = self.state.once("at_ms", lambda: int(self.at.timestamp() * 1000))
+        runs = {role: self.state.once(f"run.{role}", partial(self._run, experiment, role)) for role in ("release", "teacher", "student")}
+        log_release(self.client, runs["release"], self.dossier, at_ms=at_ms)
+        tell("record", 2, STEPS)
+        for role in ("teacher", "student"):
+            log_model(self.client, runs[role], self.dossier, role, at_ms=at_ms)
+        tell("record", 3, STEPS)
+        return runs
+
+    def _experiment(self) -> str:
+        name = f"kdgov/{self.model}"
+        if known := self.client.get_experiment_by_name(name):
+            return str(known.experiment_id)
+        location = f"{self.target.artifact_root}/{digest_json(name)[7:19]}" if self.target.artifact_root else None
+        try:
+            return str(self.client.create_experiment(name, artifact_location=location))
+        except MlflowException as error:
+            # Another job created it in the same moment.
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return str(self.client.get_experiment_by_name(name).experiment_id)
+
+    def _run(self, experiment: str, role: str) -> str:
+        tags = {"kdgov-role": role, RECORDING_TAG: self.key, "mlflow.note.content": f"{role} of {self.model}"}
+        title = {"release": self.model, "teacher": f"teacher {self.dossier.teacher_name}", "student": f"student {self.model}"}[role]
+        return str(self.client.create_run(experiment, tags=tags, run_name=title).info.run_id)
+
+    def _logged_model(self, run_id: str) -> str:
+        experiment = self.client.get_run(run_id).info.experiment_id
+        name = re.sub(r"[/:.%\"']", "-", self.model)
+        made = self.client.create_logged_model(
+            experiment, name=name, source_run_id=run_id, tags={"mlflow.model.isExternal": "true"}, params={"weights": self.dossier.weights}
+        )
+        with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
+            get_external_mlflow_model_spec(made).save(str(Path(folder) / MLMODEL_FILE_NAME))
+            self.client.log_model_artifacts(made.model_id, folder)
+            # Apart and last: from then on the model's own folder takes no new file.
+            seal = Path(folder) / "seal" / SEALED_TAG
+            seal.parent.mkdir()
+            seal.write_text(self.dossier.decision_digest)
+            self.client.log_model_artifact(made.model_id, str(seal))
+        self.client.finalize_logged_model(made.model_id, "READY")
+        return str(made.model_id)
+
+    def _ensure_model(self) -> None:
+        try:
+            self.client.create_registered_model(self.model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _upload(self, run_id: str) -> None:
+        """Papers, then the bundle with its manifest last: from then on the evidence folder takes no new file."""
+        with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
+            papers = Path(folder)
+            write_papers(self.dossier, self.model, papers)
+            for path in sorted(p for p in papers.rglob("*") if p.is_file()):
+                self.client.log_artifact(run_id, str(path), path.parent.relative_to(papers).as_posix())
+        bundle = self.dossier.folder
+        for relative in bundle_files(bundle):
+            inside = PurePosixPath(relative).parent.as_posix()
+            self.client.log_artifact(run_id, str(bundle / relative), "evidence" if inside == "." else f"evidence/{inside}")
+
+    def decide(
+        self, version: ModelVersion, signers: tuple[Any, ...], weights: Path | None, upload_weights: bool, tell: Progress
+    ) -> tuple[str, bool]:
+        """Sign the decision about this version, hand it over, seal the runs."""
+        now = self.client.get_model_version(self.model, version.version)
+        is_guarded = now.tags.get(VERDICT_TAG) == NO_VERDICT or "kdgov.log" in now.tags
+        if now.tags.get(VERDICT_TAG, NO_VERDICT) != NO_VERDICT:
+            # Decided before a kill, or by another job: only the seal may be missing.
+            self._seal(str(version.run_id))
+            return "", is_guarded
+        if upload_weights and weights is not None:
+            self.client.log_artifacts(str(version.run_id), str(weights), "weights")
+        tags = version_tags(self.dossier, at=self.at)
+        facts = version_facts(now)
+        envelope = sign_statement(
+            release_statement(facts, self._judged(now, weights, tags), expires=self._expiry()), list(signers), at=self.at
+        )
+        with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
+            path = Path(folder) / f"decision-{envelope_digest(envelope)[7:19]}.dsse.json"
+            path.write_text(json.dumps(envelope, indent=1, sort_keys=True))
+            self.client.log_artifact(str(version.run_id), str(path), "attestation")
+            key = weights_key()
+            if key and weights is not None:
+                sign_weights(weights, Path(folder) / SIGNATURE, key=key)
+                self.client.log_artifact(str(version.run_id), str(Path(folder) / SIGNATURE), "signature")
+        tell("record", 6, STEPS)
+        if is_guarded and not self._accepted(str(version.version), json.dumps(envelope)):
+            self._seal(str(version.run_id))
+            return "", True
+        if not is_guarded:
+            for tag, value in tags.items():
+                self.client.set_model_version_tag(self.model, str(version.version), tag, value)
+        self._seal(str(version.run_id))
+        tell("record", STEPS, STEPS)
+        return envelope_digest(envelope), is_guarded
+
+    def _accepted(self, version: str, envelope: str) -> bool:
+        """Whether the guard took our statement; False where another job's about the same decision was first."""
+        try:
+            self.client.set_model_version_tag(self.model, version, SUBMIT_TAG, envelope)
+        except MlflowException as error:
+            stands = self.client.get_model_version(self.model, version).tags.get("kdgov.decision")
+            if error.error_code != "PERMISSION_DENIED" or stands != self.dossier.decision_digest:
+                raise
+            return False
+        return True
+
+    def _judged(self, version: ModelVersion, weights: Path | None, tags: dict[str, str]) -> DecisionBinding:
+        return DecisionBinding(
+            decision=self.dossier.decision_digest,
+            bundle=self.dossier.digest,
+            weights=self.dossier.weights,
+            weights_uri=weights.resolve().as_uri() if weights is not None else "",
+            card=digest_bytes((version.description or "").encode()),
+            verdict=self.dossier.verdict,
+            policy=self.dossier.policy,
+            criteria={name: {"value": value} for name, value in criterion_metrics(self.dossier)},
+            blocking=tuple(self.dossier.blocking()),
+            tags=tags,
+            papers=self._papers(version),
+        )
+
+    def _papers(self, version: ModelVersion) -> dict[str, str]:
+        """Digests of what lies beside the bundle, so that an audit tells a changed chart from a new way to draw it."""
+        with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
+            written, model = Path(folder) / "papers", Path(folder) / "model"
+            write_papers(self.dossier, self.model, written)
+            logged = self.client.get_logged_model(str(version.source).removeprefix("models:/"))
+            model.mkdir()
+            kept = download_artifacts(artifact_uri=logged.artifact_location, dst_path=str(model), tracking_uri=self.target.tracking_uri)
+            return tree_manifest(written) | {f"model/{path}": digest for path, digest in tree_manifest(Path(kept)).items()}
+
+    def _expiry(self) -> datetime.datetime:
+        latest = self.at + VALIDITY
+        if not self.dossier.waiver_expiry:
+            return latest
+        last_day = datetime.date.fromisoformat(self.dossier.waiver_expiry[:10])
+        ends = datetime.datetime.combine(last_day + datetime.timedelta(days=1), datetime.time(), tzinfo=datetime.UTC)
+        return min(latest, ends)
+
+    def _seal(self, release_run: str) -> None:
+        runs = [release_run, *(self.state.known.get(f"run.{role}", "") for role in ("teacher", "student"))]
+        for run_id in dict.fromkeys(run for run in runs if run):
+            if self._is_sealed(run_id):
+                continue
+            try:
+                self.client.set_terminated(run_id, "FINISHED")
+                self.client.set_tag(run_id, SEALED_TAG, self.dossier.decision_digest)
+            except MlflowException:
+                # Another job of the same recording sealed it in this very moment; anything else is a fault.
+                if not self._is_sealed(run_id):
+                    raise
+
+    def _is_sealed(self, run_id: str) -> bool:
+        run = self.client.get_run(run_id)
+        return SEALED_TAG in run.data.tags or run.info.lifecycle_stage != "active"

@@ -1,0 +1,107 @@
+"""Record one release: runs, evidence, card, registered version, signed decision. Safe to repeat, to kill and to race.
+
+What has been created is written down (``state``) before the next thing is; a repeated call goes on from there. Two jobs that
+record the same decision at once both register a version, and the registry's own numbering settles it: the lower number
+stands, the other job deletes its version and adopts the first.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kdgov.digest import digest_json
+from kdgov.errors import InputError
+from kdgov.progress import Progress
+from kdgov.recording.card.evidence_bundle import read_dossier
+from kdgov.recording.client.client import registry_client
+from kdgov.recording.client.signers import signing_for
+from kdgov.recording.client.target import RegistryTarget
+from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG, version_facts
+from kdgov.recording.recorder import STEPS, Recorder
+from kdgov.recording.recording_state import RecordingState
+
+__all__ = ["RECORDING_TAG", "SEALED_TAG", "RecordedVersion", "record_release", "version_facts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedVersion:
+    """A release as the registry now has it."""
+
+    name: str
+    """Registered model."""
+    version: int
+    """Number."""
+    verdict: str
+    """pass, fail, inconclusive or invalid."""
+    decision: str
+    """Digest of decision.json."""
+    run_id: str
+    """Run that holds the evidence."""
+    envelope: str
+    """Digest of the signed statement; empty when another job had already signed."""
+    is_guarded: bool
+    """Whether the registry itself refuses what no passing decision covers."""
+    note: str
+    """What to know about the signing key; empty with a declared one."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dictionary."""
+        return asdict(self)
+
+
+def record_release(
+    bundle: Path,
+    target: RegistryTarget,
+    *,
+    weights: Path | None = None,
+    name: str | None = None,
+    upload_weights: bool = False,
+    state: Path | None = None,
+    progress: Progress | None = None,
+    at: datetime.datetime | None = None,
+) -> RecordedVersion:
+    """Write a judged release into the registry, whatever its verdict.
+
+    Args:
+        bundle: folder `kdgov gate` assembled.
+        target: which registry.
+        weights: the student's checkpoint folder; named by path and digest, not copied.
+        name: registered model; the release's name by default.
+        upload_weights: copy the weights into the run's artifacts as well.
+        state: file that remembers what has been created, for resuming after a kill.
+        progress: called as ``progress(label, done, total)``.
+        at: time of recording; now by default.
+
+    Raises:
+        InputError: if the bundle is not whole or its name cannot be registered.
+        UnavailableError: if the registry or its artifact store fails; the same call goes on later.
+        RefusedByGuardError: if the registry does not accept the signature.
+    """
+    dossier = read_dossier(bundle)
+    model = name or dossier.name
+    if re.search(r"[/:%\"'<>`\x00-\x1f]", model):
+        raise InputError(f"{model!r} cannot be a registered model's name", mend="Leave out / : % quotes and control characters.")
+    key = digest_json({"name": model, "decision": dossier.decision_digest, "bundle": dossier.digest})
+    remembered = RecordingState.read(state, key)
+    moment = at or datetime.datetime.now(datetime.UTC)
+    signing = signing_for(target.store)
+    tell = progress or (lambda label, done, total: None)
+    tell("record", 0, STEPS)
+    with registry_client(target) as client:
+        recorder = Recorder(client=client, target=target, dossier=dossier, model=model, key=key, state=remembered, at=moment)
+        version = recorder.find_or_register(tell)
+        envelope, is_guarded = recorder.decide(version, signing.signers, weights, upload_weights, tell)
+    return RecordedVersion(
+        name=model,
+        version=int(version.version),
+        verdict=dossier.verdict,
+        decision=dossier.decision_digest,
+        run_id=str(version.run_id),
+        envelope=envelope,
+        is_guarded=is_guarded,
+        note=signing.note,
+    )

@@ -1,0 +1,122 @@
+"""The three MLflow runs of a release: the release itself, the teacher and the student, the latter two with equal metric names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.exceptions import MlflowException
+
+from kdgov.digest import digest_json
+from kdgov.recording.card.escaping import plain
+from kdgov.recording.card.evidence_bundle import EvidenceBundle
+
+_ODD = re.compile(r"[^\w\-. :/]")
+_PARAM_LIMIT = 5000
+_TRIES = 3
+_METRICS_PER_CALL = 900
+_PARAMS_PER_CALL = 90
+DATASET_DIGEST_LENGTH = 32
+"""MLflow keeps 36 characters of a dataset's digest."""
+
+
+def log_release(client: MlflowClient, run_id: str, dossier: EvidenceBundle, *, at_ms: int) -> None:
+    """Params, metrics per criterion and datasets of the release's run. Saying it twice changes nothing."""
+    _log(client, run_id, dict(release_params(dossier)), dict(criterion_metrics(dossier)), at_ms)
+    inputs = list(dataset_inputs(dossier))
+    for attempt in range(_TRIES):
+        try:
+            client.log_inputs(run_id, datasets=inputs)
+            return
+        except MlflowException as error:
+            # MLflow looks a dataset up and then inserts it: two jobs at once collide, and the second look finds it.
+            if attempt == _TRIES - 1 or "UNIQUE" not in str(error).upper():
+                raise
+
+
+def log_model(client: MlflowClient, run_id: str, dossier: EvidenceBundle, role: str, *, at_ms: int) -> None:
+    """Params and metrics of the teacher's or the student's run, under names that are equal for both."""
+    identity = dossier.teacher if role == "teacher" else dossier.student
+    params = {key: str(value) for key, value in identity.items() if value not in ("", None)}
+    _log(client, run_id, params, dict(model_metrics(dossier, role)), at_ms)
+
+
+def model_metrics(dossier: EvidenceBundle, role: str) -> Iterator[tuple[str, float]]:
+    """``suite/task/metric[/group]`` → the model's value."""
+    for row in dossier.criteria:
+        value = row.get(role)
+        if isinstance(value, (int, float)) and row.get("task"):
+            yield metric_name(row, with_criterion=False), float(value)
+
+
+def criterion_metrics(dossier: EvidenceBundle) -> Iterator[tuple[str, float]]:
+    """``criterion/suite/task/metric[/group]/{difference,bound,teacher,student,n}`` → number."""
+    for row in dossier.criteria:
+        for key in ("difference", "bound", "teacher", "student", "n"):
+            value = row.get(key)
+            if isinstance(value, (int, float)):
+                yield f"{metric_name(row)}/{key}", float(value)
+
+
+def metric_name(row: Mapping[str, Any], *, with_criterion: bool = True) -> str:
+    """The metric's name in MLflow, made of characters MLflow takes."""
+    parts = [row.get("id") if with_criterion else "", row.get("suite"), row.get("task"), row.get("metric"), row.get("group")]
+    return _ODD.sub("_", "/".join(str(part) for part in parts if part))[:220]
+
+
+def release_params(dossier: EvidenceBundle) -> Iterator[tuple[str, str]]:
+    """What the release declares, flattened, plus policy and digests."""
+    declared = {key: value for key, value in dossier.release.items() if key not in ("description", "trade_offs")}
+    yield from _flat("", declared)
+    yield from _flat("policy", dossier.policy)
+    yield "decision", dossier.decision_digest
+    yield "bundle", dossier.digest
+
+
+def dataset_inputs(dossier: EvidenceBundle) -> Iterator[DatasetInput]:
+    """Distillation data by card, evaluation data by the plan both models answered."""
+    for card in dossier.cards:
+        if "dataset" in str(card.get("schema", "")):
+            yield _dataset(
+                str(card.get("name", "data")), digest_json(_dateless(card)), "distillation", {"card": card.get("id") or card.get("name")}
+            )
+    digests = dossier.decision.get("digests", {})
+    for name in sorted(k for k in digests if "plan" in k or "items" in k):
+        yield _dataset(name, str(digests[name]), "evaluation", {"digest": digests[name]})
+
+
+def _dataset(name: str, digest: str, context: str, source: Mapping[str, Any]) -> DatasetInput:
+    short = digest.removeprefix("sha256:")[:DATASET_DIGEST_LENGTH]
+    entity = Dataset(name=plain(name, limit=400), digest=short, source_type="kdgov", source=plain(source, limit=2000))
+    return DatasetInput(dataset=entity, tags=[InputTag("mlflow.data.context", context)])
+
+
+def _log(client: MlflowClient, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], at_ms: int) -> None:
+    entries = [Param(_ODD.sub("_", key)[:240], plain(value, limit=_PARAM_LIMIT)) for key, value in params.items()]
+    values = [Metric(key, value, at_ms, 0) for key, value in metrics.items()]
+    for start in range(0, len(entries), _PARAMS_PER_CALL):
+        client.log_batch(run_id, params=entries[start : start + _PARAMS_PER_CALL])
+    for start in range(0, len(values), _METRICS_PER_CALL):
+        client.log_batch(run_id, metrics=values[start : start + _METRICS_PER_CALL])
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flat(f"{prefix}.{key}" if prefix else str(key), item)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _flat(f"{prefix}.{index}", item)
+    elif value not in (None, ""):
+        yield prefix, str(value)
+
+
+def _dateless(card: Mapping[str, Any]) -> Any:
+    if isinstance(card, Mapping):
+        return {str(k): _dateless(v) for k, v in card.items()}
+    if isinstance(card, list):
+        return [_dateless(v) for v in card]
+    return card if isinstance(card, (str, int, float, bool, type(None))) else str(card)

@@ -1,0 +1,81 @@
+"""Load a registered version for serving, only if it is what was judged and may be used."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdgov.checkpoints.identity import model_identity
+from kdgov.errors import InputError, KdgovError
+from kdgov.recording.client.target import STORE_VARIABLE, registry_target
+from kdgov.recording.verify import VersionReport, path_of_uri, refusal_of, verify_version
+
+
+class NotReleasedError(KdgovError):
+    """A version that no valid passing decision covers was asked for (exit 1)."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A verified model, ready to serve."""
+
+    model: Any
+    """transformers model in evaluation mode."""
+    tokenizer: Any
+    """Its tokenizer."""
+    report: VersionReport
+    """What was verified."""
+
+
+def load_model(uri: str, *, registry: str | None = None, store: Path | None = None, weights: Path | None = None) -> LoadedModel:
+    """The model behind ``models:/name@alias`` or ``models:/name/version``, verified before its first byte is used.
+
+    Every weight byte is read and compared with what was judged; signature, expiry and revocation are checked. MLflow itself
+    lets anyone load a version by its number: this is what serving code calls instead.
+
+    Args:
+        uri: as MLflow writes it.
+        registry: address; KDGOV_REGISTRY or the embedded registry by default.
+        store: folder of finished work; KDGOV_STORE or ``registry/store`` by default.
+        weights: checkpoint folder, where it is not where the recording says.
+
+    Raises:
+        NotReleasedError: if the version may not be used; the message says why.
+        InputError: if there is no such version, or its weights are not at hand.
+    """
+    name, version = parse_uri(uri)
+    folder_of_work = store or Path(os.environ.get(STORE_VARIABLE) or Path("registry") / "store")
+    report = verify_version(name, version, registry_target(folder_of_work, registry), weights=weights)
+    if not report.holds:
+        raise NotReleasedError(refusal_of(report, "load"))
+    folder = weights or path_of_uri(str(report.predicate.get("weights_uri", "")))
+    if folder is None or not folder.exists():
+        raise InputError(f"the weights of {name} version {report.version} are not at hand", mend="Name their folder with weights=.")
+    # transformers only now: a refusal costs no torch.
+    from kdgov.checkpoints.loading import freeze, load_tokenizer, task_of  # noqa: PLC0415
+    from kdgov.checkpoints.loading import load_model as load_checkpoint  # noqa: PLC0415
+
+    model, tokenizer = freeze(load_checkpoint(folder, task_of(folder))), load_tokenizer(folder)
+    if model_identity(folder, verify=True).weights != report.predicate["weights"]:
+        raise NotReleasedError(f"the weights of {name} version {report.version} changed while they were being loaded")
+    return LoadedModel(model=model, tokenizer=tokenizer, report=report)
+
+
+def parse_uri(uri: str) -> tuple[str, str]:
+    """Name and version (a number or ``@alias``) of a ``models:/`` URI.
+
+    Raises:
+        InputError: for any other form, ``latest`` included: it names no version anyone judged.
+    """
+    rest = uri.removeprefix("models:/")
+    name, at, alias = rest.partition("@")
+    if uri != rest and at and name and alias:
+        return name, f"@{alias}"
+    name, _, number = rest.rpartition("/")
+    if uri != rest and name and number.isdigit():
+        return name, number
+    raise InputError(f"{uri!r} names no model version", mend="Write models:/name@alias or models:/name/7.")

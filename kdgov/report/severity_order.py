@@ -1,0 +1,67 @@
+"""Worst first: the order in which every report lists results, and the words for verdicts."""
+
+from __future__ import annotations
+
+from kdgov.decision.decision import CriterionResult, Decision
+
+RANK = {"invalid": 0, "fail": 1, "inconclusive": 2, "pass": 3}
+TITLES = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE", "invalid": "INVALID"}
+MEANS = {
+    "pass": "the student may be promoted",
+    "fail": "the student is blocked",
+    "inconclusive": "could not tell: the student is blocked until the open questions are settled",
+    "invalid": "the evidence cannot be judged: the student is blocked",
+}
+
+
+def worst_first(decision: Decision) -> list[CriterionResult]:
+    """Results by verdict, waived ones after those that stop, then by how far their bound misses the margin."""
+    return sorted(decision.criteria, key=lambda r: (not r.stops, RANK[r.verdict], _room(r), r.id, r.place))
+
+
+def _room(result: CriterionResult) -> float:
+    if result.bound is None or result.margin is None:
+        return float("-inf") if result.verdict != "pass" else float("inf")
+    return (result.bound + result.margin) / (result.margin or 1.0)
+
+
+def shares(result: CriterionResult) -> bool:
+    """Whether a result's numbers read as percentages."""
+    return result.method.startswith(("tango", "newcombe", "clopper"))
+
+
+def value(number: float | None, *, share: bool) -> str:
+    """``85.0 %`` or four digits; a dash where there is no number."""
+    if number is None:
+        return "–"
+    return f"{100 * number:.1f} %" if share else f"{number:.4g}"
+
+
+def points(number: float | None, *, share: bool) -> str:
+    """``−6.3`` percentage points, or signed digits; a dash where there is no number."""
+    if number is None:
+        return "–"
+    text = f"{100 * number:+.1f}" if share else f"{number:+.3g}"
+    return text.replace("-", "−")
+
+
+def columns(result: CriterionResult) -> tuple[str, str, str, str, str]:
+    """Teacher, student, change, bound and limit of a result, as every table shows them.
+
+    Against a floor or ceiling the bound is that of the student's own value, and there is no change.
+    """
+    share = shares(result)
+    teacher, student = value(result.teacher, share=share), value(result.student, share=share)
+    limit = result.details.get("limit")
+    if limit is None:
+        allowed = points(None if result.margin is None else -result.margin, share=share)
+        return teacher, student, points(result.difference, share=share), points(result.bound, share=share), allowed
+    is_floor = result.details.get("limit_kind") == "floor"
+    edge = None if result.bound is None else (limit + result.bound if is_floor else limit - result.bound)
+    return teacher, student, "–", value(edge, share=share), f"{'≥' if is_floor else '≤'} {value(limit, share=share)}"
+
+
+def headline(decision: Decision) -> str:
+    """``FAIL: the student is blocked. Of 12 results 1 failed.``."""
+    waived = " with waivers" if decision.verdict == "pass" and any(r.waived for r in decision.criteria) else ""
+    return f"{TITLES[decision.verdict]}: {MEANS[decision.verdict]}{waived}. {decision.reason}"

@@ -1,5 +1,0 @@
-"""One module per step of a release: check → distill → evaluate → gate → record → promote, and audit at any later time.
-
-Each step reads and writes folders named by digest (`steps.store`), runs alone, resumes after a kill and reuses what an
-unchanged input has already produced.
-"""

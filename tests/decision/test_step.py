@@ -1,0 +1,130 @@
+"""The gate step seals a bundle from which the very same decision can be made again, and notices whatever was changed in it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kdgov.declarations.policy_file import load_policy
+from kdgov.digest import digest_bytes, write_atomic
+from kdgov.errors import InputError
+from kdgov.evidence.bundle import compare_bundle
+from kdgov.items import ItemTable, write_items
+from kdgov.pipeline import gate as step
+from tests.decision.conftest import POLICY
+
+
+def test_the_bundle_holds_what_the_architecture_promises(release):
+    finished = step.gate_step(release)
+    names = {p.relative_to(finished.folder).as_posix() for p in finished.folder.rglob("*") if p.is_file()}
+    promised = {"release.json", "policy.yaml", "decision.json", "findings.json", "plan.json", "distillation.json", "manifest.json"}
+    promised |= {f"{role}/{name}" for role in ("teacher", "student") for name in ("items.parquet", "evidence.json", "identity.json")}
+    assert promised <= names
+    assert finished.facts["verdict"] == "pass"
+    sealed = (finished.folder / "decision.json").read_bytes()
+    assert finished.facts["decision"] == digest_bytes(sealed)
+    document = json.loads(sealed)
+    assert document["digests"]["input/data.jsonl"] == "sha256:" + "d" * 64
+    assert document["digests"]["teacher_weights"] == digest_bytes(b"teacher")
+    assert not compare_bundle(finished.folder)
+
+
+def test_a_second_run_reuses_the_decision(release):
+    first, second = step.gate_step(release), step.gate_step(release)
+    assert (first.key, second.reused) == (second.key, True)
+
+
+def test_the_bundle_alone_gives_the_same_decision_again(release):
+    finished = step.gate_step(release)
+    decision, _ = step.rejudge(finished.folder)
+    assert decision.canonical == (finished.folder / "decision.json").read_bytes()
+
+
+def test_a_changed_score_gives_another_decision(release, tmp_path):
+    finished = step.gate_step(release)
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.folder, copy)
+    rows = ItemTable.from_rows([{**r, "score": 0.0} if r["item_id"] == "i0" else r for r in _read(copy / "student" / "items.parquet")])
+    write_items(rows, copy / "student" / "items.parquet")
+    decision, _ = step.rejudge(copy)
+    assert decision.canonical != (copy / "decision.json").read_bytes()
+    assert decision.digests["student_items"] != json.loads((copy / "decision.json").read_bytes())["digests"]["student_items"]
+
+
+def _read(path: Path) -> list[dict]:
+    from kdgov.items import read_items
+
+    return read_items(path).to_rows()
+
+
+def test_timings_change_no_digest(release, tmp_path):
+    finished = step.gate_step(release)
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.folder, copy)
+    inputs = json.loads((copy / "inputs.json").read_bytes())
+    inputs["measurements"]["student"]["latency_p50_ms"] = 5.7
+    write_atomic(copy / "inputs.json", json.dumps(inputs).encode())
+    assert step.rejudge(copy)[0].digest == finished.facts["decision"]
+
+
+def test_a_policy_that_came_after_the_results_is_named(release, tmp_path):
+    before = step.gate_step(release)
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("0.05", "0.20"))
+    after = step.gate_step(release)
+    rules = [f["rule"] for f in json.loads((after.folder / "decision.json").read_bytes())["findings"]]
+    assert before.facts["policy"] != after.facts["policy"] == load_policy(tmp_path / "policy.yaml").digest
+    assert "evidence.policy-newer" in rules
+
+
+def test_a_second_student_on_the_same_items_is_counted_and_the_bundle_remembers_it(release):
+    """Other results under the same plan and policy are a second look; the first ones judged again are still the first."""
+
+    def looks(folder: Path) -> list[int]:
+        findings = json.loads((folder / "decision.json").read_bytes())["findings"]
+        return [f["details"]["looks"] for f in findings if f["rule"] == "evidence.looks"]
+
+    first = step.gate_step(release)
+    again = step.evaluate_step(release).folder / "student" / "items.parquet"
+    rows = [{**row, "score": 0.0} if row["item_id"] == "i1" else row for row in _read(again)]
+    kept = again.read_bytes()
+    write_items(ItemTable.from_rows(rows), again)
+    second = step.gate_step(release)
+    assert (looks(first.folder), looks(second.folder)) == ([], [2])
+    assert step.rejudge(second.folder)[0].digest == second.facts["decision"]
+    again.write_bytes(kept)
+    assert step.gate_step(release).facts["decision"] == first.facts["decision"]
+
+
+def test_a_waiver_in_the_store_lifts_its_own_decision_and_touches_no_other(release, tmp_path):
+    """Signed with a real key, found by the step, carried in the bundle, and counted again from it."""
+    from kdgov.evidence.signing_keys import keyid_of, new_key
+    from kdgov.evidence.trust_store import TrustedKey, TrustStore, save_trust
+    from kdgov.pipeline.permission_files import read_decision, sign_waiver, write_envelope
+
+    passing = step.gate_step(release).facts["decision"]
+    key = new_key(tmp_path, "risk", passphrase=None)
+    public = key.public_path.read_text()
+    save_trust(
+        tmp_path / "trust.json", TrustStore(keys=[TrustedKey(keyid=keyid_of(public), name="risk", public=public, purposes=["waiver"])])
+    )
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("max_ratio: 0.6", "max_ratio: 0.1"))
+    failing = step.gate_step(release)
+    assert failing.facts["verdict"] == "fail"
+    decision = read_decision(failing.folder / "decision.json")
+    soon = (datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=20)).isoformat()
+    signed = sign_waiver(decision, criterion="small", place="", owner="risk", reason="known", expires=soon, key=f"file:{key.private_path}")
+    write_envelope(signed, None, release.store.root / "statements")
+    waived = step.gate_step(release)
+    assert waived.facts["verdict"] == "pass"
+    assert step.rejudge(waived.folder)[0].digest == waived.facts["decision"]
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    assert step.gate_step(release).facts["decision"] == passing
+
+
+def test_a_folder_that_is_no_bundle_is_an_input_fault(tmp_path):
+    with pytest.raises(InputError, match="no evidence bundle"):
+        step.rejudge(tmp_path)

@@ -1,0 +1,56 @@
+"""Unmodified built-in tasks, on their authors' real data through the offline mirror: lm-eval's own numbers to the last digit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdgov.evaluation.parity import MIRRORED
+from tests.conftest import real_folder
+
+pytestmark = pytest.mark.real
+EVERYDAY = ("crows_pairs_english_gender", "truthfulqa_mc2", "winogender_all")
+
+
+def _parity(environment: dict[str, str], tasks: tuple[str, ...], limit: int, out: Path) -> list[dict]:
+    model = real_folder("models") / "stories260k"
+    command = [sys.executable, "-m", "kdgov.evaluation.parity", "--model", str(model), "--limit", str(limit), "--json", str(out), *tasks]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=3000)
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    return json.loads(out.read_text())
+
+
+def test_numbers_of_built_in_tasks_are_lm_evals(mirror: dict[str, str], tmp_path: Path) -> None:
+    rows = _parity(mirror, EVERYDAY, 12, tmp_path / "parity.json")
+    assert [r["task"] for r in rows] == list(EVERYDAY)
+    assert all(r["theirs"] and r["agrees"] for r in rows)
+
+
+@pytest.mark.nightly
+def test_numbers_of_every_mirrored_task_are_lm_evals(mirror: dict[str, str], tmp_path: Path) -> None:
+    rows = _parity(mirror, MIRRORED, 100, tmp_path / "parity.json")
+    assert len(rows) >= 12
+    assert all(r["agrees"] for r in rows)
+
+
+def test_the_users_copies_of_public_sets_are_asked_as_they_are(tmp_path: Path) -> None:
+    """XSTest, HarmBench and CrowS-Pairs in their authors' formats; a story model refuses nothing, and the table says so."""
+    data, model = real_folder("xstest").parent, real_folder("models") / "stories260k"
+    command = [
+        sys.executable, "-m", "kdgov", "evaluate", "--model", str(model), "--suite", "refusal",
+        "--suite", "stereotype-pairs", "--limit", "6", "--out", str(tmp_path / "o"), "--format", "json",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=600, env={**os.environ, "KDGOV_DATA": str(data), "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    document = json.loads(done.stdout)
+    assert {t["task"]: t["items"] for t in document["tasks"]} == {
+        "xstest_refusal": 6, "xstest_over_refusal": 6, "harmbench_refusal": 6, "crows_pairs_original": 6
+    }  # fmt: skip
+    assert {m["metric"] for m in document["metrics"] if m["harmful"]} == {"refused"}
