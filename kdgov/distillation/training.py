@@ -62,7 +62,7 @@ class DistillationTrainer(Trainer):
             batches = [self._sampler(self.model, batch, step=self.state.global_step) for batch in batches]
         total = weigh(batches).to(device)
         if self.args.world_size > 1:
-            total = self.accelerator.gather_inputs(total[None]).sum()
+            total = self.accelerator.gather(total[None]).sum()
         return batches, total
 
     def compute_loss(

@@ -10,7 +10,7 @@ import sys
 import pytest
 import typer
 
-import kdgov.cli
+import kdgov.cli.commands
 from kdgov.cli.app import COMMANDS, load_command
 
 
@@ -22,8 +22,8 @@ def test_the_line_in_the_list_is_the_commands_own_first_sentence(name):
 
 def test_no_registered_command_is_missing_from_the_list():
     shelf = typer.Typer()
-    for module in pkgutil.iter_modules(kdgov.cli.__path__):
-        code = importlib.import_module(f"kdgov.cli.{module.name}")
+    for module in pkgutil.iter_modules(kdgov.cli.commands.__path__):
+        code = importlib.import_module(f"kdgov.cli.commands.{module.name}")
         if hasattr(code, "register"):
             code.register(shelf)
     assert set(typer.main.get_group(shelf).commands) == set(COMMANDS)

@@ -46,7 +46,7 @@ def test_what_is_read_back_is_the_teachers_word(teacher, texts, tmp_path):
             p = (model(ids).logits[0, example.first_target - 1 : -1] / 2.0).softmax(-1)
         kept, values = cache.word_on(example.content)
         assert kept.shape == (len(example.ids) - example.first_target, 40)
-        expected = p.gather_inputs(-1, torch.from_numpy(kept)).numpy()
+        expected = p.gather(-1, torch.from_numpy(kept)).numpy()
         np.testing.assert_allclose(values, expected, rtol=0.01, atol=1e-4)
         np.testing.assert_allclose(1 - values.sum(-1), 1 - expected.sum(-1), atol=1e-6)
 

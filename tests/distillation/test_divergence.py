@@ -31,9 +31,9 @@ def by_the_book(student, teacher, kind, temperature, beta):
     if kind == "total_variation":
         return 0.5 * (p - q).abs().sum(-1)
     order = p.argsort(-1, descending=True)
-    ordered = p.gather_inputs(-1, order)
+    ordered = p.gather(-1, order)
     head = (ordered.cumsum(-1) - ordered) < 0.5
-    gap = (p - q).abs().gather_inputs(-1, order)
+    gap = (p - q).abs().gather(-1, order)
     share = ((gap * head).sum(-1) / gap.sum(-1)).detach()
     return share * kl(p, q) + (1 - share) * kl(q, p)
 

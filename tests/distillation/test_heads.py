@@ -107,7 +107,7 @@ def test_top_k_with_a_tail_is_the_divergence_over_k_plus_one_outcomes(temperatur
     targets = kept(teacher, k, temperature)
     loss, _ = loss_of_logits(head(hidden), labels, weights, targets, terms)
     q = (head(hidden) / temperature).softmax(-1)
-    q_kept = q.gather_inputs(-1, targets.ids)
+    q_kept = q.gather(-1, targets.ids)
     p = torch.cat([targets.probabilities, 1 - targets.probabilities.sum(-1, keepdim=True)], -1)
     q_all = torch.cat([q_kept, 1 - q_kept.sum(-1, keepdim=True)], -1)
     kl = (p * (p / q_all).log()).sum(-1)

@@ -93,8 +93,8 @@ def _from_slope(q: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
 def _head_share(q: Tensor, p: Tensor) -> Tensor:
     """Share of the difference between p and q that lies in p's head; a half where they agree."""
     order = p.argsort(dim=-1, descending=True)
-    sorted_p = p.gather_inputs(-1, order)
+    sorted_p = p.gather(-1, order)
     is_head = sorted_p.cumsum(-1) - sorted_p < 0.5
-    gap = (p - q).abs().gather_inputs(-1, order)
+    gap = (p - q).abs().gather(-1, order)
     head, whole = (gap * is_head).sum(-1), gap.sum(-1)
     return torch.where(whole > 0, head / whole.clamp_min(torch.finfo(p.dtype).tiny), torch.full_like(whole, 0.5))

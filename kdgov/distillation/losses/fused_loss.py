@@ -111,7 +111,7 @@ def rows_loss(logits: Tensor, labels: Tensor, weights: Tensor, targets: Targets,
 
 def _cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor, factor: float) -> tuple[Tensor, Tensor]:
     log_q = torch.log_softmax(logits, dim=-1)
-    value = -torch.dot(log_q.gather_inputs(-1, labels[:, None]).squeeze(-1), weights)
+    value = -torch.dot(log_q.gather(-1, labels[:, None]).squeeze(-1), weights)
     scale = (factor * weights)[:, None]
     gradient = log_q.exp_().mul_(scale)
     gradient.scatter_add_(-1, labels[:, None], -scale)
@@ -125,7 +125,7 @@ def _kept_loss(logits: Tensor, labels: Tensor, weights: Tensor, targets: KeptTar
     is_shared = terms.temperature == 1.0
     log_q = torch.log_softmax(logits if is_shared else logits / terms.temperature, dim=-1)
     p = targets.probabilities
-    log_q_kept = log_q.gather_inputs(-1, targets.ids)
+    log_q_kept = log_q.gather(-1, targets.ids)
     values = (torch.xlogy(p, p) - p * log_q_kept).sum(-1)
     soft_step = soft_scale / terms.temperature
     dense, at_kept = soft_step, -p * soft_step[:, None]
@@ -138,7 +138,7 @@ def _kept_loss(logits: Tensor, labels: Tensor, weights: Tensor, targets: KeptTar
         dense, at_kept = soft_step * (1 - p_tail / q_tail), (q_kept - p) * soft_step[:, None]
     parts[0] = torch.dot(values, weights)
     if terms.hard_weight and is_shared:
-        parts[1] = -torch.dot(log_q.gather_inputs(-1, labels[:, None]).squeeze(-1), weights)
+        parts[1] = -torch.dot(log_q.gather(-1, labels[:, None]).squeeze(-1), weights)
         dense = dense + hard_scale
         at_kept = at_kept + log_q_kept.exp() * hard_scale[:, None] if targets.has_tail else at_kept
     gradient = log_q.exp_().mul_(dense[:, None])
