@@ -14,6 +14,7 @@ from kdgov.declarations.criteria import AnyCriterion, NotNegative
 from kdgov.declarations.load import Declared, parse_yaml, read_yaml, validate
 from kdgov.digest import digest_json, is_digest
 from kdgov.errors import DeclarationError, Fault, InputError
+from kdgov.finding_rules import rule_faults
 from kdgov.license.case.case import CHOICE_VALUES
 from kdgov.resources import data_folder
 
@@ -167,7 +168,7 @@ def policy_schema() -> dict[str, Any]:
 
 def _policy(value: Any, lines: Mapping[tuple[str | int, ...], int], file: str) -> Policy:
     declared = validate(value, PolicyFile, file=file, lines=lines)
-    _check_choices(declared, file, lines)
+    _check_names(declared, file, lines)
     meaning = declared.model_dump(mode="json", by_alias=True)
     return Policy(
         name=declared.name,
@@ -189,8 +190,11 @@ def _policy(value: Any, lines: Mapping[tuple[str | int, ...], int], file: str) -
     )
 
 
-def _check_choices(declared: PolicyFile, file: str, lines: Mapping[tuple[str | int, ...], int]) -> None:
-    faults = []
+def _check_names(declared: PolicyFile, file: str, lines: Mapping[tuple[str | int, ...], int]) -> None:
+    faults = [
+        Fault(file=file, key=f"findings.{rule}", line=lines.get(("findings", rule), 0), what=what, mend=mend)
+        for rule, what, mend in rule_faults(declared.findings)
+    ]
     for name, stance in declared.license.choices.items():
         line = lines.get(("license", "choices", name), 0)
         key = f"license.choices.{name}"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kdgov.checks.findings.rules import RULES
 from kdgov.checks.licensing.shipped_files import texts_at_hand
 from kdgov.digest import digest_bytes
 from kdgov.errors import DeclarationError, InputError
+from kdgov.finding_rules import RULES
 from kdgov.license import case_from_json
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release

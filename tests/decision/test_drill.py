@@ -53,7 +53,7 @@ def test_a_pinned_teacher_closes_the_last_deterministic_gap():
 
 def test_planted_findings_are_those_that_the_checks_raise():
     """A plant that names a rule which no check knows would prove nothing."""
-    from kdgov.checks.findings.rules import RULES
+    from kdgov.finding_rules import RULES
 
     report = drill(parse_policy(one_criterion(margin=0.05)), quick=True, only=["R09", "R11", "R29"])
     for result in report.planted:

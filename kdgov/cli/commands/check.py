@@ -133,7 +133,7 @@ def _print_finding(finding: dict[str, Any]) -> None:
 
 
 def _print_rules(output_format: CheckFormat) -> None:
-    from kdgov.checks.findings.rules import RULES
+    from kdgov.finding_rules import RULES
 
     rows = [{"rule": name, "verdict": rule.verdict, "title": rule.title, "source": rule.source} for name, rule in RULES.items()]
     if output_format is CheckFormat.json:

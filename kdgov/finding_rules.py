@@ -1,0 +1,179 @@
+"""Every finding rule by name: what it means for a release unless the policy says otherwise, and what it rests on.
+
+A policy may change what a rule means under ``findings:``; the names it writes there are held against this table, so that a misspelt
+rule is a fault and never silence. Some rules yield to no policy: a licence deny, an unmet obligation, evidence that cannot be judged.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from kdgov.finding import FindingVerdict
+
+DTA = "Data & Trust Alliance, Data Provenance Standards 1.0.0"
+AI_600_1 = "NIST AI 600-1"
+GDPR = "Regulation (EU) 2016/679"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What one rule means where the policy is silent."""
+
+    verdict: FindingVerdict
+    """Meaning for the release."""
+    title: str
+    """What it says, in a few words."""
+    source: str
+    """Where the duty or the experience comes from."""
+    yields: bool = True
+    """Whether a policy may change what it means."""
+
+    def __post_init__(self) -> None:
+        if not self.source:
+            raise ValueError(f"the rule {self.title!r} has no source")
+
+
+def _rule(verdict: FindingVerdict, title: str, source: str, *, yields: bool = True) -> Rule:
+    return Rule(verdict=verdict, title=title, source=source, yields=yields)
+
+
+def _broken(title: str) -> Rule:
+    return Rule(verdict="invalid", title=title, source="docs/gate.md, identity", yields=False)
+
+
+RULES: dict[str, Rule] = {
+    # Provenance: is every input the one that was meant, and is it known where it came from?
+    "provenance.teacher-unpinned": _rule("block", "the teacher may change under the release", f"{AI_600_1} MS-2.5-005"),
+    "provenance.teacher-endpoint": _rule(
+        "review", "a teacher that can only be asked: no digest of weights, no logits", f"{AI_600_1} MP-4.1-010"
+    ),
+    "provenance.student-unpinned": _rule("block", "the student's starting weights may change under the release", f"{AI_600_1} MS-2.5-005"),
+    "provenance.model-changed": _rule("block", "a model is not the one its card describes", f"{AI_600_1} MS-2.5-005"),
+    "provenance.file-missing": _rule("block", "a data file is absent", f"{AI_600_1} MS-2.5-005"),
+    "provenance.file-unpinned": _rule("block", "a data file has no digest", f"{AI_600_1} MS-2.5-005"),
+    "provenance.file-changed": _rule("block", "a data file changed since its digest was written", f"{AI_600_1} MS-2.5-005"),
+    "provenance.file-empty": _rule("block", "a data file holds no example", "ISO/IEC 42001 A.7.4"),
+    "provenance.file-unreadable": _rule("block", "a data file cannot be read as what it claims to be", "ISO/IEC 42001 A.7.4"),
+    "provenance.file-not-utf8": _rule("review", "a data file holds bytes that are not UTF-8", "ISO/IEC 42001 A.7.4"),
+    "provenance.file-long-lines": _rule("warn", "a data file has lines too long to parse; scanned as raw text", "ISO/IEC 42001 A.7.4"),
+    "provenance.rows-differ": _rule("block", "a data file has another number of examples than its card says", "ISO/IEC 42001 A.7.4"),
+    "provenance.card-missing": _rule("warn", "an input has no card", f"{DTA}; ISO/IEC 42001 A.7.5"),
+    "provenance.fields-missing": _rule("warn", "a card lacks fields the provenance standard asks for", DTA),
+    "provenance.teacher-use-undeclared": _rule(
+        "review", "nothing says how the student was taught from the teacher", f"{AI_600_1} MP-4.1-010"
+    ),
+    "provenance.synthetic-incomplete": _rule("block", "synthetic data without a full record of its generator", f"{AI_600_1} MP-4.1-010"),
+    "provenance.synthetic-thin": _rule("warn", "a record of generation lacks what a later dispute will ask for", f"{AI_600_1} MP-4.1-010"),
+    # Privacy: may these people's data be in here, and is more in here than was said?
+    "privacy.personal-data-unsaid": _rule("warn", "a card does not say whether it holds personal data", f"{DTA}; {AI_600_1} MP-4.1-009"),
+    "privacy.lawful-basis-missing": _rule("block", "personal data without a lawful basis", f"{GDPR} Art. 6"),
+    "privacy.consent-unrecorded": _rule("review", "consent is claimed without the id of its record", f"{GDPR} Art. 7(1)"),
+    "privacy.purpose-not-covered": _rule("block", "personal data used beyond its purposes", f"{GDPR} Art. 5(1)(b)"),
+    "privacy.retention-over": _rule("block", "personal data kept beyond its time", f"{GDPR} Art. 5(1)(e)"),
+    "privacy.retention-unsaid": _rule("review", "personal data without a retention date", f"{GDPR} Art. 5(1)(e)"),
+    "privacy.withdrawn-present": _rule("block", "data of people who withdrew", f"{GDPR} Art. 7(3); {AI_600_1} MS-2.2-003"),
+    "privacy.withdrawn-unchecked": _rule("review", "withdrawals that could not be checked", f"{GDPR} Art. 7(3)"),
+    "privacy.geography-forbidden": _rule("block", "processed where it may not be", f"{DTA} use.processing-excluded"),
+    "privacy.pii-found": _rule(
+        "review", "more personal identifiers in the data than the release's intent allows", f"{AI_600_1} MP-4.1-009"
+    ),
+    "privacy.pii-noted": _rule("warn", "personal identifiers in the data", f"{AI_600_1} MP-4.1-009"),
+    "privacy.names-found": _rule("review", "more names of people or places than the policy allows", f"{AI_600_1} MP-4.1-009"),
+    "privacy.pii-contradicts-card": _rule("review", "personal identifiers where the card says there are none", f"{AI_600_1} MP-4.1-009"),
+    "privacy.secret-found": _rule("block", "credentials in the data", "CWE-798"),
+    # Contamination: has the student seen what it will be judged by?
+    "contamination.verbatim": _rule("block", "items of the suites occur word for word in the data", "arXiv:2005.14165 appendix C"),
+    "contamination.overlap": _rule("warn", "items share thirteen words in a row with the data", "arXiv:2005.14165 appendix C"),
+    "contamination.edited": _rule("review", "lightly edited items of the suites occur in the data", "arXiv:2307.09288 appendix A.6"),
+    "contamination.near-duplicate": _rule(
+        "review", "near-duplicates of items occur in the data", "Broder 1997, doi:10.1109/SEQUEN.1997.666900"
+    ),
+    "contamination.judged-apart": _rule("warn", "seen items are left out and compared with unseen ones", "arXiv:2005.14165 appendix C"),
+    "contamination.not-apart": _rule("block", "seen items that cannot be told apart in the results", "arXiv:2005.14165 appendix C"),
+    "contamination.not-testable": _rule("warn", "items too short to be looked for", "arXiv:2005.14165 appendix C"),
+    "contamination.items-absent": _rule("warn", "items that are not at hand could not be looked for", "arXiv:2005.14165 appendix C"),
+    # Coverage: does the data look like what the student will be asked?
+    "coverage.shifted": _rule("warn", "the data does not look like the production inputs", "arXiv:1610.06545"),
+    "coverage.not-testable": _rule("warn", "too little to compare data with production inputs", "arXiv:1610.06545"),
+    # Practice: the field's common mistakes.
+    "practice.completions-only": _rule("warn", "sampled completions although logits are at hand", "arXiv:1503.02531 section 2"),
+    "practice.temperature-uncalibrated": _rule("warn", "temperature left at 1 without calibration", "arXiv:1503.02531 section 2"),
+    "practice.benchmarks-only": _rule("warn", "judged on benchmarks only, with no production inputs", f"{AI_600_1} MS-2.5-001"),
+    "practice.little-data": _rule("warn", "few examples for the training steps", "arXiv:2106.05237 section 3"),
+    "practice.sensitive-without-safety": _rule(
+        "warn", "a sensitive capability distilled without a safety suite", "arXiv:2503.16529; NIST AI 600-1 MS-2.6-002"
+    ),
+    "practice.student-not-smaller": _rule(
+        "warn", "the student is no smaller, faster or cheaper by any declared measure", "arXiv:1910.01108"
+    ),
+    "practice.no-trade-off-note": _rule("warn", "no note on what the student gives up", "NIST AI RMF MANAGE 1.4"),
+    "practice.no-accountable-role": _rule("warn", "nobody answers for the release", "NIST AI RMF GOVERN 2.1"),
+    "practice.not-informed": _rule("warn", "accountable roles that were not informed", "NIST AI RMF GOVERN 2.1"),
+    "practice.no-before-after": _rule("warn", "no record of the student before distillation or of the teacher", "NIST AI RMF MEASURE 2.1"),
+    "practice.chain-without-root": _rule(
+        "warn",
+        "a teacher that was distilled itself, and its own teacher is not compared",
+        "FDA guidance Non-Inferiority Clinical Trials, 2016 (biocreep)",
+    ),
+    # Licences: what `kdgov.license` answers. A deny and an unmet obligation yield only to evidence.
+    "licence.deny": _rule("block", "a licence forbids this use", "docs/licences.md", yields=False),
+    "licence.obligation-unmet": _rule("block", "an obligation without evidence that it is met", "docs/licences.md", yields=False),
+    "licence.needs-review": _rule("review", "a licence question that a person must answer", "docs/licences.md"),
+    "licence.allow": _rule("pass", "a licence allows this use", "docs/licences.md", yields=False),
+    # Evidence: were both models asked the same, and is what was judged what was evaluated?
+    "evidence.identical": _rule("pass", "both models were asked the same in the same way", "docs/evaluation.md", yields=False),
+    "evidence.plan": _broken("two models replayed different plans"),
+    "evidence.missing-task": _broken("a task that only one of the two answered"),
+    "evidence.delivered": _broken("the text that entered a model is not the planned one"),
+    "evidence.truncated": _broken("items that did not fit a model and were cut"),
+    "evidence.not-finite": _broken("scores that are not finite numbers"),
+    "evidence.batch-dependent": _broken("answers that depend on the batch they were asked in"),
+    "evidence.duplicates": _broken("items that occur twice"),
+    "evidence.items": _broken("item tables that do not match one to one"),
+    "evidence.table": _broken("an item table that is not the one its evidence speaks of"),
+    "evidence.polarity": _broken("two suites that disagree on which way is better"),
+    "evidence.same-model": _broken("teacher and student are one model"),
+    "evidence.items-changed": _broken("results that are not those the evidence sealed"),
+    "evidence.policy-changed": _broken("evidence sealed under another policy"),
+    "evidence.subject-changed": _broken("a model that changed between evaluation and decision"),
+    "evidence.pin-broken": _broken("a digest other than the one the policy pins"),
+    "evidence.digest-missing": _broken("a digest that the policy demands and the evidence lacks"),
+    "evidence.bundle-changed": _broken("recorded evidence that is not what was sealed"),
+    "evidence.decision-changed": _broken("another decision than the registry names"),
+    "evidence.revoked": _rule("block", "a version that was revoked", "docs/registry.md", yields=False),
+    "evidence.backend": _broken("models asked through different backends"),
+    "evidence.dtype": _broken("models run in different number formats"),
+    "evidence.device": _broken("models run on different kinds of device"),
+    "evidence.batch-tokens": _broken("models asked in batches of different sizes"),
+    "evidence.version": _broken("scored by different versions"),
+    "evidence.data-unpinned": _rule("review", "suite data without a pinned revision", "docs/evaluation.md"),
+    "evidence.served-unproven": _rule("review", "an endpoint whose weights are not proven", "docs/evaluation.md"),
+    "evidence.judge-agreement": _rule("warn", "a judge that people often disagree with", "docs/evaluation.md"),
+    "evidence.by-design-tokenizer": _rule("warn", "two tokenizers, as two models have", "docs/evaluation.md"),
+    "evidence.by-design-template": _rule("warn", "two chat templates, as two models have", "docs/evaluation.md"),
+    "evidence.looks": _rule("warn", "a student chosen among several on the same items", "docs/gate.md"),
+    "evidence.not-measured": _rule("warn", "a quantity that nothing measured", "docs/gate.md"),
+    "evidence.policy-newer": _rule(
+        "warn", "a policy younger than the results it judges", "FDA guidance Non-Inferiority Clinical Trials, 2016"
+    ),
+    "evidence.judged-anew": _rule("warn", "judged today, the evidence gives another decision", "docs/audit.md"),
+}
+"""Rule → its meaning."""
+
+
+def rule_faults(named: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with the rules a policy names under ``findings:``: (rule, what, how to fix it), one per fault.
+
+    Args:
+        named: rules or globs over them.
+    """
+    for rule in named:
+        matched = [known for known in RULES if fnmatchcase(known, rule)]
+        if not matched:
+            near = difflib.get_close_matches(rule, RULES, n=1)
+            yield rule, "is not a known rule", f"Did you mean `{near[0]}`?" if near else "`kdgov check --rules` lists the rules."
+        elif not any(RULES[known].yields for known in matched):
+            yield rule, "yields to no policy", "Remove the line: a licence deny is lifted by evidence, broken evidence by evaluating again."
