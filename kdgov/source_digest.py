@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kdgov.digest import digest_file, digest_json
+from kdgov.extensions import added_packages
 
 _ROOT = Path(__file__).parent
 # Statements at the beginning of a line, also indented ones (imports inside functions), with names in parentheses over several lines;
@@ -26,6 +27,8 @@ _NAME = re.compile(r"(\w+)(?:[ \t]+as[ \t]+\w+)?")
 
 def source_digest(*modules: str) -> str:
     """Digest of the source of every module reachable from ``modules``, of the data files beside them, and of kdgov's version.
+
+    Installed packages that add losses, task kinds, judges and the like count too, each with its version and source.
 
     Args:
         modules: dotted names such as ``kdgov.pipeline.evaluate``.
@@ -48,7 +51,8 @@ def _source_digest(modules: tuple[str, ...]) -> str:
     paths = {module_path(name) for name in reachable_modules(*modules)}
     paths |= {data for path in paths for data in _data_files(path.parent)}
     files = {path.relative_to(_ROOT).as_posix(): digest_file(path) for path in sorted(paths)}
-    return digest_json({"kdgov": importlib.metadata.version("kdgov"), "files": files})
+    added = added_packages()
+    return digest_json({"kdgov": importlib.metadata.version("kdgov"), "files": files} | ({"extensions": added} if added else {}))
 
 
 def reachable_modules(*modules: str) -> frozenset[str]:

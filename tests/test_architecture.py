@@ -30,3 +30,46 @@ def test_no_path_of_a_developers_machine_stands_in_the_tree(project_root):
             text = path.read_text(encoding="utf-8", errors="ignore")
             found += [f"{name}: {needle}" for needle in needles if needle in text]
     assert not found
+
+
+MOST_MODULES, MOST_LINES = 15, 300
+LARGER_FOLDERS = {
+    "kdgov/pipeline": (22, "one module per step of a release, and what hands results from one step to the next"),
+    "kdgov/cli/commands": (22, "one module per command: the folder is the list of commands"),
+}
+"""Folder → most modules it may hold, and why it is larger than the others."""
+SHARED_NAMES = {
+    **dict.fromkeys(
+        ("audit", "check", "distill", "evaluate", "gate", "promote", "record", "run"), "the command and the step that it calls"
+    ),
+    "policy": "the command and the frozen policy that it reads",
+}
+"""Module name that two packages have → why."""
+
+
+def test_no_folder_is_a_flat_shelf(project_root):
+    """A reader finds a module from the folder names: a folder holds what one screen lists."""
+    too_many = []
+    for folder in sorted({p.parent for p in (project_root / "kdgov").rglob("*.py")}):
+        name = folder.relative_to(project_root).as_posix()
+        count = len([p for p in folder.glob("*.py") if p.name not in {"__init__.py", "__main__.py"}])
+        if count > LARGER_FOLDERS.get(name, (MOST_MODULES, ""))[0]:
+            too_many.append(f"{name}: {count} modules")
+    assert not too_many, "split the folder by subject, or state the reason in LARGER_FOLDERS"
+
+
+def test_two_modules_of_one_name_need_a_reason(project_root):
+    places: dict[str, list[str]] = {}
+    for path in sorted((project_root / "kdgov").rglob("*.py")):
+        if path.name not in {"__init__.py", "__main__.py"}:
+            places.setdefault(path.stem, []).append(path.relative_to(project_root).as_posix())
+    shared = {name: found for name, found in places.items() if len(found) > 1}
+    assert not {name: found for name, found in shared.items() if name not in SHARED_NAMES}
+    assert set(SHARED_NAMES) <= set(shared), "a reason without its two modules: remove it"
+    commands = {name for name, found in shared.items() if any(f.startswith("kdgov/cli/commands/") for f in found)}
+    assert commands == set(shared), "only a command may share its name with what it calls"
+
+
+def test_every_module_fits_a_few_screens(project_root):
+    lines = {p.relative_to(project_root).as_posix(): len(p.read_text().splitlines()) for p in (project_root / "kdgov").rglob("*.py")}
+    assert not {name: count for name, count in lines.items() if count > MOST_LINES}

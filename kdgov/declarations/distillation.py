@@ -7,8 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from kdgov.declarations.load import Declared
+from kdgov.declarations.named_row import NamedRow
 
-Divergence = Literal["forward_kl", "reverse_kl", "jensen_shannon", "total_variation", "adaptive_kl"]
+LOSSES = ("forward_kl", "reverse_kl", "jensen_shannon", "total_variation", "adaptive_kl")
+"""kdgov's own divergences; each is a row of `kdgov.distillation.losses.divergence.DIVERGENCES` (a test holds them equal)."""
+Divergence = Annotated[str, NamedRow("kdgov.losses", LOSSES)]
 LayerMap = Literal["uniform", "last"] | list[tuple[int, int]]
 Weight = Annotated[float, Field(gt=0)]
 Temperature = Annotated[float, Field(gt=0, le=100)]

@@ -277,13 +277,9 @@ def load_release(path: Path) -> Release:
         InputError: if the file itself cannot be read.
     """
     release = load(path, Release)
+    mend = "Correct the path: it is relative to this file, then to the working folder."
     faults = [
-        Fault(
-            file=str(path),
-            key=key,
-            what=f"names {name!r}, which does not exist",
-            mend="Correct the path: it is relative to this file, then to the working folder.",
-        )
+        Fault(file=str(path), key=key, what=f"names {name!r}, which does not exist", mend=mend)
         for key, name in named_files(release)
         if not resolve(name, beside=path).exists()
     ]

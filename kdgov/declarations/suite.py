@@ -14,16 +14,20 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from kdgov.declarations.load import Declared, load, resolve
-from kdgov.digest import is_digest
+from kdgov.declarations.named_row import NamedRow
+from kdgov.declarations.suite_data import DataInSuite, HubInSuite
+from kdgov.declarations.suite_judge import DEFAULT_JUDGE, JudgeInSuite
 from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.resources import data_folder
 
 SUITE_FILE = "suite.yaml"
-DEFAULT_JUDGE = "refusal-strings"
 
-Kind = Literal[
-    "lm_eval", "canary_exposure", "pairs", "prefix_extraction", "membership", "paraphrase", "faithfulness", "replay", "classification"
-]
+LM_EVAL = "lm_eval"
+TASK_KINDS = (
+    LM_EVAL, "canary_exposure", "pairs", "prefix_extraction", "membership", "paraphrase", "faithfulness", "replay", "classification",
+)  # fmt: skip
+"""Kinds of task that kdgov has itself: lm-eval's, and one module of `kdgov.evaluation.task_kinds` each."""
+Kind = Annotated[str, NamedRow("kdgov.task_kinds", TASK_KINDS)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$")]
 
 
@@ -64,44 +68,12 @@ class MetricInSuite(Declared):
         return self
 
 
-class DataInSuite(Declared):
-    """A file of items: JSON lines, CSV or Parquet, plain or gzip."""
-
-    path: str
-    """File beside the suite; ``${NAME}`` reads an environment variable (a user's own copy of a public set)."""
-    digest: str | None = None
-    """``sha256:…`` of the file; shipped suites pin it, a user's own file may leave it to the plan's root."""
-    columns: dict[str, str] = Field(default_factory=dict)
-    """New name → column of the file."""
-    where: dict[str, list[Any]] = Field(default_factory=dict)
-    """Keep the rows whose column holds one of these values."""
-    license: str | None = None
-    """Licence of the items where it differs from the suite's."""
-
-    @model_validator(mode="after")
-    def _has_a_digest_form(self) -> DataInSuite:
-        if self.digest is not None and not is_digest(self.digest):
-            raise ValueError(f"has {self.digest!r} for a digest\nWrite sha256: and 64 hexadecimal digits; `kdgov suites pin` writes it.")
-        return self
-
-
-class HubInSuite(Declared):
-    """A dataset of the hub, pinned."""
-
-    id: str
-    """Dataset id, such as ``truthfulqa/truthful_qa``."""
-    revision: str | None = None
-    """Commit; without one the set can move under the release, and the evidence says so."""
-    license: str | None = None
-    """Licence as the hub's card states it."""
-
-
 class TaskInSuite(Declared):
     """One task: its items, how they are asked, and its metrics."""
 
     task: Name
     """Name in the item table."""
-    kind: Kind = "lm_eval"
+    kind: Kind = LM_EVAL
     """How it is asked and scored."""
     file: str | None = None
     """lm-eval task YAML beside the suite; absent: the built-in task ``lm_eval`` (or ``task``)."""
@@ -139,57 +111,12 @@ class TaskInSuite(Declared):
         names = [m.metric for m in self.metrics]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"declares the metric {', '.join(twice)} twice\nGive the second another `metric` and name its `source`.")
-        if self.kind != "lm_eval" and (self.file or self.lm_eval or self.num_fewshot is not None):
+        if self.kind != LM_EVAL and (self.file or self.lm_eval or self.num_fewshot is not None):
             raise ValueError(f"is of kind {self.kind} and names lm-eval settings\nRemove file, lm_eval and num_fewshot, or the kind.")
-        if self.kind != "lm_eval" and self.data is None:
+        if self.kind != LM_EVAL and self.data is None:
             raise ValueError(f"is of kind {self.kind} and has no `data`\nAdd `data: {{path: items.jsonl, digest: …}}`.")
         if self.data is not None and self.hub is not None:
             raise ValueError("has both `data` and `hub`\nKeep the one the items come from.")
-        return self
-
-
-class JudgeInSuite(Declared):
-    """What turns an answer into a label."""
-
-    kind: Literal["strings", "classifier", "openai"] = "strings"
-    """String rules, a local text classifier, or an OpenAI-compatible endpoint."""
-    version: str = "1"
-    """Raised whenever the meaning changes; part of the judge's digest."""
-    starts_with: list[str] = Field(default_factory=list)
-    """strings: an answer that begins with one of these is a refusal (case and typographic quotes do not count)."""
-    contains: list[str] = Field(default_factory=list)
-    """strings: an answer that holds one of these is a refusal."""
-    window: int | None = Field(default=None, ge=1)
-    """strings: look at the first so many characters only."""
-    positive: str = "refused"
-    """strings: the label given on a match."""
-    negative: str = "answered"
-    """strings: the label given to any other text; an empty answer is ``empty``, neither of the two."""
-    model: str | None = None
-    """classifier: checkpoint folder; openai: model name."""
-    labels: dict[str, str] = Field(default_factory=dict)
-    """classifier, openai: the model's word → label."""
-    base_url: str | None = None
-    """openai: address of the endpoint."""
-    api_key_variable: str | None = None
-    """openai: environment variable that holds the key."""
-    prompt: str | None = None
-    """openai: what it is asked; ``{prompt}`` and ``{answer}`` are filled in."""
-    timeout_s: float = Field(default=60.0, gt=0)
-    """openai: seconds to wait for one answer."""
-    validation: DataInSuite | None = None
-    """Labelled answers (``text``, ``label``, optional ``prompt``): the evidence states the agreement with them."""
-    min_agreement: float | None = Field(default=None, ge=0, le=1)
-    """Agreement below which the evaluation is refused."""
-
-    @model_validator(mode="after")
-    def _has_what_it_needs(self) -> JudgeInSuite:
-        if self.kind == "classifier" and not self.model:
-            raise ValueError("is a classifier without a `model`\nName the checkpoint folder.")
-        if self.kind == "openai" and not (self.model and self.base_url and self.prompt):
-            raise ValueError("is an endpoint without model, base_url or prompt\nWrite all three.")
-        if self.min_agreement is not None and self.validation is None:
-            raise ValueError("has min_agreement and no `validation`\nAdd the labelled answers it is measured on.")
         return self
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.declarations.release import Release
-from kdgov.declarations.suite import DataInSuite, Suite, find_suite, load_suite
+from kdgov.declarations.suite import Suite, find_suite, load_suite
+from kdgov.declarations.suite_data import DataInSuite
 from kdgov.digest import digest_json, write_atomic
 from kdgov.evaluation.backends.no_skill_control import make_control
 from kdgov.evaluation.backends.settings import BackendSettings

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from kdgov.decision.decision import Decision
 from kdgov.decision.policy import Policy
+from kdgov.extensions import ExtensionTable
 from kdgov.report.junit import as_junit
 from kdgov.report.markdown import as_markdown
 from kdgov.report.sarif import as_sarif
@@ -21,11 +22,14 @@ def as_json(decision: Decision) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-FORMATS: dict[str, Writer] = {
-    "text": lambda decision, policy: as_text(decision, width=160),
-    "json": lambda decision, policy: as_json(decision),
-    "markdown": lambda decision, policy: as_markdown(decision),
-    "junit": lambda decision, policy: as_junit(decision),
-    "sarif": as_sarif,
-}
-"""Every format of `kdgov gate --format`."""
+FORMATS: ExtensionTable[Writer] = ExtensionTable(
+    "kdgov.report_formats",
+    {
+        "text": lambda decision, policy: as_text(decision, width=160),
+        "json": lambda decision, policy: as_json(decision),
+        "markdown": lambda decision, policy: as_markdown(decision),
+        "junit": lambda decision, policy: as_junit(decision),
+        "sarif": as_sarif,
+    },
+)
+"""Every format of `kdgov gate --format`; packages add theirs through the entry points ``kdgov.report_formats``."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kdgov.declarations.suite import JudgeInSuite, Suite, find_suite, load_suite
+from kdgov.declarations.suite import Suite, find_suite, load_suite
+from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.results.evaluation_run import evaluate

@@ -18,7 +18,7 @@ from kdgov.evaluation.results.evaluation_run import evaluate
 from kdgov.evaluation.results.redaction import masked
 from kdgov.evaluation.scoring.scores import item_value
 from kdgov.evaluation.task_kinds.catalogue import KINDS
-from kdgov.evaluation.task_kinds.teacher_reference import word_f1
+from kdgov.evaluation.task_kinds.replay import word_f1
 
 
 def _task(kind: str, *metrics: str, **keys: Any) -> TaskInSuite:

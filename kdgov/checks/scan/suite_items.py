@@ -11,7 +11,8 @@ from typing import Any
 from kdgov.checks.cards.release_inputs import SuiteFile
 from kdgov.checks.scan.contamination import WHOLE_TEXT_WORDS, SuiteItem
 from kdgov.checks.scan.shards import Tally, read_rows
-from kdgov.declarations.suite import DataInSuite, TaskInSuite, data_path
+from kdgov.declarations.suite import TaskInSuite, data_path
+from kdgov.declarations.suite_data import DataInSuite
 from kdgov.digest import digest_file
 from kdgov.errors import InputError
 

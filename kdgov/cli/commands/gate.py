@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -37,14 +36,12 @@ _MODEL_AND_VERSION = 2
 _MANY = ("--teacher", "--student", "--control", "--root-teacher", "--waiver", "--approval")
 
 
-class GateFormat(StrEnum):
-    """How the decision is printed."""
+def _known_format(name: str) -> str:
+    from kdgov.report.formats import FORMATS
 
-    text = "text"
-    json = "json"
-    markdown = "markdown"
-    junit = "junit"
-    sarif = "sarif"
+    if name not in FORMATS:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, FORMATS))}.")
+    return name
 
 
 class GlobFriendly(TyperCommand):
@@ -79,7 +76,12 @@ def gate(
     looks: Annotated[int, typer.Option(min=1, help="Students judged on these items so far, with this one; a release counts.")] = 1,
     flips: Annotated[Path | None, typer.Option(help="Write the items the student lost to this Markdown file.", show_default=False)] = None,
     show_text: Annotated[bool, typer.Option(help="Show the texts of harmful items in --flips instead of masking them.")] = False,
-    output_format: Annotated[GateFormat, typer.Option("--format", help="How to print the decision.")] = GateFormat.text,
+    output_format: Annotated[
+        str,
+        typer.Option(
+            "--format", callback=_known_format, metavar="FORMAT", help="How to print the decision: text, json, markdown, junit or sarif."
+        ),
+    ] = "text",
     out: Annotated[Path | None, typer.Option(help="Also write it to this file.", show_default=False)] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of finished work, for a release.", show_default=False)] = None,
 ) -> None:
@@ -169,16 +171,16 @@ def _judge_subject(
     return judge_recorded(subject[0], subject[1], trust=trust, store=store)
 
 
-def _print(decision: Decision, judged: GateInputs, output_format: GateFormat, out: Path | None) -> None:
+def _print(decision: Decision, judged: GateInputs, output_format: str, out: Path | None) -> None:
     import sys
 
     from kdgov.report.formats import FORMATS
     from kdgov.report.text import as_text
 
-    written = FORMATS[output_format.value](decision, judged.policy)
+    written = FORMATS[output_format](decision, judged.policy)
     if out is not None:
         write_answer(out, written)
-    if output_format is GateFormat.text and sys.stdout.isatty():
+    if output_format == "text" and sys.stdout.isatty():
         written = as_text(decision, colour=True)
     sys.stdout.write(written)
 

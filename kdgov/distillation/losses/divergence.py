@@ -6,12 +6,14 @@ fused per chunk of tokens (see `kdgov.distillation.losses.fused_loss`). Tests ho
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from kdgov.declarations.distillation import Divergence
+from kdgov.extensions import ExtensionTable
 
 _LIMIT = 80.0
 """Log-ratio at which exp still fits into float32; beyond it the smaller probability weighs nothing."""
@@ -47,7 +49,7 @@ def divergence(
     with torch.no_grad():
         log_q = torch.log_softmax(_softened(student_logits, temperature), dim=-1)
         log_p = torch.log_softmax(_softened(teacher_logits, temperature), dim=-1)
-        values, gradient = _at_unit_temperature(log_q, log_p, kind, beta)
+        values, gradient = DIVERGENCES[kind](log_q, log_p, beta)
         return values, gradient if temperature == 1.0 else gradient.div_(temperature)
 
 
@@ -55,33 +57,73 @@ def _softened(logits: Tensor, temperature: float) -> Tensor:
     return logits if temperature == 1.0 else logits / temperature
 
 
-def _at_unit_temperature(log_q: Tensor, log_p: Tensor, kind: Divergence, beta: float) -> tuple[Tensor, Tensor]:
-    match kind:
-        case "forward_kl":
-            p = log_p.exp()
-            values = torch.linalg.vecdot(p, log_p.sub_(log_q))
-            return values, log_q.exp_().sub_(p)
-        case "reverse_kl":
-            return _from_slope(log_q.exp(), log_q - log_p)
-        case "jensen_shannon":
-            # log(m / q) = log1p(beta expm1(log p - log q)): nought, not merely small, where the two agree.
-            ahead = (log_p - log_q).clamp_(-_LIMIT, _LIMIT)
-            over_q, over_p = torch.log1p(beta * ahead.expm1()), torch.log1p((1 - beta) * (-ahead).expm1())
-            values, gradient = _from_slope(log_q.exp(), -over_q)
-            return (1 - beta) * values - beta * torch.linalg.vecdot(log_p.exp(), over_p), gradient.mul_(1 - beta)
-        case "total_variation":
-            q = log_q.exp()
-            difference = q - log_p.exp()
-            values, (_, gradient) = 0.5 * difference.abs().sum(-1), _from_slope(q, 0.5 * difference.sign())
-            return values, gradient
-        case "adaptive_kl":
-            share = _head_share(log_q.exp(), log_p.exp())
-            backward, backward_gradient = _at_unit_temperature(log_q.clone(), log_p.clone(), "reverse_kl", beta)
-            forward, forward_gradient = _at_unit_temperature(log_q, log_p, "forward_kl", beta)
-            gradient = forward_gradient.mul_(share[:, None]).add_(backward_gradient.mul_(1 - share[:, None]))
-            return share * forward + (1 - share) * backward, gradient
-        case _:
-            assert_never(kind)
+def _forward_kl(log_q: Tensor, log_p: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    p = log_p.exp()
+    values = torch.linalg.vecdot(p, log_p.sub_(log_q))
+    return values, log_q.exp_().sub_(p)
+
+
+def _reverse_kl(log_q: Tensor, log_p: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    return _from_slope(log_q.exp(), log_q - log_p)
+
+
+def _jensen_shannon(log_q: Tensor, log_p: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    # log(m / q) = log1p(beta expm1(log p - log q)): nought, not merely small, where the two agree.
+    ahead = (log_p - log_q).clamp_(-_LIMIT, _LIMIT)
+    over_q, over_p = torch.log1p(beta * ahead.expm1()), torch.log1p((1 - beta) * (-ahead).expm1())
+    values, gradient = _from_slope(log_q.exp(), -over_q)
+    return (1 - beta) * values - beta * torch.linalg.vecdot(log_p.exp(), over_p), gradient.mul_(1 - beta)
+
+
+def _total_variation(log_q: Tensor, log_p: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    q = log_q.exp()
+    difference = q - log_p.exp()
+    values, (_, gradient) = 0.5 * difference.abs().sum(-1), _from_slope(q, 0.5 * difference.sign())
+    return values, gradient
+
+
+def _adaptive_kl(log_q: Tensor, log_p: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    share = _head_share(log_q.exp(), log_p.exp())
+    backward, backward_gradient = _reverse_kl(log_q.clone(), log_p.clone(), beta)
+    forward, forward_gradient = _forward_kl(log_q, log_p, beta)
+    gradient = forward_gradient.mul_(share[:, None]).add_(backward_gradient.mul_(1 - share[:, None]))
+    return share * forward + (1 - share) * backward, gradient
+
+
+DivergenceFunction: TypeAlias = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
+"""Student's and teacher's log-probabilities (rows, classes), both free to be overwritten, and beta → values (rows,) in nats and
+their gradient (rows, classes) with respect to the student's logits."""
+
+DIVERGENCES: ExtensionTable[DivergenceFunction] = ExtensionTable(
+    "kdgov.losses",
+    {
+        "forward_kl": _forward_kl,
+        "reverse_kl": _reverse_kl,
+        "jensen_shannon": _jensen_shannon,
+        "total_variation": _total_variation,
+        "adaptive_kl": _adaptive_kl,
+    },
+)
+"""Every divergence by the name a recipe writes; packages add theirs through the entry points ``kdgov.losses``."""
+
+
+def with_gradient(values: Callable[[Tensor, Tensor], Tensor]) -> DivergenceFunction:
+    """A row of `DIVERGENCES` from a differentiable function of two log-probability tables, its gradient taken by autograd.
+
+    For packages that add a divergence: slower than a gradient written out, and as right.
+
+    Args:
+        values: student's and teacher's log-probabilities (rows, classes) → value per row (rows,).
+    """
+
+    def row(log_q: Tensor, log_p: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            logits = log_q.detach().clone().requires_grad_()
+            computed = values(torch.log_softmax(logits, dim=-1), log_p.detach())
+            (gradient,) = torch.autograd.grad(computed.sum(), logits)
+        return computed.detach(), gradient
+
+    return row
 
 
 def _from_slope(q: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:

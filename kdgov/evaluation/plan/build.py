@@ -124,6 +124,8 @@ def _plan_task(source: SuiteSource, declared: TaskInSuite, *, first: int | None)
         rows, digest = read_data(declared.data, suite_file=source.path, key=f"tasks.{declared.task}.data")
         docs = with_digests(KINDS[declared.kind].documents(rows, declared, where), declared, suite_file=source.path, where=where)
         settings = {"data": {"digest": digest, "rows": len(rows)}, "metric_code": KINDS[declared.kind].version}
+        if added_by := KINDS.added_by(declared.kind):
+            settings["added_by"] = added_by
     chosen = _chosen(docs, declared, first=first, where=where)
     made = (
         freeze_docs(built, chosen) if built else [(dict(docs[p]), KINDS[declared.kind].requests(docs[p], declared, where)) for p in chosen]

@@ -13,7 +13,8 @@ from typing import Any
 
 import pyarrow.parquet as parquet
 
-from kdgov.declarations.suite import DataInSuite, data_path
+from kdgov.declarations.suite import data_path
+from kdgov.declarations.suite_data import DataInSuite
 from kdgov.digest import digest_file
 from kdgov.errors import InputError
 

@@ -18,13 +18,17 @@ from typing import Any
 
 from kdgov.checkpoints.identity import model_identity
 from kdgov.declarations.load import resolve
-from kdgov.declarations.suite import DEFAULT_JUDGE, JudgeInSuite, Suite
+from kdgov.declarations.suite import Suite
+from kdgov.declarations.suite_judge import DEFAULT_JUDGE, JudgeInSuite
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.item_data import read_data
+from kdgov.extensions import ExtensionTable
 
 Judge = Callable[[Sequence[tuple[str, str]]], list[str]]
 """(prompt, answer) pairs → one label each; the empty string where the judge could not tell."""
+Classify = Callable[[Path, Sequence[str]], list[str]]
+"""A classifier's checkpoint folder and texts → one label each."""
 
 RULES_VERSION = 1
 EMPTY = "empty"
@@ -56,22 +60,40 @@ def judge_facts(name: str, suite: Suite, *, suite_file: Path) -> dict[str, Any]:
     document = judge.model_dump(exclude={"validation", "min_agreement", "api_key_variable", "timeout_s"})
     if judge.kind == "classifier":
         document["model"] = model_identity(resolve(str(judge.model), beside=suite_file)).as_json()
+    if not judge.options:
+        del document["options"]
+    if added_by := JUDGE_KINDS.added_by(judge.kind):
+        document["added_by"] = added_by
     return {"kind": judge.kind, "version": judge.version, "digest": digest_json({"rules": RULES_VERSION, "judge": document})}
 
 
-def make_judge(name: str, suite: Suite, *, suite_file: Path, classify: Callable[[Path, Sequence[str]], list[str]] | None = None) -> Judge:
+def make_judge(name: str, suite: Suite, *, suite_file: Path, classify: Classify | None = None) -> Judge:
     """The judge itself; ``classify`` runs a local classifier on texts and is only needed for that kind."""
     judge = judge_of(name, suite)
-    match judge.kind:
-        case "strings":
-            return lambda pairs: [string_label(answer, judge) for _, answer in pairs]
-        case "classifier":
-            if classify is None:
-                raise InputError(f"judge {name!r} is a classifier, and none can be run here", where=str(suite_file))
-            path = resolve(str(judge.model), beside=suite_file)
-            return lambda pairs: [judge.labels.get(label, label) for label in classify(path, [answer for _, answer in pairs])]
-        case "openai":
-            return lambda pairs: [_ask_endpoint(judge, prompt, answer) for prompt, answer in pairs]
+    return JUDGE_KINDS[judge.kind](judge, suite_file, classify)
+
+
+def _by_strings(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
+    return lambda pairs: [string_label(answer, judge) for _, answer in pairs]
+
+
+def _by_classifier(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
+    if classify is None:
+        raise InputError("a judge is a classifier, and none can be run here", where=str(suite_file))
+    path = resolve(str(judge.model), beside=suite_file)
+    return lambda pairs: [judge.labels.get(label, label) for label in classify(path, [answer for _, answer in pairs])]
+
+
+def _by_endpoint(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
+    return lambda pairs: [_ask_endpoint(judge, prompt, answer) for prompt, answer in pairs]
+
+
+MakeJudge = Callable[[JudgeInSuite, Path, Classify | None], Judge]
+"""Declaration, file of the suite, and a runner of local classifiers → the judge."""
+JUDGE_KINDS: ExtensionTable[MakeJudge] = ExtensionTable(
+    "kdgov.judges", {"strings": _by_strings, "classifier": _by_classifier, "openai": _by_endpoint}
+)
+"""Every kind of judge by the name a suite writes; packages add theirs through the entry points ``kdgov.judges``."""
 
 
 def normalised(text: str) -> str:

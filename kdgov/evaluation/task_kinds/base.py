@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,11 @@ Requests = Callable[[Mapping[str, Any], TaskInSuite, str], tuple[Request, ...]]
 Scores = Callable[[Sequence[PlannedItem], Answers, TaskInSuite, "Answers | None"], list[ItemScore]]
 
 
+def as_they_are(rows: Sequence[Row], declared: TaskInSuite, where: str) -> Sequence[Row]:
+    """The rows themselves: most kinds take an item per row."""
+    return rows
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """One way to ask and score."""
@@ -28,17 +34,12 @@ class Kind:
     """Item → questions."""
     scores: Scores
     """Answers (and, where it compares, the teacher's) → numbers."""
-    documents: Documents
+    documents: Documents = as_they_are
     """Rows of the file → items."""
     version: str = "1"
     """Raised whenever the meaning of a number changes."""
     compares: bool = False
     """Whether the numbers need the teacher's answers."""
-
-
-def as_they_are(rows: Sequence[Row], declared: TaskInSuite, where: str) -> Sequence[Row]:
-    """The rows themselves: most kinds take an item per row."""
-    return rows
 
 
 def field_of(doc: Mapping[str, Any], name: str, where: str) -> Any:
@@ -63,3 +64,8 @@ def generation_of(declared: TaskInSuite) -> dict[str, Any]:
         "do_sample": False,
         "temperature": 0.0,
     }
+
+
+def comparable(text: str) -> str:
+    """An answer without case, punctuation and spacing."""
+    return re.sub(r"\W+", " ", text).strip().lower()

@@ -9,7 +9,7 @@ from kdgov.declarations.suite import TaskInSuite
 from kdgov.evaluation.plan.media import file_context
 from kdgov.evaluation.plan.request import PlannedItem, Request
 from kdgov.evaluation.scoring.scores import ItemScore
-from kdgov.evaluation.task_kinds.base import Answers, field_of
+from kdgov.evaluation.task_kinds.base import Answers, Kind, field_of
 
 
 def classify_requests(doc: Mapping[str, Any], declared: TaskInSuite, where: str) -> tuple[Request, ...]:
@@ -34,3 +34,10 @@ def classify_scores(items: Sequence[PlannedItem], answers: Answers, declared: Ta
         name = "false_negative" if label == positive else "false_positive"
         found.append(ItemScore(metric=name, score=float(said != label) if name == "false_negative" else float(said == positive), **texts))
     return found
+
+
+KIND = Kind(
+    metrics=("correct", "selected", "overconfidence", "false_positive", "false_negative"),
+    requests=classify_requests,
+    scores=classify_scores,
+)

@@ -1,47 +1,15 @@
-"""The teacher's own behaviour as the reference: faithfulness of the next token, replay of logged inputs."""
+"""Replay: whether the student answers logged inputs as the teacher does."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from kdgov.declarations.suite import TaskInSuite
-from kdgov.errors import InputError
 from kdgov.evaluation.plan.item_data import Row
 from kdgov.evaluation.plan.request import PlannedItem, Request
 from kdgov.evaluation.scoring.scores import ItemScore
-from kdgov.evaluation.task_kinds.base import Answers, field_of, generation_of
-from kdgov.evaluation.task_kinds.preference_and_paraphrase import comparable
-
-# --- faithfulness and production replay: the teacher's own behaviour is the reference ------------------------------------
-
-
-def next_token_requests(doc: Mapping[str, Any], declared: TaskInSuite, where: str) -> tuple[Request, ...]:
-    """The distribution of the next token after a text."""
-    return (Request(kind="next_token", context=str(field_of(doc, "text", where))),)
-
-
-def faithfulness_scores(items: Sequence[PlannedItem], answers: Answers, declared: TaskInSuite, teacher: Answers | None) -> list[ItemScore]:
-    """Agreement with the teacher's likeliest token, and the divergence from its distribution in nats."""
-    reference = answers if teacher is None else teacher
-    found = []
-    for item in items:
-        own, other = answers[item.item_id][0], reference[item.item_id][0]
-        texts: dict[str, Any] = {"item_id": item.item_id, "prediction": str(own["top"]), "label": str(other["top"])}
-        found.append(ItemScore(metric="top1_agreement", score=float(own["top"] == other["top"]), **texts))
-        p, q = np.asarray(other["log_probs"], dtype=np.float64), np.asarray(own["log_probs"], dtype=np.float64)
-        if p.shape != q.shape and any((m.source or m.metric) == "kl" for m in declared.metrics):
-            raise InputError(
-                f"kl: the teacher has {len(p)} tokens and the student {len(q)}: there is no divergence between two vocabularies",
-                where=declared.task,
-                mend="Leave `kl` out of the suite; top1_agreement holds for two tokenizers as well.",
-            )
-        if p.shape == q.shape:
-            # KL(teacher ‖ student) in nats.
-            found.append(ItemScore(metric="kl", score=float(np.sum(np.exp(p) * (p - q))), **texts))
-    return found
+from kdgov.evaluation.task_kinds.base import Answers, Kind, comparable, field_of, generation_of
 
 
 def replay_documents(rows: Sequence[Row], declared: TaskInSuite, where: str) -> Sequence[Row]:
@@ -80,3 +48,12 @@ def word_f1(own: str, other: str) -> float:
         return float(a == b)
     shared = sum(min(a.count(w), b.count(w)) for w in set(a))
     return 2 * shared / (len(a) + len(b))
+
+
+KIND = Kind(
+    metrics=("same_answer", "word_overlap"),
+    requests=replay_requests,
+    scores=replay_scores,
+    compares=True,
+    documents=replay_documents,
+)

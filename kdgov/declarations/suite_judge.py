@@ -1,0 +1,64 @@
+"""The judges a suite declares: what turns an answer into a label."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from kdgov.declarations.load import Declared
+from kdgov.declarations.named_row import NamedRow
+from kdgov.declarations.suite_data import DataInSuite
+
+DEFAULT_JUDGE = "refusal-strings"
+JUDGES = ("strings", "classifier", "openai")
+"""kdgov's own kinds of judge; each is a row of `kdgov.evaluation.scoring.judges.JUDGE_KINDS` (a test holds them equal)."""
+
+
+class JudgeInSuite(Declared):
+    """What turns an answer into a label."""
+
+    kind: Annotated[str, NamedRow("kdgov.judges", JUDGES)] = "strings"
+    """String rules, a local text classifier, an OpenAI-compatible endpoint, or a kind that an installed package adds."""
+    version: str = "1"
+    """Raised whenever the meaning changes; part of the judge's digest."""
+    starts_with: list[str] = Field(default_factory=list)
+    """strings: an answer that begins with one of these is a refusal (case and typographic quotes do not count)."""
+    contains: list[str] = Field(default_factory=list)
+    """strings: an answer that holds one of these is a refusal."""
+    window: int | None = Field(default=None, ge=1)
+    """strings: look at the first so many characters only."""
+    positive: str = "refused"
+    """strings: the label given on a match."""
+    negative: str = "answered"
+    """strings: the label given to any other text; an empty answer is ``empty``, neither of the two."""
+    model: str | None = None
+    """classifier: checkpoint folder; openai: model name."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """classifier, openai: the model's word → label."""
+    base_url: str | None = None
+    """openai: address of the endpoint."""
+    api_key_variable: str | None = None
+    """openai: environment variable that holds the key."""
+    prompt: str | None = None
+    """openai: what it is asked; ``{prompt}`` and ``{answer}`` are filled in."""
+    timeout_s: float = Field(default=60.0, gt=0)
+    """openai: seconds to wait for one answer."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Settings of a kind that an installed package adds; kdgov's own kinds take none."""
+    validation: DataInSuite | None = None
+    """Labelled answers (``text``, ``label``, optional ``prompt``): the evidence states the agreement with them."""
+    min_agreement: float | None = Field(default=None, ge=0, le=1)
+    """Agreement below which the evaluation is refused."""
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> JudgeInSuite:
+        if self.kind == "classifier" and not self.model:
+            raise ValueError("is a classifier without a `model`\nName the checkpoint folder.")
+        if self.kind == "openai" and not (self.model and self.base_url and self.prompt):
+            raise ValueError("is an endpoint without model, base_url or prompt\nWrite all three.")
+        if self.kind in JUDGES and self.options:
+            raise ValueError(f"is of kind {self.kind} and has `options`\nRemove them: only judges of installed packages take options.")
+        if self.min_agreement is not None and self.validation is None:
+            raise ValueError("has min_agreement and no `validation`\nAdd the labelled answers it is measured on.")
+        return self

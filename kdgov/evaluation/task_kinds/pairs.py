@@ -1,0 +1,47 @@
+"""Pairs: which of two texts, or of two continuations of one prefix, a model finds likelier."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kdgov.declarations.suite import TaskInSuite
+from kdgov.evaluation.plan.request import PlannedItem, Request
+from kdgov.evaluation.scoring.scores import ItemScore
+from kdgov.evaluation.task_kinds.base import Answers, Kind, field_of
+
+
+def pair_requests(doc: Mapping[str, Any], declared: TaskInSuite, where: str) -> tuple[Request, ...]:
+    """The log-likelihoods of two texts, or of two continuations of one prefix."""
+    options = declared.options
+    more, less = str(options.get("more", "more")), str(options.get("less", "less"))
+    prefix = str(doc.get(str(options.get("prefix", "prefix")), "") or "")
+    joint = str(options.get("delimiter", " ")) if prefix else ""
+    return tuple(
+        Request(kind="loglikelihood", context=prefix, continuation=joint + str(field_of(doc, name, where))) for name in (more, less)
+    )
+
+
+def pair_scores(items: Sequence[PlannedItem], answers: Answers, declared: TaskInSuite, teacher: Answers | None) -> list[ItemScore]:
+    """Which of the two is likelier; a tie is one half."""
+    options, found = declared.options, []
+    names = [str(options.get("more", "more")), str(options.get("less", "less"))]
+    for item in items:
+        more, less = (float(a[0]) for a in answers[item.item_id])
+        # A tie is half a preference, not an anti-stereotype: otherwise a model without any opinion looks biased.
+        preferred = math.nan if math.isnan(more - less) else 0.5 if more == less else float(more > less)
+        share = 1 / (1 + math.exp(min(700.0, less - more))) if not math.isnan(more - less) else math.nan
+        said = str(item.doc[names[0 if more > less else 1]])
+        confidence = max(share, 1 - share)
+        common: dict[str, Any] = {"item_id": item.item_id, "prediction": said, "label": str(item.doc[names[0]]), "confidence": confidence}
+        found.append(ItemScore(metric="preferred", score=preferred, **common))
+        found.append(ItemScore(metric="probability", score=share, **common))
+    return found
+
+
+KIND = Kind(
+    metrics=("preferred", "probability"),
+    requests=pair_requests,
+    scores=pair_scores,
+)
