@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kdgov.errors import DeclarationError, Fault, InputError
+from kdgov.safe_parse import guard_yaml
 
 Location = tuple[str | int, ...]
 _MOST_ENTRIES = 200_000
@@ -54,6 +55,7 @@ def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
 
 def parse_yaml(text: str, *, file: str) -> tuple[Any, dict[Location, int]]:
     """As `read_yaml`, for text already at hand; ``file`` names it in messages."""
+    guard_yaml(text, file=file)
     try:
         node, value = _parsed(text)
     except yaml.MarkedYAMLError as error:
@@ -68,7 +70,8 @@ def parse_yaml(text: str, *, file: str) -> tuple[Any, dict[Location, int]]:
             mend="Mend the syntax at that line; check indentation, colons and quotes.",
         )
         raise DeclarationError([fault]) from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, AttributeError, LookupError, TypeError, ArithmeticError) as error:
+        # What `!!timestamp x` or `!!bool x` does inside the constructors of PyYAML.
         raise InputError(f"is not valid YAML: {error}", where=file, mend="Save the file as plain UTF-8 YAML.") from error
     lines: dict[Location, int] = {}
     faults = list(_walk(node, (), lines, file)) if node is not None else []

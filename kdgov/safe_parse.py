@@ -1,0 +1,188 @@
+"""Limits that hold before a parser sees a file: size, depth and weight of JSON and YAML, and files that are something else.
+
+Parsers written in C end the process, or take all memory, on input that a person can write in a second: 100 kB of ``[``, 10^400, a
+few megabytes that unpack to gigabytes. Every reader of foreign files and every declaration goes through here, so that such a file is
+one line of error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from kdgov.errors import DeclarationError, Fault, InputError
+
+MOST_DEPTH = 100
+"""Deepest nesting of lists and objects that is read."""
+MOST_LINE_BYTES = 64 << 20
+"""Longest line of a JSON-lines file."""
+MOST_DOCUMENT_BYTES = 384 << 20
+"""Largest single JSON document."""
+MOST_YAML_BYTES = 16 << 20
+"""Largest YAML file."""
+_MOST_MEMORY = 700 << 20
+# What CPython spends on an empty list, an empty dict and one more entry; a document's memory is below its size plus these.
+_LIST_BYTES, _DICT_BYTES, _ENTRY_BYTES = 72, 200, 48
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_LFS = b"version https://git-lfs.github.com/spec/"
+_KNOWN_STARTS = ((b"\x1f\x8b", "gzip-compressed"), (b"\x28\xb5\x2f\xfd", "Zstandard-compressed"), (b"BZh", "bzip2-compressed"))
+
+
+def first_bytes(path: Path, count: int = 1 << 16) -> bytes:
+    """The first bytes of a file, once it is shown to be the file itself.
+
+    Raises:
+        InputError: if the file is empty, unreadable, a Git-LFS pointer or compressed as a whole.
+    """
+    with opened(path) as stream:
+        head = stream.read(count)
+    if not head:
+        raise InputError("is empty (0 bytes)", where=str(path), mend="The run that should have written it failed; run it again.")
+    if head.startswith(_LFS):
+        raise InputError("is a Git-LFS pointer, not the file itself", where=str(path), mend="Run `git lfs pull`, then try again.")
+    for start, kind in _KNOWN_STARTS:
+        if head.startswith(start):
+            raise InputError(f"is {kind} as a whole", where=str(path), mend="Unpack it first.")
+    return head
+
+
+def opened(path: Path) -> IO[bytes]:
+    """The file opened for reading bytes.
+
+    Raises:
+        InputError: if it is not there or may not be read.
+    """
+    try:
+        return path.open("rb")
+    except PermissionError as error:
+        raise InputError("cannot be read: permission denied", where=str(path), mend="Check the file's permissions.") from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path), mend="Check the path.") from error
+
+
+def json_file(path: Path) -> Any:
+    """The value of a file that is one JSON document.
+
+    Raises:
+        InputError: if it is too large, too deep, not UTF-8 or not JSON.
+    """
+    first_bytes(path, 64)
+    size = path.stat().st_size
+    if size > MOST_DOCUMENT_BYTES:
+        raise InputError(_too_large(size, MOST_DOCUMENT_BYTES), where=str(path), mend="Write the results as JSON lines, or split the run.")
+    with opened(path) as stream:
+        return json_value(stream.read(), where=str(path))
+
+
+def json_value(data: bytes | str, *, where: str, line: int = 0, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """The value of a JSON text whose depth and weight are known to be harmless.
+
+    Args:
+        data: the text; bytes are UTF-8.
+        where: file, for messages.
+        line: its line in the file; 0 for a whole document.
+        hook: as ``object_pairs_hook`` of `json.loads`; what it raises is raised.
+
+    Raises:
+        InputError: naming file and line.
+    """
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    _guard_json(raw, where, line)
+    try:
+        value = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=hook)
+        if b"\\ud" in raw or b"\\uD" in raw:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeDecodeError as error:
+        at = line or raw[: error.start].count(b"\n") + 1
+        raise fault(where, at, f"is not UTF-8 text (line {at}, byte {error.start})", "Save the file as UTF-8.") from error
+    except UnicodeEncodeError as error:
+        raise fault(where, line, "holds half a surrogate pair, which is no text", "Write whole Unicode characters.") from error
+    except json.JSONDecodeError as error:
+        at = line or error.lineno
+        mend = "The run that wrote it was killed or the file was edited; write it again."
+        raise fault(where, at, f"line {at} is not JSON: {error}", mend) from error
+    except ValueError as error:
+        if "integer string conversion" not in str(error):
+            raise
+        raise fault(where, line, "holds a number of thousands of digits", "Every number is one finite float.") from error
+    except RecursionError as error:
+        raise fault(where, line, f"is nested deeper than {MOST_DEPTH} levels", "No results file is; write it again.") from error
+    return value
+
+
+def json_lines(path: Path, *, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Iterator[tuple[int, bytes, Any]]:
+    """Line number, bytes and value of every line that is not empty, one at a time.
+
+    Raises:
+        InputError: naming the line that is too long, too deep, not UTF-8 or not JSON.
+    """
+    first_bytes(path, 64)
+    with opened(path) as stream:
+        number = 0
+        while line := stream.readline(MOST_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MOST_LINE_BYTES:
+                raise fault(str(path), number, f"line {number} is longer than {MOST_LINE_BYTES >> 20} MiB", "One record a line.")
+            if line.strip():
+                yield number, line, json_value(line, where=str(path), line=number, hook=hook)
+
+
+def guard_yaml(text: str, *, file: str) -> None:
+    """Nothing, once a YAML text is small and flat enough to be composed.
+
+    The events of the parser come without recursion; only building nodes from them recurses, in C, without a limit.
+
+    Raises:
+        InputError: if the text is too large or nested too deep. A syntax error is left to the reader that can word it.
+    """
+    if len(text) > MOST_YAML_BYTES:
+        raise InputError(_too_large(len(text), MOST_YAML_BYTES), where=file, mend="No declaration is so large; name the right file.")
+    depth = 0
+    starts, ends = (yaml.SequenceStartEvent, yaml.MappingStartEvent), (yaml.SequenceEndEvent, yaml.MappingEndEvent)
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            depth += isinstance(event, starts) - isinstance(event, ends)
+            if depth > MOST_DEPTH:
+                line = event.start_mark.line + 1
+                raise fault(file, line, f"is nested deeper than {MOST_DEPTH} levels", "No declaration is; name the right file.")
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return
+
+
+def fault(where: str, line: int, what: str, mend: str) -> InputError:
+    """An error at one line of a file; line 0 stands for the file as a whole."""
+    return DeclarationError([Fault(file=where, key="", line=line, what=what, mend=mend)])
+
+
+def _guard_json(raw: bytes, where: str, line: int) -> None:
+    openers = raw.count(b"[") + raw.count(b"{")
+    if openers > MOST_DEPTH and _depth(raw) > MOST_DEPTH:
+        raise fault(where, line, f"is nested deeper than {MOST_DEPTH} levels", "No results file is; write it again.")
+    weight = len(raw) + raw.count(b"[") * _LIST_BYTES + raw.count(b"{") * _DICT_BYTES + raw.count(b",") * _ENTRY_BYTES
+    if weight > _MOST_MEMORY:
+        mend = "Write the results as JSON lines, or split the run."
+        raise fault(where, line, f"would take more than {_MOST_MEMORY >> 20} MiB of memory", mend)
+
+
+def _depth(raw: bytes) -> int:
+    depth = deepest = 0
+    for token in _TOKEN.finditer(raw):
+        first = raw[token.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > deepest:
+                deepest = depth
+                if deepest > MOST_DEPTH:
+                    break
+        elif first in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _too_large(size: int, most: int) -> str:
+    return f"has {size / (1 << 20):,.0f} MiB; at most {most >> 20} MiB are read"
