@@ -148,7 +148,7 @@ def guard_yaml(text: str, *, file: str) -> None:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             depth += isinstance(event, starts) - isinstance(event, ends)
             if depth > MOST_DEPTH:
-                line = event.start_mark.line + 1
+                line = event.start_mark.line + 1 if event.start_mark else 0
                 raise fault(file, line, f"is nested deeper than {MOST_DEPTH} levels", "No declaration is; name the right file.")
     except (yaml.YAMLError, ValueError, RecursionError):
         return
