@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from kdgov.decision.decision import decision_from_json
+from kdgov.evidence.bundle_layout import DECISION, FINDINGS
 from kdgov.pipeline.run import RunOutcome
 from kdgov.report.text import as_text
 
@@ -22,7 +23,7 @@ def print_outcome(outcome: RunOutcome, release: Path) -> None:
         return
     gate = outcome.result_of("gate")
     if gate is not None:
-        decision = decision_from_json(json.loads((gate.folder / "decision.json").read_bytes()))
+        decision = decision_from_json(json.loads((gate.folder / DECISION).read_bytes()))
         # A pipe has no width of its own; a log line may be long, a folded table can't be read.
         is_terminal = sys.stdout.isatty()
         typer.echo(as_text(decision, colour=is_terminal, width=None if is_terminal else _LOG_COLUMNS))
@@ -35,7 +36,7 @@ def print_outcome(outcome: RunOutcome, release: Path) -> None:
 
 def _print_stopping_findings(outcome: RunOutcome, release: Path) -> None:
     checked = outcome.result_of("check")
-    document = json.loads((checked.folder / "findings.json").read_bytes()) if checked is not None else []
+    document = json.loads((checked.folder / FINDINGS).read_bytes()) if checked is not None else []
     rows = document["findings"] if isinstance(document, dict) else document
     stopping = [row for row in rows if row["verdict"] in ("review", "block", "invalid")]
     typer.secho(f"blocked before any compute: {len(stopping)} finding(s) stop this release", fg=typer.colors.RED, bold=True)

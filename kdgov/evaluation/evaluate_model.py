@@ -12,6 +12,7 @@ from kdgov.digest import write_atomic
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.results.evaluation_run import evaluate
+from kdgov.evidence.bundle_layout import PLAN
 from kdgov.processes import is_first
 from kdgov.progress import Progress
 
@@ -44,5 +45,5 @@ def evaluate_single(
     plan = build_plan(read_suites(suites), tasks=tasks, limit=limit, progress=progress)
     evidence = evaluate(plan, path, out, cache=out / "answers", how=how, progress=progress)
     if is_first():
-        write_atomic(out / "plan.json", (json.dumps(plan.as_json(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+        write_atomic(out / PLAN, (json.dumps(plan.as_json(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
     return dict(evidence.document)

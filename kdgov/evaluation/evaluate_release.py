@@ -15,6 +15,7 @@ from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.build import SuiteSource, build_plan, read_suites
 from kdgov.evaluation.plan.request import Plan
 from kdgov.evaluation.results.evaluation_run import Evidence, evaluate
+from kdgov.evidence.bundle_layout import PLAN
 from kdgov.processes import is_first, rank
 from kdgov.progress import Progress
 
@@ -57,7 +58,7 @@ def evaluate_one(
     told = None if progress is None else lambda label, done, total: progress(f"{role} {label}", done, total)
     evidence = evaluate(plan, model, folder, cache=cache, how=how, reference=(teacher, teacher_how), progress=told)
     if is_first():
-        write_atomic(folder / "plan.json", _plan_bytes(plan))
+        write_atomic(folder / PLAN, _plan_bytes(plan))
     return _facts(evidence)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from kdgov.digest import canonical_json, digest_bytes, digest_file, is_digest, write_atomic
 from kdgov.errors import InputError
+from kdgov.evidence.bundle_layout import MANIFEST
 
-MANIFEST = "manifest.json"
 SCHEMA = "kdgov.bundle/1"
 _NOT_EVIDENCE = (MANIFEST, "result.json")
 # The manifest itself, and the store's own record of a finished step.
@@ -74,7 +74,7 @@ def read_manifest(folder: Path) -> dict[str, str]:
         files = document["files"]
         well_formed = document["schema"] == SCHEMA and all(is_digest(v) and _stays_inside(k) for k, v in files.items())
     except FileNotFoundError as error:
-        raise InputError("the evidence bundle has no manifest.json", where=str(folder), mend="Name what `kdgov gate` wrote.") from error
+        raise InputError(f"the evidence bundle has no {MANIFEST}", where=str(folder), mend="Name what `kdgov gate` wrote.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError("is not a bundle manifest", where=str(path), mend="Run `kdgov gate` again; never edit a bundle.") from error
     if not well_formed:

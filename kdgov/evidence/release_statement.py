@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdgov.digest import is_digest
+from kdgov.evidence.bundle_layout import DECISION, MANIFEST
 from kdgov.evidence.signing import DECISION_PREDICATE, Verification, statement
 
 RESERVED_PREFIX = "kdgov."
@@ -106,7 +107,7 @@ def release_statement(version: VersionFacts, judged: DecisionBinding, *, expires
         "papers": dict(judged.papers),
         "expires": expires.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    subjects = {"decision.json": judged.decision, "manifest.json": judged.bundle, "weights": judged.weights}
+    subjects = {DECISION: judged.decision, MANIFEST: judged.bundle, "weights": judged.weights}
     return statement(DECISION_PREDICATE, predicate, subjects=subjects)
 
 

@@ -19,12 +19,10 @@ from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checkpoints.identity import model_identity
 from kdgov.digest import digest_bytes
 from kdgov.errors import KdgovError
-from kdgov.evidence.bundle import MANIFEST
+from kdgov.evidence.bundle_layout import BUNDLE_FOLDER, DECISION, MANIFEST
 from kdgov.evidence.release_statement import Refusal
 from kdgov.guard.digest_cache import Memory
 
-EVIDENCE_FOLDER = "evidence"
-"""Artifact folder of the release's run that holds the bundle."""
 WRITE_ONCE = "kdgov-artifacts:"
 DESTINATION_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
 PROXIED = "mlflow-artifacts:"
@@ -41,7 +39,7 @@ def evidence_refusals(predicate: Mapping[str, Any], artifact_uri: str) -> list[R
     mend = "Record the release again; the evidence is never edited."
     local = local_path(artifact_uri)
     try:
-        fault = _fault(predicate, local / EVIDENCE_FOLDER) if local is not None else _remote_fault(predicate, artifact_uri)
+        fault = _fault(predicate, local / BUNDLE_FOLDER) if local is not None else _remote_fault(predicate, artifact_uri)
     except (OSError, ValueError, KeyError, TypeError, MlflowException, KdgovError) as error:
         fault = f"the evidence cannot be read ({type(error).__name__})"
     return [Refusal(criterion="evidence", reason=fault, mend=mend)] if fault else []
@@ -104,7 +102,7 @@ def _local_fault(predicate: Mapping[str, Any], folder: Path) -> str:
     if remembered_digest(manifest) != predicate["bundle"]:
         return "the evidence's manifest was changed"
     stated: Mapping[str, str] = json.loads(manifest.read_bytes())["files"]
-    if stated.get("decision.json") != predicate["decision"]:
+    if stated.get(DECISION) != predicate["decision"]:
         return "the evidence holds another decision"
     found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST}
     if odd := sorted(found ^ stated.keys()):
@@ -115,15 +113,15 @@ def _local_fault(predicate: Mapping[str, Any], folder: Path) -> str:
 
 def _remote_fault(predicate: Mapping[str, Any], artifact_uri: str) -> str:
     uri = _resolved(artifact_uri)
-    repository = get_artifact_repository(posixpath.join(uri.removeprefix(WRITE_ONCE), EVIDENCE_FOLDER))
+    repository = get_artifact_repository(posixpath.join(uri.removeprefix(WRITE_ONCE), BUNDLE_FOLDER))
     if isinstance(repository, S3ArtifactRepository):
         return _MEMORY.of_prefix(repository, _question(predicate), lambda: _fetched_fault(predicate, repository))
     manifest = Path(repository.download_artifacts(MANIFEST)).read_bytes()
     if digest_bytes(manifest) != predicate["bundle"]:
         return "the evidence's manifest was changed"
     stated: Mapping[str, str] = json.loads(manifest)["files"]
-    decision = Path(repository.download_artifacts("decision.json")).read_bytes()
-    if not stated.get("decision.json") == predicate["decision"] == digest_bytes(decision):
+    decision = Path(repository.download_artifacts(DECISION)).read_bytes()
+    if not stated.get(DECISION) == predicate["decision"] == digest_bytes(decision):
         return "the evidence holds another decision"
     found = set(_listed(repository, "")) - {MANIFEST}
     if odd := sorted(found ^ stated.keys()):

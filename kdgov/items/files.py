@@ -21,7 +21,8 @@ from kdgov.items.table import COLUMNS, REVIEW_COLUMNS, ItemTable
 from kdgov.items.text_formats import read_csv, read_json_lines
 
 _REPEATING = frozenset({"suite", "task", "metric", "cluster", "group"})
-ITEMS_FILE = "items.parquet"
+ITEMS_FILE, EVIDENCE_FILE = "items.parquet", "evidence.json"
+"""What an evaluation calls its table and its account of itself: the names of `kdgov.evidence.bundle_layout`, which lies above."""
 _MEND_FORMAT = "Name a .parquet, .jsonl or .csv item table, a folder of `lm_eval --output_path DIR --log_samples`, or an Inspect .eval log."
 
 
@@ -63,7 +64,7 @@ def read_declarations(path: str | Path, *paths: str | Path) -> tuple[MetricDecla
     for given in (path, *paths):
         place = Path(given)
         folders += [place] if place.is_dir() else [file.parent for file in _files_of(str(given)) if is_samples_file(file)]
-    stated = [declared for folder in sorted(set(folders)) for declared in _evidence_declarations(folder / "evidence.json")]
+    stated = [declared for folder in sorted(set(folders)) for declared in _evidence_declarations(folder / EVIDENCE_FILE)]
     return (*stated, *read_results_declarations(sorted(set(folders))))
 
 

@@ -24,8 +24,8 @@ from kdgov.auditing.review.signatures import read_attestation
 from kdgov.auditing.review.weights import places_of
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
-from kdgov.evidence.trust_store import load_trust, trust_path
-from kdgov.pipeline.gate import rejudge
+from kdgov.evidence.rejudge import rejudge
+from kdgov.evidence.trust_store import TrustStore, load_trust, trust_path
 from kdgov.progress import Progress, silent
 from kdgov.recording.client.target import RegistryTarget, registry_target
 
@@ -184,19 +184,20 @@ class _KeptRows:
 
 def reviewer_of(request: AuditRequest) -> Reviewer:
     """Who reviews: the request's trust, moment and means."""
+    trust = load_trust(request.trust_file)
     return Reviewer(
-        trust=load_trust(request.trust_file),
+        trust=trust,
         at=request.moment,
-        rejudge=lambda folder, received: judge_again(folder, request.trust_file, received=received),
+        rejudge=lambda folder, received: judge_again(folder, trust, received=received),
         frameworks=tuple(request.frameworks),
         weights=request.weights,
     )
 
 
-def judge_again(folder: Path, trust: Path, *, received: datetime.datetime) -> Rejudged:
+def judge_again(folder: Path, trust: TrustStore, *, received: datetime.datetime) -> Rejudged:
     """The decision of a bundle made again from its items, policy, findings and the statements that counted at receipt."""
     try:
-        decision, judged = rejudge(folder, trust=trust, received=received)
+        decision, judged = rejudge(folder, trust, received=received)
     except InputError as error:
         # A bundle that cannot be judged is the audit's answer, not its failure.
         return Rejudged(fault=f"{Path(error.where).name}: {error.what}" if error.where else error.what)

@@ -29,22 +29,15 @@ from kdgov.checks.scan.suite_items import SuiteItems, suite_items
 from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
+from kdgov.evidence.bundle_layout import CARDS, CONTAMINATION, FINDINGS, LICENCE_ANSWER, LICENCE_CASE
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.load_inputs import load_release_inputs
 from kdgov.pipeline.store import StepResult
 from kdgov.source_digest import source_digest
 
-FINDINGS = "findings.json"
-"""The findings, in a fixed order."""
-CONTAMINATED = "contamination.json"
-"""Item → how it was found in the data."""
 SCANNED = "scan.json"
 """One report per data file: rows, bytes, identifiers by kind and place, items found."""
-CASE = "licence-case.json"
-"""What the licence reasoner was asked."""
-ANSWER = "licence-answer.json"
-"""What it answered."""
 
 _CHECKS = ("licence", "provenance", "privacy", "contamination", "coverage", "practice", "evidence")
 _GRAVITY = ("invalid", "block", "review", "warn", "pass")
@@ -55,7 +48,7 @@ def check_step(
 ) -> StepResult:
     """Check a release's licences, provenance, privacy, contamination and practice.
 
-    The folder of the result holds `FINDINGS`, `CASE`, `ANSWER`, `CONTAMINATED`, `SCANNED` and the cards.
+    The folder of the result holds `FINDINGS`, `LICENCE_CASE`, `LICENCE_ANSWER`, `CONTAMINATION`, `SCANNED` and the cards.
     ``facts["stops"]`` says that the release may not go on, ``facts["holds"]`` that it may not be promoted without a waiver;
     ``facts["digests"]`` names every input by digest.
 
@@ -114,7 +107,7 @@ def check_step(
 def seen_items(folder: Path) -> tuple[str, ...]:
     """``suite/task/item`` of every item that a finished check found in the data; a phrase in common is not an item seen."""
     try:
-        found = json.loads((folder / CONTAMINATED).read_bytes())
+        found = json.loads((folder / CONTAMINATION).read_bytes())
     except FileNotFoundError:
         return ()
     return tuple(sorted(item for item, match in found.items() if match["kind"] in SEEN_KINDS))
@@ -216,9 +209,9 @@ def _write(
 ) -> None:
     documents = {
         FINDINGS: [finding.as_json() for finding in findings],
-        CASE: case,
-        ANSWER: answer,
-        CONTAMINATED: contaminated_items([report for _, report in reports]),
+        LICENCE_CASE: case,
+        LICENCE_ANSWER: answer,
+        CONTAMINATION: contaminated_items([report for _, report in reports]),
         SCANNED: [asdict(report) for _, report in reports],
     }
     for name, document in documents.items():
@@ -228,10 +221,10 @@ def _write(
     named |= {f"upstream-{n}": file for n, file in enumerate(materials.upstream.values())}
     # The kept reports served the resuming; what counts stands in SCANNED, whoever scanned it.
     shutil.rmtree(folder / "scan", ignore_errors=True)
-    (folder / "cards").mkdir(exist_ok=True)
+    (folder / CARDS).mkdir(exist_ok=True)
     for name, file in named.items():
         if file is not None:
-            shutil.copyfile(file.path, folder / "cards" / f"{name}{file.path.suffix}")
+            shutil.copyfile(file.path, folder / CARDS / f"{name}{file.path.suffix}")
 
 
 def _facts(findings: list[Finding], materials: ReleaseInputs, items: SuiteItems, today: datetime.date) -> dict[str, Any]:

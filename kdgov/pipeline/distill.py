@@ -20,13 +20,13 @@ from kdgov.declarations.distillation import Endpoint
 from kdgov.declarations.release import StudentDeclaration
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
+from kdgov.evidence.bundle_layout import DISTILLATION
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.store import StepResult
 from kdgov.processes import is_first
 from kdgov.source_digest import source_digest
 
 STEP = "distill"
-RECORD = "distillation.json"
 _POLL_S = 0.5
 _LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "peft", "torchao")
 
@@ -174,7 +174,7 @@ def _trained(context: ReleaseContext, inputs: DistillInputs, folder: Path) -> di
     )
     if is_first():
         # No other may write: the first may have sealed the folder already.
-        write_atomic(folder / RECORD, json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+        write_atomic(folder / DISTILLATION, json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
     return _facts(inputs, record, student="student", trained=release.distillation is not None)
 
 
@@ -194,7 +194,7 @@ def _given(context: ReleaseContext, inputs: DistillInputs) -> StepResult:
         return finished
     folder = context.store.working(STEP, key)
     record = {"schema": "kdgov.distillation/1", "trained": False, "student": inputs.student.as_json(), "teacher": dict(inputs.teacher)}
-    write_atomic(folder / RECORD, json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
+    write_atomic(folder / DISTILLATION, json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
     return context.store.finish(STEP, key, _facts(inputs, record, student=str(path), trained=False))
 
 

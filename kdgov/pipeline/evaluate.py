@@ -22,6 +22,7 @@ from kdgov.evaluation.backends.distributed import barrier
 from kdgov.evaluation.backends.settings import BackendSettings, how_of
 from kdgov.evaluation.plan.sources import suites_digest
 from kdgov.evaluation.results.comparability import compare_evidence, stopping
+from kdgov.evidence.bundle_layout import EVALUATION, FINDINGS, ITEMS, PLAN, ROLE_FILES
 from kdgov.finding import Finding
 from kdgov.items.files import read_items
 from kdgov.pipeline.context import ReleaseContext
@@ -32,8 +33,6 @@ from kdgov.source_digest import source_digest
 
 STEP = "evaluate"
 MODEL_STEP = "evaluate-model"
-PLAN, FINDINGS = "plan.json", "findings.json"
-_MODEL_FILES = ("items.parquet", "evidence.json", "identity.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,13 +193,13 @@ def _logged(context: ReleaseContext) -> tuple[Path, str] | None:
 
 def _bring(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    for name in _MODEL_FILES:
+    for name in ROLE_FILES:
         shutil.copyfile(source / name, target / name)
 
 
 def _facts(folder: Path, asked: list[Asked]) -> dict[str, Any]:
-    documents = {a.role: json.loads((folder / a.role / "evidence.json").read_bytes()) for a in asked}
-    tables = {role: read_items(folder / role / "items.parquet", with_text=False) for role in ("teacher", "student")}
+    documents = {a.role: json.loads((folder / a.role / EVALUATION).read_bytes()) for a in asked}
+    tables = {role: read_items(folder / role / ITEMS, with_text=False) for role in ("teacher", "student")}
     findings = compare_evidence(
         documents["teacher"], documents["student"], teacher_table=tables["teacher"], student_table=tables["student"]
     )
@@ -210,8 +209,8 @@ def _facts(folder: Path, asked: list[Asked]) -> dict[str, Any]:
     summary = f"{len(tasks)} tasks, {items:,} items, plan {documents['teacher']['plan'][7:19]}"
     return {
         "plan": documents["teacher"]["plan"],
-        "teacher_evidence": digest_file(folder / "teacher" / "evidence.json"),
-        "student_evidence": digest_file(folder / "student" / "evidence.json"),
+        "teacher_evidence": digest_file(folder / "teacher" / EVALUATION),
+        "student_evidence": digest_file(folder / "student" / EVALUATION),
         "items": items,
         "summary": summary,
         "student_path": str(asked[1].path),

@@ -11,9 +11,11 @@ from pathlib import Path
 from kdgov.decision.decision import Decision
 from kdgov.digest import digest_file
 from kdgov.evidence.bundle import compare_bundle
+from kdgov.evidence.bundle_layout import DECISION
+from kdgov.evidence.gate_inputs import GateInputs
+from kdgov.evidence.rejudge import rejudge
+from kdgov.evidence.trust_store import load_trust, trust_path
 from kdgov.finding import Finding, FindingVerdict
-from kdgov.pipeline.gate import DECISION, rejudge
-from kdgov.pipeline.gate_inputs import GateInputs
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.fetch_bundle import download_bundle, find_version
 from kdgov.recording.client.target import STORE_VARIABLE, registry_target
@@ -40,7 +42,7 @@ def judge_recorded(name: str, version: str, *, trust: Path | None = None, store:
         found = find_version(client, name, version)
         folder = download_bundle(client, found, into=Path(tempfile.mkdtemp(prefix="kdgov-evidence-")))
     tags: Mapping[str, str] = found.tags
-    decision, judged = rejudge(folder, trust=trust, store=store)
+    decision, judged = rejudge(folder, load_trust(trust or trust_path(store)))
     noticed = tuple(_changes(folder, tags, decision))
     if not noticed:
         return decision, judged

@@ -20,8 +20,9 @@ from kdgov.checks.scan.scan import Shard, ShardReport, scan
 from kdgov.checks.scan.suite_items import suite_items
 from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_json, write_atomic
+from kdgov.evidence.bundle_layout import CONTAMINATION, FINDINGS
 from kdgov.finding import Finding
-from kdgov.pipeline.check import CONTAMINATED, FINDINGS, SCANNED
+from kdgov.pipeline.check import SCANNED
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.load_inputs import suite_files
 from kdgov.pipeline.store import StepResult
@@ -35,7 +36,7 @@ FOLDER = "teacher_text"
 def written_step(context: ReleaseContext, distilled: Path, *, workers: int = 1) -> StepResult | None:
     """Scan the teacher-written text in a folder of the distillation; None where the teacher wrote nothing.
 
-    The folder of the result holds `FINDINGS`, `CONTAMINATED` and `SCANNED` in the check's own form. ``facts["stops"]`` says that
+    The folder of the result holds `FINDINGS`, `CONTAMINATION` and `SCANNED` in the check's own form. ``facts["stops"]`` says that
     the release may not go on. It can be called on a folder that is still being written: whole shards are scanned once.
 
     Args:
@@ -82,7 +83,7 @@ def written_step(context: ReleaseContext, distilled: Path, *, workers: int = 1) 
 def _write(folder: Path, findings: Sequence[Finding], reports: Sequence[ShardReport]) -> None:
     documents = {
         FINDINGS: [finding.as_json() for finding in findings],
-        CONTAMINATED: contaminated_items(reports),
+        CONTAMINATION: contaminated_items(reports),
         SCANNED: [asdict(report) for report in reports],
     }
     for name, document in documents.items():

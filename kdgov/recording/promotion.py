@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from kdgov.errors import InputError
+from kdgov.evidence.bundle_layout import DECISION
 from kdgov.evidence.release_statement import SUBMIT_TAG
 from kdgov.evidence.signing import ACT_PREDICATE, sign_statement, statement
 from kdgov.evidence.trust_store import load_trust, trust_path
@@ -177,7 +178,7 @@ def _signed_act(target: RegistryTarget, version: Any, act: dict[str, str]) -> st
     facts = version_facts(version)
     about = {"name": facts.name, "version": facts.version, "creation_timestamp": facts.creation_timestamp, "workspace": facts.workspace}
     decision = version.tags.get("kdgov.decision", "")
-    body = statement(ACT_PREDICATE, {**about, **act}, subjects={"decision.json": decision or "sha256:" + "0" * 64})
+    body = statement(ACT_PREDICATE, {**about, **act}, subjects={DECISION: decision or "sha256:" + "0" * 64})
     return json.dumps(sign_statement(body, signing_for(target.store).signers, at=datetime.datetime.now(datetime.UTC)))
 
 

@@ -18,6 +18,7 @@ from kdgov.checkpoints.identity import model_identity
 from kdgov.digest import digest_bytes, digest_file
 from kdgov.errors import InputError, KdgovError
 from kdgov.evidence.bundle import bundle_digest, compare_bundle
+from kdgov.evidence.bundle_layout import DECISION
 from kdgov.evidence.event_chain import LogEntry
 from kdgov.evidence.release_statement import binding_fault, promotion_refusals, refusal_text
 from kdgov.evidence.signing import DECISION_PREDICATE, Verification, verify_statement
@@ -185,7 +186,7 @@ def _evidence_check(client: MlflowClient, version: ModelVersion, predicate: Mapp
                 return Check(what="evidence", state="violated", detail="its manifest is not the one that was signed", mend=mend)
             if difference:
                 return Check(what="evidence", state="violated", detail=str(difference), mend=mend)
-            if digest_file(bundle / "decision.json") != predicate["decision"]:
+            if digest_file(bundle / DECISION) != predicate["decision"]:
                 return Check(what="evidence", state="violated", detail="it holds another decision than was signed", mend=mend)
             count = sum(1 for p in bundle.rglob("*") if p.is_file()) - 1
         except InputError as error:

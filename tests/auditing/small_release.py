@@ -18,11 +18,12 @@ from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import canonical_json, digest_bytes, write_atomic
 from kdgov.evaluation.plan.request import Plan, PlannedTask, Request, frozen_item
 from kdgov.evidence.bundle import write_manifest
+from kdgov.evidence.gate_inputs import Statements
+from kdgov.evidence.permission_files import read_statements
+from kdgov.evidence.trust_store import load_trust
 from kdgov.finding import Finding
 from kdgov.items import ItemTable, MetricDeclaration
 from kdgov.items.files import write_items
-from kdgov.pipeline.gate_inputs import Statements
-from kdgov.pipeline.permission_files import read_statements
 
 AT = datetime.datetime(2026, 11, 22, 12, 0, tzinfo=datetime.UTC)
 
@@ -147,7 +148,7 @@ def write_bundle(
     said = Statements()
     decision = judged(said)
     if speak is not None and trust is not None:
-        said = read_statements(speak(decision), trust=trust)
+        said = read_statements(speak(decision), trust=load_trust(trust))
         decision = judged(said)
     for path, envelope in said.envelopes.items():
         write_atomic(folder / "statements" / path, envelope)

@@ -10,8 +10,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from kdgov.auditing.bom.cyclonedx import _metrics, cyclonedx, in_toto
 from kdgov.auditing.bom.recorded_bom import make_bill
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.auditing.review.result import Measure, Subject
+from kdgov.evidence.bundle_reader import BundleReader
 from tests.auditing.conftest import Recorded
 
 AT = "2026-11-22T12:00:00Z"

@@ -12,9 +12,9 @@ from kdgov.auditing.crosswalk.fact_readers import READERS, facts_of
 from kdgov.auditing.crosswalk.fact_source import Evidence
 from kdgov.auditing.crosswalk.framework import DISCLAIMER, assess, framework_names, load_framework
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.auditing.review.signatures import Attested
 from kdgov.errors import DeclarationError, InputError
+from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.evidence.release_statement import VersionFacts
 
 HEAD = "schema: kdgov.framework/1\nid: own\ntitle: Own\npublisher: Us\nedition: '1'\nurl: https://example.org\nkind: own\ncontrols:\n"

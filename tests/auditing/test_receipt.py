@@ -16,10 +16,10 @@ from kdgov.auditing.review.result import VersionAudit
 from kdgov.auditing.review.review import review_version
 from kdgov.auditing.review.signatures import Attested
 from kdgov.decision.decision import Decision
+from kdgov.evidence.permission_files import sign_approval, sign_waiver, write_envelope
 from kdgov.evidence.signing_keys import new_key
 from kdgov.evidence.trust_store import TrustStore, load_trust, save_trust, trusted_key
 from kdgov.pipeline.audit import AuditRequest, reviewer_of
-from kdgov.pipeline.permission_files import sign_approval, sign_waiver, write_envelope
 from tests.auditing.small_release import POLICY, checkpoint, write_bundle
 
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)

@@ -13,6 +13,8 @@ from kdgov.checks.findings.rules import PERSONAL_PER_MB
 from kdgov.decision import judge
 from kdgov.decision.criteria.contaminated_items import apart_findings, unseen
 from kdgov.declarations.policy_file import load_policy, parse_policy
+from kdgov.evidence.rejudge import rejudge
+from kdgov.evidence.trust_store import load_trust, trust_path
 from kdgov.items import ItemTable, MetricDeclaration
 from kdgov.pipeline import gate as gate_steps
 from kdgov.pipeline.check import check_step, seen_items
@@ -181,7 +183,7 @@ def test_a_release_with_seen_items_is_judged_by_the_others_and_judged_again_alik
     told = next(finding for finding in decision["findings"] if finding["rule"] == "contamination.judged-apart")
     assert (told["details"]["seen"]["n"], told["details"]["unseen"]["n"]) == (50, 450)
     assert len(json.loads((finished.folder / "contamination.json").read_bytes())["data"]) == 51
-    again, _ = gate_steps.rejudge(finished.folder)
+    again, _ = rejudge(finished.folder, load_trust(trust_path()))
     assert again.canonical == (finished.folder / "decision.json").read_bytes()
 
 
@@ -190,7 +192,7 @@ def test_only_the_policy_may_leave_items_out(release):
     finished = gate_steps.gate_step(release)
     inputs = finished.folder / "inputs.json"
     inputs.write_text(json.dumps({**json.loads(inputs.read_bytes()), "seen_items": ["capability/qa/i1"]}))
-    again, _ = gate_steps.rejudge(finished.folder)
+    again, _ = rejudge(finished.folder, load_trust(trust_path()))
     assert {result.n for result in again.criteria if result.suite} == {500}
 
 

@@ -13,17 +13,21 @@ from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_bytes, write_atomic
 from kdgov.errors import InputError
 from kdgov.evidence.bundle import compare_bundle
+from kdgov.evidence.bundle_layout import LAYOUT, described
+from kdgov.evidence.rejudge import rejudge
+from kdgov.evidence.trust_store import load_trust, trust_path
 from kdgov.items import ItemTable, write_items
 from kdgov.pipeline import gate as step
+from kdgov.pipeline.store import RESULT
 from tests.decision.conftest import POLICY
 
 
 def test_the_bundle_holds_what_the_architecture_promises(release):
     finished = step.gate_step(release)
     names = {p.relative_to(finished.folder).as_posix() for p in finished.folder.rglob("*") if p.is_file()}
-    promised = {"release.json", "policy.yaml", "decision.json", "findings.json", "plan.json", "distillation.json", "manifest.json"}
-    promised |= {f"{role}/{name}" for role in ("teacher", "student") for name in ("items.parquet", "evidence.json", "identity.json")}
+    promised = {file.path for file in LAYOUT if file.is_required}
     assert promised <= names
+    assert [name for name in names - {RESULT} if described(name) is None] == []
     assert finished.facts["verdict"] == "pass"
     sealed = (finished.folder / "decision.json").read_bytes()
     assert finished.facts["decision"] == digest_bytes(sealed)
@@ -40,7 +44,7 @@ def test_a_second_run_reuses_the_decision(release):
 
 def test_the_bundle_alone_gives_the_same_decision_again(release):
     finished = step.gate_step(release)
-    decision, _ = step.rejudge(finished.folder)
+    decision, _ = rejudge(finished.folder, load_trust(trust_path()))
     assert decision.canonical == (finished.folder / "decision.json").read_bytes()
 
 
@@ -50,7 +54,7 @@ def test_a_changed_score_gives_another_decision(release, tmp_path):
     shutil.copytree(finished.folder, copy)
     rows = ItemTable.from_rows([{**r, "score": 0.0} if r["item_id"] == "i0" else r for r in _read(copy / "student" / "items.parquet")])
     write_items(rows, copy / "student" / "items.parquet")
-    decision, _ = step.rejudge(copy)
+    decision, _ = rejudge(copy, load_trust(trust_path()))
     assert decision.canonical != (copy / "decision.json").read_bytes()
     assert decision.digests["student_items"] != json.loads((copy / "decision.json").read_bytes())["digests"]["student_items"]
 
@@ -68,7 +72,7 @@ def test_timings_change_no_digest(release, tmp_path):
     inputs = json.loads((copy / "inputs.json").read_bytes())
     inputs["measurements"]["student"]["latency_p50_ms"] = 5.7
     write_atomic(copy / "inputs.json", json.dumps(inputs).encode())
-    assert step.rejudge(copy)[0].digest == finished.facts["decision"]
+    assert rejudge(copy, load_trust(trust_path()))[0].digest == finished.facts["decision"]
 
 
 def test_a_policy_that_came_after_the_results_is_named(release, tmp_path):
@@ -94,16 +98,16 @@ def test_a_second_student_on_the_same_items_is_counted_and_the_bundle_remembers_
     write_items(ItemTable.from_rows(rows), again)
     second = step.gate_step(release)
     assert (looks(first.folder), looks(second.folder)) == ([], [2])
-    assert step.rejudge(second.folder)[0].digest == second.facts["decision"]
+    assert rejudge(second.folder, load_trust(trust_path()))[0].digest == second.facts["decision"]
     again.write_bytes(kept)
     assert step.gate_step(release).facts["decision"] == first.facts["decision"]
 
 
 def test_a_waiver_in_the_store_lifts_its_own_decision_and_touches_no_other(release, tmp_path):
     """Signed with a real key, found by the step, carried in the bundle, and counted again from it."""
+    from kdgov.evidence.permission_files import read_decision, sign_waiver, write_envelope
     from kdgov.evidence.signing_keys import keyid_of, new_key
     from kdgov.evidence.trust_store import TrustedKey, TrustStore, save_trust
-    from kdgov.pipeline.permission_files import read_decision, sign_waiver, write_envelope
 
     passing = step.gate_step(release).facts["decision"]
     key = new_key(tmp_path, "risk", passphrase=None)
@@ -120,11 +124,11 @@ def test_a_waiver_in_the_store_lifts_its_own_decision_and_touches_no_other(relea
     write_envelope(signed, None, release.store.root / "statements")
     waived = step.gate_step(release)
     assert waived.facts["verdict"] == "pass"
-    assert step.rejudge(waived.folder)[0].digest == waived.facts["decision"]
+    assert rejudge(waived.folder, load_trust(trust_path()))[0].digest == waived.facts["decision"]
     (tmp_path / "policy.yaml").write_text(POLICY)
     assert step.gate_step(release).facts["decision"] == passing
 
 
 def test_a_folder_that_is_no_bundle_is_an_input_fault(tmp_path):
     with pytest.raises(InputError, match="no evidence bundle"):
-        step.rejudge(tmp_path)
+        rejudge(tmp_path, load_trust(trust_path()))

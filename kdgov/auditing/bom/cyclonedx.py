@@ -13,12 +13,12 @@ from typing import Any
 from license_expression import get_spdx_licensing
 
 from kdgov import __version__
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.auditing.review.licences import lineage_of
 from kdgov.auditing.review.practice_record import measures_of, roles_of
 from kdgov.auditing.review.result import LineageEdge, Measure, Subject
 from kdgov.digest import PREFIX, is_digest
-from kdgov.evidence.bundle import MANIFEST
+from kdgov.evidence.bundle_layout import DECISION, MANIFEST
+from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.evidence.signing import STATEMENT_TYPE
 
 PREDICATE = "urn:kdgov:predicate:bill-of-materials:v1"
@@ -173,7 +173,7 @@ def _properties(material: BundleReader, subject: Subject) -> Iterator[dict[str, 
     decision = material.decision
     stated = {
         "verdict": decision.get("verdict"),
-        "decision": material.digest("decision.json"),
+        "decision": material.digest(DECISION),
         "bundle": material.digest(MANIFEST),
         "policy": " ".join(str((decision.get("policy") or {}).get(k, "")) for k in ("name", "version")).strip(),
         "plan": (decision.get("digests") or {}).get("plan"),
@@ -211,7 +211,7 @@ def _dependencies(student: str, edges: tuple[LineageEdge, ...]) -> Iterator[dict
 
 def in_toto(document: Mapping[str, Any], subject: Subject, material: BundleReader) -> dict[str, Any]:
     """An unsigned in-toto statement whose subjects are the weights and the evidence, and whose predicate is the bill."""
-    named = {"weights": subject.weights, "manifest.json": material.digest(MANIFEST), "decision.json": material.digest("decision.json")}
+    named = {"weights": subject.weights, MANIFEST: material.digest(MANIFEST), DECISION: material.digest(DECISION)}
     return {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": name, "digest": {"sha256": d.removeprefix(PREFIX)}} for name, d in named.items() if is_digest(d)],

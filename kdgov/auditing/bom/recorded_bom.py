@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from kdgov.auditing.bom.cyclonedx import cyclonedx, in_toto
 from kdgov.auditing.registry.snapshot import VersionShown
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.auditing.review.result import Subject
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evidence.bundle import compare_bundle
+from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.recording.client.target import RegistryTarget
 
 BillKind = Literal["cyclonedx", "spdx", "in-toto"]

@@ -12,12 +12,12 @@ from typing import Any
 from spdx_python_model import v3_0_1 as spdx
 
 from kdgov.auditing.bom.cyclonedx import is_expression, number_name
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.auditing.review.licences import lineage_of
 from kdgov.auditing.review.practice_record import measures_of
 from kdgov.auditing.review.result import LineageEdge, Subject
 from kdgov.digest import PREFIX, is_digest
-from kdgov.evidence.bundle import MANIFEST
+from kdgov.evidence.bundle_layout import MANIFEST
+from kdgov.evidence.bundle_reader import BundleReader
 
 _USES = {"dataset_train": "trainedOn", "dataset_eval": "testedOn"}
 _YES_NO = {True: "yes", False: "no"}

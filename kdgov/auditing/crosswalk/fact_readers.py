@@ -22,7 +22,22 @@ from kdgov.auditing.crosswalk.fact_source import (
     said,
     suite,
 )
-from kdgov.auditing.review.licences import ANSWER, CASE
+from kdgov.evidence.bundle_layout import (
+    DECISION,
+    DISTILLATION,
+    EFFICIENCY,
+    EVALUATION,
+    FINDINGS,
+    IDENTITY,
+    ITEMS,
+    LICENCE_ANSWER,
+    LICENCE_CASE,
+    PLAN,
+    POLICY,
+    RELEASE,
+    in_run,
+    of_role,
+)
 
 
 def facts_of(evidence: Evidence) -> dict[str, Fact]:
@@ -38,41 +53,41 @@ def _uncertainty(e: Evidence) -> Answer:
     rows = results_of(e, kind="non_inferiority")
     full = [r for r in rows if r.get("bound") is not None and r.get("confidence") and r.get("n")]
     if rows and len(full) < len(rows):
-        return "partly", f"{len(full)} of {len(rows)} comparisons carry bound, confidence and n.", "decision.json"
-    return either(bool(full), f"All {len(full)} comparisons carry bound, confidence and n.", "No comparison is recorded.", "decision.json")
+        return "partly", f"{len(full)} of {len(rows)} comparisons carry bound, confidence and n.", DECISION
+    return either(bool(full), f"All {len(full)} comparisons carry bound, confidence and n.", "No comparison is recorded.", DECISION)
 
 
 def _assay(e: Evidence) -> Answer:
     rows = results_of(e, kind="non_inferiority")
     checked = [r for r in rows if r.get("assay") and "not checked" not in str(r["assay"])]
     if checked and len(checked) < len(rows):
-        return "partly", f"Checked for {len(checked)} of {len(rows)} comparisons.", "decision.json"
-    return either(bool(checked), f"Checked for all {len(checked)} comparisons.", "It was not checked.", "decision.json")
+        return "partly", f"Checked for {len(checked)} of {len(rows)} comparisons.", DECISION
+    return either(bool(checked), f"Checked for all {len(checked)} comparisons.", "It was not checked.", DECISION)
 
 
 def _efficiency(e: Evidence) -> Answer:
-    if e.material.has("efficiency.json"):
-        return "shown", "Speed and size of both models were measured.", "efficiency.json"
+    if e.material.has(EFFICIENCY):
+        return "shown", "Speed and size of both models were measured.", EFFICIENCY
     counts = {role: identity.get("parameters") for role, identity in e.material.identities.items()}
     told = f"Only sizes: {counts['teacher']} and {counts['student']} parameters."
-    return ("partly", told, "student/identity.json") if all(counts.values()) else ("absent", "Nothing was measured.", "")
+    return ("partly", told, of_role("student", IDENTITY)) if all(counts.values()) else ("absent", "Nothing was measured.", "")
 
 
 def _obligations(e: Evidence) -> Answer:
-    answer = e.material.document(ANSWER)
+    answer = e.material.document(LICENCE_ANSWER)
     if not answer:
         return "absent", "No licence answer is part of the evidence.", ""
     duties = answer.get("obligations") or []
     unmet = [d for d in duties if d.get("met") is not True]
     told = f"{len(duties)} obligations, {len(unmet)} not shown met."
-    return ("partly" if unmet else "shown"), told, ANSWER
+    return ("partly" if unmet else "shown"), told, LICENCE_ANSWER
 
 
 def _synthetic(e: Evidence) -> Answer:
     cards = cards_of(e, "dataset_card")
     records = [c for c in cards if c.get("generation") or any(isinstance(f, Mapping) and f.get("generation") for f in c.get("files") or [])]
     if records:
-        return "shown", f"{len(records)} of {len(cards)} cards name what generated their data.", "findings.json"
+        return "shown", f"{len(records)} of {len(cards)} cards name what generated their data.", FINDINGS
     return ("partly", "No card speaks of generated data.", "") if cards else ("absent", "There is no card.", "")
 
 
@@ -80,7 +95,7 @@ def _withdrawal(e: Evidence) -> Answer:
     cards = cards_of(e, "dataset_card")
     records = [c["personal_data"] for c in cards if isinstance(c.get("personal_data"), Mapping)]
     if cards and all(c.get("personal_data") is False for c in cards):
-        return "shown", "The cards say that no personal data is held.", "findings.json"
+        return "shown", "The cards say that no personal data is held.", FINDINGS
     able = [r for r in records if r.get("withdrawal_process")]
     return either(bool(able), f"{len(able)} cards say how people withdraw.", "No card says how people withdraw.")
 
@@ -90,8 +105,8 @@ def _compute(e: Evidence) -> Answer:
     kept = [k for k in ("steps", "tokens", "flops", "cpu_s", "wall_s") if record.get(k)]
     told = f"Kept: {', '.join(kept)}."
     if any(k in kept for k in ("flops", "cpu_s", "wall_s")):
-        return "shown", told, "distillation.json"
-    return ("partly", f"{told} Not the time or the operations.", "distillation.json") if kept else ("absent", "Nothing is kept.", "")
+        return "shown", told, DISTILLATION
+    return ("partly", f"{told} Not the time or the operations.", DISTILLATION) if kept else ("absent", "Nothing is kept.", "")
 
 
 def _context(e: Evidence) -> Answer:
@@ -99,12 +114,12 @@ def _context(e: Evidence) -> Answer:
     trained = (e.material.distillation.get("recipe") or {}).get("max_length")
     if stated[0] == "shown" or not trained:
         return stated
-    return "partly", f"Trained on at most {trained} tokens at a time; the longest input itself is not stated.", "distillation.json"
+    return "partly", f"Trained on at most {trained} tokens at a time; the longest input itself is not stated.", DISTILLATION
 
 
 def _energy(e: Evidence) -> Answer:
     record = e.material.distillation
-    return either(bool(record.get("energy_kwh")), f"{record.get('energy_kwh')} kWh.", "Energy was not measured.", "distillation.json")
+    return either(bool(record.get("energy_kwh")), f"{record.get('energy_kwh')} kWh.", "Energy was not measured.", DISTILLATION)
 
 
 def _architecture(e: Evidence) -> Answer:
@@ -112,26 +127,26 @@ def _architecture(e: Evidence) -> Answer:
     size = f"{identity.get('parameters', 0):,} parameters, {identity.get('layers', '?')} layers"
     told = f"{identity.get('architecture', 'unknown architecture')}, {size}."
     return either(
-        bool(identity.get("architecture") and identity.get("parameters")), told, "No identity is recorded.", "student/identity.json"
+        bool(identity.get("architecture") and identity.get("parameters")), told, "No identity is recorded.", of_role("student", IDENTITY)
     )
 
 
 def _licence(e: Evidence) -> Answer:
     stated = (e.material.release.get("student") or {}).get("license")
-    return either(bool(stated), f"{stated}.", "The student states no licence.", "release.json")
+    return either(bool(stated), f"{stated}.", "The student states no licence.", RELEASE)
 
 
 def _intent(e: Evidence) -> Answer:
     intent = e.material.release.get("release") or {}
     told = f"Distribution {intent.get('distribution')}, {'commercial' if intent.get('commercial') else 'not commercial'}."
-    return either(bool(intent), told, "No intent is recorded.", "release.json")
+    return either(bool(intent), told, "No intent is recorded.", RELEASE)
 
 
 def _versions(e: Evidence) -> Answer:
     versions = e.material.evaluations["student"].get("versions") or {}
     made = (e.material.distillation.get("environment") or {}).get("versions") or {}
     if versions and (made or not e.material.distillation):
-        return "shown", ", ".join(f"{k} {v}" for k, v in sorted({**versions, **made}.items())), "student/evidence.json"
+        return "shown", ", ".join(f"{k} {v}" for k, v in sorted({**versions, **made}.items())), of_role("student", EVALUATION)
     return (
         ("partly", "Versions of one of training and evaluation are kept.", "")
         if versions or made
@@ -143,13 +158,13 @@ def _limits(e: Evidence) -> Answer:
     cards = [c for c in cards_of(e, "model_card") if said(c, "limitations") or said(c, "limits")]
     note = str(e.material.release.get("trade_offs") or "")
     if cards:
-        return "shown", "A model card states limits.", "findings.json"
-    return ("partly", "Only the trade-off note speaks of losses.", "release.json") if note else ("absent", "No limits are stated.", "")
+        return "shown", "A model card states limits.", FINDINGS
+    return ("partly", "Only the trade-off note speaks of losses.", RELEASE) if note else ("absent", "No limits are stated.", "")
 
 
 def _intended_use(e: Evidence) -> Answer:
     described = e.material.release.get("description")
-    return either(bool(described), str(described)[:160], "The release does not say what the model is for.", "release.json")
+    return either(bool(described), str(described)[:160], "The release does not say what the model is for.", RELEASE)
 
 
 def _acts_logged(e: Evidence) -> Answer:
@@ -162,27 +177,27 @@ def _acts_logged(e: Evidence) -> Answer:
 
 def _teacher_pinned(e: Evidence) -> Answer:
     digest = e.material.identities["teacher"].get("weights") or (e.material.decision.get("digests") or {}).get("teacher_weights")
-    return either(bool(digest), f"{digest}.", "No digest of the teacher's weights is kept.", "teacher/identity.json")
+    return either(bool(digest), f"{digest}.", "No digest of the teacher's weights is kept.", of_role("teacher", IDENTITY))
 
 
 def _data_digests(e: Evidence) -> Answer:
     stated = [k for k in e.material.decision.get("digests") or {} if k.startswith("data/")]
     files = e.material.distillation.get("data") or {}
     count = max(len(stated), len(files))
-    return either(count > 0, f"{count} files are pinned.", "No data file is pinned.", "distillation.json")
+    return either(count > 0, f"{count} files are pinned.", "No data file is pinned.", DISTILLATION)
 
 
 def _modalities(e: Evidence) -> Answer:
     kind = (e.material.release.get("student") or {}).get("kind")
-    return either(bool(kind), f"Kind of model: {kind}.", "Not stated.", "release.json", otherwise="absent")
+    return either(bool(kind), f"Kind of model: {kind}.", "Not stated.", RELEASE, otherwise="absent")
 
 
 def _licence_reasoned(e: Evidence) -> Answer:
     rows = findings_of(e, "licence")
-    if e.material.document(CASE):
-        return "shown", f"{len(rows)} findings with clause and source; the case is kept and was reasoned again.", CASE
+    if e.material.document(LICENCE_CASE):
+        return "shown", f"{len(rows)} findings with clause and source; the case is kept and was reasoned again.", LICENCE_CASE
     return (
-        ("partly", f"{len(rows)} findings; the case itself is not kept.", "findings.json")
+        ("partly", f"{len(rows)} findings; the case itself is not kept.", FINDINGS)
         if rows
         else ("absent", "No finding speaks of licences.", "")
     )
@@ -193,27 +208,25 @@ READERS: dict[str, Callable[[Evidence], Answer]] = {
         bool(e.shown.registered_at), f"Registered on {e.shown.registered_at}.", "No date of registration."
     ),
     "decision.sealed": lambda e: either(
-        bool(e.material.decision), f"Verdict {e.material.decision.get('verdict')}.", "No decision.", "decision.json"
+        bool(e.material.decision), f"Verdict {e.material.decision.get('verdict')}.", "No decision.", DECISION
     ),
     "decision.rejudged": lambda e: either(
-        is_verified(e, "decision", "evidence/decision.json"), "The same result.", "Not the same, or not possible.", "decision.json"
+        is_verified(e, "decision", in_run(DECISION)), "The same result.", "Not the same, or not possible.", DECISION
     ),
     "decision.expiry": lambda e: either(
         bool(e.attested.predicate.get("expires")), f"Until {e.attested.predicate.get('expires')}.", "No end is stated."
     ),
     "policy.sealed": lambda e: either(
-        bool(e.material.policy.get("criteria")), "With its margins.", "No policy is part of the evidence.", "policy.yaml"
+        bool(e.material.policy.get("criteria")), "With its margins.", "No policy is part of the evidence.", POLICY
     ),
-    "plan.identical": lambda e: either(is_verified(e, "plan", "plan root"), "One root for both.", "Not shown.", "plan.json"),
+    "plan.identical": lambda e: either(is_verified(e, "plan", "plan root"), "One root for both.", "Not shown.", PLAN),
     "items.recorded": lambda e: either(
-        all(e.material.has(f"{r}/items.parquet") for r in ("teacher", "student")),
+        all(e.material.has(of_role(r, ITEMS)) for r in ("teacher", "student")),
         "For both models.",
         "A table is missing.",
-        "student/items.parquet",
+        of_role("student", ITEMS),
     ),
-    "findings.recorded": lambda e: either(
-        bool(e.material.findings), f"{len(e.material.findings)} findings.", "None is kept.", "findings.json"
-    ),
+    "findings.recorded": lambda e: either(bool(e.material.findings), f"{len(e.material.findings)} findings.", "None is kept.", FINDINGS),
     "suite.capability": suite("capability*"),
     "suite.safety": suite("safety*"),
     "suite.bias": suite("bias*"),
@@ -222,7 +235,7 @@ READERS: dict[str, Callable[[Evidence], Answer]] = {
         bool(results_of(e, group="?*")),
         f"{len(results_of(e, group='?*'))} results by group.",
         "No criterion looks at groups.",
-        "decision.json",
+        DECISION,
     ),
     "efficiency.measured": _efficiency,
     "uncertainty.stated": _uncertainty,
@@ -230,24 +243,22 @@ READERS: dict[str, Callable[[Evidence], Answer]] = {
     "licence.reasoned": _licence_reasoned,
     "licence.obligations": _obligations,
     "lineage.recorded": lambda e: either(
-        bool(e.material.cards or e.material.document(CASE)),
+        bool(e.material.cards or e.material.document(LICENCE_CASE)),
         f"{len(e.material.cards)} cards.",
         "No card or licence case is kept.",
-        "release.json",
+        RELEASE,
     ),
     "teacher.pinned": _teacher_pinned,
-    "teacher.card": lambda e: either(
-        bool(cards_of(e, "model_card")), "A model card is part of the evidence.", "There is none.", "release.json"
-    ),
+    "teacher.card": lambda e: either(bool(cards_of(e, "model_card")), "A model card is part of the evidence.", "There is none.", RELEASE),
     "data.cards": lambda e: either(
-        bool(cards_of(e, "dataset_card")), f"{len(cards_of(e, 'dataset_card'))} dataset cards.", "There is none.", "release.json"
+        bool(cards_of(e, "dataset_card")), f"{len(cards_of(e, 'dataset_card'))} dataset cards.", "There is none.", RELEASE
     ),
     "data.digests": _data_digests,
     "data.sizes": lambda e: either(
         bool(e.material.distillation.get("examples") or e.material.distillation.get("tokens")),
         "Examples and tokens are counted.",
         "Not counted.",
-        "distillation.json",
+        DISTILLATION,
     ),
     "data.provenance": checked("provenance", "Checked."),
     "data.synthetic": _synthetic,
@@ -259,7 +270,7 @@ READERS: dict[str, Callable[[Evidence], Answer]] = {
         bool(e.material.distillation.get("recipe") or e.material.release.get("distillation")),
         "Recipe and seed are kept.",
         "Trained elsewhere; nothing is kept.",
-        "release.json",
+        RELEASE,
     ),
     "training.compute": _compute,
     "training.energy": _energy,

@@ -10,10 +10,11 @@ from typing import Any
 from kdgov.auditing.crosswalk.fact_catalogue import FactStatus
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.auditing.review.practice_record import counted
 from kdgov.auditing.review.result import Role
 from kdgov.auditing.review.signatures import Attested
+from kdgov.evidence.bundle_layout import DECISION, FINDINGS, RELEASE
+from kdgov.evidence.bundle_reader import BundleReader
 
 Answer = tuple[FactStatus, str, str]
 """Status, words, file."""
@@ -55,7 +56,7 @@ def suite(pattern: str) -> Callable[[Evidence], Answer]:
         rows = results_of(e, suite=pattern)
         bad = [r for r in rows if r.get("verdict") != "pass"]
         told = f"{counted(len(rows), 'result')}, {len(rows) - len(bad)} pass."
-        return either(bool(rows), told, "No such suite was judged.", "decision.json")
+        return either(bool(rows), told, "No such suite was judged.", DECISION)
 
     return read
 
@@ -72,9 +73,9 @@ def checked(check: str, told: str) -> Callable[[Evidence], Answer]:
         rows = findings_of(e, check)
         stopping = [r for r in rows if r.get("verdict") in ("review", "block", "invalid")]
         if rows and stopping:
-            return "partly", f"{told} Stopping: {stopping[0].get('reason')}", "findings.json"
+            return "partly", f"{told} Stopping: {stopping[0].get('reason')}", FINDINGS
         told_all = f"{told} {counted(len(rows), 'finding')}, none stops the release."
-        return either(bool(rows), told_all, "The check left no finding.", "findings.json")
+        return either(bool(rows), told_all, "The check left no finding.", FINDINGS)
 
     return read
 
@@ -87,14 +88,14 @@ def rule(*patterns: str) -> Callable[[Evidence], Answer]:
         if not rows:
             return "absent", "No finding speaks of it.", ""
         bad = [r for r in rows if r.get("verdict") != "pass"]
-        return ("partly" if bad else "shown"), str((bad or rows)[0].get("reason")), "findings.json"
+        return ("partly" if bad else "shown"), str((bad or rows)[0].get("reason")), FINDINGS
 
     return read
 
 
 def release(key: str, told: str, absent: str) -> Callable[[Evidence], Answer]:
     """Whether the release declares it."""
-    return lambda e: either(bool(e.material.release.get(key)), told, absent, "release.json")
+    return lambda e: either(bool(e.material.release.get(key)), told, absent, RELEASE)
 
 
 def is_verified(e: Evidence, area: str, subject: str = "*") -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kdgov.auditing.crosswalk.fact_source import Answer, Evidence, either
+from kdgov.evidence.bundle_layout import DECISION, RELEASE
 
 
 def approvals(e: Evidence) -> Answer:
@@ -10,9 +11,9 @@ def approvals(e: Evidence) -> Answer:
     rows = e.material.decision.get("approvals") or []
     given = [r for r in rows if r.get("state") == "given"]
     if not rows:
-        return "partly", "The policy demands no approval.", "decision.json"
+        return "partly", "The policy demands no approval.", DECISION
     told = f"{len(given)} of {len(rows)} demanded approvals were given."
-    return ("shown" if len(given) == len(rows) else "partly"), told, "decision.json"
+    return ("shown" if len(given) == len(rows) else "partly"), told, DECISION
 
 
 def waivers(e: Evidence) -> Answer:
@@ -20,18 +21,18 @@ def waivers(e: Evidence) -> Answer:
     rows = e.material.decision.get("waivers") or []
     loose = [w for w in rows if not all(w.get(k) for k in ("owner", "reason", "expires"))]
     told = f"{len(rows)} waivers, each with owner, reason and end." if rows else "There is none."
-    return either(bool(e.material.decision) and not loose, told, "A waiver lacks owner, reason or end.", "decision.json")
+    return either(bool(e.material.decision) and not loose, told, "A waiver lacks owner, reason or end.", DECISION)
 
 
 def roles(e: Evidence) -> Answer:
     """Which accountable roles are named."""
     held = [r.role for r in e.roles if r.holder]
-    return either(bool(held), f"Named: {', '.join(held)}.", "Nobody is named.", "release.json")
+    return either(bool(held), f"Named: {', '.join(held)}.", "Nobody is named.", RELEASE)
 
 
 def informed(e: Evidence) -> Answer:
     """Whether every named role was informed, with a date."""
     held, dated = [r for r in e.roles if r.holder], [r for r in e.roles if r.informed_on]
     if dated and len(dated) < len(held):
-        return "partly", f"{len(dated)} of {len(held)} roles were informed with a date.", "release.json"
-    return either(bool(dated), f"{len(dated)} roles were informed with a date.", "No date is kept.", "release.json")
+        return "partly", f"{len(dated)} of {len(held)} roles were informed with a date.", RELEASE
+    return either(bool(dated), f"{len(dated)} roles were informed with a date.", "No date is kept.", RELEASE)

@@ -12,8 +12,8 @@ from mlflow.exceptions import MlflowException
 
 from kdgov.auditing.registry.expected_state import ROLE_TAG
 from kdgov.auditing.registry.fetch_version import quoted, stage_of, words_of
-from kdgov.auditing.registry.snapshot import ATTESTATION, EVIDENCE, STATEMENTS, VersionShown
-from kdgov.evidence.bundle import MANIFEST
+from kdgov.auditing.registry.snapshot import VersionShown
+from kdgov.evidence.bundle_layout import ATTESTATION_FOLDER, BUNDLE_FOLDER, DECISION, MANIFEST, STATEMENTS, in_run
 from kdgov.recording.release_recording import version_facts
 
 _PAGE = 500
@@ -100,13 +100,13 @@ def _seals_only(client: MlflowClient, run_id: str, uri: str, into: Path, faults:
         return None
     into.mkdir(parents=True, exist_ok=True)
     try:
-        there = {item.path for folder in (EVIDENCE, ATTESTATION) for item in client.list_artifacts(run_id, folder)}
-        said = f"{EVIDENCE}/{STATEMENTS}"
+        there = {item.path for folder in (BUNDLE_FOLDER, ATTESTATION_FOLDER) for item in client.list_artifacts(run_id, folder)}
+        said = in_run(STATEMENTS)
         if said in there:
             there |= {item.path for item in client.list_artifacts(run_id, said)}
-        folders = (f"{ATTESTATION}/", f"{said}/")
+        folders = (f"{ATTESTATION_FOLDER}/", f"{said}/")
         for path in sorted(there):
-            if path in (f"{EVIDENCE}/{MANIFEST}", f"{EVIDENCE}/decision.json") or path.startswith(folders):
+            if path in (in_run(MANIFEST), in_run(DECISION)) or path.startswith(folders):
                 # A single file is put straight into the folder that is named.
                 (into / path).parent.mkdir(parents=True, exist_ok=True)
                 client.download_artifacts(run_id, path, str((into / path).parent))

@@ -9,7 +9,6 @@ from typing import Any
 
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, Outcome, outcome_of, worst_first
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.auditing.review.event_log import review_acts
 from kdgov.auditing.review.receipt import bundle_receipt, logged_receipt
 from kdgov.auditing.review.review import NOWHERE, Reviewer
@@ -17,6 +16,7 @@ from kdgov.auditing.review.signatures import read_attestation, review_binding, r
 from kdgov.auditing.review.signed_statements import review_statements
 from kdgov.auditing.review.waivers_and_approvals import review_permission
 from kdgov.digest import digest_json
+from kdgov.evidence.bundle_reader import BundleReader
 
 SCHEMA = "kdgov.audit_overview/1"
 SOON = datetime.timedelta(days=30)

@@ -7,13 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kdgov.evidence.bundle_layout import BUNDLE_FOLDER
 from kdgov.evidence.event_chain import LogEntry
 from kdgov.evidence.release_statement import VersionFacts
-
-STATEMENTS = "statements"
-"""Folder of the bundle that keeps signed waivers and approvals."""
-EVIDENCE, ATTESTATION, WEIGHTS = "evidence", "attestation", "weights"
-"""Folders of a release run's artifacts: the bundle, the signed statements, the weights where they were uploaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +122,7 @@ class VersionShown:
     @property
     def evidence(self) -> Path | None:
         """Folder of the bundle."""
-        folder = self.files / EVIDENCE if self.files is not None else None
+        folder = self.files / BUNDLE_FOLDER if self.files is not None else None
         return folder if folder is not None and folder.is_dir() else None
 
     @property

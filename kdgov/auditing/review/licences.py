@@ -8,29 +8,29 @@ from typing import Any
 
 from kdgov import license as licensing
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.auditing.review.result import LicenceReview, LineageEdge
 from kdgov.errors import InputError
+from kdgov.evidence.bundle_layout import LICENCE_ANSWER, LICENCE_CASE
+from kdgov.evidence.bundle_reader import BundleReader
 
-CASE, ANSWER = "licence-case.json", "licence-answer.json"
 _GATES = ("promote", "hold", "block")
 _VERDICTS = {"pass": "allow", "warn": "allow", "review": "needs_review", "block": "deny", "invalid": "needs_review"}
 
 
 def review_licences(material: BundleReader, *, today: datetime.date) -> tuple[LicenceReview, tuple[AuditFinding, ...]]:
     """Today's answer beside that of the day of release, and what the difference means."""
-    sealed, case = material.document(ANSWER), material.document(CASE)
+    sealed, case = material.document(LICENCE_ANSWER), material.document(LICENCE_CASE)
     then = _then(material, sealed)
     if not case:
         why = "The evidence holds no licence case to reason about again"
         return LicenceReview(then=then), (
-            unverifiable("licence", CASE, f"{why}; the findings of the day of release stand.", mend="Record it anew."),
+            unverifiable("licence", LICENCE_CASE, f"{why}; the findings of the day of release stand.", mend="Record it anew."),
         )
     try:
         answer = _reason(material, case, today)
     except InputError as error:
         fault = f"The case cannot be reasoned about: {error.what}."
-        return LicenceReview(then=then), (unverifiable("licence", CASE, fault, mend=error.mend, required=True),)
+        return LicenceReview(then=then), (unverifiable("licence", LICENCE_CASE, fault, mend=error.mend, required=True),)
     changes = tuple(_changes(sealed, answer)) if sealed else ()
     review = LicenceReview(then=then, now=_told(answer), changes=changes, uses=tuple(_uses(answer)))
     return review, (_finding(material, sealed, answer, changes),)
@@ -39,7 +39,7 @@ def review_licences(material: BundleReader, *, today: datetime.date) -> tuple[Li
 def _reason(material: BundleReader, case: Mapping[str, Any], today: datetime.date) -> dict[str, Any]:
     # A day written into the case would keep every expiry on the day of release.
     undated = {key: value for key, value in case.items() if key != "as_of"}
-    read = licensing.case_from_json(undated, file=CASE, read_text=lambda name: _text(material, name), as_of=today)
+    read = licensing.case_from_json(undated, file=LICENCE_CASE, read_text=lambda name: _text(material, name), as_of=today)
     return licensing.check(read).as_json()
 
 
@@ -51,21 +51,23 @@ def _text(material: BundleReader, name: str) -> str:
 
 
 def _finding(material: BundleReader, sealed: Mapping[str, Any], answer: Mapping[str, Any], changes: tuple[str, ...]) -> AuditFinding:
-    digest, gate = material.digest(CASE), str(answer["gate"])
+    digest, gate = material.digest(LICENCE_CASE), str(answer["gate"])
     before = str(sealed.get("gate", "promote"))
     if gate == before and not changes:
-        return verified("licence", CASE, f"Reasoned again with today's facts: {_told(answer)}, as on the day of release.", digest=digest)
+        return verified(
+            "licence", LICENCE_CASE, f"Reasoned again with today's facts: {_told(answer)}, as on the day of release.", digest=digest
+        )
     if _GATES.index(gate) <= _GATES.index(before):
         return verified(
             "licence",
-            CASE,
+            LICENCE_CASE,
             f"Reasoned again: {_told(answer)}; {len(changes)} answers read differently today, none stricter.",
             digest=digest,
         )
     reason = f"On the day of release it was {_told(sealed) if sealed else before}; today it is {_told(answer)}: {answer['reason']}"
     if gate == "block":
-        return violated("licence", CASE, reason, mend="Lift what the clause names, or take the version out of use.", digest=digest)
-    return unverifiable("licence", CASE, reason, mend="Have the named clause reviewed.", required=True)
+        return violated("licence", LICENCE_CASE, reason, mend="Lift what the clause names, or take the version out of use.", digest=digest)
+    return unverifiable("licence", LICENCE_CASE, reason, mend="Have the named clause reviewed.", required=True)
 
 
 def _then(material: BundleReader, sealed: Mapping[str, Any]) -> str:
@@ -122,7 +124,7 @@ def _uses(answer: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 def lineage_of(material: BundleReader) -> tuple[LineageEdge, ...]:
     """What went into the student: from the licence case, else from release and cards."""
     student = str((material.release.get("student") or {}).get("name") or material.release.get("name") or "student")
-    case = material.document(CASE)
+    case = material.document(LICENCE_CASE)
     if case:
         return tuple(dict.fromkeys(_case_edges(case.get("uses") or [], student)))
     return tuple(dict.fromkeys(_card_edges(material, student)))

@@ -8,9 +8,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.auditing.review.result import Clause, Measure, Role
 from kdgov.decision.decision import CriterionResult
+from kdgov.evidence.bundle_layout import FINDINGS, INPUTS, ITEMS, of_role
+from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.report.severity_order import columns
 
 ROLES = ("model_owner", "risk", "product", "policy")
@@ -147,7 +148,7 @@ def _criterion(material: BundleReader, declared: Mapping[str, Any], rows: list[M
     verdicts = [str(r.get("verdict")) for r in rows if not r.get("waived")]
     verdict = next((v for v in _WORST if v in verdicts), "waived" if rows else "invalid")
     open_rows = [r for r in rows if r.get("verdict") == verdict] or rows
-    files = [f"{role}/items.parquet" for role in ("teacher", "student")] if declared.get("kind") != "efficiency" else ["inputs.json"]
+    files = [of_role(role, ITEMS) for role in ("teacher", "student")] if declared.get("kind") != "efficiency" else [INPUTS]
     return Clause(
         id=str(declared.get("id")),
         demanded=demanded(declared),
@@ -220,7 +221,7 @@ def _finding_clauses(material: BundleReader) -> Iterator[Clause]:
         yield Clause(
             id=check,
             demanded=f"No finding of the {check} checks stops the release.",
-            rested_on=({"file": "findings.json", "digest": material.digest("findings.json")},),
+            rested_on=({"file": FINDINGS, "digest": material.digest(FINDINGS)},),
             verdict=verdict,
             reason=f"{counted(len(rows), 'finding')}. {told[0]}",
             waived_by="; ".join(_waiver_words(w) for r in rows for w in _waivers(material, str(r.get("rule")))),

@@ -9,8 +9,9 @@ from typing import Any
 
 from kdgov import __version__
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.digest import digest_bytes, digest_json, merkle_root
+from kdgov.evidence.bundle_layout import DECISION, EVALUATION, IDENTITY, ITEMS, PLAN, in_run, of_role
+from kdgov.evidence.bundle_reader import BundleReader
 
 _CLOSE = 1e-6
 """Numbers of another processor or SciPy may differ in the last digits; verdicts may not."""
@@ -36,7 +37,7 @@ class Rejudged:
 
 def review_decision(material: BundleReader, again: Rejudged) -> Iterator[AuditFinding]:
     """The sealed decision against the one made again, field by field."""
-    subject = "evidence/decision.json"
+    subject = in_run(DECISION)
     sealed = material.decision
     if not sealed:
         yield unverifiable("decision", subject, "There is no readable decision.", mend="Record the release again.", required=True)
@@ -44,7 +45,7 @@ def review_decision(material: BundleReader, again: Rejudged) -> Iterator[AuditFi
     if again.fault:
         yield unverifiable("decision", subject, f"It could not be judged again: {again.fault}", mend="Mend what is named.", required=True)
         return
-    if digest_bytes(again.canonical) == material.digest("decision.json"):
+    if digest_bytes(again.canonical) == material.digest(DECISION):
         count = len(again.document["criteria"])
         told = f"All {count} results judged again from the item tables by the sealed policy: the same, byte for byte."
         yield verified("decision", subject, told, digest=digest_bytes(again.canonical))
@@ -55,7 +56,7 @@ def review_decision(material: BundleReader, again: Rejudged) -> Iterator[AuditFi
             "decision",
             subject,
             "Judged again: the same verdicts, numbers equal to six digits.",
-            digest=material.digest("decision.json"),
+            digest=material.digest(DECISION),
         )
     made_by = _made_by(material)
     if made_by != __version__ and {place for place, _ in differences} <= _NAMES:
@@ -134,10 +135,10 @@ def _short(value: Any) -> str:
 def review_plan(material: BundleReader, again: Rejudged) -> Iterator[AuditFinding]:
     """Roots of the plan, of both evaluations and of the decision, and the tables they speak of."""
     roots = {
-        "plan.json": str(material.plan.get("root", "")),
-        "teacher/evidence.json": str(material.evaluations["teacher"].get("plan", "")),
-        "student/evidence.json": str(material.evaluations["student"].get("plan", "")),
-        "decision.json": str((material.decision.get("digests") or {}).get("plan", "")),
+        PLAN: str(material.plan.get("root", "")),
+        of_role("teacher", EVALUATION): str(material.evaluations["teacher"].get("plan", "")),
+        of_role("student", EVALUATION): str(material.evaluations["student"].get("plan", "")),
+        DECISION: str((material.decision.get("digests") or {}).get("plan", "")),
     }
     known = {name: root for name, root in roots.items() if root}
     if not known:
@@ -150,7 +151,7 @@ def review_plan(material: BundleReader, again: Rejudged) -> Iterator[AuditFindin
         absent = ", ".join(name for name, root in roots.items() if not root)
         yield unverifiable("plan", "plan root", f"No root is stated in {absent}.", mend="Evaluate with `kdgov evaluate`.", required=True)
     else:
-        yield verified("plan", "plan root", "Teacher, student and decision name the root of the one plan.", digest=roots["plan.json"])
+        yield verified("plan", "plan root", "Teacher, student and decision name the root of the one plan.", digest=roots[PLAN])
     yield from _recomputed_root(material)
     yield from _tables(material, again)
 
@@ -170,15 +171,15 @@ def _recomputed_root(material: BundleReader) -> Iterator[AuditFinding]:
         named.append(digest_json({"task": name, "root": root}))
     if merkle_root(named) == material.plan.get("root"):
         told = f"The root was computed again from {sum(len(t['leaves']) for t in tasks):,} items of {len(tasks)} tasks."
-        yield verified("plan", "plan.json", told, digest=str(material.plan["root"]))
+        yield verified("plan", PLAN, told, digest=str(material.plan["root"]))
     else:
-        yield violated("plan", "plan.json", "The plan's root does not follow from its items.", mend="The plan was changed.")
+        yield violated("plan", PLAN, "The plan's root does not follow from its items.", mend="The plan was changed.")
 
 
 def _tables(material: BundleReader, again: Rejudged) -> Iterator[AuditFinding]:
     for role, found in again.items.items():
         stated = material.evaluations.get(role, {}).get("items")
-        subject = f"evidence/{role}/items.parquet"
+        subject = in_run(of_role(role, ITEMS))
         if not stated:
             yield unverifiable("plan", subject, "Its evidence names no digest of the table.")
         elif stated != found and (made_by := _made_by(material)) != __version__:
@@ -201,7 +202,7 @@ def review_identities(material: BundleReader) -> Iterator[AuditFinding]:
         if isinstance(training, Mapping):
             stated["distillation"] = training.get("weights")
         odd = [name for name, digest in stated.items() if digest and digest != weights]
-        subject = f"evidence/{role}/identity.json"
+        subject = in_run(of_role(role, IDENTITY))
         if not weights:
             yield unverifiable("plan", subject, "No identity of the model is recorded.")
         elif odd:

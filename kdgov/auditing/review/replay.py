@@ -11,13 +11,14 @@ from typing import Any
 
 from kdgov.auditing.registry.snapshot import VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.checkpoints.identity import model_identity
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.plan.request import Plan, PlannedTask
 from kdgov.evaluation.results.evaluation_run import evaluate
+from kdgov.evidence.bundle_layout import ITEMS
+from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.items import ItemTable, read_items
 from kdgov.progress import Progress, silent
 
@@ -89,7 +90,7 @@ def _compared(material: BundleReader, plan: Plan, model: Path, progress: Progres
         # An empty cache: remembered answers would prove nothing.
         again = evaluate(plan, model, Path(folder) / "again", cache=Path(folder) / "answers", how=how, progress=progress)
         new = _scores(again.table)
-    old = _scores(read_items(material.folder / "student" / "items.parquet", with_text=False))
+    old = _scores(read_items(material.folder / "student" / ITEMS, with_text=False))
     for task in plan.tasks:
         yield _task(task, old, new)
 

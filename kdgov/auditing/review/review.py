@@ -13,7 +13,6 @@ from kdgov.auditing.crosswalk.fact_source import Evidence
 from kdgov.auditing.crosswalk.framework import Framework, assess
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, outcome_of, unverifiable, worst_first
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.auditing.review.event_log import log_findings, review_acts, timeline
 from kdgov.auditing.review.licences import lineage_of, review_licences
 from kdgov.auditing.review.mlflow_runs import review_runs
@@ -25,6 +24,8 @@ from kdgov.auditing.review.signatures import Attested, read_attestation, review_
 from kdgov.auditing.review.signed_statements import review_statements
 from kdgov.auditing.review.waivers_and_approvals import permission_of, review_permission
 from kdgov.auditing.review.weights import review_weights
+from kdgov.evidence.bundle_layout import DECISION, RELEASE, in_run
+from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.evidence.trust_store import TrustStore
 
 Rejudge = Callable[[Path, datetime.datetime], Rejudged]
@@ -132,7 +133,7 @@ def _unread(shown: VersionShown, log: LogShown, reviewer: Reviewer, attested: At
     found = [
         *findings,
         *_of_registry(shown, log, reviewer, attested),
-        unverifiable("decision", "evidence/decision.json", told, mend="Restore the evidence.", required=True),
+        unverifiable("decision", in_run(DECISION), told, mend="Restore the evidence.", required=True),
         *review_permission(nothing, shown, attested, as_of=reviewer.day, log=log),
         *review_weights(nothing, shown, attested, named=reviewer.weights, reads=reviewer.reads_weights),
     ]
@@ -170,7 +171,7 @@ def _subject(shown: VersionShown, attested: Attested, material: BundleReader) ->
 def _dated(material: BundleReader) -> tuple[Act, ...]:
     accountable: Any = material.release.get("accountable") or {}
     informed = dict(accountable.get("informed") or {})
-    acts = [Act(at=str(day), what=f"{role} informed of the trade-offs", source="release.json") for role, day in informed.items()]
+    acts = [Act(at=str(day), what=f"{role} informed of the trade-offs", source=RELEASE) for role, day in informed.items()]
     for waiver in material.decision.get("waivers") or []:
         if waiver.get("issued"):
             acts.append(
@@ -178,7 +179,7 @@ def _dated(material: BundleReader) -> tuple[Act, ...]:
                     at=str(waiver["issued"]),
                     what=f"Waiver of {waiver.get('criterion')}",
                     by=str(waiver.get("owner", "")),
-                    source="decision.json",
+                    source=DECISION,
                 )
             )
     for approval in material.decision.get("approvals") or []:
@@ -188,7 +189,7 @@ def _dated(material: BundleReader) -> tuple[Act, ...]:
                     at=str(approval["issued"]),
                     what=f"Approved by {approval.get('role')}",
                     by=str(approval.get("by", "")),
-                    source="decision.json",
+                    source=DECISION,
                 )
             )
     return tuple(acts)

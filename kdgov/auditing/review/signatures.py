@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kdgov.auditing.registry.snapshot import ATTESTATION, EVIDENCE, VersionShown
+from kdgov.auditing.registry.snapshot import VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
 from kdgov.digest import digest_bytes, digest_file
 from kdgov.errors import InputError
-from kdgov.evidence.bundle import MANIFEST, compare_bundle, read_manifest
+from kdgov.evidence.bundle import compare_bundle, read_manifest
+from kdgov.evidence.bundle_layout import ATTESTATION_FOLDER, BUNDLE_FOLDER, DECISION, MANIFEST, WEIGHTS_FOLDER, in_run
 from kdgov.evidence.release_statement import binding_fault
 from kdgov.evidence.signing import DECISION_PREDICATE, envelope_digest, verify_statement
 from kdgov.evidence.trust_store import TrustStore
@@ -46,23 +47,25 @@ def review_bundle(shown: VersionShown) -> Iterator[AuditFinding]:
     folder = shown.evidence
     if folder is None:
         reason = "; ".join(shown.faults) or "the run holds no evidence folder"
-        yield unverifiable("evidence", EVIDENCE, f"The evidence could not be fetched: {reason}.", mend="Record the release.", required=True)
+        yield unverifiable(
+            "evidence", BUNDLE_FOLDER, f"The evidence could not be fetched: {reason}.", mend="Record the release.", required=True
+        )
         return
     try:
         stated, difference = read_manifest(folder), compare_bundle(folder)
     except InputError as error:
-        yield violated("evidence", f"{EVIDENCE}/{MANIFEST}", f"The manifest {error.what}.", mend=_REFETCH)
+        yield violated("evidence", in_run(MANIFEST), f"The manifest {error.what}.", mend=_REFETCH)
         return
     for path in difference.extra:
-        yield violated("evidence", f"{EVIDENCE}/{path}", "The file is not in the manifest: it was added after sealing.", mend=_REFETCH)
+        yield violated("evidence", in_run(path), "The file is not in the manifest: it was added after sealing.", mend=_REFETCH)
     for path in difference.missing:
-        yield violated("evidence", f"{EVIDENCE}/{path}", "The manifest names the file and it is gone.", mend=_REFETCH)
+        yield violated("evidence", in_run(path), "The manifest names the file and it is gone.", mend=_REFETCH)
     for change in difference.changed:
         reason = f"The bytes are not those that were sealed (sealed {change.expected}, found {change.actual})."
-        yield violated("evidence", f"{EVIDENCE}/{change.path}", reason, mend=_REFETCH, digest=change.actual)
+        yield violated("evidence", in_run(change.path), reason, mend=_REFETCH, digest=change.actual)
     bad = {*difference.extra, *difference.missing, *(c.path for c in difference.changed)}
     for path in sorted(stated.keys() - bad):
-        yield verified("evidence", f"{EVIDENCE}/{path}", "Hashed again: as sealed.", digest=stated[path])
+        yield verified("evidence", in_run(path), "Hashed again: as sealed.", digest=stated[path])
 
 
 def review_seals(shown: VersionShown) -> Iterator[AuditFinding]:
@@ -73,15 +76,15 @@ def review_seals(shown: VersionShown) -> Iterator[AuditFinding]:
     try:
         stated = read_manifest(folder)
     except InputError as error:
-        yield violated("evidence", f"{EVIDENCE}/{MANIFEST}", f"The manifest {error.what}.", mend=_REFETCH)
+        yield violated("evidence", in_run(MANIFEST), f"The manifest {error.what}.", mend=_REFETCH)
         return
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST):
         name, digest = path.relative_to(folder).as_posix(), digest_file(path)
         if stated.get(name) == digest:
-            yield verified("evidence", f"{EVIDENCE}/{name}", "Hashed again: as sealed.", digest=digest)
+            yield verified("evidence", in_run(name), "Hashed again: as sealed.", digest=digest)
         else:
             told = "The bytes are not those that were sealed." if name in stated else "It was added after sealing."
-            yield violated("evidence", f"{EVIDENCE}/{name}", told, mend=_REFETCH, digest=digest)
+            yield violated("evidence", in_run(name), told, mend=_REFETCH, digest=digest)
 
 
 def read_attestation(
@@ -95,11 +98,11 @@ def read_attestation(
         at: when the statement was received as far as the log knows; now otherwise.
         now: the moment of the review, where today's standing is to be told beside it.
     """
-    folder = shown.files / ATTESTATION if shown.files is not None else None
+    folder = shown.files / ATTESTATION_FOLDER if shown.files is not None else None
     paths = sorted(p for p in folder.rglob("*") if p.is_file()) if folder is not None and folder.is_dir() else []
     if not paths:
         return Attested(), (_unattested(shown),)
-    read = [_read(path, f"{ATTESTATION}/{path.relative_to(path.parents[0]).as_posix()}", shown, trust, (at, now or at)) for path in paths]
+    read = [_read(path, f"{ATTESTATION_FOLDER}/{path.name}", shown, trust, (at, now or at)) for path in paths]
     # Where several count (a recording that was killed and repeated), the one of the decision the registry shows speaks.
     candidates = sorted(
         (a for a, _ in read if a.predicate),
@@ -112,10 +115,10 @@ def _unattested(shown: VersionShown) -> AuditFinding:
     mend = "Record the release; without a signed statement nothing covers this version."
     if shown.faults:
         told = f"Whether a signed statement lies with the version could not be seen: {'; '.join(shown.faults)}."
-        return unverifiable("signature", ATTESTATION, told, mend="Audit it where the registry's files can be read.", required=True)
+        return unverifiable("signature", ATTESTATION_FOLDER, told, mend="Audit it where the registry's files can be read.", required=True)
     if shown.tags.get("kdgov.verdict", "NONE") == "NONE":
-        return unverifiable("signature", ATTESTATION, "No signed statement lies with the version.", mend=mend, required=True)
-    return violated("signature", ATTESTATION, "The version shows a verdict, and the signed statement behind it is gone.", mend=mend)
+        return unverifiable("signature", ATTESTATION_FOLDER, "No signed statement lies with the version.", mend=mend, required=True)
+    return violated("signature", ATTESTATION_FOLDER, "The version shows a verdict, and the signed statement behind it is gone.", mend=mend)
 
 
 def _read(
@@ -158,8 +161,8 @@ def review_binding(shown: VersionShown, attested: Attested) -> Iterator[AuditFin
         yield from _papers(shown, predicate)
         return
     manifest = folder / MANIFEST if folder is not None else None
-    decision = folder / "decision.json" if folder is not None else None
-    for name, file, key in ((f"{EVIDENCE}/{MANIFEST}", manifest, "bundle"), (f"{EVIDENCE}/decision.json", decision, "decision")):
+    decision = folder / DECISION if folder is not None else None
+    for name, file, key in ((in_run(MANIFEST), manifest, "bundle"), (in_run(DECISION), decision, "decision")):
         found = digest_file(file) if file is not None and file.is_file() else ""
         if not found:
             yield violated("evidence", name, "The signed statement names the file and it is gone.", mend=_REFETCH)
@@ -208,7 +211,7 @@ def _papers(shown: VersionShown, predicate: Mapping[str, Any]) -> Iterator[Audit
     """Cards, charts and the like: by the digests in the statement, else by making them again from the evidence."""
     if shown.files is None or shown.is_partial:
         return
-    skipped = (EVIDENCE, ATTESTATION, "weights")
+    skipped = (BUNDLE_FOLDER, ATTESTATION_FOLDER, WEIGHTS_FOLDER)
     found = {
         path.relative_to(shown.files).as_posix(): path
         for path in sorted(shown.files.rglob("*"))

@@ -7,12 +7,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdgov.auditing.registry.snapshot import EVIDENCE, STATEMENTS
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.auditing.review.receipt import Receipt
 from kdgov.auditing.review.result import Condition
 from kdgov.digest import digest_file
+from kdgov.evidence.bundle_layout import STATEMENTS, in_run
+from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.evidence.permission_statements import StatementAnswer, answer_statement
 from kdgov.evidence.trust_store import TrustStore
 
@@ -46,7 +46,7 @@ def review_statements(material: BundleReader, trust: TrustStore, receipt: Receip
 
 
 def _reviewed(path: Path, trust: TrustStore, receipt: Receipt, at: datetime.datetime) -> tuple[AuditFinding, tuple[Condition, ...]]:
-    place = f"{EVIDENCE}/{STATEMENTS}/{path.name}"
+    place = in_run(f"{STATEMENTS}/{path.name}")
     try:
         envelope = json.loads(path.read_bytes())
     except (OSError, ValueError):

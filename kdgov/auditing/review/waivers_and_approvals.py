@@ -8,10 +8,10 @@ from typing import Any
 
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, Outcome, unverifiable, verified, violated
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.auditing.review.receipt import Receipt
 from kdgov.auditing.review.result import Condition, Permission
 from kdgov.auditing.review.signatures import Attested
+from kdgov.evidence.bundle_reader import BundleReader
 
 _WHO = {
     "internal": "people inside the organisation",

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from kdgov.auditing.registry.snapshot import WEIGHTS, VersionShown
+from kdgov.auditing.registry.snapshot import VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
-from kdgov.auditing.review.bundle_reader import BundleReader
 from kdgov.auditing.review.signatures import Attested
 from kdgov.checkpoints.identity import model_identity
 from kdgov.errors import InputError
+from kdgov.evidence.bundle_layout import WEIGHTS_FOLDER
+from kdgov.evidence.bundle_reader import BundleReader
 
 
 def review_weights(
@@ -51,8 +52,8 @@ def places_of(shown: VersionShown, attested: Attested, named: Path | None) -> li
     if named is not None:
         return [(f"weights in {named.name}", named)]
     found = []
-    if shown.files is not None and (shown.files / WEIGHTS).is_dir():
-        found.append(("weights in the registry", shown.files / WEIGHTS))
+    if shown.files is not None and (shown.files / WEIGHTS_FOLDER).is_dir():
+        found.append(("weights in the registry", shown.files / WEIGHTS_FOLDER))
     parsed = urlparse(str(attested.predicate.get("weights_uri", "")))
     if parsed.scheme == "file" and (path := Path(unquote(parsed.path))).is_dir():
         found.append(("weights where they were recorded", path))

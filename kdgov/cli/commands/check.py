@@ -13,6 +13,7 @@ import typer
 from kdgov.cli.error_boundary import error_boundary, print_json, write_answer
 from kdgov.cli.progress_display import progress_bars
 from kdgov.errors import EXIT_BLOCKED, InputError
+from kdgov.evidence.bundle_layout import FINDINGS, LICENCE_ANSWER, LICENCE_CASE
 
 if TYPE_CHECKING:
     from kdgov.pipeline.context import ReleaseContext
@@ -101,12 +102,12 @@ def _scan_part(context: ReleaseContext, part: str, scan_folder: Path | None) -> 
 
 
 def _tell(context: ReleaseContext, finished: StepResult, *, every: bool, graph: Path | None, output_format: CheckFormat) -> None:
-    findings = json.loads((finished.folder / "findings.json").read_bytes())
+    findings = json.loads((finished.folder / FINDINGS).read_bytes())
     if graph is not None:
         from kdgov.checks.cards.lineage_graph import lineage_svg
 
-        case = json.loads((finished.folder / "licence-case.json").read_bytes())
-        answer = json.loads((finished.folder / "licence-answer.json").read_bytes())
+        case = json.loads((finished.folder / LICENCE_CASE).read_bytes())
+        answer = json.loads((finished.folder / LICENCE_ANSWER).read_bytes())
         write_answer(graph, lineage_svg(case, answer))
     if output_format is CheckFormat.json:
         print_json({"release": context.release.name, "findings": findings, **finished.facts})

@@ -14,7 +14,7 @@ from kdgov.errors import EXIT_BLOCKED, InputError
 
 if TYPE_CHECKING:
     from kdgov.decision.decision import Decision
-    from kdgov.pipeline.gate_inputs import GateInputs
+    from kdgov.evidence.gate_inputs import GateInputs
     from kdgov.progress import Progress
 
 EXAMPLES = """
@@ -129,14 +129,14 @@ class Given(NamedTuple):
 def _judge_tables(
     given: Given, statements: tuple[Path, ...], trust: Path | None, store: Path | None, progress: Progress
 ) -> tuple[Decision, GateInputs]:
-    from kdgov.pipeline.gate_inputs import judge_paths
+    from kdgov.pipeline.judge_paths import judge_paths
 
     verified = None
     if statements:
-        from kdgov.evidence.trust_store import trust_path
-        from kdgov.pipeline.permission_files import read_statements
+        from kdgov.evidence.permission_files import read_statements
+        from kdgov.evidence.trust_store import load_trust, trust_path
 
-        verified = read_statements(statements, trust=trust or trust_path(store))
+        verified = read_statements(statements, trust=load_trust(trust or trust_path(store)))
     return judge_paths(
         teacher=given.teacher or (),
         student=given.student or (),
@@ -159,11 +159,13 @@ def _judge_subject(
             mend="Give --teacher, --student and --policy, or a release, or a model and its version; not two of them.",
         )
     if len(subject) == 1:
+        from kdgov.evidence.rejudge import rejudge
+        from kdgov.evidence.trust_store import load_trust, trust_path
         from kdgov.pipeline.context import open_release
-        from kdgov.pipeline.gate import gate_step, rejudge
+        from kdgov.pipeline.gate import gate_step
 
         context = open_release(Path(subject[0]), store=store, progress=progress)
-        return rejudge(gate_step(context, statements=statements, trust=trust).folder, trust=trust, store=context.store.root)
+        return rejudge(gate_step(context, statements=statements, trust=trust).folder, load_trust(trust or trust_path(context.store.root)))
     if len(subject) > _MODEL_AND_VERSION:
         raise InputError(f"names {len(subject)} things", where="kdgov gate", mend="Name one RELEASE file, or MODEL and VERSION.")
     from kdgov.pipeline.rejudge_recorded import judge_recorded

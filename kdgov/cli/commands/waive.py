@@ -46,8 +46,8 @@ def waive(
 ) -> None:
     """Set one result of one decision aside, signed, with owner, reason and expiry."""
     with error_boundary():
-        from kdgov.pipeline.gate import STATEMENTS
-        from kdgov.pipeline.permission_files import read_decision, sign_waiver, write_envelope
+        from kdgov.evidence.bundle_layout import STATEMENTS
+        from kdgov.evidence.permission_files import read_decision, sign_waiver, write_envelope
 
         judged = read_decision(decision)
         envelope = sign_waiver(judged, criterion=criterion, place=place, owner=owner, reason=reason, expires=expires, key=key)
@@ -65,8 +65,8 @@ def approve(
 ) -> None:
     """Approve one decision in a role, signed."""
     with error_boundary():
-        from kdgov.pipeline.gate import STATEMENTS
-        from kdgov.pipeline.permission_files import read_decision, sign_approval, write_envelope
+        from kdgov.evidence.bundle_layout import STATEMENTS
+        from kdgov.evidence.permission_files import read_decision, sign_approval, write_envelope
 
         envelope = sign_approval(read_decision(decision), role=role, by=by, note=note, key=key)
         typer.echo(str(write_envelope(envelope, out, store / STATEMENTS)))

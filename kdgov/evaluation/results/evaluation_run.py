@@ -17,6 +17,7 @@ from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.request import Plan, PlannedTask
 from kdgov.evaluation.results.evidence_document import evidence_document, item_rows, library_versions, task_evidence
 from kdgov.evaluation.scoring.scorer import answers_by_item
+from kdgov.evidence.bundle_layout import EVALUATION, IDENTITY, ITEMS
 from kdgov.items.files import write_items
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.table import ItemTable
@@ -24,8 +25,7 @@ from kdgov.processes import is_first
 from kdgov.progress import Progress
 from kdgov.source_digest import source_digest
 
-ITEMS, EVIDENCE, IDENTITY = "items.parquet", "evidence.json", "identity.json"
-COST, EFFICIENCY = "cost.json", "efficiency.json"
+COST = "cost.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def evaluate(
     document = evidence_document(plan, identity, how, tasks, table)
     if is_first():
         write_items(table, output / ITEMS)
-        write_atomic(output / EVIDENCE, _pretty(document))
+        write_atomic(output / EVALUATION, _pretty(document))
         write_atomic(output / IDENTITY, _pretty(identity.as_json()))
         _write_cost(output / COST, asked_now, spent)
     return Evidence(document=document, table=table, folder=output)
@@ -181,11 +181,11 @@ def read_evidence(folder: Path) -> Mapping[str, Any]:
     Raises:
         InputError: if there is none or it cannot be read.
     """
-    path = folder / EVIDENCE
+    path = folder / EVALUATION
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise InputError("holds no readable evidence.json", where=str(folder), mend="Run `kdgov evaluate` again.") from error
+        raise InputError(f"holds no readable {EVALUATION}", where=str(folder), mend="Run `kdgov evaluate` again.") from error
     if not isinstance(document, dict) or document.get("schema") != "kdgov.evaluation/1":
         raise InputError("is not an evaluation's evidence", where=str(path), mend="Run `kdgov evaluate` again.")
     return document

@@ -13,7 +13,8 @@ from kdgov.declarations.release import Price
 from kdgov.digest import write_atomic
 from kdgov.evaluation.results.disaggregation import side_by_side
 from kdgov.evaluation.results.efficiency import measure
-from kdgov.evaluation.results.evaluation_run import EFFICIENCY, read_evidence
+from kdgov.evaluation.results.evaluation_run import read_evidence
+from kdgov.evidence.bundle_layout import DISAGGREGATION, EFFICIENCY, ITEMS
 from kdgov.items.files import read_items
 from kdgov.items.metric import MetricDeclaration, declaration_for
 from kdgov.items.table import ItemTable
@@ -24,9 +25,9 @@ DRAWS = 2000
 
 def write_disaggregation(folder: Path) -> None:
     """``disaggregation.json`` of an evaluation's folder."""
-    tables = {who: read_items(folder / who / "items.parquet", with_text=False) for who in ("teacher", "student")}
+    tables = {who: read_items(folder / who / ITEMS, with_text=False) for who in ("teacher", "student")}
     rows = side_by_side(tables["teacher"], tables["student"])
-    write_atomic(folder / "disaggregation.json", _pretty({"schema": "kdgov.disaggregation/1", "rows": rows}))
+    write_atomic(folder / DISAGGREGATION, _pretty({"schema": "kdgov.disaggregation/1", "rows": rows}))
 
 
 def write_efficiency(
@@ -36,7 +37,7 @@ def write_efficiency(
     document = measure(teacher, student, progress=progress)
     evidence = read_evidence(folder / "teacher")
     declarations = tuple(MetricDeclaration(**m) for m in evidence["metrics"])
-    tables = [read_items(folder / who / "items.parquet", with_text=False) for who in ("teacher", "student")]
+    tables = [read_items(folder / who / ITEMS, with_text=False) for who in ("teacher", "student")]
     document["kept"] = kept_share(tables[0], tables[1], declarations)
     if price is not None:
         document["teacher"]["usd_per_million_tokens"] = price.teacher_usd_per_million_tokens

@@ -28,11 +28,11 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from kdgov.digest import digest_file
+from kdgov.evidence.bundle_layout import BUNDLE_FOLDER, MANIFEST
 from kdgov.guard.evidence import local_path
 from kdgov.guard.stores.s3_bucket import put_new
 
 SCHEME = "kdgov-artifacts:"
-EVIDENCE, MANIFEST = "evidence", "manifest.json"
 """A bundle's manifest is uploaded last; from then on its folder takes no new file."""
 MODEL_SEAL = "kdgov.sealed"
 """Once this lies in a logged model's own folder, that folder takes no new file."""
@@ -135,7 +135,7 @@ class WriteOnceRepository(ArtifactRepository):
     def _refuse_if_sealed(self, destination: str) -> None:
         parts = destination.split("/")
         folders = [posixpath.join("", *parts[:i]) for i in range(len(parts))]
-        seals = [posixpath.join(folder, MANIFEST) for folder in folders if posixpath.basename(folder) == EVIDENCE]
+        seals = [posixpath.join(folder, MANIFEST) for folder in folders if posixpath.basename(folder) == BUNDLE_FOLDER]
         root = _inner(self.artifact_uri).rstrip("/")
         seals += [
             posixpath.join(folder, MODEL_SEAL) for folder in folders if _MODEL_FOLDER.search(posixpath.join(root, folder).rstrip("/"))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
-from kdgov.digest import digest_file, digest_json
+from kdgov.digest import digest_json
 from kdgov.errors import InputError
-from kdgov.evidence.bundle import bundle_digest, compare_bundle
+from kdgov.evidence.bundle import bundle_digest
+from kdgov.evidence.bundle_layout import DECISION
+from kdgov.evidence.bundle_reader import sealed_bundle
 
 STOPPING = ("fail", "inconclusive", "invalid")
 STANDARD_SUITES = ("capability", "safety", "bias", "privacy")
@@ -149,45 +148,19 @@ def read_dossier(folder: Path) -> EvidenceBundle:
     Raises:
         InputError: if it is no bundle, or any file differs from its manifest.
     """
-    if difference := compare_bundle(folder):
-        raise InputError(f"the evidence is not as it was sealed: {difference}", where=str(folder), mend="Run `kdgov gate` again.")
-    decision = _json(folder / "decision.json", required=True)
-    if decision.get("schema") != "kdgov.decision/1" or decision.get("verdict") not in ("pass", *STOPPING):
-        raise InputError("is no decision of kdgov.decision/1", where=str(folder / "decision.json"), mend="Run `kdgov gate` again.")
+    bundle = sealed_bundle(folder)
     return EvidenceBundle(
         folder=folder,
         digest=bundle_digest(folder),
-        decision_digest=digest_file(folder / "decision.json"),
-        decision=decision,
-        release=_json(folder / "release.json"),
-        teacher=_json(folder / "teacher" / "identity.json"),
-        student=_json(folder / "student" / "identity.json"),
-        distillation=_json(folder / "distillation.json"),
-        efficiency=_json(folder / "efficiency.json"),
-        cards=[card for path in sorted((folder / "cards").glob("*")) if (card := _card(path))],
+        decision_digest=bundle.digest(DECISION),
+        decision=bundle.decision,
+        release=bundle.release,
+        teacher=bundle.identities["teacher"],
+        student=bundle.identities["student"],
+        distillation=bundle.distillation,
+        efficiency=bundle.efficiency,
+        cards=list(bundle.cards.values()),
     )
-
-
-def _json(path: Path, *, required: bool = False) -> dict[str, Any]:
-    if not path.is_file():
-        if required:
-            raise InputError(f"the bundle has no {path.name}", where=str(path.parent), mend="Run `kdgov gate` again.")
-        return {}
-    try:
-        value = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InputError("is not JSON", where=str(path), mend="Run `kdgov gate` again.") from error
-    return value if isinstance(value, dict) else {}
-
-
-def _card(path: Path) -> dict[str, Any]:
-    if path.suffix not in (".yaml", ".yml", ".json"):
-        return {}
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _walk_uses(uses: Any) -> Iterator[Mapping[str, Any]]:

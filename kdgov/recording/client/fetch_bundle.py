@@ -14,11 +14,10 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from kdgov.errors import InputError
-from kdgov.evidence.bundle import MANIFEST, read_manifest
+from kdgov.evidence.bundle import read_manifest
+from kdgov.evidence.bundle_layout import ATTESTATION_FOLDER, BUNDLE_FOLDER, MANIFEST
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.target import STORE_VARIABLE, RegistryTarget, registry_target
-
-EVIDENCE, ATTESTATION = "evidence", "attestation"
 
 
 def fetch_bundle(name: str, version: int | str, target: RegistryTarget | None = None, *, into: Path | None = None) -> Path:
@@ -64,17 +63,17 @@ def download_bundle(client: MlflowClient, version: ModelVersion, *, into: Path) 
         InputError: if the version has no evidence.
     """
     into.mkdir(parents=True, exist_ok=True)
-    if not version.run_id or MANIFEST not in {Path(f.path).name for f in _listed(client, version.run_id, EVIDENCE)}:
+    if not version.run_id or MANIFEST not in {Path(f.path).name for f in _listed(client, version.run_id, BUNDLE_FOLDER)}:
         raise InputError(
             f"{version.name} version {version.version} has no evidence", mend="It was not recorded by kdgov; record its release first."
         )
-    return Path(client.download_artifacts(version.run_id, EVIDENCE, str(into)))
+    return Path(client.download_artifacts(version.run_id, BUNDLE_FOLDER, str(into)))
 
 
 def attestations(client: MlflowClient, version: ModelVersion) -> list[Mapping[str, Any]]:
     """Signed envelopes lying beside a version's evidence, newest file name last; unverified."""
     found: list[Mapping[str, Any]] = []
-    for item in sorted(_listed(client, version.run_id or "", ATTESTATION), key=lambda f: f.path):
+    for item in sorted(_listed(client, version.run_id or "", ATTESTATION_FOLDER), key=lambda f: f.path):
         try:
             value = json.loads(Path(client.download_artifacts(version.run_id, item.path)).read_bytes())
         except ValueError:

@@ -12,19 +12,22 @@ from typing import Any
 from kdgov.decision.decision import Approval, Decision, Waiver, decision_from_json
 from kdgov.digest import canonical_json, digest_bytes, write_atomic
 from kdgov.errors import InputError
+from kdgov.evidence.bundle_layout import DECISION
+from kdgov.evidence.gate_inputs import Statements
 from kdgov.evidence.permission_statements import answer_statement
 from kdgov.evidence.signing import APPROVAL_PREDICATE, WAIVER_PREDICATE, sign_statement, statement
 from kdgov.evidence.signing_keys import load_signer
-from kdgov.evidence.trust_store import load_trust
-from kdgov.pipeline.gate_inputs import Statements
+from kdgov.evidence.trust_store import TrustStore
+
+_NAME_IT = f"Name the {DECISION} that `kdgov gate` wrote."
 
 
-def read_statements(paths: Sequence[Path], *, trust: Path, as_of: str = "", received: datetime.datetime | None = None) -> Statements:
+def read_statements(paths: Sequence[Path], *, trust: TrustStore, as_of: str = "", received: datetime.datetime | None = None) -> Statements:
     """Read and verify signed waivers and approvals.
 
     Args:
         paths: signed envelopes.
-        trust: file of the trust store.
+        trust: whose signatures count.
         as_of: day on which waivers are counted, YYYY-MM-DD; default today.
         received: when the statements came in, with a zone: now for new ones (the default). For those of a recorded release
             the logged time, so that a key past its end still vouches for what came in while it was valid.
@@ -35,14 +38,13 @@ def read_statements(paths: Sequence[Path], *, trust: Path, as_of: str = "", rece
     if not paths:
         return Statements(as_of=as_of)
     now = received or datetime.datetime.now(datetime.UTC)
-    store = load_trust(trust)
     made: dict[str, Waiver | Approval] = {}
     envelopes: dict[str, bytes] = {}
     for path in paths:
         envelope = _envelope(path)
         data = canonical_json(envelope)
         name = f"{digest_bytes(data).removeprefix('sha256:')[:24]}.json"
-        answer = answer_statement(envelope, store, at=now)
+        answer = answer_statement(envelope, trust, at=now)
         if not answer.counted:
             raise InputError(answer.fault, where=str(path), mend=answer.mend)
         made[name], envelopes[name] = answer.counted[0], data
@@ -77,11 +79,9 @@ def read_decision(path: Path) -> Decision:
         document = json.loads(path.read_bytes())
         decision = decision_from_json(document)
     except FileNotFoundError as error:
-        raise InputError("there is no such file", where=str(path), mend="Name the decision.json that `kdgov gate` wrote.") from error
+        raise InputError("there is no such file", where=str(path), mend=_NAME_IT) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"is no decision document: {error}", where=str(path), mend="Name the decision.json that `kdgov gate` wrote."
-        ) from error
+        raise InputError(f"is no decision document: {error}", where=str(path), mend=_NAME_IT) from error
     stated = document.get("digest")
     if stated is not None and stated != decision.digest:
         raise InputError("its content is not what its digest says", where=str(path), mend="Take the decision as `kdgov gate` wrote it.")
@@ -111,7 +111,7 @@ def sign_waiver(decision: Decision, *, criterion: str, place: str, owner: str, r
         "expires": expires,
         "issued": today.date().isoformat(),
     }
-    body = statement(WAIVER_PREDICATE, predicate, subjects={"decision.json": decision.digest})
+    body = statement(WAIVER_PREDICATE, predicate, subjects={DECISION: decision.digest})
     return sign_statement(body, [load_signer(key)], at=today)
 
 
@@ -119,7 +119,7 @@ def sign_approval(decision: Decision, *, role: str, by: str, note: str, key: str
     """Signed envelope by which a role approves one decision."""
     today = datetime.datetime.now(datetime.UTC)
     predicate = {"decision": decision.digest, "role": role, "by": by, "note": note, "issued": today.date().isoformat()}
-    body = statement(APPROVAL_PREDICATE, predicate, subjects={"decision.json": decision.digest})
+    body = statement(APPROVAL_PREDICATE, predicate, subjects={DECISION: decision.digest})
     return sign_statement(body, [load_signer(key)], at=today)
 
 
