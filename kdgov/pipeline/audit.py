@@ -16,8 +16,8 @@ from kdgov.auditing.crosswalk.framework import Framework
 from kdgov.auditing.registry.overview import VersionRow, fingerprint, overview_document, review_briefly, sorted_rows
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding
+from kdgov.auditing.review.decision_review import Rejudged
 from kdgov.auditing.review.event_log import log_findings, vanished
-from kdgov.auditing.review.rejudge import Rejudged
 from kdgov.auditing.review.result import VersionAudit
 from kdgov.auditing.review.review import Reviewer, review_version
 from kdgov.auditing.review.signatures import read_attestation

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from kdgov.auditing.review.audit_findings import outcome_of, violated, worst_first
+from kdgov.auditing.review.decision_review import Rejudged, review_decision, review_identities, review_plan
 from kdgov.auditing.review.licences import review_licences
 from kdgov.auditing.review.practice_record import review_practice
-from kdgov.auditing.review.rejudge import Rejudged, review_decision, review_identities, review_plan
 from kdgov.auditing.review.signatures import Attested
 from kdgov.auditing.review.waivers_and_approvals import permission_of, review_permission
 from kdgov.evidence.bundle_reader import BundleReader

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from kdgov.auditing.crosswalk import people_facts as people
+from kdgov.auditing.crosswalk import training_facts as training
 from kdgov.auditing.crosswalk.fact_catalogue import FACTS, Fact
 from kdgov.auditing.crosswalk.fact_source import (
     Answer,
@@ -100,28 +101,6 @@ def _withdrawal(e: Evidence) -> Answer:
     return either(bool(able), f"{len(able)} cards say how people withdraw.", "No card says how people withdraw.")
 
 
-def _compute(e: Evidence) -> Answer:
-    record = e.material.distillation
-    kept = [k for k in ("steps", "tokens", "flops", "cpu_s", "wall_s") if record.get(k)]
-    told = f"Kept: {', '.join(kept)}."
-    if any(k in kept for k in ("flops", "cpu_s", "wall_s")):
-        return "shown", told, DISTILLATION
-    return ("partly", f"{told} Not the time or the operations.", DISTILLATION) if kept else ("absent", "Nothing is kept.", "")
-
-
-def _context(e: Evidence) -> Answer:
-    stated = card_fields("model_card", "context_length", "max_length")(e)
-    trained = (e.material.distillation.get("recipe") or {}).get("max_length")
-    if stated[0] == "shown" or not trained:
-        return stated
-    return "partly", f"Trained on at most {trained} tokens at a time; the longest input itself is not stated.", DISTILLATION
-
-
-def _energy(e: Evidence) -> Answer:
-    record = e.material.distillation
-    return either(bool(record.get("energy_kwh")), f"{record.get('energy_kwh')} kWh.", "Energy was not measured.", DISTILLATION)
-
-
 def _architecture(e: Evidence) -> Answer:
     identity = e.material.identities["student"]
     size = f"{identity.get('parameters', 0):,} parameters, {identity.get('layers', '?')} layers"
@@ -178,13 +157,6 @@ def _acts_logged(e: Evidence) -> Answer:
 def _teacher_pinned(e: Evidence) -> Answer:
     digest = e.material.identities["teacher"].get("weights") or (e.material.decision.get("digests") or {}).get("teacher_weights")
     return either(bool(digest), f"{digest}.", "No digest of the teacher's weights is kept.", of_role("teacher", IDENTITY))
-
-
-def _data_digests(e: Evidence) -> Answer:
-    stated = [k for k in e.material.decision.get("digests") or {} if k.startswith("data/")]
-    files = e.material.distillation.get("data") or {}
-    count = max(len(stated), len(files))
-    return either(count > 0, f"{count} files are pinned.", "No data file is pinned.", DISTILLATION)
 
 
 def _modalities(e: Evidence) -> Answer:
@@ -253,7 +225,7 @@ READERS: dict[str, Callable[[Evidence], Answer]] = {
     "data.cards": lambda e: either(
         bool(cards_of(e, "dataset_card")), f"{len(cards_of(e, 'dataset_card'))} dataset cards.", "There is none.", RELEASE
     ),
-    "data.digests": _data_digests,
+    "data.digests": training.data_digests,
     "data.sizes": lambda e: either(
         bool(e.material.distillation.get("examples") or e.material.distillation.get("tokens")),
         "Examples and tokens are counted.",
@@ -272,11 +244,11 @@ READERS: dict[str, Callable[[Evidence], Answer]] = {
         "Trained elsewhere; nothing is kept.",
         RELEASE,
     ),
-    "training.compute": _compute,
-    "training.energy": _energy,
+    "training.compute": training.compute,
+    "training.energy": training.energy,
     "model.architecture": _architecture,
     "model.modalities": _modalities,
-    "model.context": _context,
+    "model.context": training.context,
     "model.intended_use": _intended_use,
     "model.acceptable_use": card_fields("model_card", "out_of_scope", "prohibited_use", "acceptable_use"),
     "model.limits": _limits,

@@ -13,12 +13,12 @@ from kdgov.auditing.crosswalk.fact_source import Evidence
 from kdgov.auditing.crosswalk.framework import Framework, assess
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, outcome_of, unverifiable, worst_first
+from kdgov.auditing.review.decision_review import Rejudged, review_decision, review_identities, review_plan
 from kdgov.auditing.review.event_log import log_findings, review_acts, timeline
 from kdgov.auditing.review.licences import lineage_of, review_licences
 from kdgov.auditing.review.mlflow_runs import review_runs
 from kdgov.auditing.review.practice_record import clauses_of, measures_of, review_practice, roles_of
 from kdgov.auditing.review.receipt import bundle_receipt, logged_receipt
-from kdgov.auditing.review.rejudge import Rejudged, review_decision, review_identities, review_plan
 from kdgov.auditing.review.result import Act, Subject, VersionAudit
 from kdgov.auditing.review.signatures import Attested, read_attestation, review_binding, review_bundle
 from kdgov.auditing.review.signed_statements import review_statements
