@@ -1,23 +1,60 @@
 """kdgov: governance and evaluation of distilled model releases.
 
-The package in one line each, from the top layer down: `cli` (commands), `pipeline` (one module per step of a release),
-`guard` and `record` (the MLflow registry), `distill` and `evaluate` (training and suites), `checks`, `evidence` and
-`report`, `declare` (what users write), `gate` and `license` (the pure core), `items` (the item table), and the words
-everything shares: `finding`, `digest`, `errors`.
+The functions below are the Python interface; every one has a command of the same purpose::
+
+    import kdgov
+
+    kdgov.check("release.yaml")                                   # licences, provenance, privacy, before any compute
+    kdgov.distill("release.yaml")                                 # train the student
+    kdgov.evaluate("release.yaml")                                # teacher and student on identical items
+    decision = kdgov.gate(teacher, student, "default")            # may the student be promoted?
+    kdgov.record("release.yaml")                                  # into the MLflow registry, signed
+    kdgov.promote("support-student", 3)                           # the alias, if a valid passing decision covers it
+    kdgov.audit("support-student", 3)                             # everything verified again from the registry
+    kdgov.load_model("models:/support-student@champion")          # verified before its first byte is used
+    kdgov.license_check("case.yaml")                              # licences of a lineage
+    kdgov.drill("policies/default.yaml")                          # how often a policy errs
+
+Names load on first use: ``import kdgov`` alone imports nothing heavy. The package from the top layer down: `cli` (commands),
+`api` (these functions), `pipeline` (one module per step), `auditing`, `guard` and `recording` (the MLflow registry),
+`distillation` and `evaluation`, `checks`, `evidence` and `report`, `declarations` (what users write), `decision` and `license`
+(the pure core), `items` (the item table), and the words everything shares: `finding`, `digest`, `errors`.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdgov.api.decisions import drill, gate, license_check
+    from kdgov.api.recorded_versions import audit, load_model, promote
+    from kdgov.api.release_steps import check, distill, evaluate, record
 
 __version__ = "0.1.0"
+__all__ = ["audit", "check", "distill", "drill", "evaluate", "gate", "license_check", "load_model", "promote", "record"]
+
+_HOMES = {
+    "audit": "recorded_versions",
+    "check": "release_steps",
+    "distill": "release_steps",
+    "drill": "decisions",
+    "evaluate": "release_steps",
+    "gate": "decisions",
+    "license_check": "decisions",
+    "load_model": "recorded_versions",
+    "promote": "recorded_versions",
+    "record": "release_steps",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Read on first use: `import kdgov` alone costs nothing.
-    if name == "gate":
-        return importlib.import_module("kdgov.decision")
-    if name == "load_model":
-        return importlib.import_module("kdgov.recording").load_model
-    raise AttributeError(f"module 'kdgov' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kdgov' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"kdgov.api.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

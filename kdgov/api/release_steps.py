@@ -1,0 +1,116 @@
+"""The steps of a release: check, distill, evaluate, record."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+from kdgov.api.arguments import PathLike, release_context
+
+if TYPE_CHECKING:
+    from kdgov.pipeline.store import StepResult
+    from kdgov.progress import Progress
+
+
+def check(
+    release: PathLike,
+    *,
+    today: datetime.date | None = None,
+    workers: int = 1,
+    store: PathLike | None = None,
+    progress: Progress | None = None,
+) -> StepResult:
+    """What must be known of a release before any compute is spent: licences, provenance, privacy, contamination, practice.
+
+    Args:
+        release: release file (``schema: kdgov.release/1``).
+        today: day on which expiries are judged; the present day by default.
+        workers: processes that scan the data.
+        store: folder of finished work; the ``registry/store`` beside the release by default.
+        progress: called as ``progress(label, done, total)``.
+
+    Returns:
+        ``facts["stops"]`` and ``facts["holds"]`` name the rules that keep the release from going on; ``findings.json`` in
+        ``folder`` holds every finding.
+
+    Example:
+        >>> checked = kdgov.check("registry/releases/miniature.yaml", store=store)
+        >>> checked.facts["stops"]
+        []
+    """
+    from kdgov.pipeline.check import check_step
+
+    return check_step(release_context(release, store, progress), today=today, workers=workers)
+
+
+def distill(release: PathLike, *, store: PathLike | None = None, progress: Progress | None = None) -> StepResult:
+    """Train the student of a release; a recipe that was trained before is reused, a run that was killed goes on.
+
+    Args:
+        release: release file.
+        store: folder of finished work; the ``registry/store`` beside the release by default.
+        progress: called as ``progress(label, done, total)``.
+
+    Returns:
+        ``facts["student"]`` is the checkpoint's folder, relative to ``folder`` where it was trained here.
+
+    Example:
+        >>> trained = kdgov.distill("registry/releases/miniature.yaml", store=store)
+        >>> (trained.folder / trained.facts["student"] / "config.json").is_file()
+        True
+    """
+    from kdgov.pipeline.distill import distill_step
+
+    return distill_step(release_context(release, store, progress))
+
+
+def evaluate(release: PathLike, *, store: PathLike | None = None, progress: Progress | None = None) -> StepResult:
+    """Ask teacher and student of a release the same frozen questions and write what each answered.
+
+    Args:
+        release: release file.
+        store: folder of finished work; the ``registry/store`` beside the release by default.
+        progress: called as ``progress(label, done, total)``.
+
+    Returns:
+        ``folder`` holds one folder per model with its item table and evidence; ``facts["findings"]`` is empty where the two
+        models were asked the same.
+
+    Example:
+        >>> evaluated = kdgov.evaluate("registry/releases/miniature.yaml", store=store)
+        >>> evaluated.facts["findings"]
+        []
+    """
+    from kdgov.pipeline.evaluate import evaluate_step
+
+    return evaluate_step(release_context(release, store, progress))
+
+
+def record(
+    release: PathLike,
+    *,
+    registry: str | None = None,
+    upload_weights: bool = False,
+    store: PathLike | None = None,
+    progress: Progress | None = None,
+) -> StepResult:
+    """Record a release in the registry, whatever its verdict: runs, evidence, model card, signed decision.
+
+    Args:
+        release: release file.
+        registry: address of the MLflow server; KDGOV_REGISTRY or the store's own registry by default.
+        upload_weights: copy the weights instead of naming them by digest.
+        store: folder of finished work; the ``registry/store`` beside the release by default.
+        progress: called as ``progress(label, done, total)``.
+
+    Returns:
+        ``facts`` holds ``name``, ``version``, ``verdict`` and the digest of the decision.
+
+    Example:
+        >>> recorded = kdgov.record("registry/releases/miniature.yaml", store=store)
+        >>> recorded.facts["name"], recorded.facts["version"], recorded.facts["verdict"]
+        ('miniature-student', 1, 'pass')
+    """
+    from kdgov.pipeline.record import record_step
+
+    return record_step(release_context(release, store, progress), registry=registry, upload_weights=upload_weights)
