@@ -34,7 +34,7 @@ def item_table(given: Items) -> ItemTable:
 
     if isinstance(given, ItemTable):
         return given
-    if paths := _paths(given):
+    if paths := paths_of(given):
         return read_items(*paths)
     import pyarrow as pa
 
@@ -52,7 +52,7 @@ def declared_metrics(given: Items) -> tuple[MetricDeclaration, ...]:
     """What the evidence beside the files declares of their metrics; nothing for a table in memory."""
     from kdgov.items import read_declarations
 
-    paths = _paths(given)
+    paths = paths_of(given)
     return read_declarations(*paths) if paths else ()
 
 
@@ -88,7 +88,8 @@ def policy_of(given: Policy | Mapping[str, Any] | PathLike) -> Policy:
     return given if isinstance(given, Policy) else load_named_policy(os.fspath(given))
 
 
-def _paths(given: Any) -> list[str]:
+def paths_of(given: Any) -> list[str]:
+    """The paths that were given; empty for a table in memory."""
     if isinstance(given, str | os.PathLike):
         return [os.fspath(given)]
     if isinstance(given, list | tuple) and given and all(isinstance(one, str | os.PathLike) for one in given):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdgov.api.arguments import Items, PathLike, declared_metrics, item_table, policy_of
+from kdgov.api.arguments import Items, PathLike, declared_metrics, item_table, paths_of, policy_of
 
 if TYPE_CHECKING:
     from kdgov.decision.decision import Decision
@@ -61,14 +61,19 @@ def gate(
         >>> print(f"{decision.criteria[0].difference:.2f}")
         -0.25
     """
-    from kdgov.pipeline.gate_inputs import gate as judged
+    from kdgov.pipeline.judge_paths import gate as judged
+    from kdgov.pipeline.judge_paths import judge_paths
+    from kdgov.report.notebook import shown
 
-    further: dict[str, Any] = {"metrics": metrics, "findings": findings, "looks": looks, "progress": progress}
-    others = {"control": control, "root_teacher": root_teacher}
-    further.update({name: None if given is None else item_table(given) for name, given in others.items()})
-    if metrics is None:
-        further["metrics"] = declared_metrics(teacher)
-    return judged(item_table(teacher), item_table(student), policy_of(policy), **further)
+    tables = {"teacher": teacher, "student": student, "control": control, "root_teacher": root_teacher}
+    files = {name: paths_of(given) for name, given in tables.items() if given is not None}
+    if all(files.values()) and isinstance(policy, str | os.PathLike) and metrics is None and not findings:
+        # As the command does: with all that lies beside the files.
+        decision, _ = judge_paths(**files, policy=os.fspath(policy), looks=looks, progress=progress)
+        return shown(decision)
+    read = {name: item_table(given) for name, given in tables.items() if given is not None}
+    found = declared_metrics(teacher) if metrics is None else tuple(metrics)
+    return judged(**read, policy=policy_of(policy), metrics=found, findings=tuple(findings), looks=looks, progress=progress)
 
 
 def license_check(case: PathLike | Mapping[str, Any], *, today: datetime.date | None = None) -> LicenseAnswer:
