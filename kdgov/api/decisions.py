@@ -66,7 +66,7 @@ def gate(
     from kdgov.report.notebook import shown
 
     tables = {"teacher": teacher, "student": student, "control": control, "root_teacher": root_teacher}
-    files = {name: paths_of(given) for name, given in tables.items() if given is not None}
+    files: dict[str, Any] = {name: paths_of(given) for name, given in tables.items() if given is not None}
     if all(files.values()) and isinstance(policy, str | os.PathLike) and metrics is None and not findings:
         # As the command does: with all that lies beside the files.
         decision, _ = judge_paths(**files, policy=os.fspath(policy), looks=looks, progress=progress)
