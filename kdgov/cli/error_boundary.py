@@ -20,6 +20,7 @@ import typer
 
 from kdgov.digest import write_atomic
 from kdgov.errors import EXIT_ENVIRONMENT, Fault, InputError, KdgovError, UnavailableError
+from kdgov.visible_text import visible
 
 _FULL_DISK_SIGNS = ("No space left on device", "inline_container.cc", "disk is full")
 _ENVIRONMENT_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ECONNREFUSED}
@@ -101,7 +102,7 @@ def _end(faults: tuple[Fault, ...], code: int, output_format: str) -> NoReturn:
             _silence_stdout()
     for fault in faults:
         typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
-        typer.echo(str(fault), err=True)
+        typer.echo(visible(str(fault)), err=True)
     raise typer.Exit(code)
 
 

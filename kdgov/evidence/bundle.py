@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from kdgov.digest import canonical_json, digest_bytes, digest_file, is_digest, write_atomic
 from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import MANIFEST
+from kdgov.safe_parse import json_file
 
 SCHEMA = "kdgov.bundle/1"
 _NOT_EVIDENCE = (MANIFEST, "result.json")
@@ -70,12 +70,14 @@ def read_manifest(folder: Path) -> dict[str, str]:
     """
     path = folder / MANIFEST
     try:
-        document = json.loads(path.read_bytes())
+        if not path.exists():
+            raise FileNotFoundError(path)
+        document = json_file(path)
         files = document["files"]
         well_formed = document["schema"] == SCHEMA and all(is_digest(v) and _stays_inside(k) for k, v in files.items())
     except FileNotFoundError as error:
         raise InputError(f"the evidence bundle has no {MANIFEST}", where=str(folder), mend="Name what `kdgov gate` wrote.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError("is not a bundle manifest", where=str(path), mend="Run `kdgov gate` again; never edit a bundle.") from error
     if not well_formed:
         raise InputError("is not a bundle manifest of kdgov.bundle/1", where=str(path), mend="Run `kdgov gate` again.")

@@ -6,14 +6,11 @@ every file must be as its manifest says, for whoever signs or shows what it read
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from kdgov.digest import digest_file
 from kdgov.errors import InputError
@@ -32,6 +29,7 @@ from kdgov.evidence.bundle_layout import (
     RELEASE,
     of_role,
 )
+from kdgov.safe_parse import json_file, yaml_value
 
 Document = Mapping[str, Any]
 _SCHEMA, _VERDICTS = "kdgov.decision/1", ("pass", "fail", "inconclusive", "invalid")
@@ -49,8 +47,8 @@ class BundleReader:
     def json(self, path: str) -> Any:
         """A JSON file's value, or an empty mapping."""
         try:
-            return json.loads((self.folder / path).read_bytes())
-        except (OSError, ValueError):
+            return json_file(self.folder / path)
+        except (OSError, InputError, ValueError):
             return {}
 
     def document(self, path: str) -> Document:
@@ -148,15 +146,14 @@ def _require_json(path: Path, *, required: bool) -> None:
             raise InputError(f"the bundle has no {path.name}", where=str(path.parent), mend=_AGAIN)
         return
     try:
-        json.loads(path.read_bytes())
-    except ValueError as error:
+        json_file(path)
+    except (InputError, ValueError) as error:
         raise InputError("is not JSON", where=str(path), mend=_AGAIN) from error
 
 
 def _yaml(path: Path) -> Document:
     try:
-        # The C loader reads the same YAML several times faster; a review of a registry reads thousands of cards.
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, ValueError):
+        value = yaml_value(path.read_text(encoding="utf-8"), file=str(path))
+    except (OSError, InputError, ValueError):
         return {}
     return value if isinstance(value, Mapping) else {}

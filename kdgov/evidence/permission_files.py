@@ -65,7 +65,7 @@ def _claims(path: Path) -> str:
     try:
         body = json.loads(base64.b64decode(json.loads(path.read_bytes())["payload"]))
         return str(body["predicate"]["decision"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import datetime
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,7 @@ from kdgov.digest import PREFIX, canonical_json, digest_bytes, is_digest
 from kdgov.errors import InputError
 from kdgov.evidence.signing_keys import public_key
 from kdgov.evidence.trust_store import CLOCK_SKEW, Purpose, TrustedKey, TrustStore
+from kdgov.safe_parse import json_value
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -243,8 +243,8 @@ def _body(envelope: Envelope) -> dict[str, Any] | str:
     if envelope.payload_type != PAYLOAD_TYPE:
         return f"holds {envelope.payload_type!r}, not an in-toto statement"
     try:
-        body = json.loads(envelope.payload)
-    except ValueError:
+        body = json_value(envelope.payload, where="payload")
+    except (InputError, ValueError):
         return "holds a payload that is not JSON"
     well_formed = (
         isinstance(body, dict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 import tempfile
@@ -22,6 +21,7 @@ from kdgov.errors import KdgovError
 from kdgov.evidence.bundle_layout import BUNDLE_FOLDER, DECISION, MANIFEST
 from kdgov.evidence.release_statement import Refusal
 from kdgov.guard.digest_cache import Memory
+from kdgov.safe_parse import json_file, json_value
 
 WRITE_ONCE = "kdgov-artifacts:"
 DESTINATION_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
@@ -101,7 +101,7 @@ def _local_fault(predicate: Mapping[str, Any], folder: Path) -> str:
         return "the evidence is missing"
     if remembered_digest(manifest) != predicate["bundle"]:
         return "the evidence's manifest was changed"
-    stated: Mapping[str, str] = json.loads(manifest.read_bytes())["files"]
+    stated: Mapping[str, str] = json_file(manifest)["files"]
     if stated.get(DECISION) != predicate["decision"]:
         return "the evidence holds another decision"
     found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST}
@@ -119,7 +119,7 @@ def _remote_fault(predicate: Mapping[str, Any], artifact_uri: str) -> str:
     manifest = Path(repository.download_artifacts(MANIFEST)).read_bytes()
     if digest_bytes(manifest) != predicate["bundle"]:
         return "the evidence's manifest was changed"
-    stated: Mapping[str, str] = json.loads(manifest)["files"]
+    stated: Mapping[str, str] = json_value(manifest, where=MANIFEST)["files"]
     decision = Path(repository.download_artifacts(DECISION)).read_bytes()
     if not stated.get(DECISION) == predicate["decision"] == digest_bytes(decision):
         return "the evidence holds another decision"

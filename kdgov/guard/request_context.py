@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from flask import g, has_request_context, request
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, PERMISSION_DENIED
+
+from kdgov.errors import InputError
+from kdgov.safe_parse import json_value
 
 IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
 
@@ -28,8 +30,8 @@ def says_prompt(tags: Any) -> bool:
 def json_object(text: str) -> dict[str, Any]:
     """The envelope a submission holds."""
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = json_value(text, where="kdgov.submit")
+    except (InputError, ValueError):
         value = None
     if not isinstance(value, dict):
         raise MlflowException("kdgov.submit takes a DSSE envelope as JSON.", error_code=INVALID_PARAMETER_VALUE)

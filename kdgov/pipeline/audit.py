@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.auditing.crosswalk.framework import Framework
-from kdgov.auditing.registry.overview import VersionRow, fingerprint, overview_document, review_briefly, sorted_rows
+from kdgov.auditing.registry.overview import VersionRow, fingerprint, overview_document, review_briefly, sorted_rows, unreadable_row
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding
 from kdgov.auditing.review.decision_review import Rejudged
@@ -171,7 +171,7 @@ class _KeptRows:
         of = fingerprint(shown)
         if (known := self._known.get(of)) is not None:
             return VersionRow(**{**known, "aliases": tuple(known["aliases"]), "needs": tuple(known["needs"])})
-        made = review_briefly(shown, log, reviewer)
+        made = _reviewed(shown, log, reviewer)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"of": of, "row": made.as_json()}, ensure_ascii=False) + "\n")
@@ -180,6 +180,16 @@ class _KeptRows:
     def done(self) -> None:
         """The overview is whole: the next one looks at everything anew."""
         self._path.unlink(missing_ok=True)
+
+
+def _reviewed(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> VersionRow:
+    """One version's row; whatever a damaged version does to its reader is that version's row, never the end of the overview."""
+    try:
+        return review_briefly(shown, log, reviewer)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except Exception as error:  # noqa: BLE001 - the next version must be looked at, whatever lies in this one
+        return unreadable_row(shown, f"{type(error).__name__}: {error}")
 
 
 def reviewer_of(request: AuditRequest) -> Reviewer:
@@ -201,7 +211,7 @@ def judge_again(folder: Path, trust: TrustStore, *, received: datetime.datetime)
     except InputError as error:
         # A bundle that cannot be judged is the audit's answer, not its failure.
         return Rejudged(fault=f"{Path(error.where).name}: {error.what}" if error.where else error.what)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         # Sealed by somebody, but in another shape than the gate writes.
         return Rejudged(fault=f"a file is not of the shape the gate writes ({type(error).__name__}: {error}).")
     tables = judged.tables

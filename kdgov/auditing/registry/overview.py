@@ -17,6 +17,7 @@ from kdgov.auditing.review.signed_statements import review_statements
 from kdgov.auditing.review.waivers_and_approvals import review_permission
 from kdgov.digest import digest_json
 from kdgov.evidence.bundle_reader import BundleReader
+from kdgov.visible_text import visible
 
 SCHEMA = "kdgov.audit_overview/1"
 SOON = datetime.timedelta(days=30)
@@ -93,6 +94,23 @@ def review_briefly(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> Ve
         waiver_expires=shown.tags.get("kdgov.waiver_expires", ""),
         is_outside_guard=any(_outside(f) for f in stopping),
         needs=tuple(f"{f.subject}: {f.reason}" for f in stopping),
+    )
+
+
+def unreadable_row(shown: VersionShown, fault: str) -> VersionRow:
+    """The row of a version whose evidence cannot be reviewed at all: violated, with the fault."""
+    return VersionRow(
+        name=shown.facts.name,
+        version=shown.facts.version,
+        outcome="violated",
+        verdict=shown.tags.get("kdgov.verdict", _NONE),
+        aliases=shown.aliases,
+        registered_at=shown.registered_at,
+        evidence_age_days=None,
+        expires="",
+        waiver_expires=shown.tags.get("kdgov.waiver_expires", ""),
+        is_outside_guard=False,
+        needs=(f"evidence: it cannot be reviewed ({visible(fault)[:200]})",),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from kdgov.evidence.bundle_layout import ATTESTATION_FOLDER, BUNDLE_FOLDER, DECI
 from kdgov.evidence.release_statement import binding_fault
 from kdgov.evidence.signing import DECISION_PREDICATE, envelope_digest, verify_statement
 from kdgov.evidence.trust_store import TrustStore
+from kdgov.safe_parse import json_file, json_value
 
 _REFETCH = "Never rely on it; record the release again from the folder `kdgov gate` wrote, as a new version."
 
@@ -125,8 +125,8 @@ def _read(
     path: Path, name: str, shown: VersionShown, trust: TrustStore, moments: tuple[datetime.datetime, datetime.datetime]
 ) -> tuple[Attested, list[AuditFinding]]:
     try:
-        envelope = json.loads(path.read_bytes())
-        predicate = json.loads(base64.b64decode(envelope["payload"], validate=True))["predicate"]
+        envelope = json_file(path)
+        predicate = json_value(base64.b64decode(envelope["payload"], validate=True), where=name)["predicate"]
         named = envelope_digest(envelope)
     except (ValueError, KeyError, TypeError, binascii.Error, InputError):
         return Attested(), [violated("signature", name, "It is no signed statement any more: its envelope cannot be read.", mend=_REFETCH)]

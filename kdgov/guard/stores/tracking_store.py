@@ -1,7 +1,7 @@
 """The sealed tracking store: a recorded release's runs and logged model cannot be rewritten or deleted.
 
-A run carrying the tag ``kdgov.sealed`` takes no more metrics, params, tags or inputs, and is neither deleted nor renamed. Runs
-without it are MLflow's own business.
+A run carrying the tag ``kdgov.sealed`` takes no more metrics, params, tags or inputs, is neither deleted nor renamed, and nothing new
+(model, trace, issue) is attached to it; its experiment keeps its name. Runs without it are MLflow's own business.
 """
 
 from __future__ import annotations
@@ -9,22 +9,18 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from mlflow.entities import RunTag
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
-from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
-from sqlalchemy.orm import Session
 
+from kdgov.guard.request_context import refuse as _refuse
 from kdgov.guard.stores.store_methods import TRACKING_RUN, refuse_unknown_tracking
-
-SEALED_TAG = "kdgov.sealed"
+from kdgov.guard.stores.surroundings import Surroundings, is_sealed, reserved
 
 
 def open_tracking_store(database_uri: str, artifact_uri: str | None) -> SqlAlchemyStore:
@@ -39,28 +35,16 @@ def open_tracking_store(database_uri: str, artifact_uri: str | None) -> SqlAlche
     return sealed(database_uri, artifact_uri or DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
 
 
-class _Seal:
+class _Seal(Surroundings):
     """The refusals, mixed in before MLflow's store."""
 
     ManagedSessionMaker: Any
 
-    def _refuse_if_sealed(self, run_id: str, action: str) -> None:
-        with self.ManagedSessionMaker() as session:
-            if _is_sealed(session, run_id):
-                _refuse(f"kdgov refuses to {action} run {run_id}: it holds the evidence of a recorded release and is sealed.")
-
     def set_tag(self, run_id: str, tag: RunTag) -> None:
         """MLflow's own; a sealed run keeps its tags. Setting the seal itself is the last thing its recorder does."""
         self._refuse_if_sealed(run_id, "tag")
+        self._refuse_borrowed([tag])
         super().set_tag(run_id, tag)  # type: ignore[misc]
-
-    def delete_experiment(self, experiment_id: str) -> None:
-        """MLflow's own; refused while the experiment holds a sealed run."""
-        with self.ManagedSessionMaker() as session:
-            runs = session.query(SqlTag.run_uuid).join(SqlRun, SqlRun.run_uuid == SqlTag.run_uuid)
-            if runs.filter(SqlTag.key == SEALED_TAG, SqlRun.experiment_id == int(experiment_id)).first() is not None:
-                _refuse(f"kdgov refuses to delete experiment {experiment_id}: it holds the evidence of recorded releases.")
-        super().delete_experiment(experiment_id)  # type: ignore[misc]
 
     # Logged models: sealed with the run that made them, or once a registered version points at them.
 
@@ -68,14 +52,16 @@ class _Seal:
         model = self.get_logged_model(model_id, allow_deleted=True)  # type: ignore[attr-defined]
         with self.ManagedSessionMaker() as session:
             backs = session.query(SqlModelVersion.version).filter(SqlModelVersion.source == f"models:/{model_id}").first() is not None
-            sealed = bool(model.source_run_id) and _is_sealed(session, model.source_run_id)
+            sealed = bool(model.source_run_id) and is_sealed(session, model.source_run_id)
         if sealed or (backs and action == "delete"):
             _refuse(f"kdgov refuses to {action} logged model {model_id}: a recorded release rests on it.")
 
     def set_logged_model_tags(self, model_id: str, tags: Any) -> None:
-        """MLflow's own; reserved tags are refused (MLflow's own ones, which it sets on registration, are not)."""
-        if any(tag.key.strip().lower().startswith("kdgov.") for tag in tags):
+        """MLflow's own; reserved tags are refused everywhere, and on a sealed model all but the one that MLflow sets on registration."""
+        if any(reserved(tag.key) for tag in tags):
             _refuse(f"kdgov refuses to set tags under kdgov. on logged model {model_id}: the registered version carries the verdict.")
+        if any(tag.key != "mlflow.modelVersions" for tag in tags):
+            self._refuse_if_backing(model_id, "tag")
         super().set_logged_model_tags(model_id, tags)  # type: ignore[misc]
 
     def delete_logged_model_tag(self, model_id: str, key: str) -> None:
@@ -110,6 +96,7 @@ def _guarded(name: str) -> Callable[..., Any]:
         verb = name.removesuffix("_async").removesuffix("_run").replace("_", " ")
         action = verb if verb in ("delete", "restore") else f"{verb} on"
         self._refuse_if_sealed(str(bound["run_id"]), action)
+        self._refuse_borrowed(bound.get("tags") or [])
         # A metric logged on any other run may name the sealed model as its own.
         metrics = [*(bound.get("metrics") or []), *([bound["metric"]] if bound.get("metric") else [])]
         for model_id in {m.model_id for m in metrics if getattr(m, "model_id", None)}:
@@ -130,11 +117,3 @@ class _SealedStore(_Seal, SqlAlchemyStore):
 
 class _SealedWorkspaceStore(_Seal, WorkspaceAwareSqlAlchemyStore):
     """The seal over MLflow's store with workspaces."""
-
-
-def _is_sealed(session: Session, run_id: str) -> bool:
-    return session.query(SqlTag.key).filter(SqlTag.run_uuid == run_id, SqlTag.key == SEALED_TAG).first() is not None
-
-
-def _refuse(message: str) -> NoReturn:
-    raise MlflowException(message, error_code=PERMISSION_DENIED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from kdgov.evidence.bundle import read_manifest
 from kdgov.evidence.bundle_layout import ATTESTATION_FOLDER, BUNDLE_FOLDER, MANIFEST
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.target import STORE_VARIABLE, RegistryTarget, registry_target
+from kdgov.safe_parse import json_file
 
 
 def fetch_bundle(name: str, version: int | str, target: RegistryTarget | None = None, *, into: Path | None = None) -> Path:
@@ -75,8 +75,8 @@ def attestations(client: MlflowClient, version: ModelVersion) -> list[Mapping[st
     found: list[Mapping[str, Any]] = []
     for item in sorted(_listed(client, version.run_id or "", ATTESTATION_FOLDER), key=lambda f: f.path):
         try:
-            value = json.loads(Path(client.download_artifacts(version.run_id, item.path)).read_bytes())
-        except ValueError:
+            value = json_file(Path(client.download_artifacts(version.run_id, item.path)))
+        except InputError:
             continue
         if isinstance(value, dict):
             found.append(value)
