@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 
 from kdgov.digest import write_atomic
 from kdgov.errors import InputError
+from kdgov.items.columns import COLUMN_TYPES, COLUMNS, REVIEW_COLUMNS
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.readers.inspect_log import read_inspect_log
 from kdgov.items.readers.lm_eval import is_samples_file, read_results_declarations, read_samples_files
-from kdgov.items.table import COLUMNS, REVIEW_COLUMNS, ItemTable
+from kdgov.items.table import ItemTable
 from kdgov.items.text_formats import read_csv, read_json_lines
 
 _REPEATING = frozenset({"suite", "task", "metric", "cluster", "group"})
@@ -153,9 +154,14 @@ def _join(tables: Sequence[ItemTable], source: str) -> ItemTable:
     parts = []
     for table in tables:
         columns = {n: table.data.column(n) if table.has(n) else pa.nulls(len(table), pa.string()) for n in names}
-        parts.append({n: c.cast(pa.float64()) if n in ("score", "confidence") else c.cast(pa.large_string()) for n, c in columns.items()})
+        parts.append({n: c.cast(_joined_type(n)) for n, c in columns.items()})
     whole = pa.table({n: pa.chunked_array([chunk for part in parts for chunk in _chunks(part[n])]) for n in names})
     return ItemTable.from_arrow(whole, source=source)
+
+
+def _joined_type(name: str) -> pa.DataType:
+    kind = COLUMN_TYPES[name]
+    return kind if kind in (pa.float64(), pa.int64()) else pa.large_string()
 
 
 def _chunks(column: pa.Array | pa.ChunkedArray) -> list[pa.Array]:

@@ -8,7 +8,8 @@ import pandas as pd
 import pandera.pandas as pa
 
 from kdgov.errors import DeclarationError, Fault
-from kdgov.items.table import KEY_COLUMNS, ItemTable
+from kdgov.items.columns import KEY_COLUMNS, NUMBER_COLUMNS
+from kdgov.items.table import ItemTable
 
 
 def _is_group(text: str) -> bool:
@@ -33,6 +34,9 @@ ITEM_SCHEMA = pa.DataFrameSchema(
         "prediction": pa.Column(str, **_OPTIONAL_TEXT),
         "label": pa.Column(str, **_OPTIONAL_TEXT),
         "confidence": pa.Column(float, pa.Check.in_range(0.0, 1.0), **_OPTIONAL_TEXT),
+        "chance": pa.Column(float, **_OPTIONAL_TEXT),
+        "weight": pa.Column(float, pa.Check.ge(0.0), **_OPTIONAL_TEXT),
+        "repeat": pa.Column("Int64", coerce=True, **_OPTIONAL_TEXT),
         "text": pa.Column(str, **_OPTIONAL_TEXT),
     },
     unique=list(KEY_COLUMNS),
@@ -50,7 +54,7 @@ def check_items(table: ItemTable, *, source: str = "") -> ItemTable:
     """
     frame: pd.DataFrame = table.data.to_pandas(strings_to_categorical=False)
     for name in frame.columns:
-        if name not in ("score", "confidence"):
+        if name not in (*NUMBER_COLUMNS, "repeat"):
             frame[name] = frame[name].astype(object)
     try:
         ITEM_SCHEMA.validate(frame, lazy=True)

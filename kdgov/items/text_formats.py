@@ -18,9 +18,10 @@ import pyarrow.csv as pa_csv
 import pyarrow.json as pa_json
 
 from kdgov.errors import DeclarationError, Fault, InputError
-from kdgov.items.table import COLUMNS, GROUP_MEND, KEY_COLUMNS, ItemTable, canonical_group
+from kdgov.items.columns import COLUMNS, GROUP_MEND, KEY_COLUMNS, NUMBER_COLUMNS, canonical_group
+from kdgov.items.table import ItemTable
 
-_NUMBERS = frozenset({"score", "confidence"})
+_NUMBERS = frozenset({*NUMBER_COLUMNS, "repeat"})
 _REQUIRED = ("suite", "task", "item_id", "metric", "score")
 _BLOCK_BYTES = 1 << 24
 _NULL_LINE = re.compile(rb"\n\s*null")
