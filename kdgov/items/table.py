@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kdgov.errors import InputError
-from kdgov.items.arrays import floats, integers, one_array, row_numbers
+from kdgov.items.arrays import floats, integers, number_column, one_array, row_numbers
 from kdgov.items.canonical import canonical_order, table_digest
 from kdgov.items.columns import (
     COLUMNS,
