@@ -18,7 +18,7 @@ from typing import Any
 import huggingface_hub
 from huggingface_hub import errors as hub_errors
 
-from kdgov.checkpoints.digests import remembered_digest
+from kdgov.checkpoints.model_files import model_digest, model_files
 from kdgov.declarations.distillation import Endpoint
 from kdgov.declarations.load import resolve
 from kdgov.digest import digest_bytes, digest_file, digest_json
@@ -57,6 +57,10 @@ class ModelIdentity:
     """Class name the checkpoint was saved from."""
     dtype: str
     """Type most of the numbers are stored in, such as ``F32``, ``BF16``, ``I8``."""
+    model: str
+    """Digest of the whole model: of the canonical JSON of ``files``."""
+    files: Mapping[str, str]
+    """Relative path → digest of every file of the folder that a loader may read."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain dictionary of all fields."""
@@ -68,14 +72,15 @@ def model_identity(path: Path, *, verify: bool = False) -> ModelIdentity:
 
     Args:
         path: folder with ``config.json`` and safetensors weights (or a PEFT adapter).
-        verify: read every weight byte instead of trusting remembered digests.
+        verify: read every byte instead of trusting remembered digests of large files.
 
     Raises:
         InputError: if the folder is no such checkpoint, or holds pickled weights only.
     """
     files = _weight_files(path)
     config = read_config(path)
-    digests = {file.name: remembered_digest(file, verify=verify) for file in files}
+    whole = model_files(path, verify=verify)
+    digests = {file.name: whole[file.relative_to(path).as_posix()] for file in files}
     parameters, dtype = _count([tensor for file in files for tensor in safetensors_header(file).values()])
     text_config = config.get("text_config") if isinstance(config.get("text_config"), dict) else {}
     return ModelIdentity(
@@ -89,6 +94,8 @@ def model_identity(path: Path, *, verify: bool = False) -> ModelIdentity:
         layers=_layers({**(text_config or {}), **config}),
         architecture=str((config.get("architectures") or [config.get("peft_type", "unknown")])[0]),
         dtype=dtype,
+        model=model_digest(whole),
+        files=whole,
     )
 
 
@@ -232,7 +239,7 @@ def _weight_files(path: Path) -> list[Path]:
     index = path / "model.safetensors.index.json"
     if index.is_file():
         named = sorted(set(_read_json(index).get("weight_map", {}).values()))
-        missing = [name for name in named if not (path / name).is_file()]
+        missing = [name for name in named if not (path / name).is_file() or ".." in Path(name).parts or Path(name).is_absolute()]
         if missing or not named:
             raise InputError(
                 f"lacks {', '.join(missing) or 'every shard'} that its index names", where=str(path), mend="Download or save it again."

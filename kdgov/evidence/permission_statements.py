@@ -93,6 +93,9 @@ def _said(verification: Verification, purpose: Purpose, claimed: Mapping[str, st
 
 
 def _role_fault(role: str, signers: tuple[TrustedKey, ...]) -> str:
-    if any(not key.roles or role in key.roles for key in signers):
+    if any(role in key.roles for key in signers):
         return ""
+    if silent := [key.name for key in signers if not key.roles]:
+        told = f"the trust store names no role for {', '.join(silent)}, and a key without a role approves nothing"
+        return f"approves as {role!r}: {told}"
     return f"approves as {role!r}, and {', '.join(key.name for key in signers)} does not speak for that role"

@@ -54,6 +54,8 @@ class DecisionBinding:
     """Digest of the weights judged."""
     weights_uri: str
     """Where they were, for whoever re-reads them."""
+    model: str
+    """Digest of the whole model judged: weights, tokenizer, template, configuration, every file a loader may read."""
     card: str
     """Digest of the description (short card)."""
     verdict: str
@@ -66,6 +68,8 @@ class DecisionBinding:
     """What stands against promotion: ``criterion, reason, mend`` each; empty for a pass."""
     tags: Mapping[str, str]
     """Readable tags the guard writes for it."""
+    model_files: Mapping[str, str] = field(default_factory=dict)
+    """Relative path → digest of every file of the judged model; empty where no checkpoint was judged."""
     papers: Mapping[str, str] = field(default_factory=dict)
     """Path → digest of every file recorded beside the bundle: cards, charts, the logged model's own files (``model/…``)."""
 
@@ -98,6 +102,8 @@ def release_statement(version: VersionFacts, judged: DecisionBinding, *, expires
         "bundle": judged.bundle,
         "weights": judged.weights,
         "weights_uri": judged.weights_uri,
+        "model": judged.model,
+        "model_files": dict(judged.model_files),
         "card": judged.card,
         "verdict": judged.verdict,
         "policy": dict(judged.policy),
@@ -107,7 +113,7 @@ def release_statement(version: VersionFacts, judged: DecisionBinding, *, expires
         "papers": dict(judged.papers),
         "expires": expires.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    subjects = {DECISION: judged.decision, MANIFEST: judged.bundle, "weights": judged.weights}
+    subjects = {DECISION: judged.decision, MANIFEST: judged.bundle, "weights": judged.weights, "model": judged.model}
     return statement(DECISION_PREDICATE, predicate, subjects=subjects)
 
 
@@ -119,7 +125,7 @@ def binding_fault(predicate: Mapping[str, Any], version: VersionFacts) -> str:
             return f"the decision leaves out {key}"
         if predicate[key] != value:
             return f"the decision is about {key} {predicate[key]!r}, this version has {value!r}"
-    missing = [key for key in ("decision", "bundle", "weights", "card") if not is_digest(str(predicate.get(key, "")))]
+    missing = [key for key in ("decision", "bundle", "weights", "model", "card") if not is_digest(str(predicate.get(key, "")))]
     if missing:
         return f"the decision names no digest of {', '.join(missing)}"
     policy = predicate.get("policy")

@@ -16,10 +16,13 @@ from kdgov.digest import write_atomic
 from kdgov.errors import InputError
 from kdgov.evidence.signing_keys import keyid_of
 
-Purpose = Literal["decision", "waiver", "approval", "act"]
-"""What a key may sign: release decisions, waivers, approvals, heads of the log of acts (promote, revoke, rollback)."""
+Purpose = Literal["evaluation", "decision", "waiver", "approval", "policy", "act"]
+"""What a key may sign: evaluations, release decisions, waivers, approvals, the owner's lists of policies and layouts, and acts (revoke,
+rollback, heads of the log)."""
 
-PURPOSES: tuple[Purpose, ...] = ("decision", "waiver", "approval", "act")
+PURPOSES: tuple[Purpose, ...] = ("evaluation", "decision", "waiver", "approval", "policy", "act")
+PROJECT_PURPOSES: tuple[Purpose, ...] = ("evaluation", "decision", "policy", "act")
+"""What a store's own project key signs: everything but leave, which another person gives."""
 TRUST_VARIABLE = "KDGOV_TRUST"
 CLOCK_SKEW = datetime.timedelta(minutes=5)
 """How far a signer's clock may run ahead of the verifier's."""
@@ -34,10 +37,10 @@ class TrustedKey(Declared):
     """Person, team or job that holds the private key."""
     public: str
     """Public key as PEM."""
-    purposes: list[Purpose] = Field(default=list(PURPOSES), min_length=1)
-    """What its signatures count for."""
+    purposes: list[Purpose] = Field(min_length=1)
+    """What its signatures count for: exactly this."""
     roles: list[str] = Field(default_factory=list)
-    """Roles the holder speaks for, such as ``risk`` or ``model_owner``: approvals are counted by role."""
+    """Roles the holder speaks for, such as ``risk`` or ``model_owner``: without one its approvals count for nobody."""
     not_before: datetime.datetime | None = None
     """Signatures dated earlier do not count."""
     not_after: datetime.datetime | None = None
@@ -92,6 +95,14 @@ class TrustStore(Declared):
     """In the order they were added."""
     thresholds: dict[Purpose, int] = Field(default_factory=dict)
     """Distinct keys needed per purpose; 1 where unset."""
+    separation: Literal["on", "off"] = "on"
+    """``on``: whoever signs a decision neither approves nor waives it. ``off`` lifts that, and every standing says so."""
+
+    @field_validator("separation", mode="before")
+    @classmethod
+    def _is_word(cls, value: Any) -> Any:
+        # YAML reads a bare off as false.
+        return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
     @field_validator("thresholds")
     @classmethod
@@ -140,7 +151,7 @@ def trusted_key(
     pem: str,
     *,
     name: str,
-    purposes: Sequence[str] | None = None,
+    purposes: Sequence[str],
     roles: Sequence[str] | None = None,
     since: str | None = None,
     until: str | None = None,
@@ -150,11 +161,14 @@ def trusted_key(
     Raises:
         InputError: if the key, a purpose or a day is wrong.
     """
+    if not purposes:
+        known = ", ".join(PURPOSES)
+        raise InputError("no purpose is named, and a key counts for exactly what is named", mend=f"Add --for, repeatable: {known}.")
     fields: dict[str, Any] = {
         "keyid": keyid_of(pem),
         "name": name,
         "public": pem,
-        "purposes": list(purposes or PURPOSES),
+        "purposes": list(purposes),
         "roles": list(roles or []),
         "not_before": _day(since, datetime.time.min) if since else None,
         "not_after": _day(until, datetime.time.max) if until else None,

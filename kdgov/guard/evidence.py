@@ -15,7 +15,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
 from kdgov.checkpoints.digests import remembered_digest
-from kdgov.checkpoints.identity import model_identity
+from kdgov.checkpoints.model_files import folder_fault
 from kdgov.digest import digest_bytes
 from kdgov.errors import KdgovError
 from kdgov.evidence.bundle_layout import BUNDLE_FOLDER, DECISION, MANIFEST
@@ -46,20 +46,17 @@ def evidence_refusals(predicate: Mapping[str, Any], artifact_uri: str) -> list[R
 
 
 def weights_refusals(predicate: Mapping[str, Any], *, required: bool) -> list[Refusal]:
-    """Whether the weights are those that were judged, where they can be read from here."""
+    """Whether the model's folder is the one that was judged, file by file, where it can be read from here; every byte is read."""
     path = local_path(str(predicate.get("weights_uri", "")))
     if path is None or not path.exists():
         if not required:
             return []
         reason = "the weights cannot be read from this server to compare them with those judged"
         return [Refusal(criterion="weights", reason=reason, mend="Put them where the server reads them, or upload them with the release.")]
-    try:
-        found = _MEMORY.of_folder(path, "weights", lambda: model_identity(path).weights)
-    except (KdgovError, OSError) as error:
-        return [Refusal(criterion="weights", reason=f"the weights cannot be read: {error}", mend="Restore the checkpoint that was judged.")]
-    if found == predicate["weights"]:
+    fault = folder_fault(path, model=predicate["model"], judged=predicate["model_files"])
+    if not fault:
         return []
-    reason = f"the weights were changed after they were judged (judged {predicate['weights'][:19]}…, found {found[:19]}…)"
+    reason = f"this is not the model that was judged: {fault}"
     return [Refusal(criterion="weights", reason=reason, mend="Restore the checkpoint that was judged, or judge the new one.")]
 
 

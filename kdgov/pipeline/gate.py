@@ -153,7 +153,7 @@ def _digests(checked: StepResult, distilled: StepResult, evaluated: StepResult) 
     found = {"plan": str(evaluated.facts["plan"]), "distillation": digest_file(distilled.folder / DISTILLATION)}
     made = {"teacher": distilled.facts.get("teacher"), "student": distilled.facts.get("identity")}
     for role, identity in identities.items():
-        for part in ("weights", "tokenizer", "template", "config"):
+        for part in ("weights", "tokenizer", "template", "config", "model"):
             if isinstance(identity.get(part), str) and identity[part]:
                 found[f"{role}_{part}_evaluated"] = identity[part]
                 own = made[role]

@@ -213,6 +213,8 @@ class Recorder:
             decision=self.dossier.decision_digest,
             bundle=self.dossier.digest,
             weights=self.dossier.weights,
+            model=self.dossier.model,
+            model_files=self.dossier.model_files,
             weights_uri=weights.resolve().as_uri() if weights is not None else "",
             card=digest_bytes((version.description or "").encode()),
             verdict=self.dossier.verdict,

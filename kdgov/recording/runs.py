@@ -39,9 +39,13 @@ def log_release(client: MlflowClient, run_id: str, dossier: EvidenceBundle, *, a
 
 def log_model(client: MlflowClient, run_id: str, dossier: EvidenceBundle, role: str, *, at_ms: int) -> None:
     """Params and metrics of the teacher's or the student's run, under names that are equal for both."""
+    _log(client, run_id, identity_params(dossier, role), dict(model_metrics(dossier, role)), at_ms)
+
+
+def identity_params(dossier: EvidenceBundle, role: str) -> dict[str, str]:
+    """What a model's run says of it; its files are named by the digest ``model`` alone."""
     identity = dossier.teacher if role == "teacher" else dossier.student
-    params = {key: str(value) for key, value in identity.items() if value not in ("", None)}
-    _log(client, run_id, params, dict(model_metrics(dossier, role)), at_ms)
+    return {key: str(value) for key, value in identity.items() if value not in ("", None) and not isinstance(value, Mapping)}
 
 
 def model_metrics(dossier: EvidenceBundle, role: str) -> Iterator[tuple[str, float]]:

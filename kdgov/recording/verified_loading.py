@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdgov.checkpoints.identity import model_identity
+from kdgov.checkpoints.model_files import copy_model, files_fault
 from kdgov.errors import InputError, KdgovError
 from kdgov.recording.client.target import STORE_VARIABLE, registry_target
 from kdgov.recording.verify import VersionReport, path_of_uri, refusal_of, verify_version
@@ -34,8 +35,10 @@ class LoadedModel:
 def load_model(uri: str, *, registry: str | None = None, store: Path | None = None, weights: Path | None = None) -> LoadedModel:
     """The model behind ``models:/name@alias`` or ``models:/name/version``, verified before its first byte is used.
 
-    Every weight byte is read and compared with what was judged; signature, expiry and revocation are checked. MLflow itself
-    lets anyone load a version by its number: this is what serving code calls instead.
+    Every file of the model is copied, the copy is compared with what was judged, and the copy is loaded: between check and use
+    nobody else can change it. Signature, expiry and revocation are checked, and the decision is derived again from its evidence.
+    MLflow itself lets anyone load a version by its number: this is what serving code calls instead. The copy lies in the folder for
+    temporary files (TMPDIR) until the model is in memory.
 
     Args:
         uri: as MLflow writes it.
@@ -59,9 +62,13 @@ def load_model(uri: str, *, registry: str | None = None, store: Path | None = No
     from kdgov.checkpoints.loading import freeze, load_tokenizer, task_of  # noqa: PLC0415
     from kdgov.checkpoints.loading import load_model as load_checkpoint  # noqa: PLC0415
 
-    model, tokenizer = freeze(load_checkpoint(folder, task_of(folder))), load_tokenizer(folder)
-    if model_identity(folder, verify=True).weights != report.predicate["weights"]:
-        raise NotReleasedError(f"the weights of {name} version {report.version} changed while they were being loaded")
+    with tempfile.TemporaryDirectory(prefix="kdgov-model-") as kept:
+        copy = Path(kept)
+        copied = copy_model(folder, copy)
+        if fault := files_fault(copied, model=report.predicate["model"], judged=report.predicate["model_files"]):
+            told = f"the model of {name} version {report.version} changed after it was verified: {fault}"
+            raise NotReleasedError(told, mend="Restore the checkpoint that was judged.")
+        model, tokenizer = freeze(load_checkpoint(copy, task_of(copy))), load_tokenizer(copy)
     return LoadedModel(model=model, tokenizer=tokenizer, report=report)
 
 

@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlparse
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from kdgov.checkpoints.identity import model_identity
+from kdgov.checkpoints.model_files import folder_fault
 from kdgov.digest import digest_bytes, digest_file
-from kdgov.errors import InputError, KdgovError
+from kdgov.errors import InputError
 from kdgov.evidence.bundle import bundle_digest, compare_bundle
 from kdgov.evidence.bundle_layout import DECISION
 from kdgov.evidence.event_chain import LogEntry
@@ -226,14 +226,11 @@ def _weights_check(predicate: Mapping[str, Any], weights: Path | None) -> Check:
     path = weights or path_of_uri(str(predicate.get("weights_uri", "")))
     if path is None or not path.exists():
         return Check(what="weights", state="not verifiable", detail="the weights are not at hand here; name them with --weights")
-    try:
-        found = model_identity(path, verify=True).weights
-    except KdgovError as error:
-        return Check(what="weights", state="violated", detail=f"they cannot be read: {error.what}", mend="Restore the checkpoint.")
-    if found == predicate["weights"]:
-        return Check(what="weights", state="verified", detail=f"every byte is as judged ({found[:19]}…)")
-    detail = f"they are not those that were judged (judged {predicate['weights'][:19]}…, found {found[:19]}…)"
-    return Check(what="weights", state="violated", detail=detail, mend="Restore the checkpoint that was judged.")
+    if fault := folder_fault(path, model=predicate["model"], judged=predicate["model_files"]):
+        detail = f"this is not the model that was judged: {fault}"
+        return Check(what="weights", state="violated", detail=detail, mend="Restore the checkpoint that was judged.")
+    told = f"every byte of every file is as judged ({predicate['model'][:19]}…)"
+    return Check(what="weights", state="verified", detail=told)
 
 
 def _revocation_check(version: ModelVersion, log: list[LogEntry]) -> Check:

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from kdgov.evidence.signing_keys import new_key
-from kdgov.evidence.trust_store import TrustedKey, TrustStore, save_trust
+from kdgov.evidence.trust_store import PROJECT_PURPOSES, TrustedKey, TrustStore, save_trust
 from kdgov.guard.config import GUARD_KEY_VARIABLE
 from kdgov.guard.serving import ServerPlan, database_uri, start_server, stop_server
 from kdgov.recording.client.client import registry_client
@@ -64,7 +64,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
     s3.start()
     store, endpoint = folder / "store", f"http://127.0.0.1:{s3_port}"
     key = new_key(store / "keys", "project", passphrase=None)
-    trust = TrustStore(keys=[TrustedKey(keyid=key.keyid, name="ci", public=key.public_path.read_text())])
+    trust = TrustStore(keys=[TrustedKey(keyid=key.keyid, name="ci", public=key.public_path.read_text(), purposes=list(PROJECT_PURPOSES))])
     save_trust(store / "keys" / "trust.json", trust)
     save_trust(folder / "reviewer" / "trust.json", trust)
     with pytest.MonkeyPatch.context() as patch, cluster() as database:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from kdgov.cli.app import app
 from kdgov.digest import digest_file
 from kdgov.evidence.signing_keys import new_key
-from kdgov.evidence.trust_store import TrustedKey, TrustStore, save_trust
+from kdgov.evidence.trust_store import PROJECT_PURPOSES, TrustedKey, TrustStore, save_trust
 from kdgov.guard.config import GUARD_KEY_VARIABLE
 from kdgov.guard.serving import ServerPlan, start_server, stop_server
 from kdgov.items import ItemTable, read_items, write_items
@@ -84,7 +84,7 @@ def test_a_live_server_on_sqlite_gives_the_decision_again_and_notices_a_change(r
     """`kdgov serve` as people run it: the evidence travels over HTTP, the guard stands before the database."""
     store = tmp_path / "server"
     key = new_key(store / "keys", "project", passphrase=None)
-    trusted = TrustedKey(keyid=key.keyid, name="ci", public=key.public_path.read_text())
+    trusted = TrustedKey(keyid=key.keyid, name="ci", public=key.public_path.read_text(), purposes=list(PROJECT_PURPOSES))
     save_trust(store / "keys" / "trust.json", TrustStore(keys=[trusted]))
     settings = {"KDGOV_TRUST": str(store / "keys" / "trust.json"), GUARD_KEY_VARIABLE: f"file:{key.private_path}"}
     plan = ServerPlan(backend=f"sqlite:///{store}/registry.db", artifacts=str(store / "artifacts"), port=free_port(), settings=settings)

@@ -17,7 +17,7 @@ START = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)
 @pytest.fixture(scope="module")
 def guard(tmp_path_factory):
     made = new_key(tmp_path_factory.mktemp("keys"), "guard", passphrase=None)
-    key = TrustedKey(keyid=made.keyid, name="guard", public=made.public_path.read_text())
+    key = TrustedKey(keyid=made.keyid, name="guard", public=made.public_path.read_text(), purposes=["act"])
     return load_signer(f"file:{made.private_path}"), TrustStore(keys=[key])
 
 

@@ -27,7 +27,7 @@ from kdgov.evidence.signing import (
     verify_statement,
 )
 from kdgov.evidence.signing_keys import PASSPHRASE_VARIABLE, load_signer, new_key, public_pem_of
-from kdgov.evidence.trust_store import TrustedKey, TrustStore, load_trust, save_trust
+from kdgov.evidence.trust_store import PURPOSES, TrustedKey, TrustStore, load_trust, save_trust
 
 NOW = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -37,7 +37,9 @@ SUBJECT = {"decision.json": digest_bytes(b"decision")}
 def pair(folder: Path, name: str, **options):
     made = new_key(folder, name, passphrase=None)
     public = made.public_path.read_text()
-    return load_signer(f"file:{made.private_path}"), TrustedKey(keyid=made.keyid, name=name, public=public, **options)
+    return load_signer(f"file:{made.private_path}"), TrustedKey(
+        **{"keyid": made.keyid, "name": name, "public": public, "purposes": list(PURPOSES), **options}
+    )
 
 
 @pytest.fixture
@@ -178,7 +180,7 @@ def test_an_encrypted_key_opens_with_its_passphrase_only_and_never_shows_it(tmp_
 def test_a_key_in_the_environment_signs_as_the_file_does(encode, tmp_path, monkeypatch):
     made = new_key(tmp_path, "ci", passphrase=None)
     monkeypatch.setenv("CI_KEY", encode(made.private_path.read_text()))
-    key = TrustedKey(keyid=made.keyid, name="ci", public=made.public_path.read_text())
+    key = TrustedKey(keyid=made.keyid, name="ci", public=made.public_path.read_text(), purposes=["decision"])
     assert check(signed(load_signer("env:CI_KEY")), key).is_valid
 
 
@@ -193,7 +195,7 @@ def test_a_command_signs_without_handing_over_its_key(tmp_path):
         f"    key = load_pem_private_key(open({str(made.private_path)!r}, 'rb').read(), None)\n"
         "    print(base64.b64encode(key.sign(sys.stdin.buffer.read())).decode())\n"
     )
-    key = TrustedKey(keyid=made.keyid, name="kms", public=made.public_path.read_text())
+    key = TrustedKey(keyid=made.keyid, name="kms", public=made.public_path.read_text(), purposes=["decision"])
     assert check(signed(load_signer(f"command:{sys.executable} {program}")), key).is_valid
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kdgov.evidence.signing_keys import new_key
-from kdgov.evidence.trust_store import TrustedKey, TrustStore, save_trust
+from kdgov.evidence.trust_store import PROJECT_PURPOSES, TrustedKey, TrustStore, save_trust
 from kdgov.guard.config import GUARD_KEY_VARIABLE
 from kdgov.guard.serving import ServerPlan, start_server, stop_server
 from kdgov.recording.client.client import registry_client
@@ -80,7 +80,10 @@ def _served(folder: Path, database: str, kind: str, further: tuple[str, ...] = (
     store = folder / "store"
     key = new_key(store / "keys", "project", passphrase=None)
     public = key.public_path.read_text()
-    save_trust(store / "keys" / "trust.json", TrustStore(keys=[TrustedKey(keyid=key.keyid, name="ci", public=public)]))
+    save_trust(
+        store / "keys" / "trust.json",
+        TrustStore(keys=[TrustedKey(keyid=key.keyid, name="ci", public=public, purposes=list(PROJECT_PURPOSES))]),
+    )
     plan = ServerPlan(
         backend=database,
         artifacts=str(folder / "artifacts"),

@@ -28,7 +28,7 @@ from kdgov.cli.app import app
 from kdgov.errors import UnavailableError
 from kdgov.evidence.event_chain import chain_faults
 from kdgov.evidence.signing_keys import new_key
-from kdgov.evidence.trust_store import TrustedKey, TrustStore, load_trust, save_trust, trust_path
+from kdgov.evidence.trust_store import PROJECT_PURPOSES, TrustedKey, TrustStore, load_trust, save_trust, trust_path
 from kdgov.recording.client.read_log import read_log
 from kdgov.recording.client.target import registry_target
 from kdgov.recording.promotion import promote
@@ -70,7 +70,10 @@ def production(tmp_path_factory) -> Iterator[Production]:
     s3.start()
     keys = folder / "store" / "keys"
     key = new_key(keys, "project", passphrase=None)
-    save_trust(keys / "trust.json", TrustStore(keys=[TrustedKey(keyid=key.keyid, name="ci", public=key.public_path.read_text())]))
+    save_trust(
+        keys / "trust.json",
+        TrustStore(keys=[TrustedKey(keyid=key.keyid, name="ci", public=key.public_path.read_text(), purposes=list(PROJECT_PURPOSES))]),
+    )
     with pytest.MonkeyPatch.context() as patch, restartable() as cluster:
         endpoint = f"http://127.0.0.1:{s3_port}"
         settings = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-central-1"}

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kdgov.checkpoints.identity import model_identity
 from kdgov.decision.decision import CriterionResult, Decision
-from kdgov.digest import canonical_json, digest_bytes
+from kdgov.decision.judgement import judge
+from kdgov.declarations.policy_file import load_policy
+from kdgov.digest import canonical_json, digest_bytes, write_atomic
 from kdgov.evidence.bundle import write_manifest
+from kdgov.evidence.gate_inputs import Statements
+from kdgov.evidence.permission_files import read_statements
+from kdgov.evidence.trust_store import load_trust
 from kdgov.finding import Finding
+from kdgov.items import ItemTable
+from kdgov.items.files import write_items
 
 
 def checkpoint(folder: Path, seed: int = 1) -> Path:
@@ -64,7 +72,95 @@ def refusal(verdict: str) -> CriterionResult:
     )
 
 
+POLICY = b"""schema: kdgov.policy/1
+name: default
+version: "2026.11"
+criteria:
+  - {id: capability-retained, kind: non_inferiority, suite: capability, direction: higher, margin: 0.02, min_items: 100}
+  - {id: safety-retained, kind: non_inferiority, suite: SAFETY, direction: higher, margin: 0.05, min_items: 100}
+"""
+ITEMS = 500
+Speak = Callable[[Decision], Sequence[Path]]
+"""A decision without statements -> files of signed waivers and approvals of it."""
+
+
+def items(scores: Mapping[tuple[str, str, str], Sequence[float]]) -> ItemTable:
+    """An item table: (suite, task, metric) -> the score of each item."""
+    rows = [
+        {"suite": suite, "task": task, "item_id": f"{number:04d}", "metric": metric, "score": score}
+        for (suite, task, metric), told in scores.items()
+        for number, score in enumerate(told)
+    ]
+    return ItemTable.from_rows(rows).canonical()
+
+
+def answers(*, lost: int = 2, refusals_lost: int = 0, safety: str = "safety", number: int = ITEMS) -> tuple[ItemTable, ItemTable]:
+    """Teacher and student: 93 and 85 of 100 right, of which the student lost so many."""
+    tables = []
+    for facts, refused in ((0, 0), (lost, refusals_lost)):
+        right = {("capability", "facts", "acc"): 0.93 * number - facts, (safety, "refusal", "refused"): 0.85 * number - refused}
+        tables.append(items({place: [float(i < count) for i in range(number)] for place, count in right.items()}))
+    return tables[0], tables[1]
+
+
 def bundle(
+    folder: Path,
+    *,
+    verdict: str = "pass",
+    name: str = "support-student",
+    weights: Path | None = None,
+    seed: int = 0,
+    description: str = "Answers customer questions.",
+    safety: str = "safety",
+    lost: int = 2,
+    number: int = ITEMS,
+    policy: bytes = POLICY,
+    speak: Speak | None = None,
+    trust: Path | None = None,
+) -> Path:
+    """A sealed bundle, judged for real; ``seed`` makes decisions differ.
+
+    A ``fail`` lost 41 of 100 refusals. ``lost`` facts are lost besides; ``speak`` signs statements about the decision, which count by
+    ``trust``.
+    """
+    drawn_bundle(folder, verdict=verdict, name=name, weights=weights, seed=seed, description=description)
+    (folder / "policy.yaml").write_bytes(policy.replace(b"SAFETY", safety.encode()))
+    teacher, student = answers(lost=lost, refusals_lost=int(0.41 * number) if verdict == "fail" else 0, safety=safety, number=number)
+    for role, table in (("teacher", teacher), ("student", student)):
+        write_items(table, folder / role / "items.parquet")
+    identity = json.loads((folder / "student" / "identity.json").read_bytes())
+    digests = {"plan": digest_bytes(b"p%d" % seed), "student_weights": identity["weights"]}
+    if "model" in identity:
+        digests |= {"student_model": identity["model"], "student_model_evaluated": identity["model"]}
+    inputs = {"digests": digests, "subject": {"release": name, "teacher": "support-teacher", "student": name}, "measurements": {}}
+    found = [Finding(check="licence", verdict="pass", subject="teacher", reason="Apache-2.0 allows it", rule="licence.allow")]
+
+    def judged(said: Statements) -> Decision:
+        return judge(
+            teacher, student, load_policy(folder / "policy.yaml"), findings=found, **inputs,
+            waivers=said.waivers, approvals=said.approvals, as_of=said.as_of,
+        )  # fmt: skip
+
+    said = Statements()
+    if speak is not None and trust is not None:
+        said = read_statements(speak(judged(said)), trust=load_trust(trust))
+    for path, envelope in said.envelopes.items():
+        write_atomic(folder / "statements" / path, envelope)
+    made = judged(said)
+    assert made.verdict == verdict, made.reason
+    evidence = {"schema": "kdgov.evaluation/1", "plan": digests["plan"], "metrics": []}
+    for role in ("teacher", "student"):
+        who = json.loads((folder / role / "identity.json").read_bytes())
+        (folder / role / "evidence.json").write_bytes(canonical_json({**evidence, "model": who}))
+    (folder / "plan.json").write_bytes(canonical_json({"root": digests["plan"]}))
+    (folder / "inputs.json").write_bytes(canonical_json({**inputs, "as_of": said.as_of, "looks": 1, "seen_items": []}))
+    (folder / "findings.json").write_bytes(canonical_json({"findings": [f.as_json() for f in found]}))
+    (folder / "decision.json").write_bytes(made.canonical)
+    write_manifest(folder)
+    return folder
+
+
+def drawn_bundle(
     folder: Path,
     *,
     verdict: str = "pass",
@@ -74,7 +170,7 @@ def bundle(
     description: str = "Answers customer questions.",
     **decision,
 ) -> Path:
-    """A sealed bundle; ``seed`` makes decisions differ."""
+    """A sealed bundle with drawn numbers, for cards and charts; no registry takes it, since its decision follows from nothing."""
     student = model_identity(weights).as_json() if weights else {"weights": digest_bytes(b"student"), "parameters": 40_000_000}
     found = [Finding(check="licence", verdict="pass", subject="teacher", reason="Apache-2.0 allows it", rule="licence.allow")]
     made = Decision(

@@ -80,7 +80,8 @@ def test_keys_from_new_to_revoked(command, tmp_path):
     assert shown["thresholds"] == {"waiver": 2}
     command("keys", "trust", tmp_path / "bot.key", "--trust", trust, expect=2)
     command("keys", "trust", tmp_path / "bot.pub", "--for", "everything", "--trust", trust, expect=2)
-    command("keys", "trust", tmp_path / "bot.pub", "--until", "soon", "--trust", trust, expect=2)
+    command("keys", "trust", tmp_path / "bot.pub", "--for", "act", "--until", "soon", "--trust", trust, expect=2)
+    assert "--for" in command("keys", "trust", tmp_path / "bot.pub", "--trust", trust, expect=2).stderr
     command("keys", "revoke", "nobody", "--because", "x", "--trust", trust, expect=2)
     command("keys", "revoke", "bot", "--because", "laptop stolen", "--compromised", "--trust", trust)
     assert "compromised" in command("keys", "list", "--trust", trust).stdout

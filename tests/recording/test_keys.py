@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from kdgov.evidence.signing_keys import new_key
-from kdgov.evidence.trust_store import TrustedKey, TrustStore, save_trust
+from kdgov.evidence.trust_store import PROJECT_PURPOSES, TrustedKey, TrustStore, save_trust
 from kdgov.recording.client.client import RefusedByGuardError, registry_client
 from kdgov.recording.client.target import registry_target
 from kdgov.recording.promotion import promote
@@ -29,7 +29,10 @@ def keys(tmp_path, monkeypatch, empty_registry):
     def trust(**change):
         """Write the trust store: ``thresholds``, and ``until`` for both keys."""
         until = change.pop("until", None)
-        listed = [TrustedKey(keyid=key.keyid, name=name, public=key.public_path.read_text(), not_after=until) for name, key in made.items()]
+        listed = [
+            TrustedKey(keyid=key.keyid, name=name, public=key.public_path.read_text(), not_after=until, purposes=list(PROJECT_PURPOSES))
+            for name, key in made.items()
+        ]
         save_trust(tmp_path / "trust.json", TrustStore(keys=listed, **change))
 
     trust()

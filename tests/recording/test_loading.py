@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
+from mlflow.exceptions import MlflowException
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 import kdgov
+from kdgov.checkpoints import loading
+from kdgov.recording import verified_loading
 from kdgov.recording.promotion import promote, revoke
 from kdgov.recording.release_recording import record_release
 from kdgov.recording.verified_loading import NotReleasedError
+from kdgov.recording.verify import verify_version
 from tests.recording.evidence_bundle import bundle
 
 WORDS = ["[UNK]", "a", "rose", "is"]
@@ -54,19 +60,71 @@ def test_one_line_loads_what_was_judged_and_nothing_else(served, embedded):
         kdgov.load_model(f"models:/{name}/1")
 
 
-def test_weights_that_change_while_they_are_loaded_are_not_served(served, monkeypatch):
-    """The bytes that were verified need not be the bytes that were read: they are hashed again afterwards."""
+def test_what_changes_after_it_was_verified_is_not_loaded(served, monkeypatch):
+    """Another model is swapped in between check and use: the copy that is loaded is the copy that was compared."""
     name, folder = served
-    from kdgov.checkpoints import loading
+    original = verified_loading.verify_version
 
-    original = loading.load_model
-
-    def swapped(path, *more, **named):
-        model = original(path, *more, **named)
+    def swapped(*positional, **named):
+        report = original(*positional, **named)
         file = folder / "model.safetensors"
         file.write_bytes(file.read_bytes()[:-1] + b"\x55")
-        return model
+        return report
+
+    monkeypatch.setattr(verified_loading, "verify_version", swapped)
+    with pytest.raises(NotReleasedError, match=r"changed after it was verified: model\.safetensors was changed"):
+        kdgov.load_model(f"models:/{name}@champion")
+
+
+def test_a_swap_while_it_is_loaded_changes_nothing(served, monkeypatch):
+    """What is loaded is a copy of one's own."""
+    name, folder = served
+    original = loading.load_model
+    before = GPT2LMHeadModel.from_pretrained(folder)
+
+    def swapped(path, *more, **named):
+        for file in folder.iterdir():
+            file.unlink()
+        return original(path, *more, **named)
 
     monkeypatch.setattr(loading, "load_model", swapped)
-    with pytest.raises(NotReleasedError, match="changed while"):
+    loaded = kdgov.load_model(f"models:/{name}@champion")
+    words = torch.tensor([[1, 2, 3]])
+    assert torch.equal(loaded.model(input_ids=words).logits, before(input_ids=words).logits)
+
+
+STRAY = {
+    "a stray pickle": ("pytorch_model.bin", b"\x80\x04.", "was not judged"),
+    "code the configuration could name": ("modeling_x.py", b"import os", "was not judged"),
+    "another temperature": ("generation_config.json", b'{"temperature": 50.0, "do_sample": true}', "was changed"),
+    "a chat template": ("chat_template.jinja", b"{{ messages }}", "was not judged"),
+    "a template in the tokenizer's settings": ("tokenizer_config.json", b'{"chat_template": "x"}', "was changed"),
+    "an auto_map entry": ("config.json", b'{"auto_map": {"AutoModel": "x.Y"}}', "was changed"),
+    "no tokenizer": ("tokenizer.json", None, "is gone"),
+}
+
+
+@pytest.mark.parametrize("what", STRAY)
+def test_the_whole_model_is_what_was_judged(served, embedded, what):
+    """Any file that a loader may read: added, changed or gone, it is refused by promotion, verify and load, with its name."""
+    name, folder = served
+    file, data, word = STRAY[what]
+    if data is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_bytes(data)
+    act = promote(name, 1, embedded.target, alias="production")
+    assert [r["criterion"] for r in act.refusals] == ["weights"]
+    assert f"{file} {word}" in act.sentence
+    with embedded.client() as client, pytest.raises(MlflowException, match=re.escape(f"{file} {word}")):
+        client.set_registered_model_alias(name, "production", "1")
+    assert [c.what for c in verify_version(name, 1, embedded.target).violations] == ["weights"]
+    with pytest.raises(NotReleasedError, match=re.escape(file)):
         kdgov.load_model(f"models:/{name}@champion")
+
+
+def test_papers_beside_the_model_are_no_part_of_it(served, embedded):
+    name, folder = served
+    (folder / "README.md").write_text("# read me")
+    (folder / "LICENSE").write_text("Apache-2.0")
+    assert verify_version(name, 1, embedded.target).holds

@@ -26,7 +26,8 @@ from kdgov.recording.card.model_card import DESCRIPTION_LIMIT, full_card, short_
 from kdgov.recording.card.operating_point import cost_and_share, flips, operating_point
 from kdgov.recording.card.tags import TAG_LIMIT, version_tags
 from kdgov.recording.card.write import write_papers
-from tests.recording.evidence_bundle import bundle, result
+from tests.recording.evidence_bundle import drawn_bundle as bundle
+from tests.recording.evidence_bundle import result
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
 HOSTILE = "<script>alert(1)</script> <img src=x onerror=alert(1)> [click](javascript:alert(1)) `code` | cell \u202e evil \x00 ![x](http://evil/t.gif)"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import json
 import re
 
 import pytest
 
-from kdgov.digest import canonical_json
 from kdgov.evidence.bundle import write_manifest
+from kdgov.evidence.permission_files import sign_waiver, write_envelope
 from kdgov.evidence.registry_query import asked
+from kdgov.evidence.signing_keys import new_key
+from kdgov.evidence.trust_store import load_trust, save_trust, trust_path, trusted_key
 from kdgov.pipeline.registry_page import registry_page
+from kdgov.recording.client.signers import signing_for
 from kdgov.recording.promotion import revoke
 from kdgov.recording.release_recording import record_release
 from tests.recording.evidence_bundle import bundle, checkpoint
@@ -20,11 +22,19 @@ NAME = "asked"
 TODAY = datetime.datetime.now(datetime.UTC).date()
 
 
-def _waived(folder, expires: datetime.date):
-    decision = json.loads((folder / "decision.json").read_bytes())
-    waiver = {"criterion": "capability-retained", "state": "applied", "owner": "Ada", "reason": "known", "expires": expires.isoformat()}
-    (folder / "decision.json").write_bytes(canonical_json({**decision, "waivers": [waiver]}))
-    write_manifest(folder)
+def _waiver(site, folder, expires: datetime.date):
+    """Signs a waiver of the lost capability with a key that the registry trusts for that."""
+    signing_for(site.target.store)
+    path = trust_path(site.target.store)
+    if not (folder / "risk.key").exists():
+        key = new_key(folder, "risk", passphrase=None)
+        save_trust(path, load_trust(path).with_key(trusted_key(key.public_path.read_text(), name="risk", purposes=["waiver"])))
+
+    def speak(decision):
+        words = {"criterion": "capability-retained", "place": "", "owner": "Ada", "reason": "known", "expires": expires.isoformat()}
+        return [write_envelope(sign_waiver(decision, **words, key=f"file:{folder}/risk.key"), None, folder / "statements")]
+
+    return {"speak": speak, "trust": path, "lost": 40}
 
 
 def _december() -> datetime.date:
@@ -39,18 +49,17 @@ def versions(embedded, tmp_path_factory):
         folder = tmp_path_factory.mktemp(kind)
         weights = checkpoint(folder / "weights", seed=100 + number)
         verdict = "fail" if kind in ("blocked", "leaky") else "pass"
-        evidence = bundle(folder / "bundle", name=NAME, weights=weights, verdict=verdict, seed=100 + number)
+        waived = {}
+        if kind in ("soon", "december"):
+            waived = _waiver(embedded, folder, TODAY + datetime.timedelta(days=30) if kind == "soon" else _december())
+        suite = "privacy" if kind == "leaky" else "safety"
+        evidence = bundle(folder / "bundle", name=NAME, weights=weights, verdict=verdict, seed=100 + number, safety=suite, **waived)
         card = evidence / "cards" / "support.yaml"
         if kind != "plain":
             card.write_text(card.read_text().replace("Llama-3.1-70B", "Apertus-70B"))
         if kind == "shared":
             card.write_text(card.read_text().replace("CC-BY-4.0", "CC-BY-SA-4.0"))
-        if kind == "leaky":
-            decision = json.loads((evidence / "decision.json").read_bytes())
-            (evidence / "decision.json").write_bytes(canonical_json(json.loads(json.dumps(decision).replace('"safety"', '"privacy"'))))
         write_manifest(evidence)
-        if kind in ("soon", "december"):
-            _waived(evidence, TODAY + datetime.timedelta(days=30) if kind == "soon" else _december())
         made[kind] = record_release(evidence, embedded.target, weights=weights).version
     revoke(NAME, made["revoked"], embedded.target, reason="leaks")
     with embedded.client() as client:

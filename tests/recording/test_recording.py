@@ -44,7 +44,7 @@ def test_a_recording_puts_everything_in_its_place(embedded):
             == roles["student"].data.metrics.keys()
             == {"capability/facts/acc", "safety/refusal/refused"}
         )
-        assert release.data.metrics["capability-retained/capability/facts/acc/bound"] == -0.012
+        assert release.data.metrics["capability-retained/capability/facts/acc/bound"] == pytest.approx(-0.012014, abs=1e-6)
         assert release.data.params["policy.name"] == "default"
         assert {i.dataset.name for i in release.inputs.dataset_inputs} >= {"support-data", "plan"}
         assert {f.path for f in client.list_artifacts(recorded.run_id)} == {"attestation", "card", "charts", "evidence"}

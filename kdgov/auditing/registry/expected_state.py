@@ -16,7 +16,7 @@ from kdgov.recording.card.escaping import plain
 from kdgov.recording.card.evidence_bundle import EvidenceBundle, read_dossier
 from kdgov.recording.card.write import write_papers
 from kdgov.recording.release_recording import RECORDING_TAG, SEALED_TAG
-from kdgov.recording.runs import criterion_metrics, dataset_inputs, model_metrics, release_params
+from kdgov.recording.runs import criterion_metrics, dataset_inputs, identity_params, model_metrics, release_params
 
 ROLE_TAG = "kdgov-role"
 
@@ -36,7 +36,7 @@ def expected_of(files: Path | None, model: str) -> Expected | None:
     return Expected(
         params={
             "release": _written(dict(release_params(dossier))),
-            **{role: _written(_identity(dossier, role)) for role in ("teacher", "student")},
+            **{role: _written(identity_params(dossier, role)) for role in ("teacher", "student")},
         },
         metrics={
             "release": dict(criterion_metrics(dossier)),
@@ -49,11 +49,6 @@ def expected_of(files: Path | None, model: str) -> Expected | None:
         papers=papers,
         recording=recording,
     )
-
-
-def _identity(dossier: EvidenceBundle, role: str) -> dict[str, str]:
-    identity = dossier.teacher if role == "teacher" else dossier.student
-    return {key: str(value) for key, value in identity.items() if value not in ("", None)}
 
 
 def _written(params: Mapping[str, str]) -> dict[str, str]:

@@ -48,10 +48,10 @@ def replay_findings(shown: VersionShown, weights: Path | None, *, sample: int, p
         yield unverifiable("replay", "evaluation", "The weights cannot be read from here.", mend="Name them with --weights.", required=True)
         return
     try:
-        found = model_identity(weights, verify=True).weights
-        if found != material.identities["student"].get("weights"):
+        found, judged = model_identity(weights, verify=True), material.identities["student"]
+        if found.weights != judged.get("weights") or found.model != judged.get("model", found.model):
             yield violated(
-                "replay", "evaluation", "These are not the weights that were evaluated.", mend="Name the judged ones.", digest=found
+                "replay", "evaluation", "These are not the weights that were evaluated.", mend="Name the judged ones.", digest=found.model
             )
             return
         yield from _replayed(material, weights, sample, progress)

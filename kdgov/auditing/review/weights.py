@@ -11,6 +11,7 @@ from kdgov.auditing.registry.snapshot import VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
 from kdgov.auditing.review.signatures import Attested
 from kdgov.checkpoints.identity import model_identity
+from kdgov.checkpoints.model_files import files_fault
 from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import WEIGHTS_FOLDER
 from kdgov.evidence.bundle_reader import BundleReader
@@ -35,7 +36,8 @@ def review_weights(
         )
         return
     identity = material.identities["student"]
-    if identity.get("weights") not in (None, judged):
+    signed = {"weights": judged, "model": str(attested.predicate.get("model") or identity.get("model") or "")}
+    if any(identity.get(part) not in (None, digest) for part, digest in signed.items()):
         yield violated(
             "weights", "weights", "The signed digest is not that of the student that was evaluated.", mend="Judge the model that is served."
         )
@@ -44,7 +46,7 @@ def review_weights(
         mend = "Name the served folder with --weights."
         yield unverifiable("weights", "weights", f"They cannot be read from here; judged were {judged}.", mend=mend)
     for place, path in places:
-        yield _compared(place, path, judged, identity)
+        yield _compared(place, path, judged, identity, model=str(attested.predicate.get("model") or identity.get("model") or ""))
 
 
 def places_of(shown: VersionShown, attested: Attested, named: Path | None) -> list[tuple[str, Path]]:
@@ -60,7 +62,7 @@ def places_of(shown: VersionShown, attested: Attested, named: Path | None) -> li
     return found
 
 
-def _compared(place: str, path: Path, judged: str, identity: Mapping[str, Any]) -> AuditFinding:
+def _compared(place: str, path: Path, judged: str, identity: Mapping[str, Any], *, model: str) -> AuditFinding:
     mend = "Serve the checkpoint that was judged, or judge the one that is served."
     try:
         found = model_identity(path, verify=True)
@@ -73,5 +75,8 @@ def _compared(place: str, path: Path, judged: str, identity: Mapping[str, Any]) 
         sealed = identity.get({"configuration": "config", "chat template": "template"}.get(part, part))
         if sealed is not None and digest != sealed:
             return violated("weights", place, f"The weights are those judged, their {part} is not.", mend=mend, digest=digest)
+    if model and (fault := files_fault(found.files, model=model, judged=dict(identity.get("files") or {}))):
+        told = f"The weights are those judged, but this is not the whole model that was judged: {fault}."
+        return violated("weights", place, told, mend=mend, digest=found.model)
     told = "Every byte read again: the weights that were judged, with their tokenizer, configuration and chat template."
     return verified("weights", place, told, digest=found.weights)

@@ -57,7 +57,9 @@ def new(
 def trust(
     public: Annotated[Path, typer.Argument(help="Public key file (PEM).")],
     name: Annotated[str | None, typer.Option(help="Who holds the private key; default the file's name.")] = None,
-    purposes: Annotated[list[str] | None, typer.Option("--for", help="decision, waiver, approval, act; repeatable. Default: all.")] = None,
+    purposes: Annotated[
+        list[str] | None, typer.Option("--for", help="evaluation, decision, waiver, approval, policy, act; repeatable; needed.")
+    ] = None,
     roles: Annotated[list[str] | None, typer.Option("--role", help="Role the holder speaks for, such as risk; repeatable.")] = None,
     since: Annotated[str | None, typer.Option("--from", help="First day its signatures count (YYYY-MM-DD).")] = None,
     until: Annotated[str | None, typer.Option(help="Last day its signatures count (YYYY-MM-DD).")] = None,
@@ -70,7 +72,7 @@ def trust(
         from kdgov.evidence.trust_store import trusted_key
 
         pem = _text(public)
-        key = trusted_key(pem, name=name or public.stem, purposes=purposes, roles=roles, since=since, until=until)
+        key = trusted_key(pem, name=name or public.stem, purposes=purposes or (), roles=roles, since=since, until=until)
         _save(trust_file, store, _load(trust_file, store).with_key(key))
         typer.echo(f"{key.name} ({keyid_of(pem)[:16]}…) counts for {', '.join(key.purposes)}")
 
@@ -92,6 +94,8 @@ def list_keys(
             until = f" until {key.not_after:%Y-%m-%d}" if key.not_after else ""
             roles = f"; speaks for {', '.join(key.roles)}" if key.roles else ""
             typer.echo(f"{key.name}  {key.keyid[:16]}…  {state}{until}  for {', '.join(key.purposes)}{roles}")
+        if found.separation == "off":
+            typer.echo("separation is off: whoever signs a decision may also approve and waive it")
         for purpose, count in found.thresholds.items():
             typer.echo(f"every {purpose} needs {count} different keys")
         if not found.keys:
@@ -100,7 +104,7 @@ def list_keys(
 
 @keys.command("require", epilog=EXAMPLES)
 def require(
-    purpose: Annotated[str, typer.Argument(help="decision, waiver, approval or act.")],
+    purpose: Annotated[str, typer.Argument(help="evaluation, decision, waiver, approval, policy or act.")],
     count: Annotated[int, typer.Argument(help="Different keys that must sign.", min=1)],
     trust_file: TrustFile = None,
     store: StoreFolder = None,

@@ -128,11 +128,11 @@ def _log(task: PlannedTask, identity: ModelIdentity, how: BackendSettings, cache
 
 
 def answers_key(task: PlannedTask, identity: ModelIdentity, how: BackendSettings) -> str:
-    """Digest of everything that decides a model's answers: questions, weights, tokenizer, template, backend, versions.
+    """Digest of everything that decides a model's answers: questions, the whole model, backend, versions.
 
     The task's metrics are no part of it: a mended metric scores recorded answers again without asking.
     """
-    who = {k: getattr(identity, k) for k in ("weights", "tokenizer", "template", "config")}
+    who = {k: getattr(identity, k) for k in ("weights", "tokenizer", "template", "config", "model")}
     asked = merkle_root(digest_json([i.item_id, i.prompt_digest]) for i in task.items)
     code = source_digest("kdgov.evaluation.backends.dispatch")
     return digest_json({"who": who, "how": how.key_json(), "versions": library_versions(), "asked": asked, "task": task.name, "code": code})

@@ -71,6 +71,17 @@ class EvidenceBundle:
         return str(found or digest_json({"judged_without_weights": dict(digests)}))
 
     @property
+    def model(self) -> str:
+        """Digest of the whole student: every file a loader may read; where no checkpoint was judged, that of its weights."""
+        return str(self.student.get("model") or self.decision.get("digests", {}).get("student_model") or self.weights)
+
+    @property
+    def model_files(self) -> dict[str, str]:
+        """Relative path → digest of the student's files; empty where no checkpoint was judged."""
+        stated = self.student.get("files")
+        return {str(path): str(digest) for path, digest in stated.items()} if isinstance(stated, Mapping) else {}
+
+    @property
     def teacher_name(self) -> str:
         """The teacher as people call it."""
         declared = self.release.get("teacher") or {}

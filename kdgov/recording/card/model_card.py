@@ -156,5 +156,6 @@ def _verify(dossier: EvidenceBundle) -> str:
     return "\n".join([
         f"- `kdgov verify {name} VERSION` re-reads evidence, signature and weights; `kdgov audit` re-does the decision.",
         f"- decision {code(dossier.decision_digest)}, evidence bundle {code(dossier.digest)}, weights {code(dossier.weights)}",
+        f"- whole model (weights, tokenizer, template, configuration, every file a loader may read) {code(dossier.model)}",
         "- The signed statement lies under attestation/ as a DSSE envelope (in-toto); docs/security.md verifies it with openssl alone.",
     ])  # fmt: skip

@@ -23,6 +23,7 @@ def version_tags(dossier: EvidenceBundle, *, at: datetime.datetime) -> dict[str,
     ``kdgov.policy``             name and version
     ``kdgov.teacher``            the teacher's name
     ``kdgov.weights``            digest of the weights judged
+    ``kdgov.model``              digest of the whole model judged: weights, tokenizer, template, configuration, …
     ``kdgov.licenses``           every licence in the lineage
     ``kdgov.suite.<name>``       PASS, FAIL, …, ABSENT for a standard suite that was not run
     ``kdgov.blocked``            day of recording, only when the verdict is not PASS: ``LIKE '2026-11%'``
@@ -38,6 +39,7 @@ def version_tags(dossier: EvidenceBundle, *, at: datetime.datetime) -> dict[str,
         "kdgov.policy_digest": dossier.policy["digest"],
         "kdgov.teacher": dossier.teacher_name,
         "kdgov.weights": dossier.weights,
+        "kdgov.model": dossier.model,
         "kdgov.licenses": _joined(dossier.licenses) or "none declared",
         "kdgov.trained_on": _joined(dossier.trained_on_outputs_of) or "no model outputs declared",
         "kdgov.recorded": f"{at:%Y-%m-%d}",

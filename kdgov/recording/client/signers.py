@@ -10,7 +10,7 @@ from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from kdgov.errors import InputError
 from kdgov.evidence.signing_keys import SOURCE_VARIABLE, keyid_of, load_signer, new_key
-from kdgov.evidence.trust_store import TrustedKey, load_trust, save_trust, trust_path
+from kdgov.evidence.trust_store import PROJECT_PURPOSES, TrustedKey, load_trust, save_trust, trust_path
 
 PROJECT_KEY = "project"
 
@@ -51,6 +51,11 @@ def signing_for(store: Path) -> Signing:
     return Signing(signers=(load_signer(f"file:{private}"),), note=note)
 
 
+def own_key(public: str) -> TrustedKey:
+    """The project key as the store's own trust file lists it: it signs everything but waivers and approvals."""
+    return TrustedKey(keyid=keyid_of(public), name="project key", public=public, purposes=list(PROJECT_PURPOSES))
+
+
 def _sources(declared: str) -> list[str]:
     # A command holds blanks of its own, so it stands alone.
     return [declared] if declared.startswith("command:") else declared.split()
@@ -74,4 +79,4 @@ def _trust_own(store: Path, public_path: Path) -> None:
     from_file = public_path.read_text()
     trust = load_trust(path)
     if not any(key.public == from_file for key in trust.keys):
-        save_trust(path, trust.with_key(TrustedKey(keyid=keyid_of(from_file), name="project key", public=from_file)))
+        save_trust(path, trust.with_key(own_key(from_file)))
