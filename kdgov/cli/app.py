@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import os
 import signal
 import sys
 import types
@@ -134,9 +135,12 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")] = False,
 ) -> None:
-    pass
+    # Subcommands inherit it, error messages included; a terminal alone decides otherwise.
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 def main() -> None:

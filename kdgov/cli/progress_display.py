@@ -1,4 +1,7 @@
-"""Progress bars on standard error; in a log without a terminal, one line when a long part starts and one when it ends."""
+"""Progress on standard error: bars on a terminal, sparse lines in a log; finished steps are printed through the same display.
+
+Printing beside a live display overwrites it, so whoever has something to say while bars run says it through `ProgressDisplay.line`.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,29 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kdgov.processes import is_first
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.progress import Progress, TaskID
 
 
+class ProgressDisplay(Protocol):
+    """What library code is given as ``progress``, and what commands print finished steps through."""
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Show how far the work called ``label`` is; ``total`` 0 where it is not known."""
+
+    def line(self, text: str, *, style: str = "") -> None:
+        """Print one line above the bars and take down the bars of the step that it ends."""
+
+
 @contextmanager
-def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield the ``progress(label, done, total)`` callback that library code takes; of several processes the first one tells."""
+def progress_bars() -> Iterator[ProgressDisplay]:
+    """Yield the display; of several processes only the first one prints."""
     if not is_first():
-        yield _untold
+        yield _Silent()
         return
     from rich.console import Console
 
@@ -38,12 +49,17 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
+    # Lines that other code writes to standard output or error while the bars run are printed above them, not through them.
     with Progress(*columns, console=console, transient=True) as bars:
         yield _Bars(bars)
 
 
-def _untold(label: str, done: int, total: int) -> None:
-    """Progress of a process that is not the first."""
+class _Silent:
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Print nothing: this process is not the first."""
+
+    def line(self, text: str, *, style: str = "") -> None:
+        """Print nothing."""
 
 
 class _Bars:
@@ -55,6 +71,14 @@ class _Bars:
         if label not in self._tasks:
             self._tasks[label] = self._bars.add_task(label, total=total or None)
         self._bars.update(self._tasks[label], completed=done, total=total or None)
+
+    def line(self, text: str, *, style: str = "") -> None:
+        from rich.text import Text
+
+        for task in self._tasks.values():
+            self._bars.remove_task(task)
+        self._tasks.clear()
+        self._bars.console.print(Text(text, style=style), soft_wrap=False)
 
 
 class _LinePrinter:
@@ -74,4 +98,9 @@ class _LinePrinter:
             return
         self._told[label] = float("inf") if ended else now
         sys.stderr.write(f"  {label}: {done}/{total}\n" if total else f"  {label}: {done or 'started'}\n")
+        sys.stderr.flush()
+
+    def line(self, text: str, *, style: str = "") -> None:
+        self._told.clear()
+        sys.stderr.write(f"{text}\n")
         sys.stderr.flush()

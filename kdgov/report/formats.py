@@ -25,7 +25,7 @@ def as_json(decision: Decision) -> str:
 FORMATS: ExtensionTable[Writer] = ExtensionTable(
     "kdgov.report_formats",
     {
-        "text": lambda decision, policy: as_text(decision, width=160),
+        "text": lambda decision, policy: as_text(decision, verbose=True),
         "json": lambda decision, policy: as_json(decision),
         "markdown": lambda decision, policy: as_markdown(decision),
         "junit": lambda decision, policy: as_junit(decision),

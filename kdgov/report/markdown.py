@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kdgov.decision.decision import CriterionResult, Decision
-from kdgov.report.severity_order import columns, headline, worst_first
+from kdgov.report.severity_order import columns, worst_first
+from kdgov.report.verdict_header import verdict_header
 
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❓", "invalid": "⛔"}
 _LIMIT_CHARACTERS = 60_000
@@ -13,7 +14,10 @@ _FOLD_FROM = 30
 def as_markdown(decision: Decision) -> str:
     """The decision as GitHub-flavoured Markdown, below a comment's limit of 65,536 characters."""
     results = worst_first(decision)
-    lines = [f"## {_SIGNS[decision.verdict]} {_escape(headline(decision))}", ""]
+    header = verdict_header(decision)
+    lines = [f"## {_SIGNS[decision.verdict]} {_escape(header.answer)}", ""]
+    lines += [f"**{label}:** {_escape(sentence)}  " for label, sentence in header.lines()]
+    lines += [""]
     lines += [
         f"- **{r.verdict}** `{r.id}`: {_escape(r.reason)}" + (" _(waived)_" if r.waived else "") for r in results if r.verdict != "pass"
     ]

@@ -6,9 +6,8 @@ from dataclasses import dataclass, fields
 from html import escape
 
 from kdgov.decision.decision import Decision
-from kdgov.report.severity_order import columns, headline, worst_first
-
-_COLOURS = {"pass": "#1a7f37", "fail": "#b3261e", "inconclusive": "#8a5a00", "invalid": "#7b1fa2"}
+from kdgov.report.severity_order import columns, worst_first
+from kdgov.report.verdict_header import COLOURS, verdict_header
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,8 @@ def shown(decision: Decision) -> NotebookDecision:
 
 def as_html(decision: Decision) -> str:
     """The decision as one self-contained HTML fragment: no script, no network, readable without colour."""
-    colour = _COLOURS[decision.verdict]
+    header = verdict_header(decision)
+    told = "".join(f"<br><b>{escape(label)}:</b> {escape(sentence)}" for label, sentence in header.lines())
     rows = "".join(_row(decision, index) for index in range(len(decision.criteria)))
     held = [r for r in worst_first(decision) if r.verdict != "pass"]
     reasons = "".join(f"<li>{escape(r.id)}: {escape(r.reason)}</li>" for r in held)
@@ -41,7 +41,8 @@ def as_html(decision: Decision) -> str:
     )
     policy = decision.policy
     return (
-        f"<section class='kdgov-decision'><p style='color:{colour}'><strong>{escape(headline(decision))}</strong></p>"
+        f"<section class='kdgov-decision'><p><strong style='color:{header.colour}'>{header.shape} "
+        f"{escape(header.answer)}</strong>{told}</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         + (f"<ul>{reasons}</ul>" if reasons else "")
         + f"<p><small>policy {escape(policy['name'])} {escape(policy['version'])}, "
@@ -55,6 +56,6 @@ def _row(decision: Decision, index: int) -> str:
     numbers = (str(result.n or "–"), *columns(result))
     cells = "".join(f"<td style='text-align:right'>{text}</td>" for text in numbers)
     return (
-        f"<tr><td style='color:{_COLOURS[result.verdict]}'>{escape(verdict)}</td><td>{escape(result.id)}</td>"
+        f"<tr><td style='color:{COLOURS[result.verdict]}'>{escape(verdict)}</td><td>{escape(result.id)}</td>"
         f"<td>{escape(result.place)}</td>{cells}</tr>"
     )

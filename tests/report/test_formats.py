@@ -18,6 +18,7 @@ from kdgov.report.formats import FORMATS
 from kdgov.report.notebook import shown
 from kdgov.report.severity_order import worst_first
 from kdgov.report.text import as_text
+from kdgov.report.verdict_header import verdict_header
 
 FAILED = CriterionResult(
     id="refusal",
@@ -173,3 +174,43 @@ def test_flips_follow_the_declared_direction():
 def test_nothing_lost_is_said():
     teacher, _ = tables()
     assert "None." in flip_report(teacher, teacher)
+
+
+def test_the_header_answers_the_four_questions_in_every_format():
+    waiver = {"criterion": "waived", "owner": "Ada", "expires": "2027-01-31", "state": "applied", "reason": "known"}
+    warned = tuple(Finding(check="practice", verdict="warn", subject=f"s{n}", reason="odd", rule="practice.little-data") for n in range(3))
+    decision = replace(
+        DECISION, findings=(*DECISION.findings, *warned), waivers=(waiver,), approvals=({"role": "risk", "state": "awaited"},)
+    )
+    header = verdict_header(decision, accountable={"model_owner": "Grace"})
+    assert header.answer == "FAIL: the student is blocked"
+    assert header.reason == "refusal: refuses 4.1 points less | than <the> teacher (and 2 more)."
+    assert header.fix
+    assert header.open_points == ("3 warnings", "waiver of waived by Ada until 2027-01-31")
+    assert header.decides == ("risk: approval awaited", "model owner: Grace")
+    for name in ("text", "markdown"):
+        text = FORMATS[name](decision, POLICY)
+        assert "3 warnings" in text
+        assert "risk: approval awaited" in text
+        assert "FAIL: the student is blocked" in text
+
+
+def test_the_terminal_says_the_verdict_last_and_folds_repeated_warnings():
+    warned = tuple(Finding(check="practice", verdict="warn", subject=f"s{n}", reason="odd", rule="practice.little-data") for n in range(3))
+    decision = replace(DECISION, findings=warned)
+    lines = as_text(decision).splitlines()
+    assert sum("practice.little-data" in line for line in lines) == 1
+    assert sum("practice" in line for line in as_text(decision, verbose=True).splitlines()) == 3
+    assert any(line.startswith("✖ FAIL") for line in lines[-5:])
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_no_verdict_is_folded_on_a_narrow_terminal(width):
+    text = as_text(replace(DECISION, criteria=(replace(FAILED, id="a-rather-long-criterion-name", verdict="inconclusive"),)), width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert any(line.startswith("inconclusive ") for line in text.splitlines())
+
+
+def test_a_pipe_gets_unwrapped_lines():
+    long = replace(DECISION, criteria=(replace(FAILED, reason="word " * 100),))
+    assert any("word " * 99 in line for line in as_text(long).splitlines())

@@ -84,6 +84,7 @@ def gate(
     ] = "text",
     out: Annotated[Path | None, typer.Option(help="Also write it to this file.", show_default=False)] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of finished work, for a release.", show_default=False)] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print every warning instead of one line per kind.")] = False,
 ) -> None:
     """Decide whether a student may be promoted: each criterion must be proven, and only a pass promotes."""
     with error_boundary(output_format=output_format):
@@ -99,7 +100,7 @@ def gate(
                 decision, judged = _judge_tables(tables, statements, trust, store, progress)
         if flips is not None:
             _write_flips(flips, judged, show_text=show_text)
-        _print(decision, judged, output_format, out)
+        _print(decision, judged, output_format, out, verbose=verbose)
         if not decision.promotes:
             raise typer.Exit(EXIT_BLOCKED)
 
@@ -173,17 +174,18 @@ def _judge_subject(
     return judge_recorded(subject[0], subject[1], trust=trust, store=store)
 
 
-def _print(decision: Decision, judged: GateInputs, output_format: str, out: Path | None) -> None:
+def _print(decision: Decision, judged: GateInputs, output_format: str, out: Path | None, *, verbose: bool) -> None:
     import sys
 
+    from kdgov.cli.terminal import columns, wants_colour
     from kdgov.report.formats import FORMATS
     from kdgov.report.text import as_text
 
     written = FORMATS[output_format](decision, judged.policy)
     if out is not None:
         write_answer(out, written)
-    if output_format == "text" and sys.stdout.isatty():
-        written = as_text(decision, colour=True)
+    if output_format == "text":
+        written = as_text(decision, colour=wants_colour(), width=columns(), verbose=verbose)
     sys.stdout.write(written)
 
 
