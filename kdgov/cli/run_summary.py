@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import typer
 
+from kdgov.cli.terminal import columns, wants_colour
 from kdgov.decision.decision import decision_from_json
 from kdgov.evidence.bundle_layout import DECISION, FINDINGS
 from kdgov.pipeline.run import RunOutcome
 from kdgov.report.text import as_text
+from kdgov.report.verdict_header import counted
 
-_LOG_COLUMNS = 130
 
-
-def print_outcome(outcome: RunOutcome, release: Path) -> None:
-    """Print the end of a run to standard output."""
+def print_outcome(outcome: RunOutcome, release: Path, *, verbose: bool = False) -> None:
+    """Print the end of a run to standard output: results, verdict, reason and, last, what to do next."""
     if outcome.stopped_by == "check":
         _print_stopping_findings(outcome, release)
         return
     gate = outcome.result_of("gate")
     if gate is not None:
         decision = decision_from_json(json.loads((gate.folder / DECISION).read_bytes()))
-        # A pipe has no width of its own; a log line may be long, a folded table can't be read.
-        is_terminal = sys.stdout.isatty()
-        typer.echo(as_text(decision, colour=is_terminal, width=None if is_terminal else _LOG_COLUMNS))
+        typer.echo(as_text(decision, colour=wants_colour(), width=columns(), verbose=verbose), nl=False)
     promoted, recorded = outcome.result_of("promote"), outcome.result_of("record")
     if recorded is not None:
         standing = promoted.facts["summary"] if promoted is not None else "not promoted: the gate refused it"
@@ -39,7 +36,8 @@ def _print_stopping_findings(outcome: RunOutcome, release: Path) -> None:
     document = json.loads((checked.folder / FINDINGS).read_bytes()) if checked is not None else []
     rows = document["findings"] if isinstance(document, dict) else document
     stopping = [row for row in rows if row["verdict"] in ("review", "block", "invalid")]
-    typer.secho(f"blocked before any compute: {len(stopping)} finding(s) stop this release", fg=typer.colors.RED, bold=True)
+    stop = "stops" if len(stopping) == 1 else "stop"
+    typer.secho(f"blocked before any compute: {counted(len(stopping), 'finding')} {stop} this release", fg=typer.colors.RED, bold=True)
     for row in stopping:
         typer.echo(f"  {row['check']} {row['verdict']}: {row['subject']}: {row['reason']}")
         if row["mend"]:

@@ -13,6 +13,7 @@ from kdgov.cli.progress_display import progress_bars
 from kdgov.errors import EXIT_BLOCKED
 
 if TYPE_CHECKING:
+    from kdgov.cli.progress_display import ProgressDisplay
     from kdgov.pipeline.run import RunOutcome, StepTaken
 
 EXAMPLES = """
@@ -37,6 +38,7 @@ def run(
     release: Annotated[Path, typer.Argument(help="Release declaration (schema kdgov.release/1).")],
     store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
     output_format: Annotated[RunFormat, typer.Option("--format", help="text for people, json for programs.")] = RunFormat.text,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print every warning instead of one line per kind.")] = False,
 ) -> None:
     """Take a release from check to promotion: check, distill, evaluate, gate, record, promote."""
     with error_boundary(output_format=output_format):
@@ -45,11 +47,11 @@ def run(
 
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress)
-            outcome = run_release(context, on_step=_tell_step)
+            outcome = run_release(context, on_step=lambda taken: _print_step(progress, taken))
         if output_format is RunFormat.json:
             print_json(_as_json(outcome))
         else:
-            _print_outcome(outcome, release)
+            _print_outcome(outcome, release, verbose=verbose)
         if outcome.stopped_by:
             raise typer.Exit(EXIT_BLOCKED)
 
@@ -59,10 +61,11 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=EXAMPLES)(run)
 
 
-def _tell_step(taken: StepTaken) -> None:
-    note = "reused" if taken.finished.reused else f"{taken.wall_s:.1f} s"
-    summary = taken.finished.facts.get("summary", "")
-    typer.echo(f"{taken.step:<9} {note:>8}  {summary}", err=True)
+def _print_step(progress: ProgressDisplay, taken: StepTaken) -> None:
+    facts = taken.finished.facts
+    stops = bool(facts.get("stops")) or facts.get("verdict", "pass") != "pass" or facts.get("promoted") is False
+    time_s = "reused" if taken.finished.reused else f"{taken.wall_s:.1f} s"
+    progress.line(f"{'✗' if stops else '✓'} {taken.step:<9} {time_s:>8}  {facts.get('summary', '')}", style="red" if stops else "")
 
 
 def _as_json(outcome: RunOutcome) -> dict[str, object]:
@@ -80,7 +83,7 @@ def _as_json(outcome: RunOutcome) -> dict[str, object]:
     return {"stopped_by": outcome.stopped_by, "steps": steps}
 
 
-def _print_outcome(outcome: RunOutcome, release: Path) -> None:
+def _print_outcome(outcome: RunOutcome, release: Path, *, verbose: bool) -> None:
     from kdgov.cli.run_summary import print_outcome
 
-    print_outcome(outcome, release)
+    print_outcome(outcome, release, verbose=verbose)
