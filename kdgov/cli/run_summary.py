@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from kdgov.cli.terminal import columns, wants_colour
+from kdgov.cli.standard_output import columns, wants_colour
 from kdgov.decision.decision import decision_from_json
 from kdgov.evidence.bundle_layout import DECISION, FINDINGS
 from kdgov.pipeline.run import RunOutcome

@@ -177,7 +177,7 @@ def _judge_subject(
 def _print(decision: Decision, judged: GateInputs, output_format: str, out: Path | None, *, verbose: bool) -> None:
     import sys
 
-    from kdgov.cli.terminal import columns, wants_colour
+    from kdgov.cli.standard_output import columns, wants_colour
     from kdgov.report.formats import FORMATS
     from kdgov.report.text import as_text
 
