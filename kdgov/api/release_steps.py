@@ -30,13 +30,13 @@ def check(
         progress: called as ``progress(label, done, total)``.
 
     Returns:
-        ``facts["stops"]`` and ``facts["holds"]`` name the rules that keep the release from going on; ``findings.json`` in
+        ``facts["stops"]`` and ``facts["holds"]`` say whether something keeps the release from going on; ``findings.json`` in
         ``folder`` holds every finding.
 
     Example:
         >>> checked = kdgov.check("registry/releases/miniature.yaml", store=store)
-        >>> checked.facts["stops"]
-        []
+        >>> checked.facts["stops"], checked.facts["holds"]
+        (False, False)
     """
     from kdgov.pipeline.check import check_step
 

@@ -23,7 +23,7 @@ from kdgov.errors import EXIT_ENVIRONMENT, EXIT_INPUT, Fault
 # typer keeps this class to itself; it is what every fault of a command line's own words descends from.
 USAGE_ERROR: Any = typer.BadParameter.__base__
 
-WAY = "A release's way"
+WORKFLOW = "Release workflow"
 TRUST = "Review and trust"
 RULES = "Policies, suites, licences"
 REGISTRY = "The registry"
@@ -42,19 +42,25 @@ class Entry:
 
 
 COMMANDS: Mapping[str, Entry] = {
-    "run": Entry(module="run", panel=WAY, help="Take a release from check to promotion: check, distill, evaluate, gate, record, promote."),
+    "run": Entry(
+        module="run", panel=WORKFLOW, help="Take a release from check to promotion: check, distill, evaluate, gate, record, promote."
+    ),
     "check": Entry(
         module="check",
-        panel=WAY,
+        panel=WORKFLOW,
         help="Say before any compute is spent whether a release may go on: licences, provenance, privacy, contamination, practice.",
     ),
-    "distill": Entry(module="distill", panel=WAY, help="Train the student of a release, or propose its temperature and weights."),
-    "evaluate": Entry(module="evaluate", panel=WAY, help="Ask teacher and student the same frozen questions and write what each answered."),
-    "gate": Entry(
-        module="gate", panel=WAY, help="Decide whether a student may be promoted: each criterion must be proven, and only a pass promotes."
+    "distill": Entry(module="distill", panel=WORKFLOW, help="Train the student of a release, or propose its temperature and weights."),
+    "evaluate": Entry(
+        module="evaluate", panel=WORKFLOW, help="Ask teacher and student the same frozen questions and write what each answered."
     ),
-    "record": Entry(module="record", panel=WAY, help="Record a release in the registry: runs, evidence, model card, signed decision."),
-    "promote": Entry(module="promote", panel=WAY, help="Set a guarded alias on a version that a valid passing decision covers."),
+    "gate": Entry(
+        module="gate",
+        panel=WORKFLOW,
+        help="Decide whether a student may be promoted: each criterion must be proven, and only a pass promotes.",
+    ),
+    "record": Entry(module="record", panel=WORKFLOW, help="Record a release in the registry: runs, evidence, model card, signed decision."),
+    "promote": Entry(module="promote", panel=WORKFLOW, help="Set a guarded alias on a version that a valid passing decision covers."),
     "verify": Entry(module="promote", panel=TRUST, help="Re-read and re-verify one recorded version."),
     "audit": Entry(
         module="audit",
@@ -71,6 +77,11 @@ COMMANDS: Mapping[str, Entry] = {
     "card": Entry(module="card", panel=RULES, help="Cards: what is known of one model or one dataset."),
     "init": Entry(
         module="init", panel=RULES, help="Write a policy, a GitHub Actions workflow and a GitLab job that block a student the gate refuses."
+    ),
+    "schema": Entry(
+        module="schema",
+        panel=RULES,
+        help="Print the JSON schema of a file that you write, with a description of every key, for editors and other programs.",
     ),
     "serve": Entry(
         module="serve", panel=REGISTRY, help="Start an MLflow server whose registry refuses what no valid passing decision covers."

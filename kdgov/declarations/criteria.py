@@ -52,7 +52,7 @@ class _CriterionBase(Declared):
     """Name in decisions and waivers."""
     suite: str = "*"
     """Suite name or glob."""
-    tasks: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)] = ["*"]
+    tasks: Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=list[str] | str), Field(min_length=1)] = ["*"]
     """Task names or globs; each matching task is judged on its own."""
     metric: str = "*"
     """Metric name or glob."""

@@ -40,7 +40,7 @@ def _as_list(value: Any) -> Any:
 Digest = Annotated[str, BeforeValidator(_normal_digest), StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 """``sha256:`` and 64 hexadecimal digits; bare digits are accepted."""
 
-Names = Annotated[list[str], BeforeValidator(_as_list)]
+Names = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=list[str] | str)]
 """One text or a list of texts."""
 
 CardName = Annotated[str, StringConstraints(min_length=1, max_length=250)]

@@ -49,10 +49,16 @@ def _per_kind(value: Any) -> Any:
     return {"all": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
+PerKind = Annotated[
+    dict[IdentifierOrAll, NotNegative],
+    BeforeValidator(_per_kind, json_schema_input_type=dict[IdentifierOrAll, NotNegative] | NotNegative),
+]
+
+
 class DataSection(Declared):
     """What the training data may hold, and what becomes of items the student has seen in it."""
 
-    personal_per_mb: dict[Intent, Annotated[dict[IdentifierOrAll, NotNegative], BeforeValidator(_per_kind)]] = Field(default_factory=dict)
+    personal_per_mb: dict[Intent, PerKind] = Field(default_factory=dict)
     """Identifiers of people per million bytes of text that a release intent bears: one number, or a number per kind and for ``all``."""
     contaminated_items: Literal["block", "judge_apart"] = "block"
     """``block``: the findings stop the release. ``judge_apart``: unseen items decide, seen against unseen is shown."""
@@ -84,7 +90,7 @@ class PolicyFile(Declared):
     """Must be ``kdgov.policy/1``."""
     name: str = Field(min_length=1)
     """The policy's name."""
-    version: Annotated[str, BeforeValidator(_as_text)]
+    version: Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | float)]
     """The policy's version."""
     description: str = ""
     """Whom it is for, in a sentence."""
@@ -158,12 +164,6 @@ def find_policy(name: str) -> Path:
 def load_named_policy(name: str) -> Policy:
     """`load_policy` of `find_policy`: a file's path, or the name of a shipped policy."""
     return load_policy(find_policy(name))
-
-
-def policy_schema() -> dict[str, Any]:
-    """The JSON schema of policy files; ``policies/kdgov.policy.schema.json`` is this."""
-    schema = PolicyFile.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "kdgov.policy/1", **schema, "title": "kdgov policy"}
 
 
 def _policy(value: Any, lines: Mapping[tuple[str | int, ...], int], file: str) -> Policy:

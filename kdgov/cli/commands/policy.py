@@ -101,9 +101,9 @@ def drill(
 def schema() -> None:
     """Print the JSON schema of policy files, for editors."""
     with error_boundary():
-        from kdgov.declarations.policy_file import policy_schema
+        from kdgov.declarations.json_schema import declaration_schema
 
-        print_json(policy_schema())
+        print_json(declaration_schema("policy"))
 
 
 def register(app: typer.Typer) -> None:
