@@ -79,7 +79,7 @@ COMMANDS: Mapping[str, Entry] = {
         module="init", panel=RULES, help="Write a policy, a GitHub Actions workflow and a GitLab job that block a student the gate refuses."
     ),
     "schema": Entry(
-        module="schema",
+        module="print_schema",
         panel=RULES,
         help="Print the JSON schema of a file that you write, with a description of every key, for editors and other programs.",
     ),

@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 
-from kdgov.cli.commands.schema import Kind
+from kdgov.cli.commands.print_schema import Kind
 from kdgov.declarations.json_schema import SCHEMAS, declaration_schema
 
 jsonschema = pytest.importorskip("jsonschema")
