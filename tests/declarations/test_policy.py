@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kdgov.declarations.json_schema import declaration_schema
+from kdgov.declarations.file_schemas import declaration_schema
 from kdgov.declarations.policy_file import find_policy, load_policy, parse_policy
 from kdgov.errors import DeclarationError, InputError
 from kdgov.resources import data_folder

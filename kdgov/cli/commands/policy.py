@@ -101,7 +101,7 @@ def drill(
 def schema() -> None:
     """Print the JSON schema of policy files, for editors."""
     with error_boundary():
-        from kdgov.declarations.json_schema import declaration_schema
+        from kdgov.declarations.file_schemas import declaration_schema
 
         print_json(declaration_schema("policy"))
 

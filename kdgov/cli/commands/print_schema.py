@@ -35,7 +35,7 @@ class Kind(StrEnum):
 def schema(kind: Annotated[Kind, typer.Argument(help="Kind of file: release, suite, card, policy or case (a licence case).")]) -> None:
     """Print the JSON schema of a file that you write, with a description of every key, for editors and other programs."""
     with error_boundary(output_format="json"):
-        from kdgov.declarations.json_schema import declaration_schema
+        from kdgov.declarations.file_schemas import declaration_schema
 
         print_json(declaration_schema(kind.value))
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from kdgov.cli.commands.print_schema import Kind
-from kdgov.declarations.json_schema import SCHEMAS, declaration_schema
+from kdgov.declarations.file_schemas import SCHEMAS, declaration_schema
 
 jsonschema = pytest.importorskip("jsonschema")
 
