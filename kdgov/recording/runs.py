@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -49,11 +50,10 @@ def identity_params(dossier: EvidenceBundle, role: str) -> dict[str, str]:
 
 
 def model_metrics(dossier: EvidenceBundle, role: str) -> Iterator[tuple[str, float]]:
-    """``suite/task/metric[/group]`` → the model's value."""
-    for row in dossier.criteria:
-        value = row.get(role)
-        if isinstance(value, (int, float)) and row.get("task"):
-            yield metric_name(row, with_criterion=False), float(value)
+    """``suite/task/metric[/group]`` → the model's value: the mean of its item table, never what a criterion made of it."""
+    for value in dossier.values(role).values():
+        if math.isfinite(value.value):
+            yield metric_name(value._asdict(), with_criterion=False), value.value
 
 
 def criterion_metrics(dossier: EvidenceBundle) -> Iterator[tuple[str, float]]:

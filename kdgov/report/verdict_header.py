@@ -140,10 +140,11 @@ def _open(decision: Decision) -> list[str]:
 
 
 def _decides(decision: Decision, accountable: Mapping[str, str]) -> list[str]:
+    named = f"policy {decision.policy.get('name', '')} {decision.policy.get('version', '')}".strip()
     found = []
     for item in decision.approvals:
         by = f" by {item['by']}" if item.get("by") else ""
         on = f" on {str(item['issued'])[:10]}" if item.get("issued") else ""
         found.append(f"{item['role']}: approval {item['state']}{by}{on}")
     found += [f"{role.replace('_', ' ')}: {name}" for role, name in accountable.items() if name]
-    return found or ["no approval is required by the policy"]
+    return [named, *(found or ["no approval required"])] if decision.policy else found

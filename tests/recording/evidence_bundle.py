@@ -202,8 +202,6 @@ def drawn_bundle(
         "plan.json": canonical_json({"root": digest_bytes(b"plan")}),
         "teacher/identity.json": canonical_json(teacher),
         "student/identity.json": canonical_json(student),
-        "teacher/items.parquet": b"teacher items",
-        "student/items.parquet": b"student items",
         "cards/teacher.yaml": b"schema: kdgov.model_card/1\nname: support-teacher\nlicense: llama3.1\n",
         "cards/support.yaml": (
             b"schema: kdgov.dataset_card/1\nname: support-data\nlicense: CC-BY-4.0\n"
@@ -213,5 +211,9 @@ def drawn_bundle(
     for path, data in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(data)
+    for role in ("teacher", "student"):
+        # As many items as it takes to have that mean: every item has it.
+        drawn = {(r.suite, r.task, r.metric): [getattr(r, role)] * 4 for r in made.criteria}
+        write_items(items(drawn), folder / role / "items.parquet")
     write_manifest(folder)
     return folder

@@ -8,6 +8,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 import yaml
 from huggingface_hub import ModelCard
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from kdgov.errors import InputError
 from kdgov.evidence.bundle import write_manifest
 from kdgov.finding import Finding
+from kdgov.items import read_items
 from kdgov.recording.card.card_charts import charts_of
 from kdgov.recording.card.card_page import html_card
 from kdgov.recording.card.escaping import escaped, markdown, plain
@@ -26,6 +28,7 @@ from kdgov.recording.card.model_card import DESCRIPTION_LIMIT, full_card, short_
 from kdgov.recording.card.operating_point import cost_and_share, flips, operating_point
 from kdgov.recording.card.tags import TAG_LIMIT, version_tags
 from kdgov.recording.card.write import write_papers
+from kdgov.recording.runs import model_metrics
 from tests.recording.evidence_bundle import drawn_bundle as bundle
 from tests.recording.evidence_bundle import result
 
@@ -63,11 +66,12 @@ class Tags(html.parser.HTMLParser):
 
 
 def test_the_first_line_is_the_verdict_and_names_what_blocks(good, bad):
-    assert short_card(good).splitlines()[0].startswith("PASS under policy default 2026.11")
-    first = short_card(bad).splitlines()[0]
-    assert first.startswith("FAIL")
-    assert "safety-retained" in first
-    assert "41.0 points" in first
+    assert short_card(good).splitlines()[0].startswith("**✔ PASS: the student may be promoted**")
+    first, why = short_card(bad).splitlines()[:2]
+    assert first.startswith("**✖ FAIL")
+    assert "safety-retained" in why
+    assert "41.0 points" in why
+    assert "policy default 2026.11" in short_card(bad).split("\n\n")[0]
 
 
 def test_the_short_card_fits_postgresql_whatever_the_release_says(tmp_path, good):
@@ -77,7 +81,7 @@ def test_the_short_card_fits_postgresql_whatever_the_release_says(tmp_path, good
 
     many = dataclasses.replace(long, decision={**long.decision, "criteria": rows})
     assert len(short_card(many)) <= DESCRIPTION_LIMIT
-    assert short_card(many).startswith("PASS")
+    assert short_card(many).startswith("**✔ PASS")
 
 
 def test_the_distillation_sentence_says_smaller_and_share_kept_with_its_bound(good):
@@ -156,7 +160,7 @@ def test_the_operating_point_needs_both_numbers():
 def test_cost_is_drawn_with_its_intervals():
     measured = {
         "ratios": {"parameters": 0.5, "cpu_time": {"median": 0.4, "p10": 0.3, "p90": 0.6}},
-        "kept": {"share": 0.98, "low": 0.96, "high": 0.99},
+        "kept": {"capability": {"share": 0.98, "low": 0.96, "high": 0.99}},
     }
     picture = cost_and_share(measured, "cost")
     assert "0.4 (0.3 to 0.6)" in picture
@@ -211,3 +215,25 @@ def test_a_bundle_with_a_changed_file_is_not_read(tmp_path):
     (folder / "student/items.parquet").write_bytes(b"forged")
     with pytest.raises(InputError, match=r"student/items\.parquet was changed"):
         read_dossier(folder)
+
+
+def test_one_model_and_metric_has_one_value_in_every_export_and_it_is_the_mean_of_the_items(tmp_path):
+    """A criterion that counts flips of accuracy must not put its rate of flips where the accuracy belongs."""
+    folder = bundle(tmp_path / "flips")
+    decision = json.loads((folder / "decision.json").read_bytes())
+    flips_of_accuracy = {**decision["criteria"][0], "id": "flips", "kind": "churn", "teacher": None, "student": 0.0, "method": "clopper"}
+    decision["criteria"].append(flips_of_accuracy)
+    (folder / "decision.json").write_text(json.dumps(decision))
+    write_manifest(folder)
+    dossier = read_dossier(folder)
+    mean = float(np.mean(read_items(folder / "student" / "items.parquet").scores[:4]))
+    assert mean == pytest.approx(0.926)
+    assert dict(model_metrics(dossier, "student"))["capability/facts/acc"] == pytest.approx(mean)
+    hub = ModelCard(hub_readme(dossier, dossier.name)).data.eval_results
+    assert {(r.dataset_type, r.metric_type): r.metric_value for r in hub}[("capability/facts", "acc")] == pytest.approx(mean)
+
+
+def test_the_card_prints_numbers_as_the_terminal_does(bad):
+    row = next(line for line in full_card(bad).splitlines() if "safety-retained" in line and line.startswith("| FAIL"))
+    assert "85.0 % | 44.0 % | −41.0 | −46.0 | −1.0 |" in row
+    assert "e−" not in full_card(bad)

@@ -48,7 +48,7 @@ def test_a_recording_puts_everything_in_its_place(embedded):
         assert release.data.params["policy.name"] == "default"
         assert {i.dataset.name for i in release.inputs.dataset_inputs} >= {"support-data", "plan"}
         assert {f.path for f in client.list_artifacts(recorded.run_id)} == {"attestation", "card", "charts", "evidence"}
-        assert version.description.startswith("PASS")
+        assert version.description.startswith("**✔ PASS")
         assert version.tags["kdgov.decision"] == recorded.decision
         assert all(run.info.status == "FINISHED" and "kdgov.sealed" in run.data.tags for run in roles.values())
         assert not [key for key, value in version.tags.items() if "payload" in value], "signed envelopes never become tags"

@@ -187,7 +187,7 @@ def test_the_header_answers_the_four_questions_in_every_format():
     assert header.reason == "refusal: refuses 4.1 points less | than <the> teacher (and 2 more)."
     assert header.fix
     assert header.open_points == ("3 warnings", "waiver of waived by Ada until 2027-01-31")
-    assert header.decides == ("risk: approval awaited", "model owner: Grace")
+    assert header.decides == ("policy p 1", "risk: approval awaited", "model owner: Grace")
     for name in ("text", "markdown"):
         text = FORMATS[name](decision, POLICY)
         assert "3 warnings" in text

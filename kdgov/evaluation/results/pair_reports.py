@@ -38,7 +38,7 @@ def write_efficiency(
     evidence = read_evidence(folder / "teacher")
     declarations = tuple(MetricDeclaration(**m) for m in evidence["metrics"])
     tables = [read_items(folder / who / ITEMS, with_text=False) for who in ("teacher", "student")]
-    document["kept"] = kept_share(tables[0], tables[1], declarations)
+    document["kept"] = kept_shares(tables[0], tables[1], declarations)
     if price is not None:
         document["teacher"]["usd_per_million_tokens"] = price.teacher_usd_per_million_tokens
         document["student"]["usd_per_million_tokens"] = price.student_usd_per_million_tokens
@@ -47,15 +47,16 @@ def write_efficiency(
     return document
 
 
-def kept_share(
+def kept_shares(
     teacher: ItemTable, student: ItemTable, declarations: tuple[MetricDeclaration, ...], *, draws: int = DRAWS
-) -> dict[str, Any]:
-    """How much of the teacher's score the student keeps: the mean over tasks of student / teacher, with a 90 % cluster bootstrap.
+) -> dict[str, dict[str, Any]]:
+    """Per suite, how much of the teacher's score the student keeps: the mean over tasks of student / teacher, with its 90 % interval.
 
-    Only metrics count that are better when higher and on which the teacher beats chance: a share of nothing means nothing.
+    Never one number over suites: refusals that became more frequent would hide lost capability. Only metrics count that are better
+    when higher and on which the teacher beats chance: a share of nothing means nothing. Interval: bootstrap over clusters.
     """
     rng = np.random.default_rng(20_260_101)
-    points, samples, used = [], [], []
+    found: dict[str, list[tuple[str, float, np.ndarray]]] = {}
     for key, rows in teacher.partitions.items():
         declared = declaration_for(declarations, *key)
         other = student.partitions.get(key)
@@ -67,15 +68,16 @@ def kept_share(
             continue
         names = sorted(ours)
         sums = np.array([[ours[n].sum(), theirs[n].sum(), len(ours[n])] for n in names])
-        points.append(_share(sums.sum(axis=0)))
         drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws) @ sums
-        samples.append(np.array([_share(row) for row in drawn]))
-        used.append("/".join(key))
-    if not points:
-        return {"share": None, "because": "no metric on which the teacher beats chance is better when higher"}
-    joint = np.mean(samples, axis=0)
+        drawn_shares = np.array([_share(row) for row in drawn])
+        found.setdefault(key.suite, []).append(("/".join(key), _share(sums.sum(axis=0)), drawn_shares))
+    return {suite: _joined(rows) for suite, rows in sorted(found.items())}
+
+
+def _joined(rows: list[tuple[str, float, np.ndarray]]) -> dict[str, Any]:
+    joint = np.mean([samples for _, _, samples in rows], axis=0)
     low, high = (float(q) for q in np.quantile(joint[np.isfinite(joint)], [0.05, 0.95]))
-    return {"share": float(np.mean(points)), "low": low, "high": high, "metrics": used}
+    return {"share": float(np.mean([point for _, point, _ in rows])), "low": low, "high": high, "metrics": [name for name, _, _ in rows]}
 
 
 def _share(sums: np.ndarray) -> float:
@@ -98,8 +100,9 @@ def statement(document: Mapping[str, Any]) -> str:
         taken = ratios["cpu_time"]
         lower, upper = sorted((_percent(taken["p90"]), _percent(taken["p10"])))
         parts.append(f"{_change(taken['median'], 'less', 'more')} processor time per token (p10–p90: {lower} to {upper} % less)")
-    if kept.get("share") is not None:
-        parts.append(f"keeps {kept['share']:.1%} of the teacher's score (90 % interval {kept['low']:.1%} to {kept['high']:.1%})")
+    told = [f"{one['share']:.1%} of {suite} (90 % interval {one['low']:.1%} to {one['high']:.1%})" for suite, one in kept.items()]
+    if told:
+        parts.append(f"keeps of the teacher's score {', '.join(told)}")
     return "The student is " + ", takes ".join(parts[:2]) + (f", and {parts[2]}." if len(parts) > 2 else ".")
 
 

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from kdgov.decision.decision import CriterionResult
 from kdgov.recording.card.escaping import escaped
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
-from kdgov.recording.card.summary_sentences import distillation_sentence, limits, number, suite_sentences, verdict_line
+from kdgov.recording.card.summary_sentences import distillation_sentence, limits, suite_sentences
+from kdgov.report.severity_order import columns
+from kdgov.report.verdict_header import COLOURS, SHAPES
 
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;color:#1b1f23;background:#fff;max-width:70rem;margin:2rem auto;padding:0 1rem}
 h1{margin-bottom:.2rem}table{border-collapse:collapse;width:100%;margin:1rem 0}
-th,td{border:1px solid #d5dbe1;padding:.35rem .6rem;text-align:left;vertical-align:top}
-td.n{text-align:right;font-variant-numeric:tabular-nums}
-.verdict{font-weight:600;padding:.7rem 1rem;border-left:.5rem solid #1b6e3c;background:#eef7f1}
-.verdict.bad{border-color:#b3261e;background:#fdf0ef}code{font-size:.85em;word-break:break-all}
+th,td{border:1px solid #d5dbe1;padding:.35rem .6rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;overflow-wrap:normal}table{display:block;overflow-x:auto}
+.verdict{padding:.7rem 1rem;border-left:.5rem solid;background:#f6f8fa}code{font-size:.85em;word-break:break-all}
 figure{margin:1rem 0;overflow-x:auto}@media print{body{margin:0}}
 """
 
 
 def html_card(dossier: EvidenceBundle, model: str, charts: Sequence[tuple[str, str, str]]) -> str:
     """The whole page; every word of a release is escaped, charts are inlined as SVG."""
-    bad = "" if dossier.verdict == "pass" else " bad"
     description = dossier.release.get("description") or "No description was given."
     parts = [
         f"<h1>{escaped(model)}</h1>",
-        f'<p class="verdict{bad}">{escaped(verdict_line(dossier))}</p>',
+        _header(dossier),
         f"<p>{escaped(description)}</p>",
         f"<p>{escaped(distillation_sentence(dossier))}</p>",
-        "<h2>Verdict</h2>" + _criteria(dossier),
+        "<h2>Results</h2>" + _criteria(dossier),
         "<h2>What each suite found</h2>" + _list(f"<b>{escaped(n)}</b> {escaped(t)}" for n, t in suite_sentences(dossier)),
         *(f"<figure>{svg}</figure>" for _, _, svg in charts),
         "<h2>Findings of the checks</h2>" + _findings(dossier),
@@ -43,18 +44,25 @@ def html_card(dossier: EvidenceBundle, model: str, charts: Sequence[tuple[str, s
     return head + "\n".join(parts) + "</body></html>\n"
 
 
+def _header(dossier: EvidenceBundle) -> str:
+    header = dossier.header
+    parts = "".join(f"<br><b>{escaped(label)}:</b> {escaped(sentence, limit=900)}" for label, sentence in header.lines())
+    answer = f'<strong style="color:{header.colour}">{header.shape} {escaped(header.answer)}</strong>'
+    return f'<p class="verdict" style="border-color:{header.colour}">{answer}{parts}</p>'
+
+
 def _criteria(dossier: EvidenceBundle) -> str:
-    names = ("verdict", "criterion", "where", "teacher", "student", "difference", "bound", "margin", "items", "why")
+    names = ("verdict", "criterion and place", "n", "teacher", "student", "change", "bound", "allowed")
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(_row(r) for r in dossier.criteria)}</tbody></table>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(_row(r) for r in dossier.results)}</tbody></table>"
 
 
-def _row(row: Mapping[str, Any]) -> str:
-    where = "/".join(str(row[k]) for k in ("suite", "task", "metric") if row.get(k)) + (f" {row['group']}" if row.get("group") else "")
-    verdict = str(row.get("verdict", "")).upper() + (" (waived)" if row.get("waived") else "")
-    numbers = "".join(f'<td class="n">{number(row.get(k))}</td>' for k in ("teacher", "student", "difference", "bound", "margin", "n"))
-    words = "".join(f"<td>{escaped(text)}</td>" for text in (verdict, row.get("id"), where))
-    return f"<tr>{words}{numbers}<td>{escaped(row.get('reason'))}</td></tr>"
+def _row(result: CriterionResult) -> str:
+    verdict = result.verdict.upper() + (" (waived)" if result.waived else "")
+    numbers = "".join(f'<td class="n">{escaped(text)}</td>' for text in (str(result.n or "–"), *columns(result)))
+    # The reason below the place, not in a column of its own: seven numbers beside it would push it off the page.
+    place = f"<b>{escaped(result.id)}</b><br>{escaped(result.place)}<br><small>{escaped(result.reason)}</small>"
+    return f'<tr><td style="color:{COLOURS[result.verdict]}">{SHAPES[result.verdict]} {verdict}</td><td>{place}</td>{numbers}</tr>'
 
 
 def _findings(dossier: EvidenceBundle) -> str:

@@ -7,11 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from kdgov.decision.decision import CriterionResult, decision_from_json
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
 from kdgov.evidence.bundle import bundle_digest
-from kdgov.evidence.bundle_layout import DECISION
+from kdgov.evidence.bundle_layout import DECISION, ITEMS, of_role
 from kdgov.evidence.bundle_reader import sealed_bundle
+from kdgov.items import read_items
+from kdgov.items.model_values import ModelValue, values_of_results
+from kdgov.report.severity_order import worst_first
+from kdgov.report.verdict_header import VerdictHeader, verdict_header
 
 STOPPING = ("fail", "inconclusive", "invalid")
 STANDARD_SUITES = ("capability", "safety", "bias", "privacy")
@@ -132,6 +137,23 @@ class EvidenceBundle:
         """Earliest expiry (YYYY-MM-DD) of a waiver that carries the verdict; empty without one."""
         dates = [str(w["expires"]) for w in self.decision.get("waivers", []) if w.get("state", "applied") == "applied" and w.get("expires")]
         return min(dates, default="")
+
+    @property
+    def header(self) -> VerdictHeader:
+        """May it be used, why, what is open, who decides: the same sentences as on every other surface."""
+        accountable = self.release.get("accountable") or {}
+        named = {role: str(name) for role, name in accountable.items() if role != "informed" and isinstance(name, str)}
+        return verdict_header(decision_from_json(self.decision), accountable=named)
+
+    @property
+    def results(self) -> list[CriterionResult]:
+        """Results as values, those that stop the release first."""
+        return worst_first(decision_from_json(self.decision))
+
+    def values(self, role: str) -> dict[tuple[str, str, str, str], ModelValue]:
+        """(suite, task, metric, group) → the value of ``teacher`` or ``student``: the mean of its item table in the bundle."""
+        path = self.folder / of_role(role, ITEMS)
+        return values_of_results(read_items(path), self.criteria) if path.is_file() else {}
 
     def blocking(self) -> list[dict[str, str]]:
         """What stands against promotion: criterion, reason and mend each; empty for a pass."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -48,18 +49,16 @@ def card_data(dossier: EvidenceBundle, model: str) -> ModelCardData:
 
 
 def _results(dossier: EvidenceBundle) -> list[EvalResult]:
-    rows = [r for r in dossier.criteria if r.get("task") and not r.get("group") and isinstance(r.get("student"), (int, float))]
-    unique = {(r["suite"], r["task"], r["metric"]): r for r in rows}
+    teacher, student = dossier.values("teacher"), dossier.values("student")
     return [
         EvalResult(
             task_type="text-generation",
-            dataset_type=plain(f"{suite}/{task}"),
-            dataset_name=plain(f"{suite}: {task}"),
-            metric_type=plain(metric),
-            metric_value=float(row["student"]),
-            metric_name=plain(
-                f"{metric} (teacher {float(row['teacher']):.4g})" if isinstance(row.get("teacher"), (int, float)) else metric
-            ),
+            dataset_type=plain(f"{value.suite}/{value.task}"),
+            dataset_name=plain(f"{value.suite}: {value.task}"),
+            metric_type=plain(value.metric),
+            metric_value=value.value,
+            metric_name=plain(f"{value.metric} (teacher {teacher[key].value:.4g})" if key in teacher else value.metric),
         )
-        for (suite, task, metric), row in unique.items()
+        for key, value in student.items()
+        if not value.group and math.isfinite(value.value)
     ]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kdgov.decision.decision import CriterionResult
 from kdgov.recording.card.escaping import code, markdown, plain
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
-from kdgov.recording.card.summary_sentences import distillation_sentence, limits, number, suite_sentences, verdict_line
+from kdgov.recording.card.summary_sentences import distillation_sentence, limits, suite_sentences
+from kdgov.report.severity_order import columns
 
 DESCRIPTION_LIMIT = 5000
 """What PostgreSQL keeps of a description; SQLite keeps any length, so the limit is kept there too."""
@@ -27,10 +29,10 @@ def full_card(dossier: EvidenceBundle, *, charts: Sequence[tuple[str, str]] = ()
     """The whole card; ``charts`` are (title, relative path) of pictures beside it."""
     sections = [
         f"# {markdown(dossier.name)}",
-        markdown(verdict_line(dossier), limit=900),
+        _header(dossier),
         _what(dossier),
         markdown(distillation_sentence(dossier)),
-        "## Verdict\n\n" + _table(dossier.criteria),
+        "## Results\n\n" + _table(dossier.results),
         "## What each suite found\n\n" + _suites(dossier),
         "## Findings of the checks\n\n" + _findings(dossier),
         "## Licences and obligations\n\n" + _licences(dossier),
@@ -45,14 +47,14 @@ def full_card(dossier: EvidenceBundle, *, charts: Sequence[tuple[str, str]] = ()
 
 
 def _short_parts(dossier: EvidenceBundle, rows: int) -> list[str]:
-    judged = sorted(dossier.criteria, key=lambda r: {"invalid": 0, "fail": 1, "inconclusive": 2}.get(str(r.get("verdict")), 3))
+    judged = dossier.results
     shown = judged[:rows]
     left_out = len(judged) - len(shown)
     table = _table(shown) + (f"\n\n{left_out} more in the full card." if left_out else "") if shown else ""
     suites = "\n".join(f"- **{markdown(name)}** {markdown(text, limit=260)}" for name, text in suite_sentences(dossier))
     licences = ", ".join(dossier.licenses) or "none declared"
     return [
-        markdown(verdict_line(dossier), limit=700),
+        _header(dossier),
         _what(dossier, limit=400),
         markdown(distillation_sentence(dossier)),
         table,
@@ -75,19 +77,22 @@ def _what(dossier: EvidenceBundle, *, limit: int = 1500) -> str:
     return f"{markdown(description, limit=limit)} Student of {code(dossier.teacher_name)}.{tail}"
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+def _header(dossier: EvidenceBundle) -> str:
+    header = dossier.header
+    lines = [f"**{header.shape} {markdown(header.answer)}**"]
+    lines += [f"**{label}:** {markdown(sentence, limit=700)}" for label, sentence in header.lines()]
+    return "  \n".join(lines)
+
+
+def _table(results: Sequence[CriterionResult]) -> str:
     lines = [
-        "| verdict | criterion | where | teacher | student | difference | bound | allowed | n |",
+        "| verdict | criterion | where | n | teacher | student | change | bound | allowed |",
         "|---|---|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for row in rows:
-        where = "/".join(str(row[k]) for k in ("suite", "task", "metric") if row.get(k)) + (f" {row['group']}" if row.get("group") else "")
-        margin = row.get("margin")
-        numbers = [number(row.get(k)) for k in ("teacher", "student", "difference", "bound")]
-        allowed = number(-margin) if isinstance(margin, (int, float)) and margin else number(margin)
-        verdict = str(row.get("verdict", "")).upper() + (" (waived)" if row.get("waived") else "")
-        cells = [verdict, markdown(row.get("id"), limit=60), markdown(where, limit=90), *numbers, allowed, number(row.get("n"))]
-        lines.append("| " + " | ".join(cells) + " |")
+    for result in results:
+        verdict = result.verdict.upper() + (" (waived)" if result.waived else "")
+        words = [verdict, markdown(result.id, limit=60), markdown(result.place, limit=110), str(result.n or "–")]
+        lines.append("| " + " | ".join([*words, *columns(result)]) + " |")
     return "\n".join(lines)
 
 

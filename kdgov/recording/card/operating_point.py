@@ -66,9 +66,9 @@ def cost_and_share(efficiency: Mapping[str, Any], title: str) -> str:
     time: Mapping[str, Any] = ratios.get("cpu_time") or {}
     if all(is_number(time.get(key)) for key in ("median", "p10", "p90")):
         rows.append(("processor time per token (p10 to p90)", float(time["median"]), float(time["p10"]), float(time["p90"])))
-    kept: Mapping[str, Any] = efficiency.get("kept") or {}
-    if all(is_number(kept.get(key)) for key in ("share", "low", "high")):
-        rows.append(("score kept (90 % interval)", float(kept["share"]), float(kept["low"]), float(kept["high"])))
+    for suite, kept in (efficiency.get("kept") or {}).items():
+        if isinstance(kept, Mapping) and all(is_number(kept.get(key)) for key in ("share", "low", "high")):
+            rows.append((f"{suite}: score kept (90 % interval)", float(kept["share"]), float(kept["low"]), float(kept["high"])))
     if not rows:
         return ""
     reach = max(1.1, *(high for *_, high in rows))

@@ -17,20 +17,6 @@ _WORDS = {
 }
 
 
-def verdict_line(dossier: EvidenceBundle) -> str:
-    """First line of every card: the verdict and what it rests on or is blocked by."""
-    policy = f"policy {dossier.policy['name']} {dossier.policy['version']}".strip()
-    if dossier.verdict == "pass":
-        count = len(dossier.criteria)
-        waived = sum(1 for row in dossier.criteria if row.get("waived"))
-        note = f", {waived} of them waived until {dossier.waiver_expiry}" if waived else ""
-        return f"PASS under {policy}: all {count} criteria hold{note}."
-    first = dossier.blocking()[0]
-    more = len(dossier.blocking()) - 1
-    rest = f" (and {more} more)" if more > 0 else ""
-    return plain(f"{dossier.verdict.upper()} under {policy}: {first['criterion']}: {first['reason']}{rest}.", limit=700)
-
-
 def distillation_sentence(dossier: EvidenceBundle) -> str:
     """Smaller by how much, and which share of the teacher's capability is kept, with its interval; empty when unknown.
 
