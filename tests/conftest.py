@@ -16,9 +16,57 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 LONGEST_FIRST = ("release", "real", "postgres", "sqlite")  # groups that keep one worker busy for minutes
 
 
+OVER_A_SECOND = frozenset(
+    {
+        "test_a_case_gets_the_verdict_gate_obligations_and_clause_it_states",
+        "test_a_common_mistake_warns_and_a_policy_makes_it_stop",
+        "test_a_damaged_file_is_reported_with_what_was_read",
+        "test_a_kind_of_task_and_a_judge_from_outside_are_part_of_the_evidence",
+        "test_a_planted_violation_is_blocked_with_its_path_and_its_mend",
+        "test_a_point_threshold_promotes_what_the_policy_stops",
+        "test_a_report_format_from_outside_is_a_format_of_the_gate",
+        "test_analytic_bca_of_many_values_is_close_to_resampling",
+        "test_any_text_can_be_searched_and_hits_do_not_overlap",
+        "test_datatrove_with_two_workers_gives_the_same_reports",
+        "test_detection_rates_on_labelled_text_reach_their_targets",
+        "test_every_harm_that_can_escape_a_policy_comes_with_what_would_show_it",
+        "test_every_other_example_in_the_package_runs",
+        "test_explain_list_show_and_facts_answer",
+        "test_how_plants_are_run_changes_no_figure",
+        "test_identifiers_across_windows_are_counted_once",
+        "test_merkle_root_ignores_order_and_sees_every_leaf",
+        "test_no_framework_is_loaded_to_answer",
+        "test_no_other_module_spells_the_name_of_a_file",
+        "test_one_distribution_is_not_told_apart_and_the_error_rate_holds",
+        "test_one_line_larger_than_memory_should_hold_is_read_in_windows",
+        "test_parts_scanned_apart_are_put_together",
+        "test_rare_harm_does_not_slip_through_as_it_does_with_a_t_test",
+        "test_references_that_multiply_are_refused_instead_of_expanded",
+        "test_rules_are_listed_with_their_sources",
+        "test_show_fills_in_every_default",
+        "test_the_best_of_five_students_at_the_margin_passes_no_more_often_than_one_where_looks_are_corrected",
+        "test_the_command_draws_the_release",
+        "test_the_command_makes_checks_and_exports_cards",
+        "test_the_command_writes_then_reads_and_blocks_until_everything_is_there",
+        "test_the_default_policy_catches_every_deterministic_plant_but_a_teacher_that_nothing_pins",
+        "test_the_default_policy_catches_twice_the_margin_and_passes_an_equal_student",
+        "test_the_gate_loads_nothing_heavy_and_no_scipy",
+        "test_the_github_step_blocks_exactly_when_the_gate_does",
+        "test_the_reference_reader_accepts_our_croissant",
+        "test_the_same_seed_gives_the_same_report_and_other_plants_change_nothing",
+        "test_the_table_of_all_answers_is_the_one_that_was_read_by_hand",
+        "test_what_the_installed_lm_eval_itself_writes_is_read",
+    }
+)
+"""Tests of the pure core that take longer than a second (drills, real commands, large files); `make fast` leaves them out."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the long groups first, so that no worker stands idle at the end."""
+    """Start the long groups first, so that no worker stands idle at the end, and mark what is slow."""
     items.sort(key=_turn)
+    for item in items:
+        if getattr(item, "originalname", item.name) in OVER_A_SECOND:
+            item.add_marker(pytest.mark.slow)
 
 
 def _turn(item: pytest.Item) -> int:

@@ -73,13 +73,13 @@ def evaluate(release: PathLike, *, store: PathLike | None = None, progress: Prog
         progress: called as ``progress(label, done, total)``.
 
     Returns:
-        ``folder`` holds one folder per model with its item table and evidence; ``facts["findings"]`` is empty where the two
-        models were asked the same.
+        ``folder`` holds one folder per model with its item table and evidence; ``facts["findings"]`` is their number of
+        differences in what they were asked: 0 where both answered the same.
 
     Example:
         >>> evaluated = kdgov.evaluate("registry/releases/miniature.yaml", store=store)
         >>> evaluated.facts["findings"]
-        []
+        0
     """
     from kdgov.pipeline.evaluate import evaluate_step
 
