@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
-import re
 import tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -12,11 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models.model import MLMODEL_FILE_NAME
-from mlflow.models.utils import get_external_mlflow_model_spec
 
 from kdgov.digest import digest_bytes, digest_json, tree_manifest
 from kdgov.evidence.bundle import bundle_files
@@ -29,12 +26,21 @@ from kdgov.recording.card.tags import version_tags
 from kdgov.recording.card.write import write_papers
 from kdgov.recording.client.target import RegistryTarget
 from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG, version_facts
+from kdgov.recording.recorded_parts import ends_at, make_logged_model, paper_digests
 from kdgov.recording.recording_state import RecordingState
+from kdgov.recording.run_seal import (
+    ROLES,
+    SpoiledRunError,
+    Statements,
+    known_keys,
+    put,
+    refuse_foreign,
+    runs_of,
+    seal_bytes,
+)
 from kdgov.recording.runs import criterion_metrics, log_model, log_release
 from kdgov.recording.weights_signature import SIGNATURE, sign_weights, weights_key
 
-VALIDITY = datetime.timedelta(days=180)
-"""How long a decision covers promotions, unless a waiver ends earlier."""
 STEPS = 7
 """Parts `Progress` is told of."""
 
@@ -65,7 +71,7 @@ class Recorder:
         runs = self._runs(tell)
         self._upload(runs["release"])
         tell("record", 4, STEPS)
-        model_id = self.state.once("model_id", lambda: self._logged_model(runs["student"]))
+        model_id = self.state.once("model_id", lambda: make_logged_model(self.client, runs["student"], self.model, self.dossier))
         self._ensure_model()
         if not (known := self._versions()):
             self.client.create_model_version(
@@ -125,23 +131,6 @@ class Recorder:
         title = {"release": self.model, "teacher": f"teacher {self.dossier.teacher_name}", "student": f"student {self.model}"}[role]
         return str(self.client.create_run(experiment, tags=tags, run_name=title).info.run_id)
 
-    def _logged_model(self, run_id: str) -> str:
-        experiment = self.client.get_run(run_id).info.experiment_id
-        name = re.sub(r"[/:.%\"']", "-", self.model)
-        made = self.client.create_logged_model(
-            experiment, name=name, source_run_id=run_id, tags={"mlflow.model.isExternal": "true"}, params={"weights": self.dossier.weights}
-        )
-        with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
-            get_external_mlflow_model_spec(made).save(str(Path(folder) / MLMODEL_FILE_NAME))
-            self.client.log_model_artifacts(made.model_id, folder)
-            # Apart and last: from then on the model's own folder takes no new file.
-            seal = Path(folder) / "seal" / SEALED_TAG
-            seal.parent.mkdir()
-            seal.write_text(self.dossier.decision_digest)
-            self.client.log_model_artifact(made.model_id, str(seal))
-        self.client.finalize_logged_model(made.model_id, "READY")
-        return str(made.model_id)
-
     def _ensure_model(self) -> None:
         try:
             self.client.create_registered_model(self.model)
@@ -155,11 +144,11 @@ class Recorder:
             papers = Path(folder)
             write_papers(self.dossier, self.model, papers)
             for path in sorted(p for p in papers.rglob("*") if p.is_file()):
-                self.client.log_artifact(run_id, str(path), path.parent.relative_to(papers).as_posix())
+                put(self.client, run_id, path, path.parent.relative_to(papers).as_posix())
         bundle = self.dossier.folder
         for relative in bundle_files(bundle):
             inside = PurePosixPath(relative).parent.as_posix()
-            self.client.log_artifact(run_id, str(bundle / relative), "evidence" if inside == "." else f"evidence/{inside}")
+            put(self.client, run_id, bundle / relative, "evidence" if inside == "." else f"evidence/{inside}")
 
     def decide(
         self, version: ModelVersion, signers: tuple[Any, ...], weights: Path | None, upload_weights: bool, tell: Progress
@@ -171,21 +160,9 @@ class Recorder:
             # Decided before a kill, or by another job: only the seal may be missing.
             self._seal(str(version.run_id))
             return "", is_guarded
-        if upload_weights and weights is not None:
-            self.client.log_artifacts(str(version.run_id), str(weights), "weights")
         tags = version_tags(self.dossier, at=self.at)
-        facts = version_facts(now)
-        envelope = sign_statement(
-            release_statement(facts, self._judged(now, weights, tags), expires=self._expiry()), list(signers), at=self.at
-        )
-        with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
-            path = Path(folder) / f"decision-{envelope_digest(envelope)[7:19]}.dsse.json"
-            path.write_text(json.dumps(envelope, indent=1, sort_keys=True))
-            self.client.log_artifact(str(version.run_id), str(path), "attestation")
-            key = weights_key()
-            if key and weights is not None:
-                sign_weights(weights, Path(folder) / SIGNATURE, key=key)
-                self.client.log_artifact(str(version.run_id), str(Path(folder) / SIGNATURE), "signature")
+        now = self._with_card(now)
+        envelope = self._standing(now) or self._signed(now, signers, weights, upload_weights, tags)
         tell("record", 6, STEPS)
         if is_guarded and not self._accepted(str(version.version), json.dumps(envelope)):
             self._seal(str(version.run_id))
@@ -196,6 +173,74 @@ class Recorder:
         self._seal(str(version.run_id))
         tell("record", STEPS, STEPS)
         return envelope_digest(envelope), is_guarded
+
+    def _with_card(self, version: ModelVersion) -> ModelVersion:
+        """The version with our card: whatever anybody wrote there meanwhile is not what we sign."""
+        card = short_card(self.dossier)
+        if (version.description or "") == card:
+            return version
+        self.client.update_model_version(self.model, str(version.version), card)
+        return self.client.get_model_version(self.model, str(version.version))
+
+    def _signed(
+        self, version: ModelVersion, signers: tuple[Any, ...], weights: Path | None, upload_weights: bool, tags: dict[str, str]
+    ) -> dict[str, Any]:
+        """The statement about this version, laid beside its evidence; then the folder is closed and shown to hold nothing else."""
+        run_id = str(version.run_id)
+        if upload_weights and weights is not None:
+            self.client.log_artifacts(run_id, str(weights), "weights")
+        judged = self._judged(version, weights, tags)
+        about = release_statement(version_facts(version), judged, expires=ends_at(self.dossier, self.at))
+        envelope = sign_statement(about, list(signers), at=self.at)
+        own = {path for path in judged.papers if not path.startswith("model/")} | {
+            f"evidence/{p}" for p in bundle_files(self.dossier.folder)
+        }
+        with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
+            path = Path(folder) / f"decision-{envelope_digest(envelope)[7:19]}.dsse.json"
+            path.write_text(json.dumps(envelope, indent=1, sort_keys=True))
+            seal = Path(folder) / SEALED_TAG
+            seal.write_bytes(self._seal_bytes(run_id))
+            try:
+                put(self.client, run_id, path, "attestation")
+                key = weights_key()
+                if key and weights is not None:
+                    sign_weights(weights, Path(folder) / SIGNATURE, key=key)
+                    put(self.client, run_id, Path(folder) / SIGNATURE, "signature")
+                put(self.client, run_id, seal)
+            except SpoiledRunError:
+                # Another job about the same decision closed the folder first: its statement is as good.
+                if standing := self._standing(version):
+                    return standing
+                raise
+        kept = {f"signature/{SIGNATURE}"} if weights_key() and weights is not None else set()
+        if upload_weights and weights is not None:
+            kept |= {f"weights/{path}" for path in tree_manifest(weights)}
+        refuse_foreign(self.client, run_id, own | kept, is_statement=self._statements(version).is_one)
+        return envelope
+
+    def _statements(self, version: ModelVersion) -> Statements:
+        return Statements(client=self.client, version=version, decision=self.dossier.decision_digest, keys=known_keys(self.target.store))
+
+    def _standing(self, version: ModelVersion) -> dict[str, Any] | None:
+        return self._statements(version).standing()
+
+    def _seal_bytes(self, release_run: str) -> bytes:
+        return seal_bytes(self.dossier.decision_digest, runs_of(self.client, release_run, self.key, self.state.known))
+
+    def abandon(self) -> None:
+        """Give up what was begun: somebody else wrote into it. What nobody decided on is deleted, and the next call begins anew."""
+        for version in self._versions():
+            if version.tags.get(VERDICT_TAG, NO_VERDICT) == NO_VERDICT:
+                self.client.delete_model_version(self.model, str(version.version))
+        for role in ROLES:
+            run_id = self.state.known.pop(f"run.{role}", "")
+            try:
+                if run_id:
+                    self.client.delete_run(run_id)
+            except MlflowException:
+                # Whoever spoilt it may have sealed it too; the seal of the next recording names its own runs.
+                continue
+        self.state.known.pop("model_id", None)
 
     def _accepted(self, version: str, envelope: str) -> bool:
         """Whether the guard took our statement; False where another job's about the same decision was first."""
@@ -216,38 +261,22 @@ class Recorder:
             model=self.dossier.model,
             model_files=self.dossier.model_files,
             weights_uri=weights.resolve().as_uri() if weights is not None else "",
-            card=digest_bytes((version.description or "").encode()),
+            card=digest_bytes(short_card(self.dossier).encode()),
             verdict=self.dossier.verdict,
             policy=self.dossier.policy,
             criteria={name: {"value": value} for name, value in criterion_metrics(self.dossier)},
             blocking=tuple(self.dossier.blocking()),
             tags=tags,
-            papers=self._papers(version),
+            papers=paper_digests(self.client, self.dossier, version, self._seal_bytes(str(version.run_id)), self.target),
         )
-
-    def _papers(self, version: ModelVersion) -> dict[str, str]:
-        """Digests of what lies beside the bundle, so that an audit tells a changed chart from a new way to draw it."""
-        with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
-            written, model = Path(folder) / "papers", Path(folder) / "model"
-            write_papers(self.dossier, self.model, written)
-            logged = self.client.get_logged_model(str(version.source).removeprefix("models:/"))
-            model.mkdir()
-            kept = download_artifacts(artifact_uri=logged.artifact_location, dst_path=str(model), tracking_uri=self.target.tracking_uri)
-            return tree_manifest(written) | {f"model/{path}": digest for path, digest in tree_manifest(Path(kept)).items()}
-
-    def _expiry(self) -> datetime.datetime:
-        latest = self.at + VALIDITY
-        if not self.dossier.waiver_expiry:
-            return latest
-        last_day = datetime.date.fromisoformat(self.dossier.waiver_expiry[:10])
-        ends = datetime.datetime.combine(last_day + datetime.timedelta(days=1), datetime.time(), tzinfo=datetime.UTC)
-        return min(latest, ends)
 
     def _seal(self, release_run: str) -> None:
         runs = [release_run, *(self.state.known.get(f"run.{role}", "") for role in ("teacher", "student"))]
         for run_id in dict.fromkeys(run for run in runs if run):
             if self._is_sealed(run_id):
                 continue
+            if run_id != release_run:
+                self._close(run_id, release_run)
             try:
                 self.client.set_terminated(run_id, "FINISHED")
                 self.client.set_tag(run_id, SEALED_TAG, self.dossier.decision_digest)
@@ -255,6 +284,14 @@ class Recorder:
                 # Another job of the same recording sealed it in this very moment; anything else is a fault.
                 if not self._is_sealed(run_id):
                     raise
+
+    def _close(self, run_id: str, release_run: str) -> None:
+        with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
+            seal = Path(folder) / SEALED_TAG
+            seal.write_bytes(self._seal_bytes(release_run))
+            with contextlib.suppress(SpoiledRunError):
+                # Nothing rests on these folders: no file of theirs is evidence.
+                put(self.client, run_id, seal)
 
     def _is_sealed(self, run_id: str) -> bool:
         run = self.client.get_run(run_id)

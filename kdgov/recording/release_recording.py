@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from mlflow.entities.model_registry import ModelVersion
 
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
 from kdgov.progress import Progress
 from kdgov.recording.card.evidence_bundle import read_dossier
-from kdgov.recording.client.client import registry_client
+from kdgov.recording.client.client import RefusedByGuardError, registry_client
 from kdgov.recording.client.signers import signing_for
 from kdgov.recording.client.target import RegistryTarget
 from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG, version_facts
 from kdgov.recording.recorder import STEPS, Recorder
 from kdgov.recording.recording_state import RecordingState
+from kdgov.recording.run_seal import SpoiledRunError
+
+_ATTEMPTS = 3
 
 __all__ = ["RECORDING_TAG", "SEALED_TAG", "RecordedVersion", "record_release", "version_facts"]
 
@@ -93,8 +99,9 @@ def record_release(
     tell("record", 0, STEPS)
     with registry_client(target) as client:
         recorder = Recorder(client=client, target=target, dossier=dossier, model=model, key=key, state=remembered, at=moment)
-        version = recorder.find_or_register(tell)
-        envelope, is_guarded = recorder.decide(version, signing.signers, weights, upload_weights, tell)
+        version, (envelope, is_guarded) = _unspoiled(
+            recorder, lambda found: recorder.decide(found, signing.signers, weights, upload_weights, tell), tell
+        )
     return RecordedVersion(
         name=model,
         version=int(version.version),
@@ -105,3 +112,23 @@ def record_release(
         is_guarded=is_guarded,
         note=signing.note,
     )
+
+
+def _unspoiled(
+    recorder: Recorder, decide: Callable[[ModelVersion], tuple[str, bool]], tell: Progress
+) -> tuple[ModelVersion, tuple[str, bool]]:
+    """The version and what came of deciding it, in runs that hold nothing of anybody else's.
+
+    Raises:
+        RefusedByGuardError: if somebody spoils every attempt.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            version = recorder.find_or_register(tell)
+            return version, decide(version)
+        except SpoiledRunError as error:
+            recorder.abandon()
+            if attempt == _ATTEMPTS:
+                mend = "Somebody writes into the runs while they are recorded: see the server's access log, then record again."
+                raise RefusedByGuardError(str(error), mend=mend) from error
+    raise AssertionError("an attempt answers or raises")

@@ -47,7 +47,7 @@ def test_a_recording_puts_everything_in_its_place(embedded):
         assert release.data.metrics["capability-retained/capability/facts/acc/bound"] == pytest.approx(-0.012014, abs=1e-6)
         assert release.data.params["policy.name"] == "default"
         assert {i.dataset.name for i in release.inputs.dataset_inputs} >= {"support-data", "plan"}
-        assert {f.path for f in client.list_artifacts(recorded.run_id)} == {"attestation", "card", "charts", "evidence"}
+        assert {f.path for f in client.list_artifacts(recorded.run_id)} == {"attestation", "card", "charts", "evidence", "kdgov.sealed"}
         assert version.description.startswith("**✔ PASS")
         assert version.tags["kdgov.decision"] == recorded.decision
         assert all(run.info.status == "FINISHED" and "kdgov.sealed" in run.data.tags for run in roles.values())

@@ -15,6 +15,7 @@ from kdgov.auditing.registry.expected_state import ROLE_TAG, dataset_words, expe
 from kdgov.auditing.registry.snapshot import LoggedModelShown, LogShown, RunShown, VersionShown
 from kdgov.recording.client.read_log import guard_status, read_log
 from kdgov.recording.release_recording import RECORDING_TAG, version_facts
+from kdgov.recording.run_seal import sealed_runs
 
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _NO_GUARD = "this registry runs without the guard, which keeps the log"
@@ -49,7 +50,7 @@ def fetch_version(client: MlflowClient, version: ModelVersion, into: Path, *, al
     faults: list[str] = []
     files = _files(client, version, into / "run", faults)
     logged, model_files = _logged_model(client, version, into / "model", faults)
-    runs = _runs(client, version, faults)
+    runs = _runs(client, version, sealed_runs(files), faults)
     return VersionShown(
         facts=facts,
         description=version.description or "",
@@ -100,7 +101,7 @@ def _logged_model(
         return None, into
 
 
-def _runs(client: MlflowClient, version: ModelVersion, faults: list[str]) -> dict[str, RunShown]:
+def _runs(client: MlflowClient, version: ModelVersion, sealed: Mapping[str, str], faults: list[str]) -> dict[str, RunShown]:
     if not version.run_id:
         return {}
     try:
@@ -114,6 +115,12 @@ def _runs(client: MlflowClient, version: ModelVersion, faults: list[str]) -> dic
         faults.append(f"its run could not be read ({words_of(error)})")
         return {}
     found = {"release": _run(client, release)}
+    for role in ("teacher", "student"):
+        # The seal names the runs of its recording: another run that bears the same tags is not taken for one.
+        if (run_id := sealed.get(role)) and (run := next((r for r in beside if r.info.run_id == run_id), None)) is not None:
+            found[role] = _run(client, run)
+    if sealed:
+        return found
     for run in beside:
         role = str(run.data.tags.get(ROLE_TAG, ""))
         if role in ("teacher", "student"):

@@ -19,9 +19,11 @@ from kdgov.evidence.bundle_layout import ATTESTATION_FOLDER, BUNDLE_FOLDER, DECI
 from kdgov.evidence.release_statement import binding_fault
 from kdgov.evidence.signing import DECISION_PREDICATE, envelope_digest, verify_statement
 from kdgov.evidence.trust_store import TrustStore
-from kdgov.safe_parse import json_file, json_value
+from kdgov.safe_parse import json_file, json_value, yaml_value
 
 _REFETCH = "Never rely on it; record the release again from the folder `kdgov gate` wrote, as a new version."
+
+_NOTE, _LARGEST_NOTE_BYTES = "registered_model_meta", 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +221,7 @@ def _papers(shown: VersionShown, predicate: Mapping[str, Any]) -> Iterator[Audit
     }
     if shown.model_files is not None:
         found |= {f"model/{p.relative_to(shown.model_files).as_posix()}": p for p in sorted(shown.model_files.rglob("*")) if p.is_file()}
+        found = {name: path for name, path in found.items() if name != f"model/{_NOTE}" or not _is_mlflows_note(path)}
     stated = {str(k): str(v) for k, v in dict(predicate.get("papers") or {}).items()}
     if shown.model_files is None:
         stated = {k: v for k, v in stated.items() if not k.startswith("model/")}
@@ -236,3 +239,16 @@ def _papers(shown: VersionShown, predicate: Mapping[str, Any]) -> Iterator[Audit
             yield violated("evidence", path, f"The bytes are not those that were recorded ({stated[path]}).", mend=_REFETCH, digest=digest)
         else:
             yield verified("evidence", path, told, digest=digest)
+
+
+def _is_mlflows_note(path: Path) -> bool:
+    """Whether a file is what MLflow writes beside a model whenever it has read one: the registered name and number, nothing else."""
+    try:
+        value = yaml_value(path.read_text(encoding="utf-8"), file=path.name) if path.stat().st_size < _LARGEST_NOTE_BYTES else None
+    except (OSError, ValueError, InputError):
+        return False
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"model_name", "model_version"}
+        and all(isinstance(v, str | int) for v in value.values())
+    )

@@ -12,7 +12,6 @@ import asyncio
 import errno
 import os
 import posixpath
-import re
 import shutil
 import tempfile
 import uuid
@@ -28,18 +27,14 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from kdgov.digest import digest_file
-from kdgov.evidence.bundle_layout import BUNDLE_FOLDER, MANIFEST
 from kdgov.guard.evidence import local_path
 from kdgov.guard.stores.s3_bucket import put_new
+from kdgov.guard.stores.seals import placing_fault, sealed_above
 
 SCHEME = "kdgov-artifacts:"
-"""A bundle's manifest is uploaded last; from then on its folder takes no new file."""
-MODEL_SEAL = "kdgov.sealed"
-"""Once this lies in a logged model's own folder, that folder takes no new file."""
 INCOMING = ".kdgov-incoming"
 """Where files lie until they are whole."""
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EXDEV, errno.EMLINK)
-_MODEL_FOLDER = re.compile(r"(^|/)models/[^/]+/artifacts$")
 
 
 def open_artifact_repository(artifact_uri: str) -> WriteOnceRepository:
@@ -99,7 +94,7 @@ class WriteOnceRepository(ArtifactRepository):
     def _has_same(self, file: Path, destination: str) -> bool:
         there = self._existing(destination)
         if there is None:
-            self._refuse_if_sealed(destination)
+            self._refuse_if_sealed(file, destination)
             return False
         if digest_file(there) == digest_file(file):
             return True
@@ -132,16 +127,13 @@ class WriteOnceRepository(ArtifactRepository):
         finally:
             whole.unlink(missing_ok=True)
 
-    def _refuse_if_sealed(self, destination: str) -> None:
-        parts = destination.split("/")
-        folders = [posixpath.join("", *parts[:i]) for i in range(len(parts))]
-        seals = [posixpath.join(folder, MANIFEST) for folder in folders if posixpath.basename(folder) == BUNDLE_FOLDER]
-        root = _inner(self.artifact_uri).rstrip("/")
-        seals += [
-            posixpath.join(folder, MODEL_SEAL) for folder in folders if _MODEL_FOLDER.search(posixpath.join(root, folder).rstrip("/"))
-        ]
-        if any(self._existing(seal) is not None for seal in seals):
-            raise MlflowException(f"kdgov refuses to add {destination}: the evidence there is sealed.", error_code=PERMISSION_DENIED)
+    def _refuse_if_sealed(self, file: Path, destination: str) -> None:
+        root = _inner(self.artifact_uri)
+        fault = placing_fault(destination, file, root=root, holds=lambda path: self._existing(path) is not None)
+        if not fault and self._folder is not None and sealed_above(self._folder):
+            fault = f"kdgov refuses to add {destination}: the evidence there is sealed."
+        if fault:
+            raise MlflowException(fault, error_code=PERMISSION_DENIED)
 
     def _existing(self, destination: str) -> Path | None:
         if self._folder is not None:
@@ -160,7 +152,9 @@ class WriteOnceRepository(ArtifactRepository):
         return [item for item in self._behind.list_artifacts(path) if posixpath.basename(item.path) != INCOMING]
 
     def download_artifacts(self, artifact_path: str, dst_path: str | None = None) -> str:
-        """As the repository behind gives them."""
+        """As the repository behind gives them; a folder always as a copy: MLflow writes a note of its own into what it was given."""
+        if dst_path is None and self._folder is not None and (self._folder / (artifact_path or "")).is_dir():
+            dst_path = tempfile.mkdtemp(prefix="kdgov-")
         return str(self._behind.download_artifacts(artifact_path, dst_path))
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:

@@ -31,7 +31,8 @@ from kdgov.evidence.release_statement import (
 from kdgov.guard import tables
 from kdgov.guard.config import GuardConfig, guard_config
 from kdgov.guard.promotion_check import judge
-from kdgov.guard.request_context import IS_PROMPT_TAG, caller, now, refuse, says_prompt
+from kdgov.guard.request_context import caller, now, refuse, says_prompt
+from kdgov.guard.stores.reserved_tags import ReservedTags
 from kdgov.guard.stores.search_views import is_view, view
 from kdgov.guard.stores.store_methods import REGISTRY_GUARDED, REGISTRY_PASSED, refuse_unknown
 from kdgov.guard.submission import Submissions
@@ -52,7 +53,7 @@ def open_registry_store(database_uri: str) -> SqlAlchemyStore:
     return guarded(database_uri)
 
 
-class _Guard:
+class _Guard(ReservedTags):
     """The refusals, mixed in before MLflow's store."""
 
     config: GuardConfig
@@ -172,6 +173,7 @@ class _Guard:
             self._submit(name, version, tag.value)  # type: ignore[attr-defined]
             return
         self._refuse_reserved(name, tag.key, "set")
+        self._refuse_recording(name, tag.key)
         self._refuse_prompt_toggle(tag.key)
         super().set_model_version_tag(name, version, tag)  # type: ignore[misc]
 
@@ -226,7 +228,9 @@ class _Guard:
         self._remove_or_rename(name, "delete", lambda: super(_Guard, self).delete_registered_model(name))  # type: ignore[misc]
 
     def rename_registered_model(self, name: str, new_name: str) -> Any:
-        """MLflow's own; refused once a version was promoted, logged otherwise."""
+        """MLflow's own; refused once a version was promoted, and between guarded and unguarded names; logged otherwise."""
+        if self.config.guards(name) != self.config.guards(new_name):
+            refuse(f"kdgov refuses to rename {name} to {new_name}: one name is guarded and the other is not. Register it anew.")
         return self._remove_or_rename(name, "rename", lambda: super(_Guard, self).rename_registered_model(name, new_name))  # type: ignore[misc]
 
     def _remove_or_rename(self, name: str, action: str, then: Any) -> Any:
@@ -257,18 +261,9 @@ class _Guard:
     def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
         """As `set_registered_model_tag`."""
         self._refuse_reserved(name, key, "delete")
+        self._refuse_recording(name, key)
         self._refuse_prompt_toggle(key)
         super().delete_model_version_tag(name, version, key)  # type: ignore[misc]
-
-    def _refuse_reserved(self, name: str, key: str, action: str) -> None:
-        # Case and surrounding blanks are folded: `KDGOV.verdict` would read the same to a person.
-        if key.strip().lower().startswith(RESERVED_PREFIX) and self.config.guards(name):
-            refuse(f"kdgov refuses to {action} the tag {key!r} on {name}: tags under {RESERVED_PREFIX} are written by the guard alone.")
-
-    @staticmethod
-    def _refuse_prompt_toggle(key: str) -> None:
-        if key.strip().lower() == IS_PROMPT_TAG:
-            refuse("kdgov refuses to turn a model into a prompt or back: register it under another name.")
 
     # Views on the guard itself.
 

@@ -5,7 +5,6 @@ The run itself refuses in `kdgov.guard.stores.tracking_store`; here is what reac
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,39 +17,13 @@ from sqlalchemy.orm import Session
 from kdgov.guard.config import guard_config
 from kdgov.guard.request_context import refuse
 from kdgov.guard.stores.locations import location_fault
+from kdgov.guard.stores.reserved_tags import RECORDING_TAG, reserved
 
 SEALED_TAG = "kdgov.sealed"
-RECORDING_TAG = "kdgov-recording"
 CANARY_RUN = "0kdgov0canary"
 """A run that never exists: what is asked of it is always refused, so that a server proves itself without leaving anything behind."""
 _NOTE = "mlflow.note.content"
 _SOURCE_RUN = "mlflow.sourceRun"
-# Letters of other scripts that look like those of "kdgov".
-_LOOKALIKES = str.maketrans(
-    {
-        "к": "k",
-        "κ": "k",
-        "ԁ": "d",
-        "ɡ": "g",
-        "ց": "g",
-        "о": "o",
-        "ο": "o",
-        "օ": "o",
-        "ν": "v",
-        "ѵ": "v",
-        "․": ".",
-        "｡": ".",
-        "‑": "-",
-        "–": "-",
-    }
-)
-
-
-def reserved(key: str) -> bool:
-    """Whether a tag's name lies under ``kdgov.``, or reads so to a person."""
-    folded = unicodedata.normalize("NFKC", key).casefold().translate(_LOOKALIKES)
-    visible = "".join(c for c in folded if unicodedata.category(c) not in ("Cf", "Cc", "Zs", "Mn"))
-    return visible.startswith("kdgov.")
 
 
 def is_sealed(session: Session, run_id: str) -> bool:

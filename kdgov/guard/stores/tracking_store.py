@@ -19,8 +19,9 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 
 from kdgov.guard.request_context import refuse as _refuse
+from kdgov.guard.stores.reserved_tags import reserved
 from kdgov.guard.stores.store_methods import TRACKING_RUN, refuse_unknown_tracking
-from kdgov.guard.stores.surroundings import Surroundings, is_sealed, reserved
+from kdgov.guard.stores.surroundings import Surroundings, is_sealed
 
 
 def open_tracking_store(database_uri: str, artifact_uri: str | None) -> SqlAlchemyStore:

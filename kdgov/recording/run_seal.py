@@ -1,0 +1,161 @@
+"""Close a run's folder once it is proven to hold what was recorded, and nothing else.
+
+Until then anyone who can write to the registry may have put a file there first. Such a run is given up: its recorder starts another.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from kdgov.digest import canonical_json
+from kdgov.errors import InputError
+from kdgov.evidence.release_statement import binding_fault
+from kdgov.evidence.trust_store import load_trust, trust_path
+from kdgov.recording.client.fetch_bundle import attestations
+from kdgov.recording.client.signers import signing_for
+from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG, version_facts
+from kdgov.safe_parse import json_file, json_value
+
+SEAL_SCHEMA = "kdgov.run_seal/1"
+MLFLOW_NOTE = "registered_model_meta"
+"""What MLflow writes into a model's folder when it has read it."""
+ROLES = ("release", "teacher", "student")
+
+
+class SpoiledRunError(Exception):
+    """A run's folder holds, or was closed over, what its recorder did not put there."""
+
+
+def put(client: MlflowClient, run_id: str, file: Path, folder: str | None = None) -> None:
+    """Upload a file into a run's folder.
+
+    Raises:
+        SpoiledRunError: if the place is taken by other bytes, or the folder is closed.
+    """
+    try:
+        client.log_artifact(run_id, str(file), folder)
+    except MlflowException as error:
+        if error.error_code != "PERMISSION_DENIED":
+            raise
+        raise SpoiledRunError(str(error.message)) from error
+    except requests.exceptions.HTTPError as error:
+        # Uploads to a server answer with plain HTTP errors.
+        if error.response is None or error.response.status_code != 403:
+            raise
+        raise SpoiledRunError(error.response.text[:300]) from error
+
+
+def files_of(client: MlflowClient, run_id: str, folder: str = "") -> Iterator[str]:
+    """Every file of a run's folder."""
+    for item in client.list_artifacts(run_id, folder or None):
+        if item.is_dir:
+            yield from files_of(client, run_id, item.path)
+        else:
+            yield str(item.path)
+
+
+def refuse_foreign(client: MlflowClient, run_id: str, own: Collection[str], *, is_statement: Callable[[str], bool]) -> None:
+    """Nothing, when a run's folder holds what is its own and signed statements.
+
+    Args:
+        client: of the registry.
+        run_id: whose folder.
+        own: paths that belong there.
+        is_statement: whether another path is a statement about the same recording.
+
+    Raises:
+        SpoiledRunError: naming what does not belong there.
+    """
+    foreign = [path for path in files_of(client, run_id) if path not in own and not is_statement(path)]
+    if foreign:
+        raise SpoiledRunError(f"{foreign[0]} was put into run {run_id} by somebody else")
+
+
+def seal_bytes(decision: str, runs: Mapping[str, str]) -> bytes:
+    """What a seal says: the decision, and the runs of its recording. Its digest is in the signed statement."""
+    return canonical_json({"schema": SEAL_SCHEMA, "decision": decision, "runs": {role: runs.get(role, "") for role in ROLES}})
+
+
+def sealed_runs(folder: Path | None) -> dict[str, str]:
+    """Role → run, as the seal in a fetched folder says it; empty where there is none."""
+    if folder is None:
+        return {}
+    try:
+        document: Any = json_file(folder / SEALED_TAG)
+        return {str(role): str(run) for role, run in dict(document["runs"]).items() if run}
+    except (OSError, InputError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def runs_of(client: MlflowClient, release_run: str, recording: str, mine: Mapping[str, Any]) -> dict[str, str]:
+    """The runs of the recording to which a release's run belongs: our own (``run.<role>``), or those of the job that was first."""
+    own = {role: str(mine.get(f"run.{role}", "")) for role in ROLES}
+    if own["release"] == release_run:
+        return own
+    experiment = client.get_run(release_run).info.experiment_id
+    beside = client.search_runs([experiment], f"tags.`{RECORDING_TAG}` = '{recording}'", order_by=["attributes.start_time DESC"])
+    found = {str(run.data.tags.get("kdgov-role")): str(run.info.run_id) for run in beside if run.info.run_id not in own.values()}
+    return {**{role: found.get(role, "") for role in ROLES}, "release": release_run}
+
+
+def known_keys(store: Path) -> frozenset[str]:
+    """Identifiers of the keys whose statements count here: those trusted for decisions, and our own."""
+    trusted = {key.keyid for key in load_trust(trust_path(store)).keys if "decision" in key.purposes}
+    return frozenset(trusted | {signer.public_key.keyid for signer in signing_for(store).signers})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statements:
+    """The signed statements beside one version's evidence, as its recorders know them."""
+
+    client: MlflowClient
+    """Of the registry."""
+    version: ModelVersion
+    """What they are about."""
+    decision: str
+    """Digest of the decision."""
+    keys: frozenset[str]
+    """Keys whose statements count."""
+
+    def standing(self) -> dict[str, Any] | None:
+        """The statement that lies in a folder that is already closed; None while it is open.
+
+        Raises:
+            SpoiledRunError: if the folder was closed without one.
+        """
+        if SEALED_TAG not in {item.path for item in self.client.list_artifacts(str(self.version.run_id))}:
+            return None
+        ours = [envelope for envelope in attestations(self.client, self.version) if self.covers(envelope)]
+        if not ours:
+            raise SpoiledRunError(f"run {self.version.run_id} was closed before its statement lay in it")
+        return dict(ours[0])
+
+    def is_one(self, path: str) -> bool:
+        """Whether a file of the run is such a statement."""
+        if not path.startswith("attestation/"):
+            return False
+        try:
+            envelope = json_file(Path(self.client.download_artifacts(str(self.version.run_id), path)))
+        except InputError:
+            return False
+        return isinstance(envelope, Mapping) and self.covers(envelope)
+
+    def covers(self, envelope: Mapping[str, Any]) -> bool:
+        """Whether a statement is about this decision and version, under a key that counts; its signature is the guard's to verify."""
+        signatures = envelope.get("signatures")
+        named = [s.get("keyid") for s in signatures if isinstance(s, Mapping)] if isinstance(signatures, list) else []
+        try:
+            predicate = json_value(base64.b64decode(str(envelope.get("payload", ""))), where="payload")["predicate"]
+        except (InputError, ValueError, KeyError, TypeError):
+            return False
+        is_known = any(keyid in self.keys for keyid in named)
+        return is_known and predicate.get("decision") == self.decision and not binding_fault(predicate, version_facts(self.version))
