@@ -12,7 +12,7 @@ import pytest
 
 from kdgov.evidence.signing_keys import new_key
 from kdgov.evidence.trust_store import PROJECT_PURPOSES, TrustedKey, TrustStore, save_trust
-from kdgov.guard.config import GUARD_KEY_VARIABLE
+from kdgov.guard.config import GUARD_KEY_VARIABLE, UNGUARDED_VARIABLE
 from kdgov.guard.serving import ServerPlan, start_server, stop_server
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.target import RegistryTarget, registry_target
@@ -67,13 +67,15 @@ def empty_registry(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory, empty_registry) -> Site:
-    """The store's own SQLite registry, in this process."""
+def embedded(tmp_path_factory, empty_registry) -> Iterator[Site]:
+    """The store's own SQLite registry, in this process; names that begin with ``scratch-`` are unguarded."""
     folder = tmp_path_factory.mktemp("embedded")
     target = registry_target(folder / "store")
     target.store.mkdir()
     shutil.copy(empty_registry, target.store / "mlflow.db")
-    return Site(kind="embedded", target=target, folder=folder, database=f"sqlite:///{folder}/store/mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(UNGUARDED_VARIABLE, "scratch-*")
+        yield Site(kind="embedded", target=target, folder=folder, database=f"sqlite:///{folder}/store/mlflow.db")
 
 
 def _served(folder: Path, database: str, kind: str, further: tuple[str, ...] = ()) -> Iterator[Site]:
@@ -88,7 +90,11 @@ def _served(folder: Path, database: str, kind: str, further: tuple[str, ...] = (
         backend=database,
         artifacts=str(folder / "artifacts"),
         port=free_port(),
-        settings={"KDGOV_TRUST": str(store / "keys" / "trust.json"), GUARD_KEY_VARIABLE: f"file:{key.private_path}"},
+        settings={
+            "KDGOV_TRUST": str(store / "keys" / "trust.json"),
+            GUARD_KEY_VARIABLE: f"file:{key.private_path}",
+            UNGUARDED_VARIABLE: "scratch-*",
+        },
         further=further,
     )
     process = start_server(plan, log=folder / "server.log")

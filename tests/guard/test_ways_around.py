@@ -10,7 +10,8 @@ from mlflow.exceptions import MlflowException
 
 from kdgov.recording.client.client import RefusedByGuardError
 from kdgov.recording.client.read_log import read_log
-from tests.guard.ways import WAYS, Attack, NotHereError, Way, detected, table
+from tests.guard.attack import Attack, NotHereError, Way
+from tests.guard.ways import WAYS, detected, table
 
 
 @pytest.fixture(scope="module")
