@@ -8,7 +8,7 @@ import pytest
 from kdgov.decision.judgement import judge
 from kdgov.decision.policy import Criterion
 from kdgov.decision.statistics.methods import compare
-from kdgov.decision.statistics.sample_size_projection import grown, settling_items
+from kdgov.decision.statistics.sample_size_projection import settling_items
 
 
 def repeated(values: np.ndarray, n: int) -> np.ndarray:
@@ -32,7 +32,7 @@ def constant_loss() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("tables", [few_losses, constant_loss])
 def test_hardly_any_odd_items_are_settled_by_as_many_as_named(table, policy, tables):
     teacher, student = tables()
-    gate = policy(margin=0.02)
+    gate = policy(margin=0.02, low=0.0, high=1.0)
     (result,) = judge(table(teacher), table(student), gate).criteria
     assert (result.verdict, result.method) == ("inconclusive", "few-events")
     assert result.n_needed > result.n + 1
@@ -82,7 +82,7 @@ def test_an_open_bound_over_clusters_is_settled_by_as_many_clusters_as_named(tab
 def test_a_floor_that_rests_on_few_items_names_how_many_more(table, policy):
     scores = np.full(300, 0.9)
     scores[:2] = 0.1
-    gate = policy(Criterion(id="c", kind="floor", direction="higher", floor=0.5))
+    gate = policy(Criterion(id="c", kind="floor", direction="higher", floor=0.5, low=0.0, high=1.0))
     (result,) = judge(table(scores), table(scores), gate).criteria
     assert result.verdict == "inconclusive"
     more = repeated(scores, result.n_needed)
@@ -107,7 +107,7 @@ def test_a_difference_at_the_very_margin_is_never_settled():
     interval = compare(np.array([1.0] * 100), np.array([1.0] * 98 + [0.0] * 2)).interval
 
     def is_open(items: int) -> bool:
-        low, high = grown(interval, items / 100).bounds(0.05)
+        low, high = interval.grown(items / 100).bounds(0.05)
         return low <= -0.02 <= high
 
     assert settling_items(is_open, 100) is None

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
+from kdgov.decision.statistics.few_events import FewEventsInterval
 from kdgov.decision.statistics.intervals import (
     BcaInterval,
     ExactInterval,
-    FewEventsInterval,
     ShiftedInterval,
     StudentInterval,
     exact_bounds,

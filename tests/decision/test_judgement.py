@@ -263,7 +263,7 @@ def test_rare_harm_is_judged_as_a_rate(table, policy):
     teacher = np.abs(rng.normal(0.05, 0.02, 1000))
     student = np.abs(rng.normal(0.05, 0.02, 1000))
     student[:20] = 0.9
-    as_mean = policy(direction="lower", margin=0.03)
+    as_mean = policy(direction="lower", margin=0.03, low=0.0, high=1.0)
     as_rate = policy(Criterion(id="rate", kind="ceiling", direction="lower", threshold=0.5, ceiling=0.01))
     assert judge(table(teacher), table(student), as_mean).verdict == "pass"
     assert judge(table(teacher), table(student), as_rate).verdict == "fail"

@@ -12,9 +12,10 @@ import pyarrow as pa
 from kdgov.decision.criteria.comparison_cells import Cell, Tables, better, blank
 from kdgov.decision.decision import CriterionResult, Verdict
 from kdgov.decision.policy import Criterion
+from kdgov.decision.statistics.clusters import Codes
 from kdgov.decision.statistics.distributions import gamma_isf, gamma_sf
 from kdgov.decision.statistics.intervals import ShiftedInterval, p_worse
-from kdgov.decision.statistics.methods import Codes, Estimate, absolute, is_binary
+from kdgov.decision.statistics.methods import Estimate, absolute, is_binary
 from kdgov.decision.statistics.paired import Values
 from kdgov.decision.statistics.sample_size_projection import items_to_settle, settling_items
 from kdgov.decision.wording import is_share, number

@@ -55,7 +55,7 @@ def _advantage(cell: Cell, tables: Tables) -> tuple[float, str, float] | None:
                 limit = cell.criterion.threshold
                 control, skilled = (control >= limit).astype(np.float64), (skilled >= limit).astype(np.float64)
             turned = better(control, scale.direction), better(skilled, scale.direction)
-            bound = compare(*turned, clusters=both.clusters, copies=both.copies, reach=scale.reach).interval.bounds(alpha)[0]
+            bound = compare(*turned, clusters=both.clusters, reach=scale.reach).interval.bounds(alpha)[0]
             return bound, "a model that knows nothing", float(control.mean())
     if scale.chance is None:
         return None

@@ -12,7 +12,7 @@ from kdgov.decision.criteria.groups import attribute_sets, group_masks
 from kdgov.decision.criteria.pairing import Mismatch, Pairs, match, pool
 from kdgov.decision.decision import CriterionResult, Reference, Verdict
 from kdgov.decision.policy import Criterion
-from kdgov.decision.statistics.methods import count_clusters
+from kdgov.decision.statistics.clusters import count_clusters
 from kdgov.decision.statistics.paired import Values
 from kdgov.items import Direction, ItemTable, MetricDeclaration, MetricKey
 from kdgov.items.metric import declaration_for

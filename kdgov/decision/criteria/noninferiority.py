@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from kdgov.decision import wording
 from kdgov.decision.criteria.comparison_cells import Cell, better
 from kdgov.decision.criteria.pairing import Pairs
 from kdgov.decision.decision import CriterionResult, Verdict
+from kdgov.decision.statistics.conclusion import conclude
 from kdgov.decision.statistics.intervals import ShiftedInterval, p_worse
 from kdgov.decision.statistics.methods import Estimate, absolute, compare, is_binary
 from kdgov.decision.statistics.paired import Values
@@ -48,7 +49,7 @@ def _largest_loss(cell: Cell) -> float | None:
 
 
 def _difference(pairs: Pairs, teacher: Values, student: Values, reach: float | None) -> Estimate:
-    return compare(teacher, student, clusters=pairs.clusters, copies=pairs.copies, reach=reach)
+    return compare(teacher, student, clusters=pairs.clusters, reach=reach)
 
 
 def _judge_target(cell: Cell) -> CriterionResult:
@@ -77,21 +78,12 @@ def _judge_target(cell: Cell) -> CriterionResult:
     return _conclude(cell, (falling if low > ideal else rising, overshooting))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Conclusion:
-    verdict: Verdict
-    bound: float
-    upper: float
-    decisive: Estimate
-
-
 def _conclude(cell: Cell, estimates: tuple[Estimate, ...]) -> CriterionResult:
     alpha, margin = cell.criterion.alpha, cell.margin
-    found = _verdict(estimates, alpha, margin)
-    decisive = found.decisive
-    hindrance = next((e.hindrance for e in estimates if e.hindrance), "")
+    found = conclude(estimates, margin=margin, alpha=alpha)
+    decisive, hindrance = found.decisive, found.hindrance
     too_few = cell.pairs.n < cell.min_items
-    verdict: Verdict = "inconclusive" if found.verdict == "pass" and (hindrance or too_few) else found.verdict
+    verdict: Verdict = "inconclusive" if found.verdict == "pass" and too_few else found.verdict
     teacher, student = float(cell.pairs.teacher.mean()), float(cell.pairs.student.mean())
     needed = None
     if verdict == "inconclusive":
@@ -105,7 +97,7 @@ def _conclude(cell: Cell, estimates: tuple[Estimate, ...]) -> CriterionResult:
         teacher=teacher,
         student=student,
         difference=_loss(cell, teacher, student),
-        bound=found.bound,
+        bound=found.lower,
         upper=found.upper,
         margin=margin,
         method=decisive.interval.method,
@@ -114,17 +106,6 @@ def _conclude(cell: Cell, estimates: tuple[Estimate, ...]) -> CriterionResult:
         details=_details(cell, decisive),
     )
     return replace(result, reason=wording.compared(result, cell.scale, hindrance=hindrance, min_items=cell.min_items if too_few else 0))
-
-
-def _verdict(estimates: tuple[Estimate, ...], alpha: float, margin: float) -> _Conclusion:
-    bounds = [estimate.interval.bounds(alpha) for estimate in estimates]
-    # Every part must hold: the lowest lower bound decides a pass, and one part proven worse decides a fail.
-    lowest = min(range(len(bounds)), key=lambda index: bounds[index][0])
-    worst_upper = min(range(len(bounds)), key=lambda index: bounds[index][1])
-    low, high = bounds[lowest][0], bounds[worst_upper][1]
-    if high < -margin:
-        return _Conclusion(verdict="fail", bound=low, upper=high, decisive=estimates[worst_upper])
-    return _Conclusion(verdict="pass" if low > -margin else "inconclusive", bound=low, upper=high, decisive=estimates[lowest])
 
 
 def _loss(cell: Cell, teacher: float, student: float) -> float:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kdgov.decision.statistics.methods import Codes
+from kdgov.decision.statistics.clusters import Codes
 from kdgov.decision.statistics.paired import Values
 from kdgov.items import ItemTable, MetricKey
 from kdgov.items.arrays import booleans, codes_or, integers

@@ -8,7 +8,7 @@ pair is a two-sided interval of level ``1 - 2 alpha``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from statistics import NormalDist
 from typing import Protocol
@@ -38,6 +38,9 @@ class Interval(Protocol):
     def bounds(self, alpha: float) -> tuple[float, float]:
         """Lower and upper one-sided bound, each at level ``alpha``."""
 
+    def grown(self, factor: float) -> Interval:
+        """The interval that ``factor`` times as many items with the same rates would give; clusters grow in number, not in size."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentInterval:
@@ -47,7 +50,7 @@ class StudentInterval:
     """Mean difference."""
     error: float
     """Standard error of the mean."""
-    df: int
+    df: float
     """Degrees of freedom."""
     method: str = "paired-t"
 
@@ -55,6 +58,48 @@ class StudentInterval:
         """Mean minus and plus the t quantile times the standard error."""
         width = student_quantile(1.0 - alpha, self.df) * self.error
         return self.estimate - width, self.estimate + width
+
+    def grown(self, factor: float) -> Interval:
+        """As `enlarged`."""
+        return self.enlarged(factor)
+
+    def enlarged(self, factor: float) -> StudentInterval:
+        """A smaller error with more degrees of freedom."""
+        return replace(self, error=self.error / math.sqrt(factor), df=grown_freedom(self.df, factor))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NarrowedInterval:
+    """An interval whose bounds come closer to the estimate by the square root of the number of items."""
+
+    of: Interval
+    """The interval at hand."""
+    factor: float
+    """How many times as many items."""
+
+    @property
+    def method(self) -> str:
+        """As the interval at hand."""
+        return self.of.method
+
+    @property
+    def estimate(self) -> float:
+        """As the interval at hand."""
+        return self.of.estimate
+
+    def bounds(self, alpha: float) -> tuple[float, float]:
+        """Narrowed bounds."""
+        low, high = ((bound - self.estimate) / math.sqrt(self.factor) for bound in self.of.bounds(alpha))
+        return self.estimate + low, self.estimate + high
+
+    def grown(self, factor: float) -> Interval:
+        """Narrower still."""
+        return replace(self, factor=self.factor * factor)
+
+
+def grown_freedom(df: float, factor: float) -> float:
+    """Degrees of freedom after growth."""
+    return max(round((df + 1) * factor) - 1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +139,10 @@ class BcaInterval:
         low, high = np.quantile(means, levels)
         return float(low), float(high)
 
+    def grown(self, factor: float) -> Interval:
+        """Narrowed, as the resampled values cannot be."""
+        return NarrowedInterval(of=self, factor=factor)
+
 
 def _shift(w: float, bias: float, acceleration: float) -> float:
     moved = bias + w
@@ -110,45 +159,6 @@ def _bootstrap_means(sorted_values: bytes) -> Values:
         picks = rng.integers(0, len(values), size=(min(rows, _RESAMPLES - begin), len(values)), dtype=np.int32)
         parts.append(values[picks].mean(axis=1))
     return np.concatenate(parts)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FewEventsInterval:
-    """Bound where a handful of odd items carry nearly all the spread: their variance cannot be trusted.
-
-    The mean is at least that of the other items, less the largest possible loss times the share of odd items that lose,
-    and that share has an exact binomial bound. Conservative by construction; ``reach`` must truly bound one item's loss.
-    """
-
-    estimate: float
-    """Mean difference."""
-    losses: float
-    """Odd items below the others."""
-    gains: float
-    """Odd items above the others."""
-    n: float
-    """Items (clusters, where items are clustered)."""
-    reach: float
-    """Largest possible difference of one item."""
-    rest: StudentInterval | None = None
-    """Mean of the other items; None where all of them are zero."""
-    events: float = 0.0
-    """Effective number of odd items; for the plan alone."""
-    variance: float = 0.0
-    """Variance of one item (cluster); for the plan alone."""
-    method: str = "few-events"
-
-    def bounds(self, alpha: float) -> tuple[float, float]:
-        """The others' bounds, moved by reach times the exact bound of the odd items' share."""
-        level = alpha
-        low = high = 0.0
-        if self.rest is not None:
-            # Two bounds must hold at once: half the error for each.
-            level = alpha / 2 if self.rest.error > 0 else alpha
-            low, high = self.rest.bounds(level)
-        return low - self.reach * exact_bounds(self.losses, self.n, level)[1], high + self.reach * exact_bounds(self.gains, self.n, level)[
-            1
-        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +179,10 @@ class ExactInterval:
     def bounds(self, alpha: float) -> tuple[float, float]:
         """Lower and upper one-sided bound."""
         return exact_bounds(self.hits, self.n, alpha)
+
+    def grown(self, factor: float) -> Interval:
+        """More items, the same share."""
+        return replace(self, hits=self.hits * factor, n=self.n * factor)
 
 
 def exact_bounds(hits: float, n: float, alpha: float) -> tuple[float, float]:
@@ -204,6 +218,10 @@ class ShiftedInterval:
         """Moved bounds."""
         low, high = self.of.bounds(alpha)
         return low + self.by, high + self.by
+
+    def grown(self, factor: float) -> Interval:
+        """The moved interval grows."""
+        return replace(self, of=self.of.grown(factor))
 
 
 def p_worse(interval: Interval, margin: float) -> float:

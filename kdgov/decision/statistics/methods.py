@@ -1,47 +1,44 @@
 """Which bound a set of paired scores deserves: chosen from the data's shape, never from the result.
 
-| shape | method |
-|---|---|
-| 0/1, independent | Tango's score bound |
-| 0/1, in clusters | Newcombe on counts divided by the design effect, t quantile with clusters - 1 |
-| numbers in clusters | cluster-robust t (CR1), clusters - 1 |
-| numbers, at least 30, not too skewed for their number | paired t |
-| numbers, skewed | BCa bootstrap |
-| numbers, hardly any of which differ | exact bound from the share of items that differ |
+`method_table.GATE_METHODS` has one row per method. Wherever units (items, or clusters of them) can lose more than the seen
+spread tells, the bound is guarded by `few_events`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from kdgov.decision.statistics.intervals import (
-    BcaInterval,
-    ExactInterval,
-    FewEventsInterval,
-    Interval,
-    StudentInterval,
+from kdgov.decision.statistics.clusters import (
+    ClusterSums,
+    Codes,
+    cluster_sums,
+    count_clusters,
+    freedom,
+    hindrance_of,
+    is_spread_out,
+    jackknife_error,
 )
+from kdgov.decision.statistics.few_events import MIN_EVENTS, MOST_EVENTS, FewEventsInterval, GuardedInterval
+from kdgov.decision.statistics.intervals import BcaInterval, ExactInterval, Interval, StudentInterval
 from kdgov.decision.statistics.paired import NewcombeInterval, TangoInterval, Values
 
-Codes = npt.NDArray[np.int64]
+Unit = Literal["share", "raw"]
 
-MIN_CLUSTERS = 30
-"""Fewer clusters than this cannot pass: cluster-robust bounds err by up to twice their level there."""
-MIN_EVENTS = 6.0
-"""Fewer effective events than this and no variance estimate is trusted."""
 MIN_T_ITEMS = 30
 """Fewer items than this take the bootstrap instead of Student's t."""
 TOLERATED_SKEW = 0.09
 """Largest |skewness| / sqrt(n) for Student's t: by Edgeworth's expansion its one-sided error is then off by one point."""
-ASSUMED_CORRELATION = 0.1
-"""Within-cluster correlation assumed where too few clusters disagree to estimate it."""
-MIN_DISCORDANT_CLUSTERS = 5
 NOISE = 1e-12
 """Differences closer than this share of the scores' size are one and the same number: no method hangs on rounding."""
+NO_RANGE = (
+    "the scores have no declared range, so that one unseen item could lose any amount; "
+    "declare `range: [smallest, largest]`, and scores beyond it are clipped and counted"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,54 +53,53 @@ class Estimate:
     """How many times more items are needed than if they were independent."""
     spread: float
     """Variance of one item's difference: decides how many items would settle the question."""
+    unit: Unit = "raw"
+    """``share`` where every score is 0 or 1."""
     hindrance: str = ""
     """Why the bound may not be trusted for a pass; empty where it may."""
     items_for_trust: int | None = 0
     """Items at which the hindrance would be gone; None where further items do not lift it, 0 where there is none."""
+    hidden: str = ""
+    """What the bound allows for though it was not seen; empty where it does not decide."""
     cross_check: float | None = None
-    """Newcombe's lower bound beside Tango's, at the same level, set by `compare`."""
+    """Newcombe's lower bound beside Tango's, at the 5 % level, set by `compare`."""
 
 
-def compare(
-    teacher: Values, student: Values, *, clusters: Codes | None = None, copies: bool = False, reach: float | None = None
-) -> Estimate:
+def compare(teacher: Values, student: Values, *, clusters: Codes | None = None, reach: float | None = None) -> Estimate:
     """The interval of mean(student - teacher) that the shape of the scores calls for.
 
     Args:
         teacher: scores in the better direction, shape (n,), finite.
         student: same items in the same order.
         clusters: cluster number of every item, shape (n,); None where items are independent.
-        copies: whether the clusters are copies of one item, which therefore count once.
-        reach: largest possible difference of one item; default the observed range.
+        reach: largest possible difference of one item; None where nobody declares a range: numbers then never pass.
     """
-    if clusters is not None and _all_alone(clusters):
+    if clusters is not None and count_clusters(clusters) == len(clusters):
         clusters = None
     if is_binary(teacher) and is_binary(student):
-        return _binary(teacher, student, clusters, copies)
+        return _binary(teacher, student, clusters)
     scale = max(float(np.max(np.abs(scores), initial=0.0)) for scores in (teacher, student))
-    return _continuous(_without_noise(student - teacher, scale), clusters, _reach(teacher, student) if reach is None else reach)
+    widest = float(max(teacher.max(), student.max()) - min(teacher.min(), student.min()))
+    return _numbers(_without_noise(student - teacher, scale), clusters, reach, widest)
 
 
 def absolute(scores: Values, *, clusters: Codes | None = None, reach: float | None = None) -> Estimate:
     """The interval of one model's mean score: exact for 0/1, as `compare` against zero otherwise."""
-    if clusters is not None and _all_alone(clusters):
+    if clusters is not None and count_clusters(clusters) == len(clusters):
         clusters = None
     if not is_binary(scores):
         scores = _without_noise(scores, float(np.max(np.abs(scores), initial=0.0)))
-        return _continuous(scores, clusters, float(np.ptp(scores)) if reach is None else reach, one_sample=True)
+        return _numbers(scores, clusters, reach, float(np.ptp(scores)), one_sample=True)
     n, hits = len(scores), float(scores.sum())
+    spread = hits / n * (1 - hits / n)
+    exact = ExactInterval(hits=hits, n=n)
     if clusters is None:
-        return Estimate(interval=ExactInterval(hits=hits, n=n), clusters=n, design_effect=1.0, spread=_bernoulli(hits / n))
-    k, effect = _design_effect(scores, clusters, _bernoulli(hits / n), discordant=scores != round(hits / n))
-    interval = ExactInterval(hits=hits / effect, n=n / effect, method="clopper-pearson/deff")
-    return Estimate(
-        interval=interval,
-        clusters=k,
-        design_effect=effect,
-        spread=_bernoulli(hits / n),
-        hindrance=_few_clusters(k),
-        items_for_trust=_for_trust(k),
-    )
+        return Estimate(interval=exact, clusters=n, design_effect=1.0, spread=spread, unit="share")
+
+    def bound(effect: float, _df: float, _error: float) -> Interval:
+        return ExactInterval(hits=hits / effect, n=n / effect, method="clopper-pearson/deff")
+
+    return _clustered(scores, clusters, spread, 1.0, bound, unit="share")
 
 
 def is_binary(values: Values) -> bool:
@@ -111,72 +107,152 @@ def is_binary(values: Values) -> bool:
     return bool(np.all((values == 0.0) | (values == 1.0)))
 
 
-def _binary(teacher: Values, student: Values, clusters: Codes | None, copies: bool) -> Estimate:
+def _binary(teacher: Values, student: Values, clusters: Codes | None) -> Estimate:
     n = len(teacher)
-    both = int(np.count_nonzero((teacher == 1) & (student == 1)))
-    lost = int(np.count_nonzero((teacher == 1) & (student == 0)))
-    won = int(np.count_nonzero((teacher == 0) & (student == 1)))
+    difference = student - teacher
+    lost, won = int(np.count_nonzero(difference < 0)), int(np.count_nonzero(difference > 0))
+    both = int(np.count_nonzero(teacher)) - lost
     neither = n - both - lost - won
     mean = (won - lost) / n
     spread = (lost + won) / n - mean * mean
-    newcombe = NewcombeInterval(both=both, lost=lost, won=won, neither=neither)
     if clusters is None:
+        newcombe = NewcombeInterval(both=both, lost=lost, won=won, neither=neither)
         tango = TangoInterval(lost=lost, won=won, n=n)
-        return Estimate(interval=tango, clusters=n, design_effect=1.0, spread=spread, cross_check=newcombe.bounds(0.05)[0])
-    difference = student - teacher
-    k, effect = _design_effect(difference, clusters, spread, discordant=difference != 0)
-    if copies:
-        effect = max(effect, n / k)
-    shrunk = NewcombeInterval(
-        both=both / effect, lost=lost / effect, won=won / effect, neither=neither / effect, df=max(k - 1, 1), method="newcombe/deff"
-    )
+        return Estimate(interval=tango, clusters=n, design_effect=1.0, spread=spread, unit="share", cross_check=newcombe.bounds(0.05)[0])
+
+    def bound(effect: float, df: float, _error: float) -> Interval:
+        cells = {"both": both / effect, "lost": lost / effect, "won": won / effect, "neither": neither / effect}
+        return NewcombeInterval(**cells, df=df, method="newcombe/deff")
+
+    return _clustered(difference, clusters, spread, 1.0, bound, unit="share")
+
+
+def _clustered(
+    values: Values, clusters: Codes, spread: float, reach: float, bound: Callable[[float, float, float], Interval], *, unit: Unit = "raw"
+) -> Estimate:
+    """``bound`` gives the interval from design effect, degrees of freedom and error; few odd clusters hold it back."""
+    sums = cluster_sums(values, clusters)
+    error, df = jackknife_error(sums), freedom(sums)
+    naive = spread / sums.n
+    # What does not vary has no variance: the rest of a rounding is none.
+    varies = math.sqrt(spread) > NOISE * float(np.max(np.abs(values), initial=0.0)) and math.isfinite(error)
+    effect = max(error * error / naive, 1.0) if varies else max(sums.n / sums.effective, 1.0)
+    interval = bound(effect, df, error)
+    guard = None if varies and is_spread_out(sums, effect, df) else _guard_of_clusters(sums, reach)
+    hindrance = hindrance_of(sums, df)
     return Estimate(
-        interval=shrunk, clusters=k, design_effect=effect, spread=spread, hindrance=_few_clusters(k), items_for_trust=_for_trust(k)
+        interval=interval if guard is None else GuardedInterval(of=interval, guard=guard),
+        clusters=sums.k,
+        design_effect=effect,
+        spread=spread,
+        unit=unit,
+        hindrance=hindrance,
+        items_for_trust=None if hindrance else 0,
+        hidden="" if guard is None else _hidden(guard, sums.k, "clusters"),
     )
 
 
-def _design_effect(values: Values, clusters: Codes, spread: float, *, discordant: npt.NDArray[np.bool_]) -> tuple[int, float]:
-    sizes, error = _cluster_error(values, clusters)
-    n, k = len(values), len(sizes)
-    naive = spread / n
-    effect = max(error * error / naive, 1.0) if naive > 0 else 1.0
-    if count_clusters(clusters[discordant]) < MIN_DISCORDANT_CLUSTERS:
-        # Nearly no cluster disagrees, so the correlation within clusters cannot be seen: assume some rather than none.
-        mean_size = float(np.sum(sizes**2)) / n
-        effect = max(effect, 1.0 + (mean_size - 1.0) * ASSUMED_CORRELATION)
-    return k, effect
+def _guard_of_clusters(sums: ClusterSums, reach: float) -> FewEventsInterval | None:
+    off = sums.means - float(np.median(sums.means))
+    odd = np.abs(off) > reach / 2
+    count = float(sums.sizes @ odd) / sums.n * sums.effective
+    if count > MOST_EVENTS:
+        return None
+    others = sums.keep(~odd) if odd.any() else sums
+    rest = None
+    if others.k > 1:
+        rest = StudentInterval(estimate=others.mean, error=jackknife_error(others), df=freedom(others))
+    return FewEventsInterval(
+        estimate=sums.mean,
+        losses=float(sums.sizes @ (odd & (off < 0))) / sums.n * sums.effective,
+        gains=float(sums.sizes @ (odd & (off > 0))) / sums.n * sums.effective,
+        n=sums.effective,
+        reach=reach,
+        rest=rest,
+    )
 
 
-def _cluster_error(values: Values, clusters: Codes) -> tuple[Values, float]:
-    sizes = np.bincount(clusters).astype(np.float64)
-    sums = np.bincount(clusters, weights=values)
-    kept = sizes > 0
-    sizes, sums = sizes[kept], sums[kept]
-    k = len(sizes)
-    residual = sums - values.mean() * sizes
-    error = math.sqrt(float(np.sum(residual**2)) * k / max(k - 1, 1)) / len(values)
-    return sizes, error
+def _hidden(guard: FewEventsInterval, units: int, name: str) -> str:
+    worth = f", worth {guard.n:.0f} equal ones" if guard.n < units - 0.5 else ""
+    seen = "none" if guard.losses == 0 else f"about {max(guard.losses, 1):.0f}"
+    return f"{seen} of the {units:,} {name}{worth} lost more than half of what one can lose, which proves little of the rarest losses"
 
 
-def _continuous(difference: Values, clusters: Codes | None, reach: float, *, one_sample: bool = False) -> Estimate:
+def _numbers(difference: Values, clusters: Codes | None, reach: float | None, widest: float, *, one_sample: bool = False) -> Estimate:
+    mean, spread = float(difference.mean()), float(difference.var())
+    span = widest if reach is None else reach
+    if clusters is not None:
+
+        def bound(_effect: float, df: float, error: float) -> Interval:
+            return StudentInterval(estimate=mean, error=error, df=df, method="cluster-t")
+
+        found = _clustered(difference, clusters, spread, span, bound)
+    else:
+        found = _independent(difference, spread, span, one_sample=one_sample)
+    return found if reach is not None else _without_range(found)
+
+
+def _without_range(found: Estimate) -> Estimate:
+    said = "; ".join(filter(None, (found.hindrance, NO_RANGE)))
+    seen = found.interval
+    return Estimate(
+        # Nobody says what may hide: the bound is of what was seen, and no pass rests on it.
+        interval=seen.of if isinstance(seen, GuardedInterval) else seen,
+        clusters=found.clusters,
+        design_effect=found.design_effect,
+        spread=found.spread,
+        hindrance=said,
+        items_for_trust=None,
+    )
+
+
+def _independent(difference: Values, spread: float, reach: float, *, one_sample: bool) -> Estimate:
     n = len(difference)
     mean = float(difference.mean())
-    spread = float(difference.var())
-    if clusters is not None:
-        return _clustered(difference, clusters, mean, spread, reach)
     events = effective_events(difference)
+    hindrance = ""
+    enough: int | None = 0
     if events < MIN_EVENTS:
+        few = _few_events(difference, reach, events, spread)
         if not one_sample:
-            return Estimate(interval=_few_events(difference, reach, events, spread), clusters=n, design_effect=1.0, spread=spread)
+            return Estimate(interval=few, clusters=n, design_effect=1.0, spread=spread, hidden=_hidden(few, n, "items"))
         hindrance = f"the mean rests on about {events:.0f} items"
         enough = math.ceil(MIN_EVENTS * n / events) if events > 0 else None
-    else:
-        hindrance, enough = "", 0
     if n >= MIN_T_ITEMS and abs(skewness(difference)) / math.sqrt(n) <= TOLERATED_SKEW:
         interval: Interval = StudentInterval(estimate=mean, error=math.sqrt(spread / max(n - 1, 1)), df=max(n - 1, 1))
     else:
         interval = BcaInterval(values=difference)
-    return Estimate(interval=interval, clusters=n, design_effect=1.0, spread=spread, hindrance=hindrance, items_for_trust=enough)
+    guard = _guard_of_items(difference, reach)
+    return Estimate(
+        interval=interval if guard is None else GuardedInterval(of=interval, guard=guard),
+        clusters=n,
+        design_effect=1.0,
+        spread=spread,
+        hindrance=hindrance,
+        items_for_trust=enough,
+        hidden="" if guard is None else _hidden(guard, n, "items"),
+    )
+
+
+def _guard_of_items(difference: Values, reach: float) -> FewEventsInterval | None:
+    """The rare large losses that a spread cannot have seen; None where they are too many to be rare."""
+    off = difference - np.median(difference)
+    odd = np.abs(off) > reach / 2
+    many = int(np.count_nonzero(odd))
+    if many > MOST_EVENTS:
+        return None
+    others = difference[~odd] if many else difference
+    if len(others) < 2:
+        return None
+    error = math.sqrt(float(others.var()) / (len(others) - 1))
+    return FewEventsInterval(
+        estimate=float(difference.mean()),
+        losses=int(np.count_nonzero(odd & (off < 0))),
+        gains=int(np.count_nonzero(odd & (off > 0))),
+        n=len(difference),
+        reach=reach,
+        rest=StudentInterval(estimate=float(others.mean()), error=error, df=len(others) - 1),
+    )
 
 
 def _without_noise(values: Values, scale: float) -> Values:
@@ -209,26 +285,6 @@ def _few_events(difference: Values, reach: float, events: float, spread: float) 
     )
 
 
-def _clustered(difference: Values, clusters: Codes, mean: float, spread: float, reach: float) -> Estimate:
-    sizes, error = _cluster_error(difference, clusters)
-    n, k = len(difference), len(sizes)
-    effect = max(error * error / (spread / n), 1.0) if spread > 0 else 1.0
-    # Where most differences are one number, such as 0, only clusters with another one tell of the spread.
-    usual = float(np.median(difference))
-    touched = count_clusters(clusters[difference != usual])
-    if touched < MIN_EVENTS:
-        losing = count_clusters(clusters[difference < usual])
-        rest = StudentInterval(estimate=usual, error=0.0, df=max(k - 1, 1)) if usual else None
-        interval: Interval = FewEventsInterval(
-            estimate=mean, losses=losing, gains=touched, n=k, reach=reach, rest=rest, events=touched, variance=error * error * k
-        )
-    else:
-        interval = StudentInterval(estimate=mean, error=error, df=max(k - 1, 1), method="cluster-t")
-    return Estimate(
-        interval=interval, clusters=k, design_effect=effect, spread=spread, hindrance=_few_clusters(k), items_for_trust=_for_trust(k)
-    )
-
-
 def effective_events(difference: Values) -> float:
     """How many items carry the spread: n / kurtosis about the median; about n p where a share p of items differs.
 
@@ -245,29 +301,3 @@ def skewness(values: Values) -> float:
     centred = values - values.mean()
     spread = float(np.mean(centred**2))
     return float(np.mean(centred**3)) / spread**1.5 if spread > 0 else 0.0
-
-
-def _few_clusters(k: int) -> str:
-    asked = f"at least {MIN_CLUSTERS} are needed for an honest bound, and more items of the same ones do not help"
-    return "" if k >= MIN_CLUSTERS else f"{k} clusters; {asked}"
-
-
-def _for_trust(k: int) -> int | None:
-    return 0 if k >= MIN_CLUSTERS else None
-
-
-def count_clusters(clusters: Codes) -> int:
-    """How many different clusters there are; codes are small and not negative."""
-    return int(np.count_nonzero(np.bincount(clusters))) if len(clusters) else 0
-
-
-def _all_alone(clusters: Codes) -> bool:
-    return count_clusters(clusters) == len(clusters)
-
-
-def _reach(teacher: Values, student: Values) -> float:
-    return float(max(teacher.max(), student.max()) - min(teacher.min(), student.min()))
-
-
-def _bernoulli(share: float) -> float:
-    return share * (1 - share)

@@ -6,7 +6,7 @@ As everywhere in the gate, the difference is student - teacher in the metric's b
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,10 @@ class TangoInterval:
         least = rising_root(lambda m: z - self.score(m), *((near, drop) if self.score(near) > z else (-1.0, near)))
         return -most, -least
 
+    def grown(self, factor: float) -> TangoInterval:
+        """More pairs, the same rates."""
+        return replace(self, lost=self.lost * factor, won=self.won * factor, n=self.n * factor)
+
     def score(self, drop: float) -> float:
         """Tango's Z for a true drop; positive where more was lost than ``drop``, decreasing in ``drop``."""
         if drop < 0:
@@ -91,7 +95,7 @@ class NewcombeInterval:
     """Only the student right."""
     neither: float
     """Both wrong."""
-    df: int = 0
+    df: float = 0
     """Degrees of freedom of the quantile; 0 means the normal one."""
     method: str = "newcombe"
 
@@ -114,6 +118,11 @@ class NewcombeInterval:
         lower = student - teacher - math.sqrt(max(down * down - 2 * phi * down * up + up * up, 0.0))
         upper = student - teacher + math.sqrt(max(rise * rise - 2 * phi * rise * fall + fall * fall, 0.0))
         return max(lower, -1.0), min(upper, 1.0)
+
+    def grown(self, factor: float) -> NewcombeInterval:
+        """More pairs, the same rates; clusters grow in number."""
+        cells = {name: getattr(self, name) * factor for name in ("both", "lost", "won", "neither")}
+        return replace(self, **cells, df=max(round((self.df + 1) * factor) - 1, 1) if self.df else 0)
 
     def _correlation(self) -> float:
         a, b, c, e = self.both, self.lost, self.won, self.neither
