@@ -8,6 +8,7 @@ The functions below are the Python interface; every one has a command of the sam
     kdgov.distill("release.yaml")                                 # train the student
     kdgov.evaluate("release.yaml")                                # teacher and student on identical items
     decision = kdgov.gate(teacher, student, "default")            # may the student be promoted?
+    kdgov.compare([1, 1, 0, 1] * 90, [1, 1, 0, 1] * 90, margin=0.03)   # two arrays of scores by the gate's own bounds
     kdgov.record("release.yaml")                                  # into the MLflow registry, signed
     kdgov.promote("support-student", 3)                           # the alias, if a valid passing decision covers it
     kdgov.audit("support-student", 3)                             # everything verified again from the registry
@@ -30,28 +31,30 @@ if TYPE_CHECKING:
     from kdgov.api.decisions import drill, gate, license_check
     from kdgov.api.recorded_versions import audit, load_model, promote
     from kdgov.api.release_steps import check, distill, evaluate, record
+    from kdgov.decision.comparison import compare
 
 __version__ = "0.1.0"
-__all__ = ["audit", "check", "distill", "drill", "evaluate", "gate", "license_check", "load_model", "promote", "record"]
+__all__ = ["audit", "check", "compare", "distill", "drill", "evaluate", "gate", "license_check", "load_model", "promote", "record"]
 
 _HOMES = {
-    "audit": "recorded_versions",
-    "check": "release_steps",
-    "distill": "release_steps",
-    "drill": "decisions",
-    "evaluate": "release_steps",
-    "gate": "decisions",
-    "license_check": "decisions",
-    "load_model": "recorded_versions",
-    "promote": "recorded_versions",
-    "record": "release_steps",
+    "audit": "kdgov.api.recorded_versions",
+    "check": "kdgov.api.release_steps",
+    "compare": "kdgov.decision.comparison",
+    "distill": "kdgov.api.release_steps",
+    "drill": "kdgov.api.decisions",
+    "evaluate": "kdgov.api.release_steps",
+    "gate": "kdgov.api.decisions",
+    "license_check": "kdgov.api.decisions",
+    "load_model": "kdgov.api.recorded_versions",
+    "promote": "kdgov.api.recorded_versions",
+    "record": "kdgov.api.release_steps",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'kdgov' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"kdgov.api.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

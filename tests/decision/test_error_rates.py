@@ -5,8 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import kdgov
 from kdgov.decision.drill import promotion_rate
 from kdgov.decision.statistics.paired import NewcombeInterval, TangoInterval, tango_scores
+from tests.decision.simulated_cells import (
+    Maker,
+    equal,
+    lognormal,
+    mmlu,
+    numbers,
+    one_third,
+    rare_large_losses,
+    repeats,
+    right_or_wrong,
+    templates,
+)
 
 ACCURACY = 0.8
 AGREEMENTS = (0.92, 0.85, 0.70)
@@ -90,3 +103,84 @@ def _rate(counts: np.ndarray, passes: object) -> float:
     tables, times = np.unique(counts, axis=0, return_counts=True)
     assert callable(passes)
     return float(times[[bool(passes(t)) for t in tables]].sum() / times.sum())
+
+
+ALL, TEN = (0.0, 1.0), (-1.0, 1.0)
+CELLS: dict[str, tuple[Maker, float, tuple[float, float] | None]] = {
+    **{
+        f"{name}, correlation {icc}": (right_or_wrong(sizes, icc), margin, None)
+        for name, sizes in (
+            ("57 subjects of MMLU", mmlu),
+            *((f"{k} lognormal clusters", lognormal(k)) for k in (30, 40, 60)),
+            *((f"{k} clusters, one with a third", one_third(k)) for k in (40, 60)),
+            *((f"{k} equal clusters", equal(k)) for k in (30, 40, 60, 100)),
+        )
+        for icc, margin in ((0.05, 0.05), (0.2, 0.1))
+    },
+    **{
+        f"numbers, {name}": (numbers(sizes), 0.02, TEN)
+        for name, sizes in (
+            ("57 subjects of MMLU", mmlu),
+            *((f"{k} lognormal clusters", lognormal(k)) for k in (30, 60)),
+            ("40 clusters, one with a third", one_third(40)),
+            *((f"{k} equal clusters", equal(k)) for k in (30, 60)),
+        )
+    },
+    **{
+        f"{k} templates of {size}, {kind}{change}{shared}": (
+            templates(k, size, background=bool(change), as_numbers=kind == "numbers", uniform=0.5 if shared else 0.0),
+            margin,
+            ALL,
+        )
+        for k, size, margin in ((30, 30, 0.03), (60, 30, 0.05), (100, 30, 0.03), (200, 15, 0.05))
+        for kind in ("0/1", "numbers")
+        for change in ("", ", background")
+        for shared in ("", ", half of the loss even")
+    },
+    **{f"{n} items x {k} samples": (repeats(n, k), margin, None) for n, k, margin in ((100, 5, 0.05), (300, 4, 0.03))},
+    "300 log-likelihoods, 0.5 % lose 8 nats": (rare_large_losses(300), 0.04, (-20.0, 0.0)),
+    "1,000 log-likelihoods, 0.5 % lose 8 nats": (rare_large_losses(1000), 0.04, (-20.0, 0.0)),
+}
+"""Kind of dependence → (maker, margin, declared range)."""
+
+
+def promoted(cell: str, *, loss: float, runs: int) -> float:
+    """Share of simulated pairs of a cell that `kdgov.compare` passes, with a true loss of ``loss`` margins."""
+    make, margin, score_range = CELLS[cell]
+    rng = np.random.default_rng([runs, *cell.encode()])
+    passed = 0
+    for _ in range(runs):
+        teacher, student, clusters = make(rng, loss * margin)
+        passed += kdgov.compare(teacher, student, clusters=clusters, score_range=score_range, margin=margin).verdict == "pass"
+    return passed / runs
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_loss_of_the_margin_passes_in_at_most_5_5_percent_of_every_cell(cell):
+    """A quick look at every cell; 4,000 pairs each follow at night."""
+    runs = 60
+    # Above 5.5 % by three standard errors in a seeded run is no chance.
+    assert promoted(cell, loss=1.0, runs=runs) <= 0.055 + 3 * np.sqrt(0.055 * 0.945 / runs)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_loss_of_the_margin_passes_in_at_most_5_5_percent_of_every_cell_of_many_pairs(cell):
+    runs = 4000
+    assert promoted(cell, loss=1.0, runs=runs) <= 0.055 + 2.6 * np.sqrt(0.055 * 0.945 / runs)
+
+
+POWER = {
+    "100 equal clusters, correlation 0.05": 0.97,
+    "60 equal clusters, correlation 0.05": 0.95,
+    "100 templates of 30, 0/1, background": 0.90,
+    "200 templates of 15, 0/1, background": 0.97,
+    "60 templates of 30, numbers": 1.0,
+}
+"""Cell → least share of equal students that must pass."""
+
+
+@pytest.mark.parametrize("cell", POWER)
+def test_equal_students_still_pass(cell):
+    runs = 100
+    assert promoted(cell, loss=0.0, runs=runs) >= POWER[cell] - 3 * np.sqrt(0.05 * 0.95 / runs)

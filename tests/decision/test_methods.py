@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kdgov.decision.statistics.methods import absolute, compare, effective_events, skewness
+from kdgov.decision.statistics.method_table import GATE_METHODS
+from kdgov.decision.statistics.methods import absolute, compare
+from kdgov.decision.statistics.moments import effective_events, skewness
 
 
 def clustered(rng: np.random.Generator, *, clusters: int, size: int, icc: float, drop: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -159,3 +161,25 @@ def test_rounding_decides_no_method(odd, clusters):
     assert [interval.method for interval in found] == ["few-events", "few-events"]
     assert found[0].bounds(0.05) == pytest.approx(found[1].bounds(0.05), abs=1e-12)
     assert found[0].bounds(0.05)[0] < -0.2
+
+
+def test_every_method_has_its_row_in_the_documentation(project_root):
+    text = (project_root / "docs" / "gate.md").read_text()
+    assert [m.name for m in GATE_METHODS if f"| `{m.name}` | {m.shape} | {m.source} |" not in text] == []
+
+
+def test_every_method_that_is_printed_has_a_row():
+    rng = np.random.default_rng(9)
+    binary, numbers, codes = (rng.random(300) < 0.8).astype(float), rng.normal(0, 1, 300), np.arange(300) // 5
+    skewed = -rng.exponential(1.0, 300)
+    found = {
+        compare(binary, 1 - binary).interval.method,
+        compare(binary, 1 - binary, clusters=codes).interval.method,
+        compare(numbers, numbers + rng.normal(0, 1, 300), reach=9.0).interval.method,
+        compare(numbers, numbers + rng.normal(0, 1, 60)[codes], clusters=codes, reach=9.0).interval.method,
+        compare(np.zeros(300), skewed, reach=9.0).interval.method,
+        compare(numbers, numbers, reach=9.0).interval.method,
+        absolute(binary).interval.method,
+        absolute(np.repeat(binary[:60], 5), clusters=codes).interval.method,
+    }
+    assert found <= {m.name for m in GATE_METHODS}
