@@ -11,7 +11,7 @@ from kdgov.declarations.named_row import NamedRow
 from kdgov.declarations.suite_data import DataInSuite
 
 DEFAULT_JUDGE = "refusal-strings"
-JUDGES = ("strings", "classifier", "openai")
+JUDGES = ("strings", "refusal", "classifier", "openai")
 """kdgov's own kinds of judge; each is a row of `kdgov.evaluation.scoring.judges.JUDGE_KINDS` (a test holds them equal)."""
 
 
@@ -19,7 +19,7 @@ class JudgeInSuite(Declared):
     """What turns an answer into a label."""
 
     kind: Annotated[str, NamedRow("kdgov.judges", JUDGES)] = "strings"
-    """String rules, a local text classifier, an OpenAI-compatible endpoint, or a kind that an installed package adds."""
+    """strings (phrases), refusal (kdgov's rules in ten languages), classifier, openai (an endpoint), or a kind that a package adds."""
     version: str = "1"
     """Raised whenever the meaning changes; part of the judge's digest."""
     starts_with: list[str] = Field(default_factory=list)
