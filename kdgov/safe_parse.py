@@ -130,7 +130,16 @@ def json_lines(path: Path, *, hook: Callable[[list[tuple[str, Any]]], Any] | Non
             if len(line) > MOST_LINE_BYTES:
                 raise fault(str(path), number, f"line {number} is longer than {MOST_LINE_BYTES >> 20} MiB", "One record a line.")
             if line.strip():
-                yield number, line, json_value(line, where=str(path), line=number, hook=hook)
+                yield number, line, _line_value(line, str(path), number, hook, is_last=not line.endswith(b"\n"))
+
+
+def _line_value(line: bytes, where: str, number: int, hook: Callable[[list[tuple[str, Any]]], Any] | None, *, is_last: bool) -> Any:
+    try:
+        return json_value(line, where=where, line=number, hook=hook)
+    except InputError as error:
+        if is_last and " is not JSON" in error.what:
+            raise fault(where, number, error.what.replace("is not JSON", "is cut short", 1), error.mend) from error
+        raise
 
 
 def guard_yaml(text: str, *, file: str) -> None:

@@ -7,7 +7,7 @@ counts in a weighted mean.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -189,3 +189,17 @@ def canonical_group(text: str) -> str | None:
     if not isinstance(value, dict) or any(isinstance(v, (dict, list)) for v in value.values()):
         return None
     return json.dumps({str(k): str(v) for k, v in value.items()}, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Several tables as one, each column in one type; a column that a table lacks is empty there."""
+    names = [name for name in COLUMNS if any(name in table.column_names for table in tables)]
+    parts = [{n: _in_common_type(n, table) for n in names} for table in tables]
+    return pa.table({n: pa.chunked_array([chunk for part in parts for chunk in part[n].chunks]) for n in names})
+
+
+def _in_common_type(name: str, table: pa.Table) -> pa.ChunkedArray:
+    kind = COLUMN_TYPES[name]
+    common = kind if kind in (pa.float64(), pa.int64()) else pa.large_string()
+    column = table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(table.num_rows, common)])
+    return column.cast(common)

@@ -233,6 +233,10 @@ RULES: tuple[Rule, ...] = (
     Rule(metrics="accuracy_disamb*", value=_accuracy_where(True), direction="higher", low=0.0, high=1.0, aggregate=mean_score),
     Rule(metrics="amb_bias_score*", value=_signed_bias(False), low=-1.0, high=1.0),
     Rule(metrics="disamb_bias_score*", value=_signed_bias(True), low=-1.0, high=1.0),
+    *(
+        Rule(metrics=name, value=_plain, low=0.0, high=1.0, aggregate=mean_score)
+        for name in ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "acc_all", "exact_match", "em", "mc1", "pass@*", "prompt_level_*")
+    ),
     Rule(metrics="*", value=_plain, aggregate=mean_score),
 )
 """Every rule, the first that matches holds; the last is a plain number."""

@@ -1,70 +1,191 @@
-"""Item tables from Inspect ``.eval`` logs: a zip whose ``samples/*.json`` hold one scored sample each."""
+"""Item tables from Inspect logs, ``.eval`` and ``.json``: one row per (sample, scorer), epochs reduced as Inspect reduces them.
+
+A ``.eval`` file is a zip whose ``samples/*.json`` hold one scored sample each; since 2026 its members are Zstandard-compressed.
+"""
 
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import Mapping
-from pathlib import Path
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kdgov.digest import digest_json
+from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
-from kdgov.items.table import ItemTable
+from kdgov.finding import Finding
+from kdgov.items.metric import MetricDeclaration
+from kdgov.items.reader import Claim, Reader, Reading, not_judged
+from kdgov.items.source import Source
+from kdgov.items.zip_members import open_members
+from kdgov.safe_parse import json_value
 
 SUITE = "inspect"
 """Suite name of rows that come from Inspect logs."""
 
-_GRADES = {"C": 1.0, "P": 0.5, "I": 0.0}
+_GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
+_WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+_TEXT_CHARACTERS = 4000
+_REDUCERS = "Known: mean, median, mode, max, at_least_k, pass_at_k."
 
 
-def read_inspect_log(file: Path) -> ItemTable:
-    """The item table of one Inspect log; a failed or unscored sample has the score NaN, which the gate refuses.
+def _claims(source: Source) -> Claim:
+    if source.path.suffix == ".eval":
+        return "scores"
+    if source.path.suffix == ".json" and {"version", "status", "eval"} <= set(source.first):
+        return "scores"
+    return ""
 
-    Grades C, P, I count 1, 0.5 and 0; a scorer that returns a mapping gives one metric per key.
 
-    Raises:
-        InputError: if the file is no whole Inspect log or the run did not finish.
-    """
+def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
+    rows: list[dict[str, Any]] = []
+    findings: list[Finding] = []
+    metrics: dict[tuple[str, str], MetricDeclaration] = {}
+    asked: dict[str, str] = {}
+    by_task: dict[str, Source] = {}
+    model = ""
+    for source in scores:
+        header, samples = _opened(source)
+        task = _task(header, source)
+        if task in by_task:
+            what = f"the task {task!r} was logged twice: {by_task[task].name} and {source.name}"
+            raise InputError(what, where=str(source.path.parent), mend="Name the log you planned; keep one folder per model.")
+        by_task[task] = source
+        found, unjudged, graded = _rows(header, samples, task, source)
+        rows += found
+        findings += [not_judged(task, metric, reason) for metric, reason in sorted(unjudged.items())]
+        for metric in graded:
+            metrics[task, metric] = MetricDeclaration(suite=SUITE, task=task, metric=metric, direction="higher", low=0.0, high=1.0)
+        asked |= {f"{task}: {name}": str(value) for name, value in _settings(header).items()}
+        model = model or str(_part(header, "eval").get("model") or "")
+    return Reading(rows=rows, metrics=tuple(metrics.values()), findings=tuple(findings), asked=asked, model=model)
+
+
+def _opened(source: Source) -> tuple[Mapping[str, Any], Iterator[Mapping[str, Any]]]:
+    if source.path.suffix == ".json":
+        document = source.document()
+        _check_status(document, source)
+        listed = document.get("samples")
+        return document, (s for s in (listed if isinstance(listed, list) else ()) if isinstance(s, dict))
+    source.head  # noqa: B018 - an empty file, a Git-LFS pointer or a gzip says so
     try:
-        with zipfile.ZipFile(file) as archive:
-            header = json.loads(archive.read("header.json"))
-            names = sorted(n for n in archive.namelist() if n.startswith("samples/") and n.endswith(".json"))
-            samples = [json.loads(archive.read(name)) for name in names]
-    except (zipfile.BadZipFile, KeyError, ValueError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"is not a whole Inspect log: {error}", where=str(file), mend="Run the evaluation to its end and name its .eval file."
-        ) from error
-    status = header.get("status")
+        members = open_members(source.path)
+    except InputError as error:
+        raise InputError(f"is not a whole Inspect log: {error.what}", where=str(source), mend="Copy or write the file again.") from error
+    names = members.names()
+    if "header.json" not in names:
+        what = "is not a whole Inspect log: it has no header.json, so the run did not finish"
+        raise InputError(what, where=str(source), mend="Run the evaluation to its end and name its .eval file.")
+    header = json_value(members.read("header.json"), where=f"{source}: header.json")
+    _check_status(header, source)
+    inside = [name for name in names if name.startswith("samples/") and name.endswith(".json")]
+    return header, (json_value(members.read(name), where=f"{source}: {name}") for name in inside)
+
+
+def _check_status(header: Any, source: Source) -> None:
+    status = header.get("status") if isinstance(header, dict) else None
     if status != "success":
         raise InputError(
-            f"is the log of a run with status {status!r}", where=str(file), mend="Only a finished run can be judged; resume it."
+            f"is the log of a run with status {status!r}", where=str(source), mend="Only a finished run can be judged; resume it."
         )
-    task = str(header.get("eval", {}).get("task", file.stem))
-    rows = [row for sample in samples for row in _rows(sample, task)]
-    return ItemTable.from_rows(rows, source=str(file))
+    if header.get("invalidated"):
+        raise InputError("is a log that was marked invalid", where=str(source), mend="Run the evaluation again.")
 
 
-def _rows(sample: Mapping[str, Any], task: str) -> list[dict[str, Any]]:
-    epoch = int(sample.get("epoch", 1))
-    name = str(sample.get("id"))
+def _task(header: Mapping[str, Any], source: Source) -> str:
+    return str(_part(header, "eval").get("task") or source.path.stem)
+
+
+def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _settings(header: Mapping[str, Any]) -> dict[str, Any]:
+    evaluated = _part(header, "eval")
+    found = {"task version": evaluated.get("task_version"), "task arguments": json.dumps(evaluated.get("task_args"), sort_keys=True)}
+    found |= {"epochs": _part(evaluated, "config").get("epochs"), "reducer": _reducers(header)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _reducers(header: Mapping[str, Any]) -> list[str]:
+    stated = _part(_part(header, "eval"), "config").get("epochs_reducer")
+    return [str(name) for name in stated] if isinstance(stated, list) and stated else ["mean"]
+
+
+def _rows(
+    header: Mapping[str, Any], samples: Iterator[Mapping[str, Any]], task: str, source: Source
+) -> tuple[list[dict[str, Any]], dict[str, str], list[str]]:
+    """Rows, metrics that have no number with the reason, and metrics that are grades."""
+    values: dict[tuple[str, str], list[Any]] = {}
+    common: dict[str, dict[str, Any]] = {}
+    answers: dict[tuple[str, str], Any] = {}
+    epochs: set[tuple[str, int]] = set()
+    for sample in samples:
+        name, epoch = str(sample.get("id")), int(sample.get("epoch") or 1)
+        if (name, epoch) in epochs:
+            raise InputError(f"the sample {name!r} stands twice in epoch {epoch}", where=str(source), mend="Use the log of one run.")
+        epochs.add((name, epoch))
+        common.setdefault(name, _common(sample, task))
+        for metric, value, answer in _scores(sample):
+            values.setdefault((metric, name), []).append(value)
+            answers.setdefault((metric, name), answer)
+    metrics = sorted({metric for metric, _ in values})
+    if not metrics:
+        raise InputError("holds no scored sample", where=str(source), mend="Run the evaluation with a scorer.")
+    rows, unjudged, graded = [], {}, []
+    for metric in metrics:
+        own = {name: values.get((metric, name), [None]) for name in common}
+        reason = _no_number(metric, [v for listed in own.values() for v in listed])
+        if reason:
+            unjudged[metric] = reason
+            continue
+        if _is_graded([v for listed in own.values() for v in listed]):
+            graded.append(metric)
+        for reducer in (reducers := _reducers(header)):
+            label = metric if len(reducers) == 1 else f"{metric}:{reducer}"
+            if label != metric and metric in graded:
+                graded.append(label)
+            for name, listed in own.items():
+                score = _reduced([_number(v) for v in listed], reducer, source)
+                choices = common[name].get("choices", 0)
+                chance = 1.0 / choices if metric == "choice" and choices > 1 else None
+                kept = {key: value for key, value in common[name].items() if key != "choices"}
+                rows.append({**kept, "metric": label, "score": score, "prediction": answers.get((metric, name)), "chance": chance})
+    return rows, unjudged, graded
+
+
+def _common(sample: Mapping[str, Any], task: str) -> dict[str, Any]:
     shown = sample.get("input")
-    common = {
+    choices = sample.get("choices")
+    return {
         "suite": SUITE,
         "task": task,
-        "item_id": name if epoch == 1 else f"{name}#{epoch}",
-        "cluster": name,
-        "prompt_digest": digest_json(_prompts(sample)),
+        "item_id": str(sample.get("id")),
+        "prompt_digest": digest_bytes(json.dumps(_prompts(sample), sort_keys=True, ensure_ascii=False).encode()),
         "label": sample.get("target"),
-        "text": shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False),
+        "text": (shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False))[-_TEXT_CHARACTERS:],
+        "choices": len(choices) if isinstance(choices, list) else 0,
     }
-    rows = []
-    for scorer, score in (sample.get("scores") or {"score": {"value": None}}).items():
-        value = score.get("value")
-        for metric, part in value.items() if isinstance(value, dict) else [(None, value)]:
-            label = scorer if metric is None else f"{scorer}/{metric}"
-            rows.append({**common, "metric": label, "score": _number(part), "prediction": score.get("answer")})
-    return rows
+
+
+def _scores(sample: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    scores = sample.get("scores")
+    if not isinstance(scores, dict):
+        single = sample.get("score")
+        scores = {"score": single} if isinstance(single, dict) else {}
+    for scorer, score in scores.items():
+        value = score.get("value") if isinstance(score, dict) else score
+        answer = score.get("answer") if isinstance(score, dict) else None
+        parts: list[tuple[str, Any]]
+        if isinstance(value, dict):
+            parts = [(f"{scorer}/{key}", part) for key, part in value.items()]
+        elif isinstance(value, list):
+            parts = [(f"{scorer}/{place}", part) for place, part in enumerate(value)]
+        else:
+            parts = [(scorer, value)]
+        yield from ((metric, part, answer) for metric, part in parts)
 
 
 def _prompts(sample: Mapping[str, Any]) -> Any:
@@ -75,11 +196,65 @@ def _prompts(sample: Mapping[str, Any]) -> Any:
 
 
 def _number(value: Any) -> float:
+    """What Inspect's own `value_to_float` makes of a value; NaN where that would warn and count 0."""
     if isinstance(value, (bool, int, float)):
-        return float(value)
-    if isinstance(value, str) and value in _GRADES:
-        return _GRADES[value]
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return float("nan")
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
+    if isinstance(value, str):
+        if value in _GRADES:
+            return _GRADES[value]
+        if value.lower() in _WORDS:
+            return _WORDS[value.lower()]
+        try:
+            return float(value)
+        except ValueError:
+            return math.nan
+    return math.nan
+
+
+def _no_number(metric: str, values: Sequence[Any]) -> str:
+    stated = [v for v in values if v is not None]
+    if stated and all(isinstance(v, str) and math.isnan(_number(v)) for v in stated):
+        shown = ", ".join(repr(str(v)[:20]) for v in list(dict.fromkeys(stated))[:3])
+        return f"{metric} gives labels such as {shown}, which are no grades"
+    return ""
+
+
+def _is_graded(values: Sequence[Any]) -> bool:
+    return any(isinstance(v, str) for v in values) and all(
+        v is None or (isinstance(v, str) and (v in _GRADES or v.lower() in _WORDS)) for v in values
+    )
+
+
+def _reduced(values: list[float], reducer: str, source: Source) -> float:
+    """One item's epochs as Inspect's reducers bring them together."""
+    if any(math.isnan(v) for v in values):
+        return math.nan
+    name, _, count = reducer.rpartition("_")
+    match name or reducer:
+        case "mean":
+            return math.fsum(values) / len(values)
+        case "median":
+            return statistics.median(values)
+        case "mode":
+            return Counter(values).most_common(1)[0][0]
+        case "max":
+            return max(values)
+        case "at_least" if count.isdigit():
+            return float(sum(v >= 1.0 for v in values) >= int(count))
+        case "pass_at" if count.isdigit():
+            return _pass_at(values, int(count))
+    raise InputError(f"reduces epochs by {reducer!r}, which is unknown here", where=str(source), mend=_REDUCERS)
+
+
+def _pass_at(values: Sequence[float], k: int) -> float:
+    """Chen et al. 2021, arXiv:2107.03374, section 2.1: the unbiased estimate from n samples of which c are right."""
+    n, right = len(values), sum(v >= 1.0 for v in values)
+    if n - right < k:
+        return 1.0
+    return 1.0 - math.prod(1.0 - k / i for i in range(n - right + 1, n + 1))
+
+
+READER = Reader(name=SUITE, tool="Inspect", seen="0.3.285, .eval and .json", claims=_claims, read=_read)

@@ -1,164 +1,220 @@
-"""Item tables from `lm_eval --output_path DIR --log_samples` (0.4.9 to 0.4.13): one row per (document, filter, metric)."""
+"""Item tables from `lm_eval --output_path DIR --log_samples`, 0.4.0 to 0.4.13: one row per (document, filter, metric).
+
+Versions before mid-2024 wrote a JSON array under ``<model arguments>_<task>.jsonl``; before 0.4.6 rows do not name their filter, and
+the filters follow each other in blocks; later versions write JSON lines under ``samples_<task>_<date>.jsonl``.
+"""
 
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
-from kdgov.items.metric import Direction, MetricDeclaration
-from kdgov.items.table import ItemTable
-from kdgov.items.text_formats import json_objects, text_lines
+from kdgov.finding import Finding
+from kdgov.items.aggregates import aggregate_fault
+from kdgov.items.metric import MetricDeclaration
+from kdgov.items.per_item_rules import PerItem, Unjudged, per_item, rule_of
+from kdgov.items.reader import Claim, Reader, Reading, evidence_finding, item_proxy, not_judged
+from kdgov.items.readers.lm_eval_results import SUITE, Results, directions, is_results_file, read_results, results_of, settings
+from kdgov.items.readers.lm_eval_samples import Sample, chances, paragraph_question, samples_of
+from kdgov.items.source import Source
 
-SUITE = "lm_eval"
-"""Suite name of rows that come from bare lm_eval output."""
-
-_NAME = re.compile(r"^samples_(?P<task>.+)_(?P<date>\d{4}-\d{2}-\d{2}T\d{2}[-:]\d{2}[-:]\d{2}(?:\.\d+)?)\.jsonl$")
-_RECORD_KEYS = frozenset(
-    {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash", "target_hash"}
-)
-_TEXT_CHARACTERS = 4000
-
-# lm_eval's higher_is_better is a ranking hint. For these metrics it contradicts what a release must not lose.
-_MENDED: tuple[tuple[str, str, Direction, float | None], ...] = (
-    ("wmdp*", "acc*", "lower", None),
-    ("*", "pct_stereotype", "target", 0.5),
-    ("*", "*pct_male_preferred*", "target", 0.5),
-    ("bbq*", "*bias_score*", "target", 0.0),
-    ("*bbq*", "bias_score_*", "target", 0.0),
-)
+_NAME = re.compile(r"^samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d{2}-\d{2}T\d{2}[-:]\d{2}[-:]\d{2}(?:\.\d+)?))?\.jsonl?$")
+_CHECKED = {"mean", "perplexity", "weighted_perplexity", "bits_per_byte", "brier_score"}
+_ALWAYS_MEANS = {"acc", "acc_norm", "acc_bytes", "exact_match", "perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte"}
+DOCUMENTS = "documents"
 
 
-def is_samples_file(file: Path) -> bool:
-    """Whether a file name is one that lm_eval gives to per-sample logs."""
-    return _NAME.match(file.name) is not None
+@dataclass(slots=True)
+class _Task:
+    """What one task's samples gave."""
+
+    name: str
+    results: Results | None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    values: dict[tuple[str, str], list[PerItem]] = field(default_factory=dict)
+    logged: dict[str, str] = field(default_factory=dict)
+    unjudged: dict[str, str] = field(default_factory=dict)
+    proxies: dict[str, str] = field(default_factory=dict)
+    questions: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
 
 
-def read_samples_files(files: Sequence[Path]) -> ItemTable:
-    """The item table of one model's sample logs.
+def _claims(source: Source) -> Claim:
+    if source.path.suffix not in (".json", ".jsonl"):
+        return ""
+    first = source.first
+    if "doc_id" in first and {"arguments", "resps", "filtered_resps", "metrics"} & set(first):
+        return "scores"
+    if _NAME.match(source.name) and (source.path.suffix == ".jsonl" or source.first_byte == b"["):
+        return "scores"
+    return "beside" if is_results_file(source) else ""
 
-    Raises:
-        InputError: if a task was logged twice (two runs, or two models, in one folder), or a record is not lm_eval's.
-    """
-    by_task: dict[str, Path] = {}
-    rows: list[dict[str, Any]] = []
-    for file in files:
-        match = _NAME.match(file.name)
-        task = match["task"] if match else file.stem
-        if task in by_task:
+
+def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
+    all_results = read_results(beside)
+    by_task: dict[str, Source] = {}
+    tasks = []
+    for source in scores:
+        name, date = _task_of(source, all_results)
+        if name in by_task:
             raise InputError(
-                f"the task {task!r} was logged twice: {by_task[task].name} and {file.name}",
-                where=str(file.parent),
+                f"the task {name!r} was logged twice: {by_task[name].name} and {source.name}",
+                where=str(source.path.parent),
                 mend="Choosing between two runs after seeing them is no fair test: name the one you planned; keep one folder per model.",
             )
-        by_task[task] = file
-        rows += _rows_of(file, task)
-    return ItemTable.from_rows(rows, source=str(files[0].parent))
-
-
-def read_results_declarations(folders: Sequence[Path]) -> tuple[MetricDeclaration, ...]:
-    """Directions stated by ``results_*.json`` beside the samples, mended where lm_eval's polarity misleads."""
-    found: dict[tuple[str, str], MetricDeclaration] = {}
-    for folder in folders:
-        for file in sorted(folder.rglob("results_*.json")):
-            for task, metrics in _higher_is_better(file).items():
-                for metric, higher in metrics.items():
-                    found.setdefault((task, metric), _declaration(task, metric, higher=higher))
-    declared = list(found.values())
-    # "exact_match,strict-match": the filter's name is part of the metric's, its direction is not.
-    return tuple(declared + [_with_filter(d) for d in declared])
-
-
-def _with_filter(declaration: MetricDeclaration) -> MetricDeclaration:
-    return MetricDeclaration(
-        suite=SUITE, task=declaration.task, metric=f"{declaration.metric},*", direction=declaration.direction, ideal=declaration.ideal
+        by_task[name] = source
+        tasks.append(_read_task(source, name, results_of(name, date, all_results)))
+    asked: dict[str, str] = {}
+    for task in tasks:
+        asked |= settings(task.name, task.results)
+        asked[f"{task.name}: {DOCUMENTS}"] = digest_bytes("\n".join(sorted(set(task.logged.values()))).encode())
+    return Reading(
+        rows=[row for task in tasks for row in task.rows],
+        metrics=(*(declared for task in tasks for declared in _declared(task)), *_declared_elsewhere(all_results, by_task)),
+        findings=(*(found for task in tasks for found in _findings(task)), *_without_samples(all_results, by_task)),
+        asked=asked,
+        model=next((str(r.document["model_name"]) for r in all_results if r.document.get("model_name")), ""),
     )
 
 
-def _higher_is_better(file: Path) -> Mapping[str, Mapping[str, bool]]:
-    try:
-        stated = json.loads("\n".join(text_lines(file))).get("higher_is_better") or {}
-    except (ValueError, AttributeError) as error:
-        raise InputError(f"is not an lm_eval results file: {error}", where=str(file), mend="Write it again, or move it away.") from error
-    return {
-        task: {m: bool(h) for m, h in metrics.items() if h is not None} for task, metrics in stated.items() if isinstance(metrics, dict)
-    }
-
-
-def _declaration(task: str, metric: str, *, higher: bool) -> MetricDeclaration:
-    for task_glob, metric_glob, direction, ideal in _MENDED:
-        mended = MetricDeclaration(suite=SUITE, task=task_glob, metric=metric_glob, direction=direction, ideal=ideal)
-        if mended.covers(SUITE, task, metric):
-            return MetricDeclaration(suite=SUITE, task=task, metric=metric, direction=direction, ideal=ideal)
-    return MetricDeclaration(suite=SUITE, task=task, metric=metric, direction="higher" if higher else "lower")
-
-
-def _rows_of(file: Path, task: str) -> list[dict[str, Any]]:
-    if file.stat().st_size == 0:
-        raise InputError("is empty (0 bytes)", where=str(file), mend="The evaluation that should have written it failed; run it again.")
-    rows = [row for number, record in json_objects(file) for row in _rows_of_record(record, task, f"{file}, line {number}")]
-    if not rows:
+def _task_of(source: Source, all_results: Sequence[Results]) -> tuple[str, str]:
+    if match := _NAME.match(source.name):
+        return match["task"], match["date"] or ""
+    known = {task for r in all_results for task in (*r.tasks, *r.part("configs"))}
+    ending = [task for task in known if source.path.stem == task or source.path.stem.endswith(f"_{task}")]
+    if not ending:
         raise InputError(
-            "holds no per-item score", where=str(file), mend="Its metrics are computed over the whole task; log per-item ones."
+            "holds lm_eval samples, and its name does not say of which task",
+            where=str(source),
+            mend="Put the run's results.json beside it: versions before mid-2024 name the task there.",
         )
-    return rows
+    return max(ending, key=len), ""
 
 
-def _rows_of_record(record: Mapping[str, Any], task: str, where: str) -> list[dict[str, Any]]:
-    if "doc_id" not in record:
-        raise InputError("has no doc_id", where=where, mend="This is no record of `lm_eval --log_samples`.")
-    names = record.get("metrics")
-    metrics = names if isinstance(names, list) else [key for key in record if key not in _RECORD_KEYS]
-    suffix = "" if record.get("filter", "none") in ("none", None) else f",{record['filter']}"
-    common = {
+def _read_task(source: Source, name: str, results: Results | None) -> _Task:
+    task = _Task(name, results)
+    for sample in samples_of(source, results.filters(name) if results else ()):
+        task.logged.setdefault(sample.item_id, sample.document)
+        _add(task, sample)
+    for (metric, question), members in task.questions.items():
+        _add_question(task, metric, question, members)
+    if not task.rows and not task.unjudged:
+        raise InputError(
+            "holds no per-item score", where=str(source), mend="Its metrics are computed over the whole task; log per-item ones."
+        )
+    return task
+
+
+def _add(task: _Task, sample: Sample) -> None:
+    suffix = f",{sample.filter}" if sample.filter not in ("none", "") else ""
+    for name, value in sample.metrics.items():
+        if name == "acc_all" and (question := paragraph_question(value)):
+            task.questions.setdefault((f"acc_all{suffix}", question), []).append(sample)
+            continue
+        found = per_item(name, value)
+        if isinstance(found, Unjudged):
+            task.unjudged.setdefault(name, found.reason)
+        elif found is not None:
+            if found.metric != name and rule_of(name).beside:
+                task.proxies[name] = found.metric
+            task.values.setdefault((name, sample.filter), []).append(found)
+            task.rows.append(_row(task.name, sample, found, suffix))
+
+
+def _row(task: str, sample: Sample, found: PerItem, suffix: str) -> dict[str, Any]:
+    return {
         "suite": SUITE,
         "task": task,
-        "item_id": str(record["doc_id"]),
-        "prompt_digest": _prompt_digest(record),
-        "item_digest": f"sha256:{record['doc_hash']}" if isinstance(record.get("doc_hash"), str) else None,
-        "label": str(record.get("target", "")),
-        "prediction": _answer(record.get("filtered_resps")),
-        "text": _prompt(record),
+        "item_id": sample.item_id,
+        "metric": f"{found.metric}{suffix}",
+        "score": found.score,
+        "prompt_digest": sample.prompt_digest,
+        "item_digest": sample.item_digest,
+        "label": sample.target if found.label is None else found.label,
+        "prediction": sample.answer if found.prediction is None else found.prediction,
+        "chance": chances(found.metric, sample.choices),
+        "weight": found.weight,
+        "text": sample.text,
     }
-    rows = []
-    for name in metrics:
-        score = _score(record.get(name), name)
-        if score is not None:
-            rows.append({**common, "metric": f"{score[0]}{suffix}", "score": score[1]})
-    return rows
 
 
-def _score(value: Any, name: str) -> tuple[str, float] | None:
-    if isinstance(value, (bool, int, float)):
-        return name, float(value)
-    if value is None:
-        return name, math.nan
-    if isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(v, (int, float)) for v in value) and value[1] > 0:
-        # Rolling log-likelihood: (sum of log probabilities, number of words or bytes); its mean per unit is the item's score.
-        return f"{name}_nats", -float(value[0]) / float(value[1])
-    return None
+def _add_question(task: _Task, metric: str, question: str, members: Sequence[Sample]) -> None:
+    """SuperGLUE's MultiRC: a question counts where all its answers are labelled right."""
+    right = [float(bool(m.metrics["acc_all"][0]) == (m.metrics["acc_all"][1].get("label") == 1)) for m in members]
+    row = _row(task.name, members[0], PerItem(score=min(right), metric=metric), "")
+    digest = digest_bytes(json.dumps([m.prompt_digest for m in members]).encode())
+    task.rows.append(
+        {
+            **row,
+            "item_id": f"question {question}",
+            "prompt_digest": digest,
+            "item_digest": None,
+            "label": "",
+            "prediction": "",
+            "chance": None,
+        }
+    )
 
 
-def _prompt_digest(record: Mapping[str, Any]) -> str | None:
-    arguments = record.get("arguments")
-    if arguments:
-        return digest_bytes(json.dumps(arguments, sort_keys=True, ensure_ascii=False).encode())
-    stated = record.get("prompt_hash")
-    return f"sha256:{stated}" if isinstance(stated, str) else None
+def _declared(task: _Task) -> list[MetricDeclaration]:
+    named = {name for name, _ in task.values} | {"acc_all" for _ in task.questions}
+    found = []
+    for declared in directions(task.name, sorted(named), task.results):
+        own = [values[0] for (name, _), values in sorted(task.values.items()) if name == declared.metric]
+        statistic = "weighted_mean" if any(value.weight for value in own) else "mean"
+        for metric in sorted({value.metric for value in own} or {declared.metric}):
+            renamed = replace(declared, metric=metric, statistic=statistic)
+            # "exact_match,strict-match": the filter's name is part of the metric's, its direction is not.
+            found += [renamed, replace(renamed, metric=f"{metric},*")]
+    return found
 
 
-def _answer(responses: Any) -> str:
-    first = responses[0] if isinstance(responses, list) and len(responses) == 1 else responses
-    return first if isinstance(first, str) else json.dumps(first, ensure_ascii=False)
+def _declared_elsewhere(all_results: Sequence[Results], by_task: Mapping[str, Source]) -> list[MetricDeclaration]:
+    others = {task: results for results in reversed(all_results) for task in results.part("higher_is_better") if task not in by_task}
+    plain = [declared for task, results in sorted(others.items()) for declared in directions(task, (), results)]
+    return [*plain, *(replace(declared, metric=f"{declared.metric},*") for declared in plain)]
 
 
-def _prompt(record: Mapping[str, Any]) -> str:
-    arguments = record.get("arguments") or {}
-    first = next(iter(arguments.values()), {}) if isinstance(arguments, dict) else (arguments[0] if arguments else {})
-    text = next(iter(first.values()), "") if isinstance(first, dict) else (first[0] if isinstance(first, (list, tuple)) and first else "")
-    return str(text)[-_TEXT_CHARACTERS:]
+def _findings(task: _Task) -> Iterable[Finding]:
+    for metric, reason in sorted(task.unjudged.items()):
+        yield not_judged(task.name, metric, reason)
+    for metric, judged in sorted(task.proxies.items()):
+        yield item_proxy(task.name, metric, judged)
+    if (results := task.results) is None:
+        return
+    for (metric, filter_name), items in sorted(task.values.items()):
+        aggregation, aggregate = results.aggregation(task.name, metric), rule_of(metric).aggregate
+        stated = results.aggregate(task.name, metric, filter_name)
+        if stated is None or aggregate is None or metric in task.unjudged:
+            continue
+        if aggregation in _CHECKED or (not aggregation and metric in _ALWAYS_MEANS):
+            shown = metric if filter_name in ("none", "") else f"{metric},{filter_name}"
+            fault = aggregate_fault(task.name, shown, stated, aggregate(items), items=len(items), file=results.source.name)
+            if fault is not None:
+                yield fault
+
+
+def _without_samples(all_results: Sequence[Results], by_task: Mapping[str, Source]) -> list[Finding]:
+    stated = {task: r.source.name for r in all_results for task in r.tasks if _has_number(r.part("results").get(task))}
+    lost = sorted(set(stated) - set(by_task))
+    if not lost:
+        return []
+    reason = f"{stated[lost[0]]} has results of {', '.join(lost)}, and no samples of it lie here: not judged."
+    return [evidence_finding("samples-missing", "samples", reason, "Log the samples of every task, or leave the task out of the run.")]
+
+
+def _has_number(results: Any) -> bool:
+    return isinstance(results, dict) and any(isinstance(value, float) for value in results.values())
+
+
+READER = Reader(
+    name=SUITE,
+    tool="lm_eval --log_samples",
+    seen="0.4.2, 0.4.5, 0.4.13; forms of 0.4.0 to 0.4.13",
+    claims=_claims,
+    read=_read,
+)

@@ -1,0 +1,170 @@
+"""Item tables from promptfoo's outputs, JSON, JSON lines and CSV: per test case the score and every named score."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from kdgov.digest import digest_bytes
+from kdgov.errors import InputError
+from kdgov.finding import Finding
+from kdgov.items.aggregates import count_fault, mean_faults
+from kdgov.items.per_item_rules import scalar
+from kdgov.items.reader import Claim, Reader, Reading, one_row_per_item
+from kdgov.items.source import Source
+from kdgov.safe_parse import json_value
+
+SUITE = "promptfoo"
+_CSV = {"Status", "Score", "Grader Reason"}
+_ERROR = 2
+"""promptfoo's ``failureReason`` of a request that failed: no answer, so no score."""
+
+
+def _claims(source: Source) -> Claim:
+    match source.path.suffix:
+        case ".json":
+            return "scores" if isinstance(_part(source.first, "results").get("results"), list) else ""
+        case ".jsonl":
+            return "scores" if {"promptIdx", "testIdx"} <= set(source.first) or {"gradingResult", "testCase"} <= set(source.first) else ""
+        case ".csv":
+            return "scores" if set(source.header) >= _CSV else ""
+    return ""
+
+
+def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
+    best = _one_form(scores)
+    rows: list[dict[str, Any]] = []
+    findings: list[Finding] = []
+    providers: set[str] = set()
+    for source in best:
+        own, provider = _read_csv(source) if source.path.suffix == ".csv" else _read_results(source)
+        providers |= provider
+        rows += own
+        findings += _faults(source, own)
+    if len(providers) > 1:
+        named = ", ".join(sorted(providers))
+        raise InputError(f"holds results of {len(providers)} providers: {named}", where=str(best[0]), mend="Write one output per model.")
+    return Reading(rows=one_row_per_item(rows), findings=tuple(findings), model="".join(providers))
+
+
+def _one_form(scores: Sequence[Source]) -> list[Source]:
+    """One evaluation is often written in several forms: the one that says most is read."""
+    by_stem: dict[str, Source] = {}
+    for ending in (".json", ".jsonl", ".csv"):
+        for source in scores:
+            if source.path.suffix == ending:
+                by_stem.setdefault(str(source.path.with_suffix("")), source)
+    found = list(by_stem.values())
+    if len(found) > 1:
+        named = ", ".join(source.name for source in found)
+        raise InputError(f"holds {len(found)} promptfoo outputs: {named}", where=str(found[0].path.parent), mend="Name one file per model.")
+    return found
+
+
+def _read_results(source: Source) -> tuple[list[dict[str, Any]], set[str]]:
+    rows: list[dict[str, Any]] = []
+    providers: set[str] = set()
+    for result in _results(source):
+        providers.add(_provider(result.get("provider")))
+        case, prompt = _part(result, "testCase"), _part(result, "prompt")
+        variables = result.get("vars") if isinstance(result.get("vars"), dict) else case.get("vars")
+        raw, response = str(prompt.get("raw") or ""), result.get("response")
+        failed = result.get("failureReason") == _ERROR or (bool(result.get("error")) and not result.get("gradingResult"))
+        common = {
+            "suite": SUITE,
+            "task": str(prompt.get("label") or f"prompt {result.get('promptIdx', 0)}")[:200],
+            "item_id": str(case.get("description") or result.get("description") or _digest(variables)),
+            "prompt_digest": digest_bytes(raw.encode()) if raw else None,
+            "prediction": _text(response.get("output") if isinstance(response, dict) else response),
+            "text": raw[-4000:],
+        }
+        named = result.get("namedScores")
+        for metric, value in {"score": result.get("score"), **(named if isinstance(named, dict) else {})}.items():
+            rows.append({**common, "metric": str(metric), "score": math.nan if failed else _number(value)})
+    return rows, providers
+
+
+def _results(source: Source) -> Iterator[Mapping[str, Any]]:
+    if source.path.suffix == ".jsonl":
+        yield from (record for _, record in source.records())
+        return
+    listed = _part(source.document(), "results").get("results")
+    if not isinstance(listed, list) or not listed:
+        raise InputError("holds no result of promptfoo", where=str(source), mend="Write it with `promptfoo eval --output FILE.json`.")
+    yield from (result for result in listed if isinstance(result, dict))
+
+
+def _read_csv(source: Source) -> tuple[list[dict[str, Any]], set[str]]:
+    lines = csv.reader(io.StringIO(source.path.read_bytes().decode("utf-8-sig", errors="strict"), newline=""))
+    try:
+        header, *body = list(lines)
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"is no CSV of promptfoo: {error}", where=str(source), mend="Write JSON instead.") from error
+    # Every provider repeats the same column names; the column before the first of them holds its answers.
+    status = [place for place, name in enumerate(header) if name == "Status"]
+    if len(status) != 1:
+        raise InputError(f"holds results of {len(status)} providers", where=str(source), mend="Write one output per model.")
+    answer = status[0] - (2 if header[status[0] - 1] == "Reasoning" else 1)
+    column = {name: place for place, name in enumerate(header) if place >= answer or name == "Description"}
+    label = header[answer]
+    provider, _, prompt = label[1:].partition("] ") if label.startswith("[") else ("", "", label)
+    rows = []
+    for line in body:
+        if len(line) != len(header):
+            what = f"line has {len(line)} cells where the header has {len(header)}"
+            raise InputError(what, where=str(source), mend="The file may be cut short.")
+        own = [v for name, v in zip(header[:answer], line[:answer], strict=True) if name != "Description"]
+        described = line[column["Description"]] if "Description" in column else ""
+        common = {"suite": SUITE, "task": prompt[:200] or "prompt 0", "item_id": described or _digest(own), "prediction": line[answer]}
+        failed = line[column["Status"]] == "ERROR"
+        named = json_value(line[column["Named Scores"]] or "{}", where=str(source)) if "Named Scores" in column else {}
+        for metric, value in {"score": line[column["Score"]], **(named if isinstance(named, dict) else {})}.items():
+            rows.append({**common, "metric": str(metric), "score": math.nan if failed else _number(value)})
+    return rows, {provider}
+
+
+def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> float:
+    number = scalar(value)
+    return math.nan if number is None else number
+
+
+def _provider(provider: Any) -> str:
+    return str(provider.get("label") or provider.get("id")) if isinstance(provider, dict) else str(provider or "")
+
+
+def _digest(variables: Any) -> str:
+    return digest_bytes(json.dumps(variables, sort_keys=True, ensure_ascii=False).encode())[7:23]
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _faults(source: Source, rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Promptfoo's own sums of each prompt held against the rows."""
+    inner = source.document().get("results") if source.path.suffix == ".json" else None
+    prompts = inner.get("prompts") if isinstance(inner, dict) else None
+    if not isinstance(prompts, list) or len(prompts) != 1 or not isinstance(prompts[0], dict):
+        return []
+    stated = prompts[0].get("metrics")
+    if not isinstance(stated, dict):
+        return []
+    own = [row for row in rows if row["metric"] == "score"]
+    task = str(own[0]["task"])
+    counts = [stated.get(name) or 0 for name in ("testPassCount", "testFailCount", "testErrorCount")]
+    found = [count_fault(task, sum(counts), len(own), file=source.name)] if any(counts) else []
+    sums, numbers = _part(stated, "namedScores"), _part(stated, "namedScoresCount")
+    means = {(task, m): float(v) / numbers[m] for m, v in sums.items() if numbers.get(m) and isinstance(v, (int, float))}
+    return [*(f for f in found if f is not None), *mean_faults(rows, means, file=source.name)]
+
+
+READER = Reader(name=SUITE, tool="promptfoo", seen="0.121.20, JSON; forms of JSON lines and CSV", claims=_claims, read=_read)
