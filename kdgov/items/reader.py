@@ -1,6 +1,6 @@
 """What a reader of result files is: whose file is this, and which rows does it hold.
 
-A reader is one module of `kdgov.items.readers` with a row ``READER``, listed in `kdgov.items.readers.catalogue`; packages add theirs
+A reader is one module of `kdgov.items.readers` with a row ``READER``, listed in `kdgov.items.readers.item_readers`; packages add theirs
 through the entry points ``kdgov.item_readers``, whose objects are rows as well.
 
 Example:

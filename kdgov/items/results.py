@@ -16,7 +16,7 @@ from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.reader import Reader, Reading, evidence_finding
-from kdgov.items.readers.catalogue import READERS
+from kdgov.items.readers.item_readers import READERS
 from kdgov.items.readers.item_table import ENDINGS, joined_tables, read_table
 from kdgov.items.source import Source
 from kdgov.items.table import ItemTable

@@ -49,7 +49,7 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
         named = ", ".join(sorted(models))
         raise InputError(f"holds annotations of {len(models)} models: {named}", where=str(scores[0]), mend="One file per model.")
     judge = ",".join(sorted(judges))
-    declared = MetricDeclaration(suite=SUITE, task="*", metric=METRIC, direction="higher", low=0.0, high=1.0, judge=judge)
+    declared = MetricDeclaration(suite=SUITE, task="*", metric=METRIC, direction="higher", judge=judge)
     own = one_row_per_item(rows)
     asked = {"reference outputs": ", ".join(sorted(references)), "annotator": judge}
     return Reading(rows=own, metrics=(declared,), findings=_faults(own, models, beside), asked=asked, model="".join(models))

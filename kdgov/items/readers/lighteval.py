@@ -17,7 +17,7 @@ from kdgov.items.aggregates import mean_faults
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.per_item_rules import Unjudged, per_item
 from kdgov.items.reader import Claim, Reader, Reading, not_judged
-from kdgov.items.readers.lm_eval_samples import chances
+from kdgov.items.readers.lm_eval.lm_eval_samples import chances
 from kdgov.items.source import Source
 
 SUITE = "lighteval"

@@ -72,7 +72,7 @@ class Results:
         stated = self.part("results").get(task)
         if not isinstance(stated, dict):
             return None
-        value = stated.get(f"{metric},{filter_name}", stated.get(metric))
+        value = stated.get(f"{metric},{filter_name or 'none'}", stated.get(metric))
         number = scalar(value) if not isinstance(value, str) else None
         return None if number is None or math.isnan(number) else number
 

@@ -12,17 +12,16 @@ from kdgov.items.readers import (
     inspect_log,
     item_table,
     lighteval,
-    lm_eval,
-    lm_eval_write_out,
     mlflow_table,
     nemo_evaluator,
     openai_evals,
     promptfoo,
 )
+from kdgov.items.readers.lm_eval import lm_eval_log, lm_eval_write_out
 
 _OWN: tuple[Reader, ...] = (
     item_table.READER,
-    lm_eval.READER,
+    lm_eval_log.READER,
     lm_eval_write_out.READER,
     inspect_log.READER,
     lighteval.READER,
