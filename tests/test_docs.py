@@ -32,7 +32,9 @@ def test_every_relative_link_leads_somewhere(project_root):
     dead = []
     for page in pages(project_root):
         for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text()):
-            if not (page.parent / target).exists():
+            # Pages of reference/ are made with the site, whose build refuses a link that leads nowhere.
+            made = re.fullmatch(r"(\.\./)*reference/(commands|python|release|suite|card|policy|case)\.md", target)
+            if not made and not (page.parent / target).exists():
                 dead.append(f"{page.relative_to(project_root)}: {target}")
     assert not dead
 
