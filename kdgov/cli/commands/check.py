@@ -17,7 +17,7 @@ from kdgov.evidence.bundle_layout import FINDINGS, LICENCE_ANSWER, LICENCE_CASE
 
 if TYPE_CHECKING:
     from kdgov.pipeline.context import ReleaseContext
-    from kdgov.pipeline.store import StepResult
+    from kdgov.pipeline.results import CheckResult
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -80,7 +80,7 @@ def check(
                 return
             finished = check_step(context, today=today.date() if today else None, workers=workers, scan_folder=scan_folder)
         _tell(context, finished, every=every, graph=graph, output_format=output_format)
-        if finished.facts["stops"] or finished.facts["holds"]:
+        if finished.stops or finished.holds:
             raise typer.Exit(EXIT_BLOCKED)
 
 
@@ -101,7 +101,7 @@ def _scan_part(context: ReleaseContext, part: str, scan_folder: Path | None) -> 
     typer.echo(f"{files} files scanned into {scan_folder}", err=True)
 
 
-def _tell(context: ReleaseContext, finished: StepResult, *, every: bool, graph: Path | None, output_format: CheckFormat) -> None:
+def _tell(context: ReleaseContext, finished: CheckResult, *, every: bool, graph: Path | None, output_format: CheckFormat) -> None:
     findings = json.loads((finished.folder / FINDINGS).read_bytes())
     if graph is not None:
         from kdgov.checks.cards.lineage_graph import lineage_svg
@@ -119,7 +119,7 @@ def _tell(context: ReleaseContext, finished: StepResult, *, every: bool, graph: 
         if line not in told and (every or finding["verdict"] != "pass"):
             _print_finding(finding)
         told.add(line)
-    typer.echo(f"{context.release.name}: {finished.facts['summary']}{' (reused)' if finished.reused else ''}")
+    typer.echo(f"{context.release.name}: {finished.summary}{' (reused)' if finished.reused else ''}")
 
 
 def _print_finding(finding: dict[str, Any]) -> None:

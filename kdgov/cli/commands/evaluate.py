@@ -15,7 +15,7 @@ from kdgov.processes import is_first
 
 if TYPE_CHECKING:
     from kdgov.evaluation.backends.settings import BackendSettings
-    from kdgov.pipeline.store import StepResult
+    from kdgov.pipeline.results import EvaluateResult
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -67,7 +67,7 @@ def evaluate(
             finished = _release(release, store)
             if is_first():
                 _print_release(finished, output_format)
-            if finished.facts["findings"]:
+            if finished.findings:
                 raise typer.Exit(EXIT_BLOCKED)
             return
         how = _how(backend=backend, dtype=dtype, device=device, address=address, served_as=served_as, proves=not unproven)
@@ -81,12 +81,13 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=EXAMPLES)(evaluate)
 
 
-def _release(release: Path, store: Path | None) -> StepResult:
+def _release(release: Path, store: Path | None) -> EvaluateResult:
     from kdgov.pipeline.context import open_release
-    from kdgov.pipeline.evaluate import evaluate_step
+    from kdgov.pipeline.results import EvaluateResult
+    from kdgov.pipeline.run import resolve
 
     with progress_bars() as progress:
-        return evaluate_step(open_release(release, store=store, progress=progress))
+        return resolve(open_release(release, store=store, progress=progress), until="evaluate").of(EvaluateResult)
 
 
 def _how(**given: Any) -> BackendSettings:
@@ -106,11 +107,11 @@ def _single(
         return evaluate_single(model, suites, out, tasks=tasks, limit=limit, how=how, progress=progress)
 
 
-def _print_release(finished: StepResult, output_format: EvaluateFormat) -> None:
+def _print_release(finished: EvaluateResult, output_format: EvaluateFormat) -> None:
     if output_format is EvaluateFormat.json:
-        print_json({"key": finished.key, "folder": str(finished.folder), "reused": finished.reused, "facts": dict(finished.facts)})
+        print_json({"key": finished.key, "folder": str(finished.folder), "reused": finished.reused, "facts": finished.facts})
         return
-    typer.echo(f"{'reused' if finished.reused else 'evaluated'}: {finished.facts['summary']}")
+    typer.echo(f"{'reused' if finished.reused else 'evaluated'}: {finished.summary}")
     typer.echo(str(finished.folder))
 
 

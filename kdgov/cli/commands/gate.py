@@ -163,10 +163,12 @@ def _judge_subject(
         from kdgov.evidence.rejudge import rejudge
         from kdgov.evidence.trust_store import load_trust, trust_path
         from kdgov.pipeline.context import open_release
-        from kdgov.pipeline.gate import gate_step
+        from kdgov.pipeline.results import GateResult
+        from kdgov.pipeline.run import StepOptions, resolve
 
         context = open_release(Path(subject[0]), store=store, progress=progress)
-        return rejudge(gate_step(context, statements=statements, trust=trust).folder, load_trust(trust or trust_path(context.store.root)))
+        gated = resolve(context, until="gate", options=StepOptions(statements=statements, trust=trust)).of(GateResult)
+        return rejudge(gated.folder, load_trust(trust or trust_path(context.store.root)))
     if len(subject) > _MODEL_AND_VERSION:
         raise InputError(f"names {len(subject)} things", where="kdgov gate", mend="Name one RELEASE file, or MODEL and VERSION.")
     from kdgov.pipeline.rejudge_recorded import judge_recorded
