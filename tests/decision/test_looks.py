@@ -10,7 +10,7 @@ import pytest
 
 from kdgov.decision import judge
 from kdgov.decision.decision import rounded
-from kdgov.pipeline.policy_history import PolicyHistory
+from kdgov.evidence.policy_history import PolicyHistory
 
 TEACHER = [1.0] * 850 + [0.0] * 150
 STUDENT = [0.0] * 18 + [1.0] * 832 + [1.0] * 8 + [0.0] * 142

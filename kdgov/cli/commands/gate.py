@@ -171,7 +171,7 @@ def _judge_subject(
         return rejudge(gated.folder, load_trust(trust or trust_path(context.store.root)))
     if len(subject) > _MODEL_AND_VERSION:
         raise InputError(f"names {len(subject)} things", where="kdgov gate", mend="Name one RELEASE file, or MODEL and VERSION.")
-    from kdgov.pipeline.rejudge_recorded import judge_recorded
+    from kdgov.recording.rejudge_recorded import judge_recorded
 
     return judge_recorded(subject[0], subject[1], trust=trust, store=store)
 

@@ -50,8 +50,8 @@ def list_command(
     with error_boundary(output_format="json" if as_json else "text"):
         import datetime
 
+        from kdgov.auditing.registry.registry_page import registry_page
         from kdgov.evidence.registry_query import asked, within_days
-        from kdgov.pipeline.registry_page import registry_page
 
         days = within_days(waiver_within, datetime.datetime.now(datetime.UTC).date()) if waiver_within is not None else None
         question = asked(model=model or "", verdict=verdict or "", tag_filter=tag_filter, waiver_within=days, limit=limit, token=page)
