@@ -34,7 +34,7 @@ from kdgov.evidence.bundle_layout import CARDS, CONTAMINATION, FINDINGS, LICENCE
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.load_inputs import load_release_inputs
-from kdgov.pipeline.results import SCAN_REPORTS, CheckResult
+from kdgov.pipeline.step_results import SCAN_REPORTS, CheckResult
 from kdgov.source_digest import source_digest
 
 _CHECKS = ("licence", "provenance", "privacy", "contamination", "coverage", "practice", "evidence")

@@ -18,8 +18,8 @@ from kdgov.pipeline.evaluate import evaluate_step
 from kdgov.pipeline.gate import Judgeable, gate_step
 from kdgov.pipeline.promote import promote_step
 from kdgov.pipeline.record import record_step
-from kdgov.pipeline.results import CheckResult, DistillResult, EvaluateResult, GateResult, PromoteResult, RecordResult, StepResult
 from kdgov.pipeline.scan_teacher_text import written_step
+from kdgov.pipeline.step_results import CheckResult, DistillResult, EvaluateResult, GateResult, PromoteResult, RecordResult, StepResult
 
 StepName = Literal["check", "distill", "evaluate", "gate", "record", "promote"]
 StoppedBy = Literal["", "check", "gate", "promote"]

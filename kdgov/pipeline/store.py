@@ -25,7 +25,7 @@ from kdgov import digest
 from kdgov.checkpoints.digests import remember_digest, remembered_digest
 from kdgov.errors import UnavailableError
 from kdgov.pipeline.lock import Tell, announce, held, is_joined
-from kdgov.pipeline.results import StepResult
+from kdgov.pipeline.step_results import StepResult
 from kdgov.processes import is_first
 
 RESULT = "result.json"

@@ -15,7 +15,7 @@ from kdgov.digest import digest_bytes
 from kdgov.items import ItemTable, MetricDeclaration, write_items
 from kdgov.pipeline.context import ReleaseContext, open_release
 from kdgov.pipeline.gate import Judgeable, gate_step
-from kdgov.pipeline.results import CheckResult, DistillResult, EvaluateResult, GateResult
+from kdgov.pipeline.step_results import CheckResult, DistillResult, EvaluateResult, GateResult
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 
 from kdgov.errors import UnavailableError
 from kdgov.pipeline.lock import held
-from kdgov.pipeline.results import StepResult, told
+from kdgov.pipeline.step_results import StepResult, told
 from kdgov.pipeline.store import Store
 
 KEY = "sha256:" + "a" * 64

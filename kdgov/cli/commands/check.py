@@ -17,7 +17,7 @@ from kdgov.evidence.bundle_layout import FINDINGS, LICENCE_ANSWER, LICENCE_CASE
 
 if TYPE_CHECKING:
     from kdgov.pipeline.context import ReleaseContext
-    from kdgov.pipeline.results import CheckResult
+    from kdgov.pipeline.step_results import CheckResult
 
 EXAMPLES = """
 [bold]Examples[/bold]

@@ -15,7 +15,7 @@ from kdgov.processes import is_first
 
 if TYPE_CHECKING:
     from kdgov.evaluation.backends.settings import BackendSettings
-    from kdgov.pipeline.results import EvaluateResult
+    from kdgov.pipeline.step_results import EvaluateResult
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -83,8 +83,8 @@ def register(app: typer.Typer) -> None:
 
 def _release(release: Path, store: Path | None) -> EvaluateResult:
     from kdgov.pipeline.context import open_release
-    from kdgov.pipeline.results import EvaluateResult
     from kdgov.pipeline.run import resolve
+    from kdgov.pipeline.step_results import EvaluateResult
 
     with progress_bars() as progress:
         return resolve(open_release(release, store=store, progress=progress), until="evaluate").of(EvaluateResult)
