@@ -165,7 +165,7 @@ def _case_part(section: str, model: type, keys: tuple[str, ...]) -> dict[str, An
     known = fields.get("properties") or fields["$defs"][model.__name__]["properties"]
     properties = {}
     for key in keys:
-        name = _CASE_FIELDS.get((section, key), key)
+        name = _CASE_FIELDS.get((section, key)) or (f"is_{key}" if f"is_{key}" in docs else key)
         described = docs.get(name) or _CASE_WORDS[key]
         properties[key] = {**{k: v for k, v in known.get(name, {"type": "string"}).items() if k != "title"}, "description": described}
     return {"type": "object", "additionalProperties": False, "properties": properties}
