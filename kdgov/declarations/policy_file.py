@@ -16,6 +16,7 @@ from kdgov.digest import digest_json, is_digest
 from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.finding_rules import rule_faults
 from kdgov.license.case.case import CHOICE_VALUES
+from kdgov.license.vocabulary import Distribution
 from kdgov.resources import data_folder
 
 
@@ -41,7 +42,6 @@ class LicenseSection(Declared):
     """Choice → stance, as in a licence case."""
 
 
-Intent = Literal["internal", "hosted", "weights", "data"]
 IdentifierOrAll = Literal["all", "email", "phone", "credit_card", "iban", "us_ssn", "ip_address", "person", "place"]
 
 
@@ -58,7 +58,7 @@ PerKind = Annotated[
 class DataSection(Declared):
     """What the training data may hold, and what becomes of items the student has seen in it."""
 
-    personal_per_mb: dict[Intent, PerKind] = Field(default_factory=dict)
+    personal_per_mb: dict[Distribution, PerKind] = Field(default_factory=dict)
     """Identifiers of people per million bytes of text that a release intent bears: one number, or a number per kind and for ``all``."""
     contaminated_items: Literal["block", "judge_apart"] = "block"
     """``block``: the findings stop the release. ``judge_apart``: unseen items decide, seen against unseen is shown."""
