@@ -104,7 +104,7 @@ def _scan_part(context: ReleaseContext, part: str, scan_folder: Path | None) -> 
 def _tell(context: ReleaseContext, finished: CheckResult, *, every: bool, graph: Path | None, output_format: CheckFormat) -> None:
     findings = json.loads((finished.folder / FINDINGS).read_bytes())
     if graph is not None:
-        from kdgov.checks.cards.lineage_graph import lineage_svg
+        from kdgov.report.charts.licence_lineage import lineage_svg
 
         case = json.loads((finished.folder / LICENCE_CASE).read_bytes())
         answer = json.loads((finished.folder / LICENCE_ANSWER).read_bytes())

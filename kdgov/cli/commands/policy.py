@@ -83,7 +83,7 @@ def drill(
         from kdgov.cli.progress_display import progress_bars
         from kdgov.declarations.policy_file import find_policy
         from kdgov.pipeline.drill import drill_file
-        from kdgov.report.curve import curves_svg
+        from kdgov.report.charts.operating_curves import curves_svg
         from kdgov.report.drill_report import drill_markdown
 
         with progress_bars() as progress:
