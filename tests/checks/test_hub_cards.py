@@ -29,7 +29,10 @@ MODELS: dict[str, str] = {
     ),
     "adapter": "base_model: mistralai/Mistral-7B-v0.1\nlibrary_name: peft\ntags:\n- lora\nlicense: apache-2.0\n",
     "merge": "base_model:\n- org/one\n- org/two\nlibrary_name: transformers\ntags:\n- mergekit\n- merge\nlicense: cc-by-nc-4.0\n",
-    "other": "license: other\nlicense_name: qwen-research\nlicense_link: https://huggingface.co/Qwen/Qwen2.5-3B/blob/main/LICENSE\nlanguage:\n- en\n",
+    "other": (
+        "license: other\nlicense_name: qwen-research\n"
+        "license_link: https://huggingface.co/Qwen/Qwen2.5-3B/blob/main/LICENSE\nlanguage:\n- en\n"
+    ),
     "other-local-link": "license: other\nlicense_name: my-terms\nlicense_link: LICENSE\npipeline_tag: text-generation\n",
     "several-licences": "license:\n- mit\n- cc-by-sa-4.0\npipeline_tag: translation\n",
     "model-index": (
@@ -42,7 +45,10 @@ MODELS: dict[str, str] = {
         "extra_gated_fields:\n  First Name: text\n  Date of birth: date_picker\n  I accept: checkbox\n"
     ),
     "distilled": "license: mit\nbase_model: org/teacher\nbase_model_relation: distillation\ndatasets: org/data\n",
-    "dated": "license: mit\npipeline_tag: text-generation\nnew_version: org/next\nlast_updated: 2024-05-01\nco2_eq_emissions:\n  emissions: 12.5\n",
+    "dated": (
+        "license: mit\npipeline_tag: text-generation\nnew_version: org/next\n"
+        "last_updated: 2024-05-01\nco2_eq_emissions:\n  emissions: 12.5\n"
+    ),
     "tag-only-pretty": "license: mit\nlibrary_name: sentence-transformers\npretty_name: Not a dataset\nbase_model: org/base\n",
     "number-tags": "license: mit\ntags:\n- 8bit\n- 4-bit\nbase_model: org/base\nmodel_creator: Org\nmodel_name: Base 7B\n",
     "empty-lists": "license: mit\nlanguage: []\ndatasets: []\npipeline_tag: text-generation\n",
@@ -51,8 +57,12 @@ DATASETS: dict[str, str] = {
     "pretty-name-alone": "license: cc-by-4.0\npretty_name: My Data\n",
     "old-plural": "licenses:\n- cc-by-sa-4-0\nlanguages:\n- en\npretty_name: Old\ntask_categories:\n- question-answering\n",
     "old-plural-other": "licenses:\n- other-my-agreement\nlanguages:\n- de\nsize_categories:\n- 10K<n<100K\n",
-    "configs": "license: odc-by\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: data/*.parquet\nlanguage:\n- en\n",
-    "info": "license: mit\ndataset_info:\n  features:\n  - name: text\n    dtype: string\n  splits:\n  - name: train\n    num_examples: 10\n",
+    "configs": (
+        "license: odc-by\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: data/*.parquet\nlanguage:\n- en\n"
+    ),
+    "info": (
+        "license: mit\ndataset_info:\n  features:\n  - name: text\n    dtype: string\n  splits:\n  - name: train\n    num_examples: 10\n"
+    ),
     "annotators": (
         "annotations_creators:\n- crowdsourced\nlanguage_creators:\n- found\nlanguage:\n- en\nlicense:\n- cc-by-sa-3.0\nmultilinguality:\n"
         "- monolingual\nsource_datasets:\n- original\ntask_ids:\n- extractive-qa\npaperswithcode_id: squad\npretty_name: SQuAD\n"
