@@ -43,9 +43,10 @@ def settle(
 
 def _with_verdict(decision: Decision, policy: Policy, *, given: frozenset[str], waived_rules: tuple[str, ...] = ()) -> Decision:
     stopping = [f for f in decision.findings if f.stops and not _finding_waived(f, waived_rules)]
-    verdicts: list[Verdict] = [r.verdict for r in decision.criteria if not r.waived]
+    deciding = [r for r in decision.criteria if not r.advisory]
+    verdicts: list[Verdict] = [r.verdict for r in deciding if not r.waived]
     verdicts += ["invalid" if f.verdict == "invalid" else "fail" for f in stopping]
-    if not decision.criteria:
+    if not deciding:
         verdicts.append("invalid")
     verdict = worst(verdicts)
     awaited = [role for role in policy.approvals if role not in given]
@@ -56,13 +57,15 @@ def _with_verdict(decision: Decision, policy: Policy, *, given: frozenset[str], 
 
 
 def _reason(decision: Decision, stopping: Sequence[Finding], verdict: Verdict, awaited: Sequence[str]) -> str:
-    if not decision.criteria:
-        return "The policy judges nothing."
+    if all(r.advisory for r in decision.criteria):
+        return "The policy judges nothing that decides." if decision.criteria else "The policy judges nothing."
     held = [r for r in decision.criteria if r.stops]
     if verdict == "pass":
-        waived = sum(r.waived for r in decision.criteria)
-        count = len(decision.criteria)
+        deciding = [r for r in decision.criteria if not r.advisory]
+        waived, count = sum(r.waived for r in deciding), len(deciding)
         text = f"{count - waived} results hold, {waived} set aside by waiver" if waived else f"All {count} results hold"
+        advised = sum(r.advisory and r.verdict != "pass" for r in decision.criteria)
+        text += f"; {advised} advisory result{'s do' if advised > 1 else ' does'} not hold" if advised else ""
         return f"{text}; no finding stops the release."
     if verdict == "inconclusive" and not held and not stopping:
         return f"The numbers hold; the approval of {' and '.join(awaited)} is awaited."

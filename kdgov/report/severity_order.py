@@ -27,7 +27,7 @@ def _room(result: CriterionResult) -> float:
 
 def shares(result: CriterionResult) -> bool:
     """Whether a result's numbers read as percentages."""
-    return result.method.startswith(("tango", "newcombe", "clopper"))
+    return result.unit == "share"
 
 
 def value(number: float | None, *, share: bool) -> str:

@@ -21,8 +21,9 @@ def test_the_first_student_is_not_spoken_of_and_a_later_one_is(table, policy):
     used = policy(margin=0.02)
     first = judge(table(TEACHER), table(STUDENT), used)
     third = judge(table(TEACHER), table(STUDENT), used, looks=3)
-    assert not first.findings
-    assert [(f.rule, f.verdict, f.details["looks"]) for f in third.findings] == [("evidence.looks", "warn", 3)]
+    assert not [f for f in first.findings if f.rule == "evidence.looks"]
+    told = [f for f in third.findings if f.rule == "evidence.looks"]
+    assert [(f.rule, f.verdict, f.details["looks"]) for f in told] == [("evidence.looks", "warn", 3)]
     assert (first.verdict, third.verdict) == ("pass", "pass")
 
 

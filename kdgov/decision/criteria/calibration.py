@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from kdgov.decision.criteria.comparison_cells import Cell, Scale, Tables
+from kdgov.decision.criteria.comparison_cells import Cell, Tables
+from kdgov.decision.criteria.metric_scale import Scale
 from kdgov.decision.criteria.noninferiority import judge_non_inferiority
 from kdgov.decision.decision import CriterionResult
 from kdgov.decision.policy import Criterion
