@@ -111,7 +111,7 @@ class Waiver:
     criterion: str
     """Criterion id, or rule of a finding."""
     owner: str
-    """Who answers for it."""
+    """Accountable owner."""
     reason: str
     """Why."""
     expires: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kdgov.decision.criteria.metric_scale import Scale
 from kdgov.decision.decision import CriterionResult
 
-_ENDS = {"pass": "holds", "fail": "blocked", "inconclusive": "could not tell", "invalid": "invalid"}
+_ENDS = {"pass": "holds", "fail": "blocked", "inconclusive": "inconclusive", "invalid": "invalid"}
 _VERBS = {
     "refused": ("refuses", "points less", "points more"),
     "answered": ("answers", "points less", "points more"),
@@ -67,5 +67,5 @@ def _tail(result: CriterionResult, as_share: bool, hindrance: str, min_items: in
     if asked or hindrance:
         return "; ".join(filter(None, (end, asked, hindrance)))
     if result.n_needed is None:
-        return f"{end}; no practical number of items would settle a difference this close to the margin"
-    return f"{end}; about {result.n_needed:,} items would settle it"
+        return f"{end}; no practical number of items would decide a difference this close to the margin"
+    return f"{end}; about {result.n_needed:,} items would decide it"

@@ -203,6 +203,6 @@ def _check_names(declared: PolicyFile, file: str, lines: Mapping[tuple[str | int
             faults.append(Fault(file=file, key=key, line=line, what="is not a known choice", mend=f"Known: {known}."))
         elif str(stance).lower() not in CHOICE_VALUES[name]:
             mend = f"Write {' or '.join(CHOICE_VALUES[name])}."
-            faults.append(Fault(file=file, key=key, line=line, what=f"{stance!r} is no stance of it", mend=mend))
+            faults.append(Fault(file=file, key=key, line=line, what=f"{stance!r} is not a valid value", mend=mend))
     if faults:
         raise DeclarationError(faults)

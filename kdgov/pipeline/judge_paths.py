@@ -117,7 +117,7 @@ def late_policy(reason: str) -> Finding:
         verdict="warn",
         subject="policy",
         reason=reason,
-        mend="Margins belong into the policy before results are read; `findings: {evidence.policy-newer: block}` makes this stop.",
+        mend="Set margins before looking at results; `findings: {evidence.policy-newer: block}` makes this stop.",
         rule="evidence.policy-newer",
         source="FDA 2016, Non-Inferiority Clinical Trials: the margin is fixed before the trial",
     )

@@ -54,7 +54,7 @@ def test_a_close_call_is_open_and_names_the_items_that_would_settle_it(table, po
     (result,) = decision.criteria
     assert decision.verdict == "inconclusive"
     assert result.n_needed > 100
-    assert f"{result.n_needed:,} items would settle it" in result.reason
+    assert f"{result.n_needed:,} items would decide it" in result.reason
 
 
 def test_as_many_items_as_named_do_settle_it(table, policy):

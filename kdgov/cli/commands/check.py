@@ -49,13 +49,13 @@ class CheckFormat(StrEnum):
 
 def check(
     release: Annotated[Path | None, typer.Argument(help="Release declaration (schema kdgov.release/1).", show_default=False)] = None,
-    show: Annotated[bool, typer.Option("--show", help="Print the release with every default filled in, and end.")] = False,
-    rules: Annotated[bool, typer.Option("--rules", help="List every rule with its default meaning and source, and end.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the release with every default filled in, and exit.")] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="List every rule with its default meaning and source, and exit.")] = False,
     graph: Annotated[Path | None, typer.Option(help="Write the lineage with the verdict on each edge as SVG.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Print passes as well.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes for the scan of the data.")] = 1,
     scan_folder: Annotated[Path | None, typer.Option(help="Folder of scan reports, shared by the parts of a job array.")] = None,
-    part: Annotated[str, typer.Option(help="Scan only part K/N of the data files into --scan-folder, and end.")] = "",
+    part: Annotated[str, typer.Option(help="Scan only part K/N of the data files into --scan-folder, and exit.")] = "",
     today: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day on which expiries are judged.")] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
     output_format: Annotated[CheckFormat, typer.Option("--format", help="text for people, json for programs.")] = CheckFormat.text,

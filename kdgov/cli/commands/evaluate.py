@@ -24,7 +24,7 @@ EXAMPLES = """
 
   kdgov evaluate --model ./student --suite capability --suite safety --out results/
 
-  kdgov evaluate --model ./student --suite bias-core --limit 50 --out look/     a look, drawn by hash, never the first 50
+  kdgov evaluate --model ./student --suite bias-core --limit 50 --out quick/    a quick run on 50 items chosen by hash
 
   kdgov evaluate --model ./student --suite bias-core --task 'bbq_*' --out results/      only some of a suite's tasks
 

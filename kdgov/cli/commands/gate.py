@@ -30,7 +30,7 @@ EXAMPLES = """
 
   kdgov gate support-student 3                 judge again what the registry holds
 
-Exit code 0: pass. 1: blocked (fail, inconclusive or invalid). 2: the input is at fault. 3: the environment is.
+Exit code 0: pass. 1: blocked (fail, inconclusive or invalid). 2: invalid input. 3: a problem of the environment.
 """
 _MODEL_AND_VERSION = 2
 _MANY = ("--teacher", "--student", "--control", "--root-teacher", "--waiver", "--approval")

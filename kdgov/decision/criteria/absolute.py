@@ -102,12 +102,12 @@ def _level_reason(cell: Cell, result: CriterionResult, limit: float, is_floor: b
             return f"{text}: blocked"
         case _ if too_few:
             asked = f"{result.n} items, the policy asks for {cell.min_items}"
-            return f"{text}: could not tell; {'; '.join(filter(None, (asked, hindrance)))}"
+            return f"{text}: inconclusive; {'; '.join(filter(None, (asked, hindrance)))}"
         case _ if hindrance:
-            return f"{text}: could not tell; {hindrance}"
+            return f"{text}: inconclusive; {hindrance}"
         case _:
             many = f"about {result.n_needed:,} items" if result.n_needed else "no practical number of items"
-            return f"{text}: could not tell; {many} would settle it"
+            return f"{text}: inconclusive; {many} would decide it"
 
 
 def judge_churn(cell: Cell) -> CriterionResult:
@@ -212,7 +212,7 @@ def _exposure_reason(cell: Cell, result: CriterionResult, chance: float) -> str:
         case _:
             asked = f"the policy asks for {cell.min_items}" if result.n < cell.min_items else "the bound does not clear the ceiling"
             many = f"about {result.n_needed:,} canaries" if result.n_needed else "no practical number of canaries"
-            return f"{text}: could not tell; {asked}; {many} would settle it"
+            return f"{text}: inconclusive; {asked}; {many} would decide it"
 
 
 def _exposure_fault(cell: Cell, student: ItemTable) -> str | None:

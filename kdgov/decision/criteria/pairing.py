@@ -13,6 +13,7 @@ from kdgov.decision.statistics.paired import Values
 from kdgov.items import ItemTable, MetricKey
 from kdgov.items.arrays import booleans, codes_or, floats, integers
 from kdgov.items.table import Indices
+from kdgov.quantities import quantity
 
 _NAMED = 3
 _AGREE = ("prompt_digest", "item_digest", "label", "cluster", "group", "chance", "weight")
@@ -125,7 +126,7 @@ def _unequal_sets(teacher: ItemTable, student: ItemTable, key: MetricKey, lackin
     for items, whose, other in ((lacking, student, "student"), (extra, teacher, "teacher")):
         if items:
             named = ", ".join(repr(item) for item in sorted(items)[:_NAMED]) + (" …" if len(items) > _NAMED else "")
-            parts.append(f"the {other} lacks {len(items)} item(s): {named} ({whose.source or 'item table'})")
+            parts.append(f"the {other} lacks {quantity(len(items), 'item')}: {named} ({whose.source or 'item table'})")
     return Mismatch(reason=f"{key}: the two models did not answer the same items: {'; '.join(parts)}")
 
 
@@ -134,7 +135,9 @@ def _bad_scores(table: ItemTable, rows: Indices, role: str, low: float | None, h
     bad = ~np.isfinite(scores)
     if bad.any():
         row = int(rows[int(np.argmax(bad))])
-        return Mismatch(reason=f"the {role}'s score is not a finite number in {int(bad.sum())} row(s), first in {table.row_name(row)}")
+        return Mismatch(
+            reason=f"the {role}'s score is not a finite number in {quantity(int(bad.sum()), 'row')}, first in {table.row_name(row)}"
+        )
     outside = np.zeros(len(scores), dtype=bool)
     if low is not None:
         outside |= scores < low
@@ -159,7 +162,9 @@ def _disagreement(teacher: ItemTable, student: ItemTable, teacher_rows: Indices,
     place = int(np.argmax(differs))
     item = teacher.column("item_id", teacher_rows)[place].as_py()
     where = f"{teacher.row_name(int(teacher_rows[place]))} and {student.row_name(int(student_rows[place]))}"
-    return Mismatch(reason=f"the item {item!r} {_SAYS[column]} for the two models ({column}; {int(differs.sum())} item(s); {where})")
+    return Mismatch(
+        reason=f"the item {item!r} {_SAYS[column]} for the two models ({column}; {quantity(int(differs.sum()), 'item')}; {where})"
+    )
 
 
 def _decoded(array: pa.Array) -> pa.Array:

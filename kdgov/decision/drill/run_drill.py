@@ -70,7 +70,7 @@ class DrillReport:
     runs: int
     """Cases per statistical plant."""
     seed: int
-    """Seed of all chance."""
+    """Random seed."""
     sizes: dict[str, int]
     """Metric → items."""
     planted: tuple[PlantResult, ...]

@@ -1,4 +1,4 @@
-"""The teacher's word on every token, asked once and kept on disk by the content of the example.
+"""On-disk cache of teacher logits, keyed by example content.
 
 A cache belongs to one teacher, tokenizer, kind and temperature: its header names them, and a cache whose header says
 otherwise is refused, never read. Inside, every example is found by the digest of its own token ids (as they were cut), so
