@@ -208,7 +208,7 @@ def _exposure_reason(cell: Cell, result: CriterionResult, chance: float) -> str:
         case "pass":
             return f"{text}: holds"
         case _ if result.assay.startswith("cannot tell") and result.n_needed is None:
-            return f"{text}: could not tell; the teacher has not memorised them either, so that nothing could show in the student"
+            return f"{text}: inconclusive; the teacher has not memorised them either, so that nothing could show in the student"
         case _:
             asked = f"the policy asks for {cell.min_items}" if result.n < cell.min_items else "the bound does not clear the ceiling"
             many = f"about {result.n_needed:,} canaries" if result.n_needed else "no practical number of canaries"

@@ -39,8 +39,8 @@ def judge_retention(cell: Cell) -> CriterionResult:
     )
     limits = f"at least {100 * least:.1f} %, asked {100 * share:g} %"
     asked = f"{pairs.n} items, the policy asks for {cell.min_items}" if too_few else ""
-    many = f"about {needed:,} items would settle it" if needed else "no practical number of items would settle it"
-    open_ = "; ".join(filter(None, ("could not tell", asked, found.hindrance))) if asked or found.hindrance else f"could not tell; {many}"
+    many = f"about {needed:,} items would decide it" if needed else "no practical number of items would decide it"
+    open_ = "; ".join(filter(None, ("inconclusive", asked, found.hindrance))) if asked or found.hindrance else f"inconclusive; {many}"
     end = {"pass": "holds", "fail": "blocked"}.get(verdict, open_)
     return replace(
         cell.result(verdict, f"{said} ({limits}): {end}"),
