@@ -143,6 +143,9 @@ RULES: dict[str, Rule] = {
     "evidence.digest-missing": _broken("a digest that the policy demands and the evidence lacks"),
     "evidence.bundle-changed": _broken("recorded evidence that is not what was sealed"),
     "evidence.decision-changed": _broken("another decision than the registry names"),
+    "evidence.suite-code": _rule(
+        "block", "a suite ran code while it was evaluated that the policy does not allow by digest", "docs/evaluation.md", yields=False
+    ),
     "evidence.revoked": _rule("block", "a version that was revoked", "docs/registry.md", yields=False),
     "evidence.backend": _broken("models asked through different backends"),
     "evidence.dtype": _broken("models run in different number formats"),

@@ -204,6 +204,10 @@ def _evidence(before: Policy, after: Policy) -> Iterator[PolicyChange]:
         yield PolicyChange(effect="looser", where="allowed_differences", words=f"the two models may differ in {name}")
     for name in sorted(set(before.allowed_differences) - set(after.allowed_differences)):
         yield PolicyChange(effect="stricter", where="allowed_differences", words=f"the two models may no longer differ in {name}")
+    for digest in sorted(set(after.allowed_code) - set(before.allowed_code)):
+        yield PolicyChange(effect="looser", where="allowed_code", words=f"a suite may run the code {digest[:19]}…")
+    for digest in sorted(set(before.allowed_code) - set(after.allowed_code)):
+        yield PolicyChange(effect="stricter", where="allowed_code", words=f"a suite may no longer run the code {digest[:19]}…")
     if before.root_teacher != after.root_teacher:
         looser = _ASSAYS[after.root_teacher] < _ASSAYS[before.root_teacher]
         said = f"comparison with the root teacher goes from {before.root_teacher} to {after.root_teacher}"

@@ -9,7 +9,22 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from kdgov.declarations.load import Declared
 from kdgov.digest import PREFIX
-from kdgov.license.vocabulary import Access, Use
+
+UseName = Literal[
+    "weights_init",
+    "logits",
+    "hidden_states",
+    "generated_text",
+    "judge_scores",
+    "tokenizer",
+    "dataset_train",
+    "dataset_eval",
+    "dataset_publish",
+]
+"""The typed uses of a licence case: what was done with the upstream."""
+
+Access = Literal["weights", "api", "product", "extraction"]
+"""How the upstream was reached: its weights, an API under contract, a product's web page, or parameters extracted."""
 
 
 def _normal_digest(value: Any) -> Any:
@@ -34,7 +49,7 @@ CardName = Annotated[str, StringConstraints(min_length=1, max_length=250)]
 class Lineage(Declared):
     """One upstream of a model or dataset, by the use that was made of it; ``made_by`` nests as deep as the lineage goes."""
 
-    use: Use
+    use: UseName
     """What was done with it."""
     name: str
     """What it is called."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from kdgov.declarations.endpoint_fields import KeyVariable, PlainAddress
 from kdgov.declarations.load import Declared
 from kdgov.declarations.named_row import NamedRow
 
@@ -92,13 +93,13 @@ class AttentionRelation(Declared):
 class Endpoint(Declared):
     """An OpenAI-compatible endpoint that serves a teacher whose weights are not at hand."""
 
-    base_url: str
+    base_url: PlainAddress
     """Base URL, such as ``https://host/v1``; completions are asked of ``<base_url>/chat/completions``."""
     model: str
     """Model name to ask for."""
     terms: str
     """Licence or terms of use the answers come under, such as ``LicenseRef-OpenAI-Services-Agreement-2026-01-01``."""
-    key_variable: str = "OPENAI_API_KEY"
+    key_variable: KeyVariable = "OPENAI_API_KEY"
     """Environment variable that holds the key; it is never written anywhere."""
     timeout_s: float = Field(default=120.0, gt=0)
     """Seconds to wait for one answer."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from kdgov.decision.policy import Policy, WaiverRules
 from kdgov.declarations.criteria import AnyCriterion, NotNegative
@@ -16,7 +16,6 @@ from kdgov.digest import digest_json, is_digest
 from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.finding_rules import rule_faults
 from kdgov.license.case.case import CHOICE_VALUES
-from kdgov.license.vocabulary import Distribution
 from kdgov.resources import data_folder
 
 
@@ -42,6 +41,7 @@ class LicenseSection(Declared):
     """Choice → stance, as in a licence case."""
 
 
+Intent = Literal["internal", "hosted", "weights", "data"]
 IdentifierOrAll = Literal["all", "email", "phone", "credit_card", "iban", "us_ssn", "ip_address", "person", "place"]
 
 
@@ -58,7 +58,7 @@ PerKind = Annotated[
 class DataSection(Declared):
     """What the training data may hold, and what becomes of items the student has seen in it."""
 
-    personal_per_mb: dict[Distribution, PerKind] = Field(default_factory=dict)
+    personal_per_mb: dict[Intent, PerKind] = Field(default_factory=dict)
     """Identifiers of people per million bytes of text that a release intent bears: one number, or a number per kind and for ``all``."""
     contaminated_items: Literal["block", "judge_apart"] = "block"
     """``block``: the findings stop the release. ``judge_apart``: unseen items decide, seen against unseen is shown."""
@@ -73,6 +73,12 @@ class PromotionSection(Declared):
     """Aliases that anyone may set."""
     valid_days: Annotated[int, Field(ge=1, le=366)] = 180
     """Days a decision counts after it was signed."""
+
+
+def _digest(value: str) -> str:
+    if not is_digest(value):
+        raise ValueError(f"{value!r} is no digest\nWrite sha256: and 64 hexadecimal digits, as the evidence names the file.")
+    return value
 
 
 def _digests(value: Any) -> Any:
@@ -112,6 +118,8 @@ class PolicyFile(Declared):
     """Names that the decision's digests must hold, such as ``plan``."""
     allowed_differences: list[Literal["backend", "dtype", "device", "batch_tokens"]] = Field(default_factory=list)
     """Ways in which the two models may have been run differently."""
+    allowed_code: list[Annotated[str, AfterValidator(_digest)]] = Field(default_factory=list)
+    """Digests of the files whose code a suite may run while it is evaluated (`kdgov evaluate --allow-code`); none by default."""
     license: LicenseSection = Field(default_factory=LicenseSection)
     """Stances on contested licence readings."""
     data: DataSection = Field(default_factory=DataSection)
@@ -184,6 +192,7 @@ def _policy(value: Any, lines: Mapping[tuple[str | int, ...], int], file: str) -
         looks=declared.looks,
         require_digests=tuple(declared.require_digests),
         allowed_differences=tuple(declared.allowed_differences),
+        allowed_code=tuple(declared.allowed_code),
         sections=MappingProxyType({name: meaning[name] for name in ("license", "data", "promotion")}),
         source=file,
         lines=MappingProxyType({c.id: lines.get(("criteria", n), 0) for n, c in enumerate(declared.criteria)}),
@@ -203,6 +212,6 @@ def _check_names(declared: PolicyFile, file: str, lines: Mapping[tuple[str | int
             faults.append(Fault(file=file, key=key, line=line, what="is not a known choice", mend=f"Known: {known}."))
         elif str(stance).lower() not in CHOICE_VALUES[name]:
             mend = f"Write {' or '.join(CHOICE_VALUES[name])}."
-            faults.append(Fault(file=file, key=key, line=line, what=f"{stance!r} is not a valid value", mend=mend))
+            faults.append(Fault(file=file, key=key, line=line, what=f"{stance!r} is no stance of it", mend=mend))
     if faults:
         raise DeclarationError(faults)

@@ -186,6 +186,9 @@ def load_suite(path: Path) -> Suite:
     return suite
 
 
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PRIVATE", re.IGNORECASE)
+
+
 def data_path(data: DataInSuite, *, suite_file: Path, key: str = "data.path") -> Path:
     """Where a suite's data file lies, with ``${NAME}`` filled in from the environment.
 
@@ -195,6 +198,12 @@ def data_path(data: DataInSuite, *, suite_file: Path, key: str = "data.path") ->
     missing: list[str] = []
 
     def fill(match: re.Match[str]) -> str:
+        if _SECRET_NAME.search(match[1]):
+            raise InputError(
+                f"{key}: {data.path!r} names a variable that reads like a secret",
+                where=str(suite_file),
+                mend="A path takes variables that hold folders, such as ${KDGOV_DATA}.",
+            )
         value = os.environ.get(match[1])
         if value is None:
             missing.append(match[1])

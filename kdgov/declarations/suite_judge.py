@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from kdgov.declarations.endpoint_fields import KeyVariable, PlainAddress
 from kdgov.declarations.load import Declared
 from kdgov.declarations.named_row import NamedRow
 from kdgov.declarations.suite_data import DataInSuite
@@ -36,9 +37,9 @@ class JudgeInSuite(Declared):
     """classifier: checkpoint folder; openai: model name."""
     labels: dict[str, str] = Field(default_factory=dict)
     """classifier, openai: the model's word → label."""
-    base_url: str | None = None
+    base_url: PlainAddress | None = None
     """openai: address of the endpoint."""
-    api_key_variable: str | None = None
+    api_key_variable: KeyVariable | None = None
     """openai: environment variable that holds the key."""
     prompt: str | None = None
     """openai: what it is asked; ``{prompt}`` and ``{answer}`` are filled in."""

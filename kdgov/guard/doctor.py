@@ -5,6 +5,8 @@ A server started without the guarded registry address is a plain registry and sa
 
 from __future__ import annotations
 
+import json
+import secrets
 import tempfile
 import uuid
 from collections.abc import Callable
@@ -66,6 +68,38 @@ def examine(client: MlflowClient, *, alias: str = "champion", artifact_root: str
     return tuple(found)
 
 
+def examine_own(client: MlflowClient, address: str, nonce: str) -> tuple[CanaryCheck, ...]:
+    """Whether the server at an address is the very one that was started, and refuses; nothing is left behind.
+
+    What is asked of it concerns a model, a run and a folder that never exist: the guard judges them as it judges any other.
+
+    Args:
+        client: of that address.
+        address: where it answers.
+        nonce: what the started server was given to say.
+    """
+    try:
+        status = json.loads(client.search_registered_models("kdgov.guard = 'status'")[0].description or "{}")
+    except (MlflowException, IndexError, ValueError):
+        status = {}
+    is_ours = secrets.compare_digest(str(status.get("started_as", "")), nonce)
+    told = "it says the word it was given" if is_ours else "another server answers there, or one without the guard"
+    found = [CanaryCheck(attempt="be the server that was started", refused=is_ours, detail=told)]
+    if not is_ours:
+        return tuple(found)
+    name, run = "kdgov-canary", "0kdgov0canary"
+    found += [
+        _try("set @champion without a decision", lambda: client.set_registered_model_alias(name, "champion", "1")),
+        _try("write the verdict tag by hand", lambda: client.set_model_version_tag(name, "1", "kdgov.verdict", "PASS")),
+        _try("hand over an unsigned decision", lambda: client.set_model_version_tag(name, "1", "kdgov.submit", "{}")),
+        _try("rewrite a sealed run", lambda: client.log_metric(run, "canary", 2.0)),
+    ]
+    if all(check.refused for check in found):
+        upload = f"{address}/api/2.0/mlflow-artifacts/artifacts/kdgov-canary/canary.txt"
+        found.append(_try("write where nothing may lie", lambda: requests.put(upload, data=b"canary", timeout=60).raise_for_status()))
+    return tuple(found)
+
+
 def _try(attempt: str, act: Callable[[], object]) -> CanaryCheck:
     try:
         act()
@@ -76,6 +110,8 @@ def _try(attempt: str, act: Callable[[], object]) -> CanaryCheck:
         # Artifact uploads answer with plain HTTP errors.
         refused = error.response is not None and error.response.status_code == 403
         return CanaryCheck(attempt=attempt, refused=refused, detail=str(error)[-300:])
+    except requests.exceptions.RequestException as error:
+        return CanaryCheck(attempt=attempt, refused=False, detail=f"no answer ({type(error).__name__})")
     return CanaryCheck(attempt=attempt, refused=False, detail="the server let it through")
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
+import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +19,7 @@ from pathlib import Path
 from kdgov.errors import InputError, UnavailableError
 
 START_TIMEOUT_S = 300.0
+NONCE_VARIABLE = "KDGOV_SERVE_NONCE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,8 @@ class ServerPlan:
     """Options passed on to `mlflow server` as they are."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """The guard's settings, as environment variables."""
+    nonce: str = field(default_factory=lambda: secrets.token_hex(16))
+    """Said by the very server that is started, so that another one on the same port is not taken for it."""
 
     @property
     def address(self) -> str:
@@ -83,8 +89,9 @@ def start_server(plan: ServerPlan, *, log: Path | None = None) -> subprocess.Pop
     Raises:
         UnavailableError: if it ends or does not answer in time.
     """
+    refuse_taken(plan)
     output = log.open("ab") if log is not None else None
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", **plan.settings}
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", **plan.settings, NONCE_VARIABLE: plan.nonce}
     process = subprocess.Popen(
         plan.command(), env=environment, stdout=output, stderr=subprocess.STDOUT if output else None, start_new_session=True
     )
@@ -103,6 +110,29 @@ def start_server(plan: ServerPlan, *, log: Path | None = None) -> subprocess.Pop
         time.sleep(0.3)
     stop_server(process)
     raise UnavailableError("the server did not answer in time", where=plan.address, mend="Start it with fewer --workers, or try again.")
+
+
+def refuse_taken(plan: ServerPlan) -> None:
+    """Nothing, when the port is free.
+
+    Raises:
+        UnavailableError: if somebody listens on it, or it may not be used.
+        InputError: if the host is none of this machine's.
+    """
+    try:
+        family, _, _, _, place = socket.getaddrinfo(plan.host, plan.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # As the server itself will: a port that a closed connection still lingers on is free, one that is listened on is not.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+            probe.listen(1)
+    except socket.gaierror as error:
+        raise InputError(f"--host {plan.host!r} is no address", mend="Write 127.0.0.1, 0.0.0.0, or a name of this machine.") from error
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise InputError(f"--host {plan.host!r} is no address of this machine", mend="Write 127.0.0.1 or 0.0.0.0.") from error
+        what = f"port {plan.port} is taken" if error.errno == errno.EADDRINUSE else f"port {plan.port} cannot be used: {error.strerror}"
+        raise UnavailableError(what, where=plan.address, mend="Stop what listens there, or choose another with --port.") from error
 
 
 def stop_server(process: subprocess.Popen[bytes]) -> None:

@@ -25,7 +25,7 @@ def term(server=None, **changes):
             "base_url": f"http://127.0.0.1:{server.server_port}/v1",
             "model": "gpt-x",
             "terms": "LicenseRef-OpenAI-Services-Agreement-2026-01-01",
-            "key_variable": "TEST_KEY",
+            "key_variable": "TEST_API_KEY",
             "retries": 2,
             "timeout_s": 20,
         }
@@ -37,7 +37,7 @@ def write(said, questions, teacher, folder):
 
 
 def test_an_endpoint_is_asked_with_the_declared_parameters_and_key(server, questions, teacher, tmp_path, monkeypatch):
-    monkeypatch.setenv("TEST_KEY", "secret-1")
+    monkeypatch.setenv("TEST_API_KEY", "secret-1")
     said = term(server, temperature=0.7, top_p=0.9, system="Be brief.", prompt_template="Q: {prompt}")
     examples, _ = write(said, questions, teacher, tmp_path)
     path, headers, body = server.asked[0]
@@ -83,7 +83,7 @@ def test_an_overloaded_endpoint_is_asked_again_and_then_given_up(server, questio
         write(term(server), questions, teacher, tmp_path / "b")
 
 
-@pytest.mark.parametrize(("code", "mend"), [(401, "TEST_KEY"), (404, "endpoint.model"), (400, "parameters")])
+@pytest.mark.parametrize(("code", "mend"), [(401, "TEST_API_KEY"), (404, "endpoint.model"), (400, "parameters")])
 def test_a_refusal_is_the_users_to_mend(server, questions, teacher, tmp_path, code, mend):
     server.codes = [code]
     with pytest.raises(InputError, match=f"refuses with {code}") as caught:

@@ -16,6 +16,7 @@ from kdgov.errors import DeclarationError, InputError
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.plan.item_data import draw
 from kdgov.evaluation.plan.request import Plan
+from kdgov.evaluation.plan.suite_code import allowed_code
 from tests.evaluation.worlds import CHOICE_TASK, choice_rows
 
 
@@ -68,9 +69,10 @@ def test_metric_code_is_part_of_the_root(tiny_suite: Path) -> None:
     (folder / "utils.py").write_text("def score(doc, results):\n    return {'acc': 1.0}\n")
     text = yaml.safe_dump({k: v for k, v in CHOICE_TASK.items() if k != "process_results"})
     (folder / "choice.yaml").write_text(text + "process_results: !function utils.score\n")
-    before = _plan(tiny_suite).root
-    (folder / "utils.py").write_text("def score(doc, results):\n    return {'acc': 0.0}\n")
-    assert _plan(tiny_suite).root != before
+    with allowed_code([folder]):
+        before = _plan(tiny_suite).root
+        (folder / "utils.py").write_text("def score(doc, results):\n    return {'acc': 0.0}\n")
+        assert _plan(tiny_suite).root != before
 
 
 def test_few_shot_examples_are_drawn_once_and_named_by_the_root(tiny_suite: Path) -> None:

@@ -15,7 +15,7 @@ from kdgov.processes import is_first
 
 if TYPE_CHECKING:
     from kdgov.evaluation.backends.settings import BackendSettings
-    from kdgov.pipeline.step_results import EvaluateResult
+    from kdgov.pipeline.store import StepResult
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -24,7 +24,7 @@ EXAMPLES = """
 
   kdgov evaluate --model ./student --suite capability --suite safety --out results/
 
-  kdgov evaluate --model ./student --suite bias-core --limit 50 --out quick/    a quick run on 50 items chosen by hash
+  kdgov evaluate --model ./student --suite bias-core --limit 50 --out look/     a look, drawn by hash, never the first 50
 
   kdgov evaluate --model ./student --suite bias-core --task 'bbq_*' --out results/      only some of a suite's tasks
 
@@ -56,6 +56,7 @@ def evaluate(
     unproven: Annotated[bool, typer.Option("--unproven", help="Do not try the endpoint against the checkpoint.")] = False,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16; with --model.")] = "float32",
     device: Annotated[str, typer.Option(help="Torch device; with --model.")] = "cpu",
+    allow_code: Annotated[list[Path] | None, typer.Option(help="Folder whose code the suites' task files may run; repeatable.")] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
     output_format: Annotated[EvaluateFormat, typer.Option("--format", help="text for people, json for programs.")] = EvaluateFormat.text,
 ) -> None:
@@ -64,14 +65,14 @@ def evaluate(
         if (release is None) == (model is None):
             raise InputError("names a release and a model, or neither", mend="Give one: kdgov evaluate RELEASE, or --model with --suite.")
         if release is not None:
-            finished = _release(release, store)
+            finished = _release(release, store, allow_code or [])
             if is_first():
                 _print_release(finished, output_format)
-            if finished.findings:
+            if finished.facts["findings"]:
                 raise typer.Exit(EXIT_BLOCKED)
             return
         how = _how(backend=backend, dtype=dtype, device=device, address=address, served_as=served_as, proves=not unproven)
-        document = _single(model, suite or [], out, tasks=task or [], limit=limit, how=how)
+        document = _single(model, suite or [], out, tasks=task or [], limit=limit, how=how, code=allow_code or [])
         if is_first():
             _print_single(document, output_format)
 
@@ -81,37 +82,45 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=EXAMPLES)(evaluate)
 
 
-def _release(release: Path, store: Path | None) -> EvaluateResult:
+def _release(release: Path, store: Path | None, code: list[Path]) -> StepResult:
+    from kdgov.evaluation.plan.suite_code import allowed_code
     from kdgov.pipeline.context import open_release
-    from kdgov.pipeline.run import resolve
-    from kdgov.pipeline.step_results import EvaluateResult
+    from kdgov.pipeline.evaluate import evaluate_step
 
-    with progress_bars() as progress:
-        return resolve(open_release(release, store=store, progress=progress), until="evaluate").of(EvaluateResult)
+    with progress_bars() as progress, allowed_code(code):
+        return evaluate_step(open_release(release, store=store, progress=progress))
 
 
 def _how(**given: Any) -> BackendSettings:
+    from kdgov.declarations.endpoint_fields import plain_address
     from kdgov.evaluation.backends.settings import BackendSettings
 
+    if given.get("address"):
+        try:
+            plain_address(str(given["address"]))
+        except ValueError as error:
+            what, _, mend = str(error).partition("\n")
+            raise InputError(f"--address {what}", mend=mend) from None
     return BackendSettings(**given)
 
 
 def _single(
-    model: Path | None, suites: list[str], out: Path | None, *, tasks: list[str], limit: int | None, how: BackendSettings
+    model: Path | None, suites: list[str], out: Path | None, *, tasks: list[str], limit: int | None, how: BackendSettings, code: list[Path]
 ) -> dict[str, Any]:
     if model is None or out is None or not suites:
         raise InputError("--model needs --suite and --out", mend="Name at least one suite and the folder to write to.")
     from kdgov.evaluation.evaluate_model import evaluate_single
+    from kdgov.evaluation.plan.suite_code import allowed_code
 
-    with progress_bars() as progress:
+    with progress_bars() as progress, allowed_code(code):
         return evaluate_single(model, suites, out, tasks=tasks, limit=limit, how=how, progress=progress)
 
 
-def _print_release(finished: EvaluateResult, output_format: EvaluateFormat) -> None:
+def _print_release(finished: StepResult, output_format: EvaluateFormat) -> None:
     if output_format is EvaluateFormat.json:
-        print_json({"key": finished.key, "folder": str(finished.folder), "reused": finished.reused, "facts": finished.facts})
+        print_json({"key": finished.key, "folder": str(finished.folder), "reused": finished.reused, "facts": dict(finished.facts)})
         return
-    typer.echo(f"{'reused' if finished.reused else 'evaluated'}: {finished.summary}")
+    typer.echo(f"{'reused' if finished.reused else 'evaluated'}: {finished.facts['summary']}")
     typer.echo(str(finished.folder))
 
 

@@ -41,20 +41,16 @@ def record(
     """Record a release in the registry: runs, evidence, model card, signed decision."""
     with error_boundary(output_format=output_format):
         from kdgov.pipeline.context import open_release
-        from kdgov.pipeline.run import StepOptions, resolve
-        from kdgov.pipeline.step_results import RecordResult
+        from kdgov.pipeline.record import record_step
 
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress)
-            options = StepOptions(registry=registry, upload_weights=upload_weights)
-            finished = resolve(context, until="record", options=options).of(RecordResult)
+            finished = record_step(context, registry=registry, upload_weights=upload_weights)
         if output_format is RecordFormat.json:
             print_json({**finished.facts, "reused": finished.reused})
             return
-        if finished.judged_anew:
-            typer.echo("judged anew: no finished decision had these results, this policy and these statements", err=True)
-        typer.echo(f"{'already recorded: ' if finished.reused else ''}{finished.summary}")
-        typer.echo(f"open it: {finished.open}")
+        typer.echo(f"{'already recorded: ' if finished.reused else ''}{finished.facts['summary']}")
+        typer.echo(f"open it: {finished.facts['open']}")
 
 
 def register(app: typer.Typer) -> None:

@@ -37,15 +37,17 @@ class RunFormat(StrEnum):
 def run(
     release: Annotated[Path, typer.Argument(help="Release declaration (schema kdgov.release/1).")],
     store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
+    allow_code: Annotated[list[Path] | None, typer.Option(help="Folder whose code the suites' task files may run; repeatable.")] = None,
     output_format: Annotated[RunFormat, typer.Option("--format", help="text for people, json for programs.")] = RunFormat.text,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every warning instead of one line per kind.")] = False,
 ) -> None:
     """Take a release from check to promotion: check, distill, evaluate, gate, record, promote."""
     with error_boundary(output_format=output_format):
+        from kdgov.evaluation.plan.suite_code import allowed_code
         from kdgov.pipeline.context import open_release
         from kdgov.pipeline.run import run_release
 
-        with progress_bars() as progress:
+        with progress_bars() as progress, allowed_code(allow_code or []):
             context = open_release(release, store=store, progress=progress)
             outcome = run_release(context, on_step=lambda taken: _print_step(progress, taken))
         if output_format is RunFormat.json:
@@ -76,7 +78,7 @@ def _as_json(outcome: RunOutcome) -> dict[str, object]:
             "folder": str(t.finished.folder),
             "reused": t.finished.reused,
             "wall_s": round(t.wall_s, 3),
-            "facts": t.finished.facts,
+            "facts": dict(t.finished.facts),
         }
         for t in outcome.taken
     ]

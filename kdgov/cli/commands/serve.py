@@ -133,8 +133,9 @@ def _plan(
 
 def _run_server(plan: ServerPlan) -> None:
     from kdgov.errors import UnavailableError
-    from kdgov.guard.serving import start_server, stop_server
+    from kdgov.guard.serving import refuse_taken, start_server, stop_server
 
+    refuse_taken(plan)
     typer.echo(f"starting the registry on {plan.address} (MLflow takes 10 to 60 seconds) …", err=True)
     process = start_server(plan)
     try:
@@ -146,23 +147,27 @@ def _run_server(plan: ServerPlan) -> None:
         return
     finally:
         stop_server(process)
-    if code:
-        raise UnavailableError(f"the server ended with {code}", where=plan.address, mend="Read its messages above, then start it again.")
+    # Whatever it says: a server that nobody told to end has failed.
+    mend = "Read its messages above, then start it again."
+    raise UnavailableError(f"the server ended by itself, with {code}", where=plan.address, mend=mend)
 
 
 def _prove(plan: ServerPlan) -> None:
     import os
 
     from kdgov.errors import UnavailableError
-    from kdgov.guard.doctor import examine
+    from kdgov.guard.doctor import examine_own
     from kdgov.recording.client.client import registry_client
 
     if "basic-auth" in plan.further and not os.environ.get("MLFLOW_TRACKING_USERNAME"):
         typer.echo(f"serving {plan.address}; with a login, run `kdgov doctor --registry {plan.address}` to prove the guard", err=True)
         return
     with registry_client(target_of(None, plan.address)) as client:
-        let_through = [check.attempt for check in examine(client) if not check.refused]
-    if let_through:
+        checks = examine_own(client, plan.address, plan.nonce)
+    if not checks[0].refused:
+        mend = "Stop what answers there, or choose another with --port."
+        raise UnavailableError("another server answers on this port", where=plan.address, mend=mend)
+    if let_through := [f"{check.attempt} ({check.detail})" for check in checks if not check.refused]:
         raise UnavailableError(
             f"the server does not refuse: {'; '.join(let_through)}", where=plan.address, mend="Reinstall kdgov beside MLflow."
         )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import time
 import urllib.error
-import urllib.request
 from typing import Any
 
 from kdgov.declarations.distillation import Endpoint, TeacherText
 from kdgov.errors import InputError, KdgovError, UnavailableError
+from kdgov.http_post import post_json, without
+from kdgov.safe_parse import json_value
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0
@@ -48,24 +48,23 @@ def ask(endpoint: Endpoint, prompt: str, term: TeacherText, *, seed: int) -> str
 
 def _try(endpoint: Endpoint, body: dict[str, Any]) -> tuple[Any, KdgovError | None, float]:
     """Answer, what went wrong, and how long the server asks to wait."""
-    headers = {"Content-Type": "application/json"}
-    if key := os.environ.get(endpoint.key_variable):
-        headers["Authorization"] = f"Bearer {key}"
+    key = os.environ.get(endpoint.key_variable)
     url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
-    if not url.startswith(("http://", "https://")):
-        return None, InputError("is no http(s) address", where=url, mend="Write `base_url: https://host/v1`."), 0.0
-    request = urllib.request.Request(url, data=json.dumps(body).encode(), headers=headers, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=endpoint.timeout_s) as response:
-            return json.loads(response.read()), None, 0.0
+        return json_value(post_json(url, body, key=key, timeout_s=endpoint.timeout_s), where=url), None, 0.0
     except urllib.error.HTTPError as error:
-        return None, _refusal(error, endpoint), _asked_to_wait_s(error)
+        return None, _refusal(error, endpoint, key), _asked_to_wait_s(error)
+    except InputError as error:
+        return None, UnavailableError(f"gives no answer: {error.what}", where=url, mend="Start it, or correct `endpoint.base_url`."), 0.0
     except (OSError, http.client.HTTPException, ValueError) as error:
         return None, UnavailableError(f"gives no answer: {error}", where=url, mend="Start it, or correct `endpoint.base_url`."), 0.0
 
 
-def _refusal(error: urllib.error.HTTPError, endpoint: Endpoint) -> KdgovError:
-    said = error.read(2000).decode("utf-8", "replace").strip().replace("\n", " ")[:200]
+def _refusal(error: urllib.error.HTTPError, endpoint: Endpoint, key: str | None) -> KdgovError:
+    said = without(key, error.read(2000).decode("utf-8", "replace")).strip().replace("\n", " ")[:200]
+    if 300 <= error.code < 400:
+        mend = "Name the address it sends to, if you trust it: no key follows a redirect."
+        return InputError(f"sends elsewhere ({error.code})", where=endpoint.base_url, mend=mend)
     if error.code in _RETRIED:
         return UnavailableError(f"answers {error.code}: {said}", where=endpoint.base_url, mend="Try again later: written shards are kept.")
     mend = {

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from kdgov.checkpoints.bounded_templates import chat_text
 from kdgov.declarations.distillation import Distillation
 from kdgov.distillation.data.examples import Example
 from kdgov.errors import InputError
@@ -102,8 +103,8 @@ def _as_text(example: Example, tokenizer: Any) -> tuple[str, str]:
             mend="Write `prompt` and `completion` instead, or add a chat_template.jinja to the teacher's folder.",
         )
     messages = [dict(message) for message in example.messages]
-    prompt = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
-    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    prompt = chat_text(tokenizer, messages[:-1], where="data", add_generation_prompt=True)
+    whole = chat_text(tokenizer, messages, where="data")
     return (prompt, whole.removeprefix(prompt)) if whole.startswith(prompt) else ("", whole)
 
 

@@ -14,6 +14,7 @@ import torch
 import transformers
 from lm_eval.models.utils import resolve_max_length
 
+from kdgov.checkpoints.bounded_templates import chat_text
 from kdgov.checkpoints.loading import load_model, load_tokenizer, task_of
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.request import CHAT
@@ -91,13 +92,12 @@ class HuggingFaceModel:
                 mend="Evaluate without `options: {chat: true}`, or add the template.",
             )
         said = json.loads(context.removeprefix(CHAT))
-        return str(
-            self.tokenizer.apply_chat_template(
-                said["messages"],
-                tokenize=False,
-                add_generation_prompt=said["add_generation_prompt"],
-                continue_final_message=not said["add_generation_prompt"],
-            )
+        return chat_text(
+            self.tokenizer,
+            said["messages"],
+            where=str(self.path),
+            add_generation_prompt=said["add_generation_prompt"],
+            continue_final_message=not said["add_generation_prompt"],
         )
 
     def pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:

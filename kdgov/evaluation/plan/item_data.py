@@ -32,8 +32,22 @@ def read_data(data: DataInSuite, *, suite_file: Path, key: str = "data") -> tupl
         raise InputError(
             f"{key}.path: {data.path!r} does not exist",
             where=str(suite_file),
-            mend=f"Put your copy of the data at {path}, or correct the path.",
+            # What a variable holds is shown to nobody: whoever writes a suite chooses which one is read.
+            mend=f"Put your copy of the data at {data.path if '${' in data.path else path}, or correct the path.",
         )
+    try:
+        return _read(data, path, suite_file, key)
+    except OSError as error:
+        what = f"{key}.path: {data.path!r} cannot be read: {error.strerror}"
+        raise InputError(what, where=str(suite_file), mend="Check the file's permissions.") from error
+    except InputError as error:
+        if "${" not in data.path:
+            raise
+        said = [part.replace(str(path), data.path) for part in (error.what, error.where, error.mend)]
+        raise InputError(said[0], where=said[1], mend=said[2]) from None
+
+
+def _read(data: DataInSuite, path: Path, suite_file: Path, key: str) -> tuple[list[Row], str]:
     found = digest_file(path)
     if data.digest is not None and found != data.digest:
         raise InputError(

@@ -21,22 +21,37 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.tasks._yaml_loader import load_yaml
 
+from kdgov.checkpoints.bounded_templates import BoundedEnvironment, rendered
 from kdgov.declarations.suite import TaskInSuite
 from kdgov.digest import canonical_json, digest_file, digest_json
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.plan.item_data import Row, read_data
 from kdgov.evaluation.plan.request import CHAT, Request, jsonable
 from kdgov.evaluation.plan.sources import hub_commit
+from kdgov.evaluation.plan.suite_code import suite_code
 from kdgov.evaluation.plan.task_index import builtin_task_file, lm_eval_version
 
 # Not part of a task's meaning: where it lies on this machine.
 _PLACES = ("dataset_kwargs", "custom_dataset", "metadata", "task_alias", "tag", "group")
 
 
-# lm-eval compiles a prompt's template anew for every item: a third of the time to freeze a plan. A template is a pure function of
-# its text, so compiling it once changes no prompt.
-if not hasattr(lm_eval_utils.env.from_string, "cache_info"):
-    lm_eval_utils.env.from_string = functools.lru_cache(maxsize=4096)(lm_eval_utils.env.from_string)
+def _bound_templates() -> None:
+    """Let lm-eval compile a task's templates in a bounded sandbox: as it comes, a template reaches all of Python."""
+    plain = lm_eval_utils.env
+    if isinstance(plain, BoundedEnvironment):
+        return
+    sandbox = BoundedEnvironment(loader=plain.loader, undefined=plain.undefined, keep_trailing_newline=plain.keep_trailing_newline)
+    sandbox.filters.update({name: made for name, made in plain.filters.items() if name not in sandbox.filters})
+    # lm-eval compiles a template anew for every item: a third of the time to freeze a plan. A template is a pure function of its text,
+    # so compiling it once changes no prompt.
+    sandbox.from_string = functools.lru_cache(maxsize=4096)(sandbox.from_string)  # type: ignore[method-assign, assignment]
+    lm_eval_utils.env = sandbox
+    lm_eval_utils.apply_template = lambda template, doc: rendered(
+        lambda: str(sandbox.from_string(template).render(**doc)), where="a task's template", what=f"{str(template)[:60]!r}"
+    )
+
+
+_bound_templates()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +78,7 @@ def build_lm_task(declared: TaskInSuite, *, suite_file: Path) -> LmTask:
     where = f"{suite_file}: tasks.{declared.task}"
     name = declared.lm_eval or declared.task
     file = (suite_file.parent / declared.file) if declared.file else builtin_task_file(name, where=where)
+    code = suite_code(file, where=where)
     config = dict(load_yaml(file, resolve_func=True))
     for key in ("tag", "group", "task_list"):
         config.pop(key, None)
@@ -76,7 +92,7 @@ def build_lm_task(declared: TaskInSuite, *, suite_file: Path) -> LmTask:
         data_facts["commit"] = hub_commit(str(data_facts["hub"]), data_facts["revision"])
     if getattr(task, "MULTIMODAL", False) or getattr(task, "UNSAFE_CODE", False):
         raise InputError("the task needs images, sound or to run code that a model wrote", where=where, mend="Choose a text task.")
-    return LmTask(task=task, declared=declared, settings=_settings(task, declared, file, data_facts), where=where)
+    return LmTask(task=task, declared=declared, settings=_settings(task, declared, file, data_facts, code), where=where)
 
 
 def _point_at_data(config: dict[str, Any], declared: TaskInSuite, suite_file: Path) -> dict[str, Any]:
@@ -140,7 +156,7 @@ def _absent_data(config: Mapping[str, Any], declared: TaskInSuite, where: str) -
     )
 
 
-def _settings(task: Task, declared: TaskInSuite, file: Path, data_facts: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(task: Task, declared: TaskInSuite, file: Path, data_facts: Mapping[str, Any], foreign: Mapping[str, str]) -> dict[str, Any]:
     config = {k: v for k, v in task.dump_config().items() if k not in _PLACES}
     code = {p.name: digest_file(p) for p in sorted(file.parent.glob("*.py"))}
     return {
@@ -153,6 +169,8 @@ def _settings(task: Task, declared: TaskInSuite, file: Path, data_facts: Mapping
         "generation": jsonable(getattr(task.config, "generation_kwargs", None) or {}),
         "chat": bool(declared.options.get("chat", False)),
         "data": dict(data_facts),
+        # Named only where there is any: most suites run none.
+        **({"suite_code": dict(foreign)} if foreign else {}),
     }
 
 

@@ -27,7 +27,7 @@ def builtin_task_file(name: str, *, where: str = "") -> Path:
     Raises:
         InputError: if the installed lm-eval has no task of that name.
     """
-    root = _tasks_folder()
+    root = lm_eval_tasks_folder()
     index = _index(root)
     if name in index:
         return root / index[name]
@@ -43,7 +43,12 @@ def builtin_task_file(name: str, *, where: str = "") -> Path:
     )
 
 
-def _tasks_folder() -> Path:
+def lm_eval_tasks_folder() -> Path:
+    """Where the installed lm-eval keeps its tasks.
+
+    Raises:
+        InputError: if it is not installed.
+    """
     spec = importlib.util.find_spec("lm_eval")
     locations = list(spec.submodule_search_locations or ()) if spec else []
     if not locations:

@@ -37,6 +37,7 @@ def compare_evidence(
         *_versions(teacher, student),
         *_declarations(teacher, student),
         *_may_move(teacher, student),
+        *_suite_code(teacher, student),
         *own_faults("teacher", teacher),
         *own_faults("student", student),
         *_by_design(teacher, student),
@@ -53,9 +54,13 @@ def stopping(findings: Sequence[Finding], allowed: Collection[str]) -> list[Find
     """Findings after which two evaluations may not be compared, given the differences that a policy allows by name.
 
     The gate reads the same findings with the same policy. A dataset without a pin is for it alone: it speaks of who can repeat the
-    evaluation, not of whether the two models were asked the same.
+    evaluation, not of whether the two models were asked the same; likewise code that a suite ran.
     """
-    return [f for f in findings if f.stops and f.rule != MAY_MOVE and f.rule.removeprefix(f"{RULE}.").replace("-", "_") not in allowed]
+    return [
+        f
+        for f in findings
+        if f.stops and f.rule not in (MAY_MOVE, SUITE_CODE) and f.rule.removeprefix(f"{RULE}.").replace("-", "_") not in allowed
+    ]
 
 
 def _same(teacher: Document) -> Finding:
@@ -160,6 +165,27 @@ def _versions(teacher: Document, student: Document) -> list[Finding]:
 
 MAY_MOVE = f"{RULE}.data-unpinned"
 """Rule of a dataset without a pinned revision: nothing is wrong with the comparison, and nobody can repeat it for certain."""
+
+
+SUITE_CODE = f"{RULE}.suite-code"
+"""Rule of code that a suite ran: nothing is wrong with the comparison, and it was made by whatever that code did."""
+
+
+def _suite_code(teacher: Document, student: Document) -> list[Finding]:
+    """One finding per task that ran code; policies allow its files by digest."""
+    return [
+        Finding(
+            check="evidence",
+            verdict="block",
+            subject=name,
+            reason=f"The suite ran code of its own for this task: {', '.join(sorted(code))}.",
+            mend="Read that code, then let the policy name its digests under `allowed_code`; or write the task without code.",
+            rule=SUITE_CODE,
+            details={"code": dict(code)},
+        )
+        for name, task in sorted({**by_name(teacher), **by_name(student)}.items())
+        if (code := task["settings"].get("suite_code"))
+    ]
 
 
 def _may_move(teacher: Document, student: Document) -> list[Finding]:

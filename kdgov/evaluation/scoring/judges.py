@@ -6,12 +6,10 @@ both models have the same one, and a judge that fails gives no label: never a de
 
 from __future__ import annotations
 
-import json
+import http.client
 import os
 import re
 import unicodedata
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,8 @@ from kdgov.errors import InputError
 from kdgov.evaluation.plan.item_data import read_data
 from kdgov.evaluation.scoring.refusal_rules import EMPTY, refusal_label, without_thoughts
 from kdgov.extensions import ExtensionTable
+from kdgov.http_post import post_json
+from kdgov.safe_parse import json_value
 from kdgov.source_digest import source_digest
 
 Judge = Callable[[Sequence[tuple[str, str]]], list[str]]
@@ -146,17 +146,12 @@ def _wilson(right: int, n: int) -> tuple[float, float, float]:
 def _ask_endpoint(judge: JudgeInSuite, prompt: str, answer: str) -> str:
     question = str(judge.prompt).replace("{prompt}", prompt).replace("{answer}", answer)
     body = {"model": judge.model, "messages": [{"role": "user", "content": question}], "temperature": 0, "max_tokens": 16}
-    headers = {"Content-Type": "application/json"}
-    if judge.api_key_variable and (key := os.environ.get(judge.api_key_variable)):
-        headers["Authorization"] = f"Bearer {key}"
+    key = os.environ.get(judge.api_key_variable) if judge.api_key_variable else None
     address = f"{str(judge.base_url).rstrip('/')}/chat/completions"
-    if not address.startswith(("http://", "https://")):
-        raise InputError(f"base_url {judge.base_url!r} is no http address", mend="Write http://… or https://….")
-    asked = urllib.request.Request(address, data=json.dumps(body).encode(), headers=headers)  # noqa: S310 - checked above
     try:
-        with urllib.request.urlopen(asked, timeout=judge.timeout_s) as reply:  # noqa: S310
-            said = str(json.load(reply)["choices"][0]["message"]["content"])
-    except (urllib.error.URLError, TimeoutError, OSError, ValueError, KeyError, IndexError, TypeError):
+        answer_json = json_value(post_json(address, body, key=key, timeout_s=judge.timeout_s), where=address)
+        said = str(answer_json["choices"][0]["message"]["content"])
+    except (OSError, http.client.HTTPException, InputError, ValueError, KeyError, IndexError, TypeError):
         # An endpoint that fails gives no label: the item becomes a missing value, which no comparison accepts.
         return ""
     return _label_in(said, judge.labels)

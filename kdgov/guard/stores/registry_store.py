@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 import inspect
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
@@ -39,6 +40,7 @@ from kdgov.guard.submission import Submissions
 from kdgov.guard.version_rows import KnownVersion, holder, is_prompt, known_version, write_tag
 
 LOG_TAG = "kdgov.log"
+CANARY_MODEL = "kdgov-canary"
 
 
 def open_registry_store(database_uri: str) -> SqlAlchemyStore:
@@ -103,6 +105,9 @@ class _Guard(ReservedTags):
 
     def _known(self, session: Session, name: str, version: str | int) -> KnownVersion:
         found = known_version(session, self._get_active_workspace(), name, version)  # type: ignore[attr-defined]
+        if found is None and name == CANARY_MODEL:
+            # Never there, and judged all the same: so a server proves that it refuses, and leaves nothing behind.
+            return KnownVersion(facts=replace(self._whole_model(name), version=1), description="", artifact_uri="")
         if found is None:
             # Not there, or no version number at all: MLflow's own words say which.
             self.get_model_version(name, version)  # type: ignore[attr-defined]
@@ -181,6 +186,8 @@ class _Guard(ReservedTags):
 
     def create_registered_model(self, name: str, tags: Any = None, *rest: Any, **options: Any) -> Any:
         """MLflow's own; reserved tags are refused."""
+        if name == CANARY_MODEL:
+            refuse(f"kdgov refuses to create {name}: nothing bears that name, so that a server can prove that it refuses.")
         for tag in tags or []:
             self._refuse_reserved(name, tag.key, "create a model with")
         return super().create_registered_model(name, tags, *rest, **options)  # type: ignore[misc]

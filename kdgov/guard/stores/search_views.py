@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 
 from mlflow.entities.model_registry import RegisteredModel
@@ -24,6 +25,7 @@ from kdgov.evidence.registry_query import question_of_text
 from kdgov.guard import tables
 from kdgov.guard.config import GuardConfig
 from kdgov.guard.database_query import list_page
+from kdgov.guard.serving import NONCE_VARIABLE
 
 # MLflow's client appends its own "AND …" that leaves prompts out.
 _LOG = re.compile(r"^\s*kdgov\.log\s*>\s*(\d+)\s*(AND\b.*)?$")
@@ -64,6 +66,7 @@ def view(session: Session, filter_string: str, max_results: int, config: GuardCo
         "log_is_signed": bool(config.guard_key),
         "trusted_keys": [{"name": k.name, "keyid": k.keyid, "purposes": list(k.purposes)} for k in config.trust().keys],
         "policies": sorted(config.policies),
+        "started_as": os.environ.get(NONCE_VARIABLE, ""),
     }
     return PagedList([RegisteredModel(name="kdgov.guard", description=json.dumps(status))], None)
 

@@ -1,0 +1,138 @@
+"""Code that a suite's task file would run, found without running it.
+
+An lm-eval task file may name Python: ``!function``, a task class, a metric that the `evaluate` library loads as a script. What lies in
+the installed lm-eval is part of that package, whose version is in the evidence. Anything else runs only where somebody allowed its folder
+(``kdgov evaluate --allow-code FOLDER``), and the evidence then names every file by digest.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kdgov.digest import digest_file
+from kdgov.errors import InputError
+from kdgov.evaluation.plan.task_index import lm_eval_tasks_folder
+from kdgov.safe_parse import guard_yaml
+
+_ALLOWED: contextvars.ContextVar[tuple[Path, ...]] = contextvars.ContextVar("kdgov-allowed-code", default=())
+_MOST_INCLUDES = 50
+_FLAG = "--allow-code"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeFile:
+    """One piece of code that a task file names."""
+
+    name: str
+    """As the task file writes it."""
+    file: Path | None
+    """Where it lies; None for what is not a file beside the task."""
+
+
+@contextmanager
+def allowed_code(folders: Sequence[Path]) -> Iterator[None]:
+    """Let tasks run the code that lies in these folders while the block runs.
+
+    Raises:
+        InputError: if one is no folder.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError("is no folder", where=str(folder), mend=f"Name the folder that holds the suite's code with {_FLAG}.")
+    token = _ALLOWED.set(tuple(folder.resolve() for folder in folders))
+    try:
+        yield
+    finally:
+        _ALLOWED.reset(token)
+
+
+def suite_code(file: Path, *, where: str) -> dict[str, str]:
+    """Name → digest of the code outside lm-eval that a task file runs; empty for most.
+
+    Raises:
+        InputError: if it runs code in a folder that nobody allowed, or the file cannot be read.
+    """
+    builtin = lm_eval_tasks_folder().resolve()
+    if builtin in file.resolve().parents:
+        return {}
+    foreign = [code for code in _named(file, where) if not _is_builtin(code, builtin)]
+    allowed = _ALLOWED.get()
+    refused = [c for c in foreign if c.file is None or not any(folder in c.file.parents for folder in allowed)]
+    if refused:
+        raise InputError(
+            f"its task file runs code: {', '.join(sorted({code.name for code in refused}))}",
+            where=where,
+            mend=f"Write the prompt as a template, or read that code and allow its folder: {_FLAG} {file.parent}",
+        )
+    folders = {code.file.parent for code in foreign if code.file is not None}
+    # A function may import its neighbours: all of the folder's code is named.
+    return {path.name: digest_file(path) for folder in sorted(folders) for path in sorted(folder.rglob("*.py"))}
+
+
+def _is_builtin(code: CodeFile, builtin: Path) -> bool:
+    if code.file is not None:
+        return builtin in code.file.parents
+    return code.name.startswith("lm_eval.tasks.")
+
+
+def _named(file: Path, where: str) -> list[CodeFile]:
+    found: list[CodeFile] = []
+    seen: set[Path] = set()
+    waiting = [file.resolve()]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        if len(seen) > _MOST_INCLUDES:
+            raise InputError(f"includes more than {_MOST_INCLUDES} files", where=where, mend="Include fewer.")
+        config = _read(path, found, where)
+        includes = config.get("include") or []
+        waiting += [(path.parent / str(one)).resolve() for one in (includes if isinstance(includes, list) else [includes])]
+        found += _scripts(config)
+    return found
+
+
+def _scripts(config: Mapping[str, Any]) -> Iterator[CodeFile]:
+    """Metrics that are no words of lm-eval's: the `evaluate` library would load each as a script, from the hub or a folder."""
+    metrics = config.get("metric_list") or []
+    for row in metrics if isinstance(metrics, list) else []:
+        name = row.get("metric") if isinstance(row, Mapping) else None
+        if isinstance(name, str) and (row.get("hf_evaluate") or not _is_known_metric(name)):
+            yield CodeFile(name=f"metric {name}", file=None)
+    if isinstance(config.get("class"), str):
+        yield CodeFile(name=f"class {config['class']}", file=None)
+
+
+def _is_known_metric(name: str) -> bool:
+    import lm_eval.api.metrics  # noqa: F401, PLC0415 - fills the registry
+    from lm_eval.api.registry import metric_registry  # noqa: PLC0415
+
+    return name in metric_registry
+
+
+def _read(path: Path, found: list[CodeFile], where: str) -> Mapping[str, Any]:
+    class Loader(yaml.SafeLoader):
+        """Plain YAML in which a function is a name."""
+
+    def named(loader: yaml.SafeLoader, node: yaml.Node) -> str:
+        name = str(getattr(node, "value", ""))
+        place = path.parent / f"{name.rpartition('.')[0].replace('.', '/')}.py"
+        found.append(CodeFile(name=name, file=place.resolve() if place.exists() else None))
+        return name
+
+    Loader.add_constructor("!function", named)
+    try:
+        text = path.read_text(encoding="utf-8")
+        guard_yaml(text, file=str(path))
+        value = yaml.load(text, Loader=Loader)  # noqa: S506 - a safe loader with one more tag, which makes a text
+    except (OSError, yaml.YAMLError, ValueError, AttributeError, LookupError, TypeError, ArithmeticError) as error:
+        raise InputError(f"its task file {path.name} cannot be read: {error}", where=where, mend="Correct the file.") from error
+    return value if isinstance(value, Mapping) else {}
