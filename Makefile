@@ -58,6 +58,10 @@ ci: setup-dev system  ## The longer checks that every change must pass too, afte
 nightly: setup-dev system  ## The longer checks
 	$(RUN)pytest -n 2 --dist loadgroup -m nightly
 
+docs: setup-dev  ## Build the documentation site in build/site; a warning (a dead link, an unknown name) is an error
+	$(RUN)python docs/site/build.py build/docs
+	$(RUN)sphinx-build -q -W --keep-going build/docs build/site
+
 $(VENV)/.bench: $(VENV)/.dev
 	$(RUN)python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@

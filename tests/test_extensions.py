@@ -15,6 +15,8 @@ from kdgov.declarations.distillation import LOSSES, SoftTargets
 from kdgov.declarations.suite import LM_EVAL, TASK_KINDS, Suite, TaskInSuite
 from kdgov.declarations.suite_judge import JUDGES
 from kdgov.errors import InputError, UnavailableError
+from kdgov.items import read_items
+from kdgov.items.readers.item_readers import READERS
 from kdgov.report.formats import FORMATS
 
 PACKAGE = Path(__file__).parent / "extension_package"
@@ -44,8 +46,7 @@ def test_declared_names_and_rows_are_the_same_set():
     assert tuple(DIVERGENCES.own) == LOSSES
     assert tuple(JUDGE_KINDS.own) == JUDGES
     assert {LM_EVAL, *KINDS.own} == set(TASK_KINDS)
-    tables = {t.group for t in (DIVERGENCES, JUDGE_KINDS, KINDS, FORMATS)}
-    assert tables <= set(extensions.GROUPS)
+    assert {t.group for t in (DIVERGENCES, JUDGE_KINDS, KINDS, FORMATS, READERS)} == set(extensions.GROUPS)
 
 
 def test_every_module_of_task_kinds_is_a_row(project_root):
@@ -103,6 +104,12 @@ def test_a_report_format_from_outside_is_a_format_of_the_gate(example, tmp_path)
     unknown = subprocess.run([*command, "--format", "two-line"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert unknown.returncode == 2
     assert "one-line" in unknown.stderr
+
+
+def test_a_reader_from_outside_reads_what_no_reader_of_ours_claims(example, tmp_path):
+    (tmp_path / "model.scores").write_text("sums 1 1.0\nsums 2 0.0\n")
+    table = read_items(tmp_path / "model.scores")
+    assert [(row["item_id"], row["score"]) for row in table.to_rows()] == [("1", 1.0), ("2", 0.0)]
 
 
 def test_an_unknown_name_is_refused_with_the_names_that_exist():

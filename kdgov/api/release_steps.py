@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kdgov.api.arguments import PathLike, release_context
 
 if TYPE_CHECKING:
-    from kdgov.pipeline.store import StepResult
+    from kdgov.pipeline.step_results import CheckResult, DistillResult, EvaluateResult, RecordResult
     from kdgov.progress import Progress
 
 
@@ -19,7 +19,7 @@ def check(
     workers: int = 1,
     store: PathLike | None = None,
     progress: Progress | None = None,
-) -> StepResult:
+) -> CheckResult:
     """What must be known of a release before any compute is spent: licences, provenance, privacy, contamination, practice.
 
     Args:
@@ -30,12 +30,12 @@ def check(
         progress: called as ``progress(label, done, total)``.
 
     Returns:
-        ``facts["stops"]`` and ``facts["holds"]`` say whether something keeps the release from going on; ``findings.json`` in
+        ``stops`` and ``holds`` say whether something keeps the release from going on; ``findings.json`` in
         ``folder`` holds every finding.
 
     Example:
         >>> checked = kdgov.check("registry/releases/miniature.yaml", store=store)
-        >>> checked.facts["stops"], checked.facts["holds"]
+        >>> checked.stops, checked.holds
         (False, False)
     """
     from kdgov.pipeline.check import check_step
@@ -43,7 +43,7 @@ def check(
     return check_step(release_context(release, store, progress), today=today, workers=workers)
 
 
-def distill(release: PathLike, *, store: PathLike | None = None, progress: Progress | None = None) -> StepResult:
+def distill(release: PathLike, *, store: PathLike | None = None, progress: Progress | None = None) -> DistillResult:
     """Train the student of a release; a recipe that was trained before is reused, a run that was killed goes on.
 
     Args:
@@ -52,11 +52,11 @@ def distill(release: PathLike, *, store: PathLike | None = None, progress: Progr
         progress: called as ``progress(label, done, total)``.
 
     Returns:
-        ``facts["student"]`` is the checkpoint's folder, relative to ``folder`` where it was trained here.
+        ``checkpoint`` is the student's folder.
 
     Example:
         >>> trained = kdgov.distill("registry/releases/miniature.yaml", store=store)
-        >>> (trained.folder / trained.facts["student"] / "config.json").is_file()
+        >>> (trained.checkpoint / "config.json").is_file()
         True
     """
     from kdgov.pipeline.distill import distill_step
@@ -64,7 +64,7 @@ def distill(release: PathLike, *, store: PathLike | None = None, progress: Progr
     return distill_step(release_context(release, store, progress))
 
 
-def evaluate(release: PathLike, *, store: PathLike | None = None, progress: Progress | None = None) -> StepResult:
+def evaluate(release: PathLike, *, store: PathLike | None = None, progress: Progress | None = None) -> EvaluateResult:
     """Ask teacher and student of a release the same frozen questions and write what each answered.
 
     Args:
@@ -73,17 +73,18 @@ def evaluate(release: PathLike, *, store: PathLike | None = None, progress: Prog
         progress: called as ``progress(label, done, total)``.
 
     Returns:
-        ``folder`` holds one folder per model with its item table and evidence; ``facts["findings"]`` is their number of
-        differences in what they were asked: 0 where both answered the same.
+        ``folder`` holds one folder per model with its item table and evidence; ``findings`` is 0 where the two models
+        were asked the same.
 
     Example:
         >>> evaluated = kdgov.evaluate("registry/releases/miniature.yaml", store=store)
-        >>> evaluated.facts["findings"]
+        >>> evaluated.findings
         0
     """
-    from kdgov.pipeline.evaluate import evaluate_step
+    from kdgov.pipeline.run import resolve
+    from kdgov.pipeline.step_results import EvaluateResult
 
-    return evaluate_step(release_context(release, store, progress))
+    return resolve(release_context(release, store, progress), until="evaluate").of(EvaluateResult)
 
 
 def record(
@@ -93,7 +94,7 @@ def record(
     upload_weights: bool = False,
     store: PathLike | None = None,
     progress: Progress | None = None,
-) -> StepResult:
+) -> RecordResult:
     """Record a release in the registry, whatever its verdict: runs, evidence, model card, signed decision.
 
     Args:
@@ -104,13 +105,15 @@ def record(
         progress: called as ``progress(label, done, total)``.
 
     Returns:
-        ``facts`` holds ``name``, ``version``, ``verdict`` and the digest of the decision.
+        ``name``, ``version``, ``verdict`` and the digest of the ``decision``.
 
     Example:
         >>> recorded = kdgov.record("registry/releases/miniature.yaml", store=store)
-        >>> recorded.facts["name"], recorded.facts["version"], recorded.facts["verdict"]
+        >>> recorded.name, recorded.version, recorded.verdict
         ('miniature-student', 1, 'pass')
     """
-    from kdgov.pipeline.record import record_step
+    from kdgov.pipeline.run import StepOptions, resolve
+    from kdgov.pipeline.step_results import RecordResult
 
-    return record_step(release_context(release, store, progress), registry=registry, upload_weights=upload_weights)
+    options = StepOptions(registry=registry, upload_weights=upload_weights)
+    return resolve(release_context(release, store, progress), until="record", options=options).of(RecordResult)

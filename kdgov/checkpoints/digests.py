@@ -42,6 +42,14 @@ def remembered_digest(path: Path, *, verify: bool = False) -> str:
     return digest
 
 
+def remember_digest(path: Path, digest: str) -> None:
+    """Remember the digest of a file whose bytes were hashed a moment ago under another name; a young file is not remembered."""
+    real = path.resolve()
+    stamp = real.stat()
+    if time.time() - stamp.st_mtime > _SETTLED_S:
+        _remember(cache_folder() / "digests" / f"{_name(real, stamp)}.json", digest)
+
+
 def _name(real: Path, stamp: os.stat_result) -> str:
     key = [str(real), stamp.st_size, stamp.st_mtime_ns, stamp.st_ino, stamp.st_ctime_ns]
     return digest_json(key).removeprefix("sha256:")[:40]

@@ -227,7 +227,7 @@ def _from_hub(name: str, revision: str, beside: Path) -> Path:
 def _unpinned(name: str, revision: str | None, beside: Path) -> InputError:
     said = f"revision {revision!r} is a name that can move" if revision else "has no revision"
     return InputError(
-        f"model {name!r} is no folder here, and as a hub id it is not pinned: {said}",
+        f"model {name!r} is not a local folder; as a Hub id it needs a pinned revision: {said}",
         where=str(beside),
         mend="Write `revision:` with the 40-digit commit of the hub repository, or correct the path of the folder.",
     )

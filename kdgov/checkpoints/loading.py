@@ -83,7 +83,7 @@ def load_model(path: Path, task: Task, *, dtype: torch.dtype | None = None, atte
     if missing := sorted(report.get("missing_keys", ())):
         shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
         raise InputError(
-            f"lacks weights of {task}: {shown} would be random", where=str(path), mend="Name a checkpoint saved with this very head."
+            f"lacks weights of {task}: {shown} would be random", where=str(path), mend="Use a checkpoint that includes the task head."
         )
     return model.eval()
 

@@ -65,7 +65,7 @@ COMMANDS: Mapping[str, Entry] = {
     "audit": Entry(
         module="audit",
         panel=TRUST,
-        help="Do a release again from the registry alone: digests, signatures, decision, licences, waivers, weights; and report.",
+        help="Re-verify a recorded release using only the registry, and report.",
     ),
     "bom": Entry(module="bom", panel=TRUST, help="Write a release's bill of materials: model card, data, lineage, licences, digests."),
     "waive": Entry(module="waive", panel=TRUST, help="Set one result of one decision aside, signed, with owner, reason and expiry."),
@@ -129,7 +129,7 @@ def _shelf() -> None:
 app = typer.Typer(
     name="kdgov",
     cls=LazyGroup,
-    help="Decide whether a distilled model may be released, and make the registry keep to it.",
+    help="Decide whether a distilled model may be released, and enforce it in the MLflow registry.",
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode="rich",

@@ -11,6 +11,7 @@ from kdgov.cli.standard_output import columns, wants_colour
 from kdgov.decision.decision import decision_from_json
 from kdgov.evidence.bundle_layout import DECISION, FINDINGS
 from kdgov.pipeline.run import RunOutcome
+from kdgov.pipeline.step_results import PromoteResult, RecordResult
 from kdgov.report.text import as_text
 from kdgov.report.verdict_header import counted
 
@@ -25,10 +26,10 @@ def print_outcome(outcome: RunOutcome, release: Path, *, verbose: bool = False) 
         decision = decision_from_json(json.loads((gate.folder / DECISION).read_bytes()))
         typer.echo(as_text(decision, colour=wants_colour(), width=columns(), verbose=verbose), nl=False)
     promoted, recorded = outcome.result_of("promote"), outcome.result_of("record")
-    if recorded is not None:
-        standing = promoted.facts["summary"] if promoted is not None else "not promoted: the gate refused it"
-        typer.echo(f"{recorded.facts['name']} version {recorded.facts['version']}: {standing}")
-        typer.echo(f"Open the registry in a browser:  {recorded.facts['open']}")
+    if isinstance(recorded, RecordResult):
+        standing = promoted.summary if isinstance(promoted, PromoteResult) else "not promoted: the gate refused it"
+        typer.echo(f"{recorded.name} version {recorded.version}: {standing}")
+        typer.echo(f"Open the registry in a browser:  {recorded.open}")
 
 
 def _print_stopping_findings(outcome: RunOutcome, release: Path) -> None:

@@ -150,8 +150,8 @@ def _reason(verdict: str, lower: float, upper: float, margin: float, hindrance: 
         case "fail":
             said = f"the loss is proven to exceed {margin:g} (at least {-upper:.3g})"
         case _ if hindrance:
-            said = f"could not tell: {hindrance}"
+            said = f"inconclusive: {hindrance}"
         case _:
             why = f"; {hidden}" if hidden and -margin < upper else ""
-            said = f"could not tell: the loss may be as large as {max(-lower, 0.0):.3g}, allowed {margin:g}{why}"
+            said = f"inconclusive: the loss may be as large as {max(-lower, 0.0):.3g}, allowed {margin:g}{why}"
     return said + cut

@@ -66,6 +66,10 @@ class CriterionResult:
     """One-sided confidence."""
     method: str = ""
     """How the bound was computed."""
+    unit: str = ""
+    """Unit of teacher, student, difference, bound and margin: ``share``, ``nats``, ``bits``, ``ratio`` … or ``raw``."""
+    advisory: bool = False
+    """Whether the criterion is judged and shown only: it never decides."""
     n_needed: int | None = None
     """Items that would settle an open question; null where it is settled or no practical number would."""
     p_worse: float | None = None
@@ -90,7 +94,7 @@ class CriterionResult:
     @property
     def stops(self) -> bool:
         """Whether this result alone keeps the student back."""
-        return self.verdict != "pass" and not self.waived
+        return self.verdict != "pass" and not self.waived and not self.advisory
 
     def as_json(self) -> dict[str, Any]:
         """Plain dictionary; numbers to ten significant digits, so that processors agree on every byte."""
@@ -107,7 +111,7 @@ class Waiver:
     criterion: str
     """Criterion id, or rule of a finding."""
     owner: str
-    """Who answers for it."""
+    """Accountable owner."""
     reason: str
     """Why."""
     expires: str
@@ -213,7 +217,9 @@ def decision_from_json(document: Mapping[str, Any]) -> Decision:
         verdict=document["verdict"],
         reason=document.get("reason", ""),
         policy=document["policy"],
-        criteria=tuple(CriterionResult(**{k: v for k, v in item.items() if k in known}) for item in document["criteria"]),
+        criteria=tuple(
+            CriterionResult(**{**_unit_of_old(item), **{k: v for k, v in item.items() if k in known}}) for item in document["criteria"]
+        ),
         findings=tuple(Finding(**{k: v for k, v in item.items() if k in spoken}) for item in document["findings"]),
         waivers=tuple(document["waivers"]),
         approvals=tuple(document["approvals"]),
@@ -221,6 +227,11 @@ def decision_from_json(document: Mapping[str, Any]) -> Decision:
         subject=document.get("subject", {}),
         base=document.get("base", ""),
     )
+
+
+def _unit_of_old(item: Mapping[str, Any]) -> dict[str, str]:
+    """Decisions before 0.2.0 state no unit; the methods for 0/1 scores tell shares."""
+    return {"unit": "share"} if str(item.get("method", "")).startswith(("tango", "newcombe", "clopper")) else {}
 
 
 def rounded(value: Any) -> Any:

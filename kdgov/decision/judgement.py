@@ -8,11 +8,11 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from kdgov.decision.criteria.absolute import judge_churn, judge_efficiency, judge_exposure, judge_level
-from kdgov.decision.criteria.assay_sensitivity import with_assay
-from kdgov.decision.criteria.calibration import judge_calibration, unmeasured
+from kdgov.decision.criteria.assay_sensitivity import not_checked_finding
+from kdgov.decision.criteria.calibration import unmeasured
 from kdgov.decision.criteria.comparison_cells import Cell, Tables, blank, cells_of
 from kdgov.decision.criteria.contaminated_items import apart_findings, unseen
+from kdgov.decision.criteria.kinds import KINDS, Kind
 from kdgov.decision.criteria.noninferiority import judge_non_inferiority
 from kdgov.decision.decision import Approval, CriterionResult, Decision, Waiver
 from kdgov.decision.multiple_comparisons import at_looks, looks_finding
@@ -85,7 +85,8 @@ def judge(
         results = _all_results(tables, at_looks(policy, looks), progress)
         own = {name: future.result() for name, future in hashed.items()}
     stated = dict(digests or {})
-    noticed = (looks_finding(policy, looks), *(unmeasured(criterion, tables) for criterion in policy.criteria))
+    unread = (unmeasured(criterion, tables) for criterion in policy.criteria)
+    noticed = (looks_finding(policy, looks), *unread, not_checked_finding(results))
     left_out = [found for found in noticed if found is not None]
     apart = apart_findings(teacher, student, seen, tables.metrics)
     heard = [_at_policy_level(finding, policy) for finding in (*findings, *left_out, *apart)] + _identity_findings(stated, own, policy)
@@ -117,40 +118,24 @@ def _all_results(tables: Tables, policy: Policy, progress: Progress | None) -> l
 
 
 def _results(criterion: Criterion, tables: Tables, policy: Policy) -> list[CriterionResult]:
-    if criterion.kind == "efficiency":
-        return [judge_efficiency(criterion, tables)]
-    results = [result for cell in cells_of(criterion, tables) for result in _judge_cell(cell, tables)]
-    if criterion.kind == "non_inferiority":
+    kind = KINDS[criterion.kind]
+    if kind.whole is not None:
+        return [replace(kind.whole(criterion, tables), advisory=criterion.advisory)]
+    results = [result for cell in cells_of(criterion, tables) for result in _judge_cell(cell, tables, kind)]
+    if kind.against_root:
         results += _against_root(criterion, tables, policy)
     return _with_gaps(results)
 
 
-def _judge_cell(cell: Cell | CriterionResult, tables: Tables) -> Iterator[CriterionResult]:
+def _judge_cell(cell: Cell | CriterionResult, tables: Tables, kind: Kind) -> Iterator[CriterionResult]:
     if isinstance(cell, CriterionResult):
         yield cell
-        return
-    criterion = cell.criterion
-    match criterion.kind:
-        case "non_inferiority":
-            yield with_assay(judge_non_inferiority(cell), cell, tables)
-            if criterion.floor is not None:
-                yield judge_level(cell, cell.pairs.student, floor=criterion.floor)
-            if criterion.ceiling is not None:
-                yield judge_level(cell, cell.pairs.student, ceiling=criterion.ceiling)
-        case "floor":
-            yield judge_level(cell, cell.pairs.student, floor=criterion.floor)
-        case "ceiling":
-            yield judge_level(cell, cell.pairs.student, ceiling=criterion.ceiling)
-        case "churn":
-            yield judge_churn(cell)
-        case "exposure":
-            yield judge_exposure(cell, tables.student)
-        case "calibration":
-            if cell.group:
-                return
-            yield from judge_calibration(cell, tables)
-        case _:
-            yield cell.result("invalid", f"criteria of kind {criterion.kind} judge no rows")
+    elif kind.judge is not None:
+        cut = (
+            f"; {cell.clipped} scores beyond the range [{cell.scale.low:g}, {cell.scale.high:g}] count as its ends" if cell.clipped else ""
+        )
+        for result in kind.judge(cell, tables):
+            yield replace(result, reason=result.reason + cut) if cut else result
 
 
 def _against_root(criterion: Criterion, tables: Tables, policy: Policy) -> list[CriterionResult]:
@@ -191,7 +176,7 @@ def _place(result: CriterionResult) -> tuple[str, str, str, str]:
 
 def _with_holm(results: Sequence[CriterionResult]) -> list[CriterionResult]:
     """Which regressions are proven over all results together: Holm's step-down correction, for the wording only."""
-    tested = [r for r in results if r.verdict != "invalid" and r.confidence is not None]
+    tested = [r for r in results if r.verdict != "invalid" and r.confidence is not None and not r.advisory]
     order = sorted((r for r in tested if r.p_worse is not None), key=lambda r: r.p_worse or 0.0)
     proven: set[int] = set()
     for place, result in enumerate(order):

@@ -11,7 +11,6 @@ from typing import Any, Literal
 from kdgov.items import Direction, MetricKey
 
 _PATTERN = frozenset("*?[")
-CriterionKind = Literal["non_inferiority", "floor", "ceiling", "exposure", "calibration", "efficiency", "churn"]
 Assay = Literal["when_known", "required", "skip"]
 Churn = Literal["negative_flips", "changed"]
 Confidences = Literal["required", "when_stated"]
@@ -24,8 +23,8 @@ class Criterion:
 
     id: str
     """Name in decisions and waivers."""
-    kind: CriterionKind
-    """Which question it asks."""
+    kind: str
+    """Which question it asks: a row of `kdgov.decision.criteria.kinds.KINDS`."""
     suite: str = "*"
     """Suite name or glob."""
     tasks: tuple[str, ...] = ("*",)
@@ -44,6 +43,14 @@ class Criterion:
     """Largest possible score."""
     margin: float = 0.0
     """How much worse the student may be, in the metric's own units."""
+    margins: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Margin per unit of the scores (``share``, ``nats``, ``bits``, ``bleu`` …); ``margin`` for every other unit."""
+    share: float = 0.0
+    """Retention: the share of the teacher's score that the student must keep."""
+    statistic: str | None = None
+    """Which function of the items is compared; None: the mean."""
+    advisory: bool = False
+    """Whether the criterion is judged and shown only."""
     confidence: float = 0.95
     """One-sided confidence."""
     min_items: int = 1

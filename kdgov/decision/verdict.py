@@ -12,6 +12,7 @@ from kdgov.decision.decision import Approval, CriterionResult, Decision, Verdict
 from kdgov.decision.policy import Policy
 from kdgov.errors import InputError
 from kdgov.finding import Finding
+from kdgov.quantities import quantity
 
 NOT_WAIVABLE_CHECKS = frozenset({"licence"})
 _APPLIED = "applied"
@@ -43,9 +44,10 @@ def settle(
 
 def _with_verdict(decision: Decision, policy: Policy, *, given: frozenset[str], waived_rules: tuple[str, ...] = ()) -> Decision:
     stopping = [f for f in decision.findings if f.stops and not _finding_waived(f, waived_rules)]
-    verdicts: list[Verdict] = [r.verdict for r in decision.criteria if not r.waived]
+    deciding = [r for r in decision.criteria if not r.advisory]
+    verdicts: list[Verdict] = [r.verdict for r in deciding if not r.waived]
     verdicts += ["invalid" if f.verdict == "invalid" else "fail" for f in stopping]
-    if not decision.criteria:
+    if not deciding:
         verdicts.append("invalid")
     verdict = worst(verdicts)
     awaited = [role for role in policy.approvals if role not in given]
@@ -56,25 +58,34 @@ def _with_verdict(decision: Decision, policy: Policy, *, given: frozenset[str], 
 
 
 def _reason(decision: Decision, stopping: Sequence[Finding], verdict: Verdict, awaited: Sequence[str]) -> str:
-    if not decision.criteria:
-        return "The policy judges nothing."
+    if all(r.advisory for r in decision.criteria):
+        return "The policy judges nothing that decides." if decision.criteria else "The policy judges nothing."
     held = [r for r in decision.criteria if r.stops]
     if verdict == "pass":
-        waived = sum(r.waived for r in decision.criteria)
-        count = len(decision.criteria)
-        text = f"{count - waived} results hold, {waived} set aside by waiver" if waived else f"All {count} results hold"
+        deciding = [r for r in decision.criteria if not r.advisory]
+        waived, count = sum(r.waived for r in deciding), len(deciding)
+        text = f"All {count} results hold" if count > 1 else "The one result holds"
+        if waived:
+            text = f"{quantity(count - waived, 'result holds', 'results hold')}, {waived} set aside by waiver"
+        advised = sum(r.advisory and r.verdict != "pass" for r in decision.criteria)
+        text += f"; {quantity(advised, 'advisory result does', 'advisory results do')} not hold" if advised else ""
         return f"{text}; no finding stops the release."
     if verdict == "inconclusive" and not held and not stopping:
         return f"The numbers hold; the approval of {' and '.join(awaited)} is awaited."
-    parts = []
-    for kind, word in (("invalid", "invalid"), ("fail", "failed"), ("inconclusive", "could not tell")):
-        count = sum(r.verdict == kind for r in held)
-        if count:
-            parts.append(f"{count} {word}")
-    text = f"Of {len(decision.criteria)} results " + ", ".join(parts) if parts else "Every criterion holds"
+    text = _held_in_words([r.verdict for r in held], len(decision.criteria))
     if stopping:
-        text += f"; {len(stopping)} finding{'s' * (len(stopping) > 1)} stop{'s' * (len(stopping) == 1)} the release"
+        text += f"; {quantity(len(stopping), 'finding')} {'stops' if len(stopping) == 1 else 'stop'} the release"
     return text + "."
+
+
+def _held_in_words(verdicts: Sequence[Verdict], total: int) -> str:
+    """``2 of 14 results failed, 1 is inconclusive``."""
+    parts: list[str] = []
+    for kind, word in (("invalid", "invalid"), ("fail", ""), ("inconclusive", "inconclusive")):
+        if count := verdicts.count(kind):
+            of = "" if parts else f" of {quantity(total, 'results', 'results')}"
+            parts.append(f"{count}{of} {'failed' if not word else ('is ' if count == 1 else 'are ') + word}")
+    return ", ".join(parts) or "Every criterion holds"
 
 
 def _waives(waiver: Waiver, result: CriterionResult) -> bool:

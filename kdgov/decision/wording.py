@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kdgov.decision.criteria.comparison_cells import Scale
+from kdgov.decision.criteria.metric_scale import Scale
 from kdgov.decision.decision import CriterionResult
 
-_ENDS = {"pass": "holds", "fail": "blocked", "inconclusive": "could not tell", "invalid": "invalid"}
+_ENDS = {"pass": "holds", "fail": "blocked", "inconclusive": "inconclusive", "invalid": "invalid"}
 _VERBS = {
     "refused": ("refuses", "points less", "points more"),
     "answered": ("answers", "points less", "points more"),
@@ -15,7 +15,7 @@ _VERBS = {
 
 def compared(result: CriterionResult, scale: Scale, *, hindrance: str, min_items: int) -> str:
     """``refuses 4.1 points less than the teacher on … (85.0 % → 80.9 %, bound -6.3, allowed -1.0): blocked``."""
-    as_share = is_share(scale, result)
+    as_share = result.unit == "share"
     reference = "the root teacher" if result.reference == "root_teacher" else "the teacher"
     task = f"`{result.task}`" + (f" for {result.group}" if result.group else "")
     numbers = f"{number(result.teacher, as_share)} → {number(result.student, as_share)}"
@@ -37,13 +37,6 @@ def signed(value: float | None, as_share: bool) -> str:
         return "unknown"
     text = f"{100 * value:+.1f}" if as_share else f"{value:+.3g}"
     return text.replace("-", "−")
-
-
-def is_share(scale: Scale, result: CriterionResult) -> bool:
-    """Whether scores read as percentages: they lie between 0 and 1."""
-    if scale.low is not None and scale.high is not None:
-        return scale.low >= 0.0 and scale.high <= 1.0
-    return result.method.startswith(("tango", "newcombe", "clopper"))
 
 
 def _verb(result: CriterionResult, scale: Scale, as_share: bool) -> str:
@@ -74,5 +67,5 @@ def _tail(result: CriterionResult, as_share: bool, hindrance: str, min_items: in
     if asked or hindrance:
         return "; ".join(filter(None, (end, asked, hindrance)))
     if result.n_needed is None:
-        return f"{end}; no practical number of items would settle a difference this close to the margin"
-    return f"{end}; about {result.n_needed:,} items would settle it"
+        return f"{end}; no practical number of items would decide a difference this close to the margin"
+    return f"{end}; about {result.n_needed:,} items would decide it"

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from kdgov.declarations.data_origin import Access, CardName, Column, DataFile, Digest, Generation, Lineage, Names, PersonalData
+from kdgov.declarations.data_origin import CardName, Column, DataFile, Digest, Generation, Lineage, Names, PersonalData
 from kdgov.declarations.load import Declared, load, read_yaml, validate
 from kdgov.errors import DeclarationError, Fault
+from kdgov.license.vocabulary import Access
 
 MODEL_CARD: Literal["kdgov.model_card/1"] = "kdgov.model_card/1"
 DATASET_CARD: Literal["kdgov.dataset_card/1"] = "kdgov.dataset_card/1"

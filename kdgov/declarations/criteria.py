@@ -61,7 +61,8 @@ class _CriterionBase(Declared):
     ideal: Number | None = None
     """Best value of a ``target`` metric."""
     range: tuple[Number, Number] | None = None
-    """Smallest and largest possible score; default: as the suite declares."""
+    """Smallest and largest score that counts; default: as the suite declares. Scores beyond it are clipped and counted.
+    Numbers other than 0 and 1 never pass without one."""
     confidence: Confidence = 0.95
     """One-sided confidence."""
     min_items: Count = 100
@@ -77,6 +78,8 @@ class _CriterionBase(Declared):
     """Fewer items of a group than this are never a pass; default ``min_items``."""
     threshold: Number | None = None
     """Count scores of at least this as 1 and all others as 0: rare harm is judged as a rate."""
+    advisory: bool = False
+    """Judge and show only: the criterion never decides."""
     plan: PlanSection = Field(default_factory=PlanSection)
     """What the criterion was designed for; used by the drill alone."""
 
@@ -103,7 +106,19 @@ class _CriterionBase(Declared):
 
     def _common(self) -> dict[str, Any]:
         low, high = self.range or (None, None)
-        names = ("id", "suite", "metric", "direction", "ideal", "confidence", "min_items", "pooled", "min_group_items", "threshold")
+        names = (
+            "id",
+            "suite",
+            "metric",
+            "direction",
+            "ideal",
+            "confidence",
+            "min_items",
+            "pooled",
+            "min_group_items",
+            "threshold",
+            "advisory",
+        )
         values = {name: getattr(self, name) for name in names}
         groups = MappingProxyType({k: tuple(v) for k, v in self.groups.items()})
         plan = {f"plan_{name}": getattr(self.plan, name) for name in ("items", "disagreement", "level")}
@@ -113,6 +128,8 @@ class _CriterionBase(Declared):
     def frozen(self) -> Criterion:
         """The criterion as the gate reads it."""
         own = {name: getattr(self, name) for name in type(self).model_fields if name not in _CriterionBase.model_fields}
+        if "margins" in own:
+            own["margins"] = MappingProxyType(dict(own["margins"]))
         return Criterion(**self._common(), **own)
 
 
@@ -127,6 +144,8 @@ class NonInferiority(_CriterionBase):
     """non_inferiority"""
     margin: NotNegative
     """How much worse the student may be, in the metric's own units."""
+    margins: dict[str, NotNegative] = Field(default_factory=dict)
+    """Margin per unit of the scores (``share``, ``nats``, ``bits``, ``bleu``, ``chrf``, ``ter``, ``raw``); ``margin`` for the others."""
     group_margin: NotNegative | None = None
     """Margin within a group; default ``margin``."""
     root_margin: NotNegative | None = None
@@ -150,6 +169,23 @@ class NonInferiority(_CriterionBase):
                     f"has the {name} {value:g}, as wide as or wider than the whole range {width:g}\nWrite 0.02 to allow two points."
                 )
         return self
+
+
+class Retention(_CriterionBase):
+    """The student must prove that it keeps a share of the teacher's score."""
+
+    kind: Literal["retention"]
+    """retention"""
+    share: OpenShare
+    """Smallest share of the teacher's score, such as 0.97."""
+    floor: Number | None = None
+    """The student's own mean must be proven above this."""
+    ceiling: Number | None = None
+    """The student's own mean must be proven below this."""
+    chance: Number | None = None
+    """Score of knowing nothing; default: as the suite declares."""
+    assay: Literal["when_known", "required", "skip"] = "when_known"
+    """Whether the teacher must be proven better than no skill by more than may be lost."""
 
 
 class Floor(_CriterionBase):
@@ -179,6 +215,8 @@ class Exposure(_CriterionBase):
     """Fewer canaries than this are never a pass."""
     ceiling: Positive | None = None
     """Also: the mean exposure, in bits, must be proven below this."""
+    assay: Literal["when_known", "skip"] = "when_known"
+    """Whether the teacher must be shown to have memorised the canaries: what it never knew cannot show in the student."""
 
 
 class Calibration(_CriterionBase):
@@ -192,6 +230,8 @@ class Calibration(_CriterionBase):
     """Margin of the Brier score; default ``margin``."""
     confidences: Literal["required", "when_stated"] = "required"
     """Whether metrics whose items state no confidence are invalid, or left out and named by ``evidence.not-measured``."""
+    assay: Literal["when_known", "skip"] = "when_known"
+    """Whether the teacher must be proven better than knowing nothing."""
 
     @model_validator(mode="after")
     def _has_no_groups(self) -> Calibration:
@@ -212,6 +252,8 @@ class Churn(_CriterionBase):
     """Largest share."""
     of: Literal["negative_flips", "changed"] = "negative_flips"
     """Items lost, or items that changed either way."""
+    assay: Literal["when_known", "skip"] = "when_known"
+    """Whether the teacher must be proven to have more items right than may be lost."""
 
 
 class Efficiency(Declared):
@@ -227,6 +269,8 @@ class Efficiency(Declared):
     """Largest student / teacher."""
     min_ratio: Positive | None = None
     """Smallest student / teacher."""
+    advisory: bool = False
+    """Judge and show only: the criterion never decides."""
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Efficiency:
@@ -239,4 +283,6 @@ class Efficiency(Declared):
         return Criterion(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
-AnyCriterion = Annotated[NonInferiority | Floor | Ceiling | Exposure | Calibration | Churn | Efficiency, Field(discriminator="kind")]
+AnyCriterion = Annotated[
+    NonInferiority | Retention | Floor | Ceiling | Exposure | Calibration | Churn | Efficiency, Field(discriminator="kind")
+]

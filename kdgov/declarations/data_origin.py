@@ -9,22 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from kdgov.declarations.load import Declared
 from kdgov.digest import PREFIX
-
-UseName = Literal[
-    "weights_init",
-    "logits",
-    "hidden_states",
-    "generated_text",
-    "judge_scores",
-    "tokenizer",
-    "dataset_train",
-    "dataset_eval",
-    "dataset_publish",
-]
-"""The typed uses of a licence case: what was done with the upstream."""
-
-Access = Literal["weights", "api", "product", "extraction"]
-"""How the upstream was reached: its weights, an API under contract, a product's web page, or parameters extracted."""
+from kdgov.license.vocabulary import Access, Use
 
 
 def _normal_digest(value: Any) -> Any:
@@ -49,7 +34,7 @@ CardName = Annotated[str, StringConstraints(min_length=1, max_length=250)]
 class Lineage(Declared):
     """One upstream of a model or dataset, by the use that was made of it; ``made_by`` nests as deep as the lineage goes."""
 
-    use: UseName
+    use: Use
     """What was done with it."""
     name: str
     """What it is called."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
+from pydantic_core import core_schema, to_jsonable_python
 
 from kdgov.declarations.cards import DatasetCard, ModelCard
 from kdgov.declarations.policy_file import PolicyFile
@@ -68,9 +68,18 @@ class _WithDescriptions(GenerateJsonSchema):
             key = field.alias or name
             if key in made.get("properties", {}) and name in docs:
                 made["properties"][key].setdefault("description", docs[name])
+                if field.default_factory is not None:
+                    made["properties"][key]["default"] = _plain_default(field.get_default(call_default_factory=True))
         if model is DataDeclaration:
             return {"anyOf": [made, {"type": "string", "description": docs["path"]}], "description": made["description"]}
         return made
+
+
+def _plain_default(value: Any) -> Any:
+    """As a user would write it: a section whose keys all have their defaults is an empty mapping."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return [_plain_default(one) for one in value] if isinstance(value, list | tuple) else to_jsonable_python(value)
 
 
 def _of_model(model: type[BaseModel], title: str) -> dict[str, Any]:
@@ -156,7 +165,7 @@ def _case_part(section: str, model: type, keys: tuple[str, ...]) -> dict[str, An
     known = fields.get("properties") or fields["$defs"][model.__name__]["properties"]
     properties = {}
     for key in keys:
-        name = _CASE_FIELDS.get((section, key), key)
+        name = _CASE_FIELDS.get((section, key)) or (f"is_{key}" if f"is_{key}" in docs else key)
         described = docs.get(name) or _CASE_WORDS[key]
         properties[key] = {**{k: v for k, v in known.get(name, {"type": "string"}).items() if k != "title"}, "description": described}
     return {"type": "object", "additionalProperties": False, "properties": properties}

@@ -16,6 +16,7 @@ from kdgov.digest import digest_json, is_digest
 from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.finding_rules import rule_faults
 from kdgov.license.case.case import CHOICE_VALUES
+from kdgov.license.vocabulary import Distribution
 from kdgov.resources import data_folder
 
 
@@ -41,7 +42,6 @@ class LicenseSection(Declared):
     """Choice → stance, as in a licence case."""
 
 
-Intent = Literal["internal", "hosted", "weights", "data"]
 IdentifierOrAll = Literal["all", "email", "phone", "credit_card", "iban", "us_ssn", "ip_address", "person", "place"]
 
 
@@ -58,7 +58,7 @@ PerKind = Annotated[
 class DataSection(Declared):
     """What the training data may hold, and what becomes of items the student has seen in it."""
 
-    personal_per_mb: dict[Intent, PerKind] = Field(default_factory=dict)
+    personal_per_mb: dict[Distribution, PerKind] = Field(default_factory=dict)
     """Identifiers of people per million bytes of text that a release intent bears: one number, or a number per kind and for ``all``."""
     contaminated_items: Literal["block", "judge_apart"] = "block"
     """``block``: the findings stop the release. ``judge_apart``: unseen items decide, seen against unseen is shown."""
@@ -212,6 +212,6 @@ def _check_names(declared: PolicyFile, file: str, lines: Mapping[tuple[str | int
             faults.append(Fault(file=file, key=key, line=line, what="is not a known choice", mend=f"Known: {known}."))
         elif str(stance).lower() not in CHOICE_VALUES[name]:
             mend = f"Write {' or '.join(CHOICE_VALUES[name])}."
-            faults.append(Fault(file=file, key=key, line=line, what=f"{stance!r} is no stance of it", mend=mend))
+            faults.append(Fault(file=file, key=key, line=line, what=f"{stance!r} is not a valid value", mend=mend))
     if faults:
         raise DeclarationError(faults)

@@ -12,6 +12,7 @@ from kdgov.declarations.distillation import Distillation, Endpoint
 from kdgov.declarations.load import Declared, load, resolve
 from kdgov.errors import DeclarationError, Fault
 from kdgov.license.case.countries import country_code, place_mend
+from kdgov.license.vocabulary import Distribution, OrganizationKind
 
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[^/:%\"'<>\x00-\x1f]+$")]
 
@@ -109,7 +110,7 @@ class DataDeclaration(Declared):
 class ReleaseIntent(Declared):
     """What will be done with the student: licence conditions depend on it."""
 
-    distribution: Literal["internal", "hosted", "weights", "data"] = "internal"
+    distribution: Distribution = "internal"
     """Who gets what: nobody outside, an interface, the weights, or data the student writes."""
     commercial: bool = True
     """Whether the use is commercial."""
@@ -120,7 +121,7 @@ class ReleaseIntent(Declared):
 class Organization(Declared):
     """Who releases: some licences ask for size, seat and revenue."""
 
-    kind: Literal["company", "university", "individual"] = "company"
+    kind: OrganizationKind = "company"
     """Legal kind."""
     principal_place: str | None = None
     """Country of the principal place of business or domicile: its code or its name, kept as the code of two letters."""

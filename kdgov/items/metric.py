@@ -33,7 +33,7 @@ class MetricDeclaration:
     judge: str = ""
     """Name and digest of whatever turned an answer into a score; compared between the two models."""
     candidates: int | None = None
-    """For ``exposure``: size |R| of the canary's candidate space, where rows carry no label."""
+    """For ``exposure``: size ``|R|`` of the canary's candidate space, where rows carry no label."""
     statistic: str = "mean"
     """What the harness's aggregate is of the items: ``mean``, ``weighted_mean`` by the column ``weight``, ``f1``, ``mcc`` …"""
     harmful: bool = False

@@ -29,6 +29,15 @@ class ModelValue(NamedTuple):
     """Mean score; weighted where the items carry weights."""
     n: int
     """Items."""
+    lowest: float
+    """Lowest score of an item."""
+    highest: float
+    """Highest score of an item."""
+
+    @property
+    def reads_as_share(self) -> bool:
+        """Whether every score lies between 0 and 1, so that the mean reads as a percentage."""
+        return self.lowest >= 0.0 and self.highest <= 1.0
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -73,7 +82,7 @@ def _add(found: dict[tuple[str, str, str, str], ModelValue], table: ItemTable, k
     if weights is not None:
         weights = np.where(np.isnan(weights), 1.0, weights)
     value = float(np.average(scores, weights=weights))
-    made = ModelValue(*key, group, value, len(rows))
+    made = ModelValue(*key, group, value, len(rows), float(scores.min()), float(scores.max()))
     found[made.key] = made
 
 

@@ -10,6 +10,7 @@ import pandera.pandas as pa
 from kdgov.errors import DeclarationError, Fault
 from kdgov.items.columns import KEY_COLUMNS, NUMBER_COLUMNS
 from kdgov.items.table import ItemTable
+from kdgov.quantities import quantity
 
 
 def _is_group(text: str) -> bool:
@@ -72,7 +73,7 @@ def _faults(cases: pd.DataFrame, source: str) -> list[Fault]:
             Fault(
                 file=source,
                 key=str(column),
-                what=f"breaks the rule {check} in {len(rows)} place(s), such as {sample!r}"
+                what=f"breaks the rule {check} in {quantity(len(rows), 'place')}, such as {sample!r}"
                 + (f", rows {', '.join(numbers)}" if numbers else ""),
                 mend="Item tables are described in docs/gate.md; mend what writes this column.",
             )

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import importlib
 import json
+from typing import Any
 
+from kdgov.declarations.distillation import Distillation
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.distill import distill_inputs, step_key
-from kdgov.pipeline.store import StepResult
+from kdgov.pipeline.distill import DistillInputs, distill_inputs, step_key
+from kdgov.pipeline.step_results import CalibrateResult
 from kdgov.source_digest import source_digest
 
-STEP = "calibrate"
 TABLE = "calibration.json"
 
 
-def calibrate_step(context: ReleaseContext) -> StepResult:
-    """Try temperatures and weights on a held-out split; the facts hold ``table`` (text), ``proposal`` and ``digest``.
+def calibrate_step(context: ReleaseContext) -> CalibrateResult:
+    """Try temperatures and weights on a held-out split; the result holds ``table`` (text), ``proposal`` and ``digest``.
 
     Raises:
         InputError: if the release has no soft targets to calibrate, or too little data to hold some out.
@@ -27,13 +28,22 @@ def calibrate_step(context: ReleaseContext) -> StepResult:
     if recipe is None:
         raise InputError("has no distillation to calibrate", where=str(context.path), mend="Add `distillation:` with soft_targets.")
     key = digest_json({"distill": step_key(context, inputs), "code": source_digest("kdgov.pipeline.calibrate")})
-    finished = context.store.finished(STEP, key)
-    if finished is not None:
+    if (finished := context.store.finished(CalibrateResult, key)) is not None:
         return finished
+    with context.store.work(CalibrateResult, key, tell=context.wait) as work:
+        if work.finished is not None:
+            return work.finished
+        table = _table(context, recipe, inputs)
+        write_atomic(work.folder / TABLE, json.dumps(table, indent=2, sort_keys=True).encode() + b"\n")
+        digest = digest_file(work.folder / TABLE)
+        return work.finish(table=f"{table['text']}\n\ncalibration: {digest}", proposal=table["proposal"], digest=digest)
+
+
+def _table(context: ReleaseContext, recipe: Distillation, inputs: DistillInputs) -> dict[str, Any]:
     work = importlib.import_module("kdgov.distillation.make_student")
     work.set_threads(context.release.threads)
     student = context.release.student
-    table = work.calibrated(
+    table: dict[str, Any] = work.calibrated(
         recipe=recipe,
         teacher=inputs.source,
         student=student,
@@ -42,8 +52,4 @@ def calibrate_step(context: ReleaseContext) -> StepResult:
         data_files=inputs.data,
         progress=context.progress,
     )
-    folder = context.store.working(STEP, key)
-    write_atomic(folder / TABLE, json.dumps(table, indent=2, sort_keys=True).encode() + b"\n")
-    digest = digest_file(folder / TABLE)
-    facts = {"table": f"{table['text']}\n\ncalibration: {digest}", "proposal": table["proposal"], "digest": digest}
-    return context.store.finish(STEP, key, facts)
+    return table

@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from kdgov.checks.findings.scan_findings import contaminated_items, not_testable
 from kdgov.checks.licensing.licence_case import licence_case
 from kdgov.checks.licensing.portable_case import portable_case
 from kdgov.checks.pii.person_names import NameCount, NamesModel, count_names, names_model
-from kdgov.checks.scan.contamination import SEEN_KINDS, ItemIndex
+from kdgov.checks.scan.contamination import ItemIndex
 from kdgov.checks.scan.scan import Shard, ShardReport, scan
 from kdgov.checks.scan.suite_items import SuiteItems, suite_items
+from kdgov.decision.policy import Policy
 from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
@@ -33,11 +34,8 @@ from kdgov.evidence.bundle_layout import CARDS, CONTAMINATION, FINDINGS, LICENCE
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.load_inputs import load_release_inputs
-from kdgov.pipeline.store import StepResult
+from kdgov.pipeline.step_results import SCAN_REPORTS, CheckResult
 from kdgov.source_digest import source_digest
-
-SCANNED = "scan.json"
-"""One report per data file: rows, bytes, identifiers by kind and place, items found."""
 
 _CHECKS = ("licence", "provenance", "privacy", "contamination", "coverage", "practice", "evidence")
 _GRAVITY = ("invalid", "block", "review", "warn", "pass")
@@ -45,12 +43,12 @@ _GRAVITY = ("invalid", "block", "review", "warn", "pass")
 
 def check_step(
     context: ReleaseContext, *, today: datetime.date | None = None, workers: int = 1, scan_folder: Path | None = None
-) -> StepResult:
+) -> CheckResult:
     """Check a release's licences, provenance, privacy, contamination and practice.
 
-    The folder of the result holds `FINDINGS`, `LICENCE_CASE`, `LICENCE_ANSWER`, `CONTAMINATION`, `SCANNED` and the cards.
-    ``facts["stops"]`` says that the release may not go on, ``facts["holds"]`` that it may not be promoted without a waiver;
-    ``facts["digests"]`` names every input by digest.
+    The folder of the result holds `FINDINGS`, `LICENCE_CASE`, `LICENCE_ANSWER`, `CONTAMINATION`, `SCAN_REPORTS` and the cards.
+    It ``stops`` a release that may not go on, and ``holds`` one that may not be promoted without a waiver; ``digests`` names
+    every input by digest.
 
     Args:
         context: the release on its way.
@@ -62,55 +60,87 @@ def check_step(
         InputError: if a card, suite or policy is at fault.
         UnavailableError: if a pinned hub model is not at hand and the hub cannot be reached.
     """
-    today = today or datetime.datetime.now(tz=datetime.UTC).date()
+    question = _question(context, today or datetime.datetime.now(tz=datetime.UTC).date())
+    key = _key(question)
+    if (done := context.store.finished(CheckResult, key)) is not None:
+        return done
+    with context.store.work(CheckResult, key, tell=context.wait) as work:
+        if work.finished is not None:
+            return work.finished
+        shards, owners = _shards(question.materials)
+        index = ItemIndex(question.items.items)
+        found = scan(shards, index, workers=workers, kept=scan_folder or work.folder / "scan", progress=context.progress)
+        reports = list(zip(owners, found, strict=True))
+        answer = licensing.check(
+            licensing.case_from_json(question.case, as_of=question.today, read_text=lambda name: _text(question.texts, name))
+        )
+        findings = _findings(question, reports, index)
+        findings += [question.stances.applied(finding) for finding in licensing.findings(answer)]
+        findings.sort(key=_order)
+        _write(work.folder, findings, answer.as_json(), question, reports)
+        return work.finish(**_facts(findings, question))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """Everything that decides the answer of a check."""
+
+    context: ReleaseContext
+    """The release."""
+    materials: ReleaseInputs
+    """What it is made from."""
+    policy: Policy
+    """Its policy."""
+    stances: Stances
+    """What the policy makes of each rule."""
+    items: SuiteItems
+    """Items of the suites."""
+    case: dict[str, Any]
+    """What the licence reasoner is asked."""
+    texts: Mapping[str, bytes]
+    """Licence texts that the case names."""
+    names: NamesModel | None
+    """What recognises names, where it is at hand."""
+    today: datetime.date
+    """Day on which expiries are judged."""
+
+
+def _question(context: ReleaseContext, today: datetime.date) -> _Question:
     materials = load_release_inputs(context)
     policy = load_policy(context.policy_path())
-    stances = read_stances(policy.findings, file=str(context.policy_path()), data=policy.sections.get("data", {}))
     choices = dict(policy.sections.get("license", {}).get("choices", {}))
-    items = suite_items(materials.suites)
     # Texts are named by content: a place on disk must not reach the findings.
     case, texts = portable_case(licence_case(materials, choices=choices))
-    key = digest_json(
+    return _Question(
+        context=context,
+        materials=materials,
+        policy=policy,
+        stances=read_stances(policy.findings, file=str(context.policy_path()), data=policy.sections.get("data", {})),
+        items=suite_items(materials.suites),
+        case=case,
+        texts=texts,
+        names=names_model(),
+        today=today,
+    )
+
+
+def _key(question: _Question) -> str:
+    materials = question.materials
+    return digest_json(
         {
-            "release": context.release.model_dump(mode="json", by_alias=True),
-            "policy": policy.digest,
+            "release": question.context.release.model_dump(mode="json", by_alias=True),
+            "policy": question.policy.digest,
             "inputs": materials.digests(),
             "suites": {file.name: digest_file(file.path) for file in materials.suites},
-            "items": dict(items.digests),
-            "case": case,
+            "items": dict(question.items.digests),
+            "case": question.case,
             "withdrawn": [sorted(withdrawn_ids(body)) for body in materials.bodies],
-            "production_inputs": _inputs_digest(context),
-            "names": model.digest if (model := names_model()) is not None else "",
-            "today": today.isoformat(),
+            "production_inputs": _inputs_digest(question.context),
+            "names": question.names.digest if question.names is not None else "",
+            "today": question.today.isoformat(),
             "code": source_digest("kdgov.pipeline.check"),
         }
     )
-    if (done := context.store.finished("check", key)) is not None:
-        return done
-    folder = context.store.working("check", key)
-    shards, owners = _shards(materials)
-    index = ItemIndex(items.items)
-    found = scan(shards, index, workers=workers, kept=scan_folder or folder / "scan", progress=context.progress)
-    reports = list(zip(owners, found, strict=True))
-    names = _names(model, reports)
-    findings = _findings(materials, stances, reports, items, index, names, today)
-    findings += _coverage(context, materials, reports, stances)
-    answer = licensing.check(licensing.case_from_json(case, as_of=today, read_text=lambda name: _text(texts, name)))
-    findings += [stances.applied(finding) for finding in licensing.findings(answer)]
-    findings.sort(key=_order)
-    _write(folder, findings, case, answer.as_json(), materials, reports)
-    for name, data in texts.items():
-        write_atomic(folder / name, data)
-    return context.store.finish("check", key, _facts(findings, materials, items, today))
-
-
-def seen_items(folder: Path) -> tuple[str, ...]:
-    """``suite/task/item`` of every item that a finished check found in the data; a phrase in common is not an item seen."""
-    try:
-        found = json.loads((folder / CONTAMINATION).read_bytes())
-    except FileNotFoundError:
-        return ()
-    return tuple(sorted(item for item, match in found.items() if match["kind"] in SEEN_KINDS))
 
 
 def _text(texts: Mapping[str, bytes], name: str) -> str:
@@ -150,21 +180,15 @@ def _shards(materials: ReleaseInputs) -> tuple[list[Shard], list[Body]]:
     return shards, owners
 
 
-def _findings(
-    materials: ReleaseInputs,
-    stances: Stances,
-    reports: list[tuple[Body, ShardReport]],
-    items: SuiteItems,
-    index: ItemIndex,
-    names: Mapping[str, NameCount],
-    today: datetime.date,
-) -> list[Finding]:
+def _findings(question: _Question, reports: list[tuple[Body, ShardReport]], index: ItemIndex) -> list[Finding]:
+    materials, stances = question.materials, question.stances
     findings = provenance_findings(materials, stances)
     for body in materials.bodies:
-        findings += personal_data_findings(body, materials, stances, today=today)
-    findings += scan_findings(materials, reports, items, stances, names)
+        findings += personal_data_findings(body, materials, stances, today=question.today)
+    findings += scan_findings(materials, reports, question.items, stances, _names(question.names, reports))
     findings += not_testable_finding(index.not_testable, len(index.items), stances)
-    return findings + practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))
+    findings += practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))
+    return findings + _coverage(question, reports)
 
 
 def _names(model: NamesModel | None, reports: list[tuple[Body, ShardReport]]) -> dict[str, NameCount]:
@@ -179,15 +203,14 @@ def _names(model: NamesModel | None, reports: list[tuple[Body, ShardReport]]) ->
     return found
 
 
-def _coverage(
-    context: ReleaseContext, materials: ReleaseInputs, reports: list[tuple[Body, ShardReport]], stances: Stances
-) -> list[Finding]:
+def _coverage(question: _Question, reports: list[tuple[Body, ShardReport]]) -> list[Finding]:
+    context, materials = question.context, question.materials
     declared = context.release.production_inputs
     whole = {(body.key, report.name) for body, report in reports if report.rows and not report.damage}
     data = [file.path for body in materials.bodies for file in body.files if (body.key, file.name) in whole]
     if declared is None or not data:
         return []
-    return coverage_findings(data, context.path_of(declared.path), declared.field, stances)
+    return coverage_findings(data, context.path_of(declared.path), declared.field, question.stances)
 
 
 def _inputs_digest(context: ReleaseContext) -> str:
@@ -200,26 +223,24 @@ def _order(finding: Finding) -> tuple[int, int, str, str, str]:
 
 
 def _write(
-    folder: Path,
-    findings: list[Finding],
-    case: Mapping[str, Any],
-    answer: Mapping[str, Any],
-    materials: ReleaseInputs,
-    reports: list[tuple[Body, ShardReport]],
+    folder: Path, findings: list[Finding], answer: Mapping[str, Any], question: _Question, reports: list[tuple[Body, ShardReport]]
 ) -> None:
+    materials = question.materials
     documents = {
         FINDINGS: [finding.as_json() for finding in findings],
-        LICENCE_CASE: case,
+        LICENCE_CASE: question.case,
         LICENCE_ANSWER: answer,
         CONTAMINATION: contaminated_items([report for _, report in reports]),
-        SCANNED: [asdict(report) for _, report in reports],
+        SCAN_REPORTS: [asdict(report) for _, report in reports],
     }
     for name, document in documents.items():
         write_atomic(folder / name, json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+    for name, data in question.texts.items():
+        write_atomic(folder / name, data)
     named = {"teacher": materials.teacher.card, "student": materials.student.card}
     named |= {f"data-{n}": body.card for n, body in enumerate(materials.bodies)}
     named |= {f"upstream-{n}": file for n, file in enumerate(materials.upstream.values())}
-    # The kept reports served the resuming; what counts stands in SCANNED, whoever scanned it.
+    # The kept reports served the resuming; what counts stands in SCAN_REPORTS, whoever scanned it.
     shutil.rmtree(folder / "scan", ignore_errors=True)
     (folder / CARDS).mkdir(exist_ok=True)
     for name, file in named.items():
@@ -227,7 +248,8 @@ def _write(
             shutil.copyfile(file.path, folder / CARDS / f"{name}{file.path.suffix}")
 
 
-def _facts(findings: list[Finding], materials: ReleaseInputs, items: SuiteItems, today: datetime.date) -> dict[str, Any]:
+def _facts(findings: list[Finding], question: _Question) -> dict[str, Any]:
+    materials, items = question.materials, question.items
     counts: Counter[str] = Counter(finding.verdict for finding in findings)
     stopping = [finding.rule for finding in findings if finding.verdict in ("block", "invalid")]
     holding = [finding.rule for finding in findings if finding.verdict == "review"]
@@ -243,5 +265,5 @@ def _facts(findings: list[Finding], materials: ReleaseInputs, items: SuiteItems,
         "held_by": holding,
         "digests": {**materials.digests(), **{f"suite {name}": digest for name, digest in items.digests.items()}},
         "teacher": dict(materials.teacher.identity),
-        "today": today.isoformat(),
+        "today": question.today.isoformat(),
     }

@@ -29,6 +29,11 @@ class ReleaseContext:
     progress: Progress = field(default=silent)
     """Where progress is told."""
 
+    def wait(self, sentence: str) -> None:
+        """Tell that another run has to be waited for; an empty sentence tells that the wait is over."""
+        if sentence:
+            self.progress(sentence, 0, 0)
+
     def path_of(self, name: str) -> Path:
         """A path the release names: relative to its file, then to the working folder, then among the shipped data."""
         found = resolve(name, beside=self.path)

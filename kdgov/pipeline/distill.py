@@ -22,11 +22,10 @@ from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import DISTILLATION
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.store import StepResult
+from kdgov.pipeline.step_results import DistillResult
 from kdgov.processes import is_first
 from kdgov.source_digest import source_digest
 
-STEP = "distill"
 _POLL_S = 0.5
 _LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "peft", "torchao")
 
@@ -49,30 +48,35 @@ class DistillInputs:
     """Files of prompts that terms name."""
 
 
-def distill_step(context: ReleaseContext) -> StepResult:
+def distill_step(context: ReleaseContext) -> DistillResult:
     """Train the student, or identify the given one; a finished result is reused without loading torch.
 
-    The folder holds ``student/`` (where it was trained here), ``distillation.json`` and ``losses.json``. The facts name
-    ``student`` (path relative to the folder, or absolute for a given student), ``trained`` and the identities.
+    The folder holds ``student/`` (where it was trained here), ``distillation.json`` and ``losses.json``.
 
     Raises:
         InputError: if release, models and data do not fit together, or a loss is not finite.
         UnavailableError: if a hub, an endpoint, memory or the store is not to be had.
     """
     inputs = distill_inputs(context)
+    teacher_path = str(inputs.source.resolve()) if isinstance(inputs.source, Path) else ""
     if context.release.distillation is None and context.release.student.quantization is None:
-        return _given(context, inputs)
+        return _given(context, inputs, teacher_path)
     key = step_key(context, inputs)
-    finished = context.store.finished(STEP, key)
-    while finished is None and context.release.distillation is None and not is_first():
-        # Quantising is the first process's work alone.
-        time.sleep(_POLL_S)
-        finished = context.store.finished(STEP, key)
-    if finished is not None:
+    if (finished := context.store.finished(DistillResult, key, teacher_path=teacher_path)) is not None:
         return finished
-    folder = context.store.working(STEP, key)
-    facts = _trained(context, inputs, folder)
-    return _published(context, key, facts)
+    with context.store.work(DistillResult, key, tell=context.wait, teacher_path=teacher_path) as work:
+        if work.finished is not None:
+            return work.finished
+        if context.release.distillation is None and not is_first():
+            # Quantising is the first process's work alone.
+            return _awaited(context, key, teacher_path)
+        return work.finish(**_trained(context, inputs, work.folder))
+
+
+def _awaited(context: ReleaseContext, key: str, teacher_path: str) -> DistillResult:
+    while (finished := context.store.finished(DistillResult, key, teacher_path=teacher_path)) is None:
+        time.sleep(_POLL_S)
+    return finished
 
 
 def distill_inputs(context: ReleaseContext) -> DistillInputs:
@@ -175,7 +179,7 @@ def _trained(context: ReleaseContext, inputs: DistillInputs, folder: Path) -> di
     if is_first():
         # No other may write: the first may have sealed the folder already.
         write_atomic(folder / DISTILLATION, json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
-    return _facts(inputs, record, student="student", trained=release.distillation is not None)
+    return _facts(inputs, record, trained=release.distillation is not None)
 
 
 def _cache_root(context: ReleaseContext) -> Path:
@@ -184,37 +188,32 @@ def _cache_root(context: ReleaseContext) -> Path:
     return context.store.root / "teacher-cache" if named is None else context.path_of(named)
 
 
-def _given(context: ReleaseContext, inputs: DistillInputs) -> StepResult:
+def _given(context: ReleaseContext, inputs: DistillInputs, teacher_path: str) -> DistillResult:
     if inputs.student_path is None or inputs.student is None:
         raise InputError("names no finished student", where=str(context.path), mend="Set `student.model`, or add `distillation:`.")
-    path = inputs.student_path.resolve()
-    key = digest_json({"given": str(path), "student": inputs.student.as_json(), "teacher": dict(inputs.teacher)})
-    finished = context.store.finished(STEP, key)
-    if finished is not None:
+    # Where it lies is told, not kept: the identity of the student is what counts.
+    places = {"student": str(inputs.student_path.resolve()), "teacher_path": teacher_path}
+    mine, theirs = inputs.student.as_json(), dict(inputs.teacher)
+    key = digest_json({"given": True, "student": mine, "teacher": theirs, "code": source_digest("kdgov.pipeline.distill")})
+    if (finished := context.store.finished(DistillResult, key, **places)) is not None:
         return finished
-    folder = context.store.working(STEP, key)
-    record = {"schema": "kdgov.distillation/1", "trained": False, "student": inputs.student.as_json(), "teacher": dict(inputs.teacher)}
-    write_atomic(folder / DISTILLATION, json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
-    return context.store.finish(STEP, key, _facts(inputs, record, student=str(path), trained=False))
+    with context.store.work(DistillResult, key, tell=context.wait, **places) as work:
+        if work.finished is not None:
+            return work.finished
+        record = {"schema": "kdgov.distillation/1", "trained": False, "student": mine, "teacher": theirs}
+        if is_first():
+            write_atomic(work.folder / DISTILLATION, json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
+        return work.finish(**_facts(inputs, record, trained=False))
 
 
-def _facts(inputs: DistillInputs, record: Mapping[str, Any], *, student: str, trained: bool) -> dict[str, Any]:
+def _facts(inputs: DistillInputs, record: Mapping[str, Any], *, trained: bool) -> dict[str, Any]:
     mine, theirs = record["student"], dict(inputs.teacher)
     what = f"{mine['parameters']:,} parameters"
     what += f", {mine['parameters'] / max(1, theirs['parameters']):.0%} of the teacher's" if "parameters" in theirs else ""
     return {
-        "student": student,
         "trained": trained,
         "summary": what if trained else f"given: {what}",
         "identity": mine,
         "teacher": theirs,
-        "teacher_path": str(inputs.source.resolve()) if isinstance(inputs.source, Path) else "",
         "warnings": list(record.get("warnings", ())),
     }
-
-
-def _published(context: ReleaseContext, key: str, facts: Mapping[str, Any]) -> StepResult:
-    # Of several processes (torchrun, accelerate launch) one writes; the others wait for it inside the run.
-    if is_first():
-        return context.store.finish(STEP, key, facts)
-    return StepResult(step=STEP, key=key, folder=context.store.folder(STEP, key), reused=False, facts=facts)

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kdgov.checkpoints.identity import ModelIdentity, model_identity, resolve_model
 from kdgov.declarations.policy_file import load_policy
@@ -26,13 +26,12 @@ from kdgov.evidence.bundle_layout import EVALUATION, FINDINGS, ITEMS, PLAN, ROLE
 from kdgov.finding import Finding
 from kdgov.items.files import read_items
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.distill import distill_step
-from kdgov.pipeline.store import StepResult
+from kdgov.pipeline.step_results import DistillResult, EvaluateResult, ModelEvaluation, StepResult
+from kdgov.pipeline.store import Work
 from kdgov.processes import is_first
 from kdgov.source_digest import source_digest
 
-STEP = "evaluate"
-MODEL_STEP = "evaluate-model"
+R = TypeVar("R", bound=StepResult)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,7 @@ class Asked:
     """Digest of everything that decides its evaluation."""
 
 
-def evaluate_step(context: ReleaseContext) -> StepResult:
+def evaluate_step(context: ReleaseContext, distilled: DistillResult) -> EvaluateResult:
     """Evaluate teacher, student and control on one plan; finished parts are reused without loading torch or lm-eval.
 
     The folder holds ``plan.json``, ``teacher/``, ``student/`` and ``control/`` (each with ``items.parquet``, ``evidence.json``
@@ -63,51 +62,38 @@ def evaluate_step(context: ReleaseContext) -> StepResult:
         UnavailableError: if hub data or the store are not to be had.
     """
     allowed = load_policy(context.policy_path()).allowed_differences
-    return _under(_evaluated(context), allowed)
+    return _under(_evaluated(context, distilled), allowed)
 
 
-def _evaluated(context: ReleaseContext) -> StepResult:
-    distilled = _distilled(context)
-    student = distilled.folder / str(distilled.facts["student"])
+def _evaluated(context: ReleaseContext, distilled: DistillResult) -> EvaluateResult:
+    # Of several processes, none reads the student before the first has sealed it.
+    barrier()
     teacher = resolve_model(context.release.teacher.model, beside=context.path, revision=context.release.teacher.revision)
-    asked = _asked(context, teacher, student)
+    asked = _asked(context, teacher, distilled.checkpoint)
     key = digest_json({"models": {a.role: a.key for a in asked}, "code": source_digest("kdgov.pipeline.evaluate"), "step": 1})
-    finished = context.store.finished(STEP, key)
-    known = {a.role: context.store.finished(MODEL_STEP, a.key) for a in asked}
-    # Every process has looked before any of them writes: all take the same way from here.
-    barrier()
-    if finished is not None:
+    places = {"student_path": str(asked[1].path), "teacher_path": str(asked[0].path)}
+    if (finished := context.store.finished(EvaluateResult, key, **places)) is not None:
         return finished
-    parts = _parts(context, asked, known)
-    folder = context.store.working(STEP, key)
-    if is_first():
-        finished = _joined(context, asked, parts, folder, key)
-    barrier()
-    return finished or _of_another_process(context, STEP, key)
-
-
-def _distilled(context: ReleaseContext) -> StepResult:
-    release = context.release
-    if release.distillation is None and release.student.quantization is None and not is_first():
-        # A student that is only identified is written down by the first process; training is what all of them share.
+    with context.store.work(EvaluateResult, key, tell=context.wait, **places) as work:
+        if work.finished is not None:
+            return work.finished
+        parts = _parts(context, asked)
+        if is_first():
+            finished = work.finish(**_joined(context, asked, parts, work.folder))
         barrier()
-        return distill_step(context)
-    distilled = distill_step(context)
-    barrier()
-    return distilled
+        return finished or _of_another_process(context, context.store.finished(EvaluateResult, key, **places))
 
 
-def _joined(context: ReleaseContext, asked: list[Asked], parts: Mapping[str, StepResult], folder: Path, key: str) -> StepResult:
+def _joined(context: ReleaseContext, asked: list[Asked], parts: Mapping[str, ModelEvaluation], folder: Path) -> dict[str, Any]:
     for role, part in parts.items():
         _bring(part.folder, folder / role)
     shutil.copyfile(parts["teacher"].folder / PLAN, folder / PLAN)
     facts = _facts(folder, asked)
     _measure(context, asked, folder)
-    return context.store.finish(STEP, key, facts)
+    return facts
 
 
-def _of_another_process(context: ReleaseContext, step: str, key: str) -> StepResult:
-    finished = context.store.finished(step, key)
+def _of_another_process(context: ReleaseContext, finished: R | None) -> R:
     if finished is None:
         raise InputError(
             "the first process did not finish the evaluation", where=str(context.path), mend="Run the same command again: it goes on."
@@ -115,14 +101,14 @@ def _of_another_process(context: ReleaseContext, step: str, key: str) -> StepRes
     return finished
 
 
-def _under(finished: StepResult, allowed: tuple[str, ...]) -> StepResult:
+def _under(finished: EvaluateResult, allowed: tuple[str, ...]) -> EvaluateResult:
     # What is stored is the same under every policy, so that a policy changed after the fact finds the results it was sealed with.
     document = json.loads((finished.folder / FINDINGS).read_bytes())
     found = stopping([Finding(**f) for f in document["findings"]], allowed)
-    summary = str(finished.facts["summary"])
+    summary = finished.summary
     if found:
         summary += f"; not comparable: {found[0].reason}"
-    return replace(finished, facts={**finished.facts, "findings": len(found), "summary": summary})
+    return replace(finished, findings=len(found), summary=summary)
 
 
 def _asked(context: ReleaseContext, teacher: Path, student: Path) -> list[Asked]:
@@ -155,24 +141,27 @@ def _asked(context: ReleaseContext, teacher: Path, student: Path) -> list[Asked]
     return found
 
 
-def _parts(context: ReleaseContext, asked: list[Asked], known: Mapping[str, StepResult | None]) -> dict[str, StepResult]:
-    if all(known.values()):
-        return {role: part for role, part in known.items() if part is not None}
-    # Here, not above: whoever reuses results should not wait for torch and lm-eval.
-    work = importlib.import_module("kdgov.evaluation.evaluate_release")
-    plan = work.release_plan(context.release, context.path, logged=_logged(context), progress=context.progress)
-    done: dict[str, StepResult] = {}
+def _parts(context: ReleaseContext, asked: list[Asked]) -> dict[str, ModelEvaluation]:
+    done: dict[str, ModelEvaluation] = {}
+    plan: Any = None
     for one in asked:
-        done[one.role] = known[one.role] or _part(context, work, plan, one, asked[0])
+        if (known := context.store.finished(ModelEvaluation, one.key)) is not None:
+            done[one.role] = known
+            continue
+        with context.store.work(ModelEvaluation, one.key, tell=context.wait) as work:
+            if work.finished is None and plan is None:
+                # Here, not above: whoever reuses results should not wait for torch and lm-eval.
+                made = importlib.import_module("kdgov.evaluation.evaluate_release")
+                plan = made.release_plan(context.release, context.path, logged=_logged(context), progress=context.progress)
+            done[one.role] = work.finished or _part(context, plan, one, asked[0], work)
     return done
 
 
-def _part(context: ReleaseContext, work: Any, plan: Any, one: Asked, teacher: Asked) -> StepResult:
-    folder = context.store.working(MODEL_STEP, one.key)
-    facts: Mapping[str, Any] = work.evaluate_one(
+def _part(context: ReleaseContext, plan: Any, one: Asked, teacher: Asked, work: Work[ModelEvaluation]) -> ModelEvaluation:
+    facts: Mapping[str, Any] = importlib.import_module("kdgov.evaluation.evaluate_release").evaluate_one(
         plan,
         one.path,
-        folder,
+        work.folder,
         role=one.role,
         teacher=teacher.path,
         teacher_how=teacher.how,
@@ -181,9 +170,9 @@ def _part(context: ReleaseContext, work: Any, plan: Any, one: Asked, teacher: As
         progress=context.progress,
     )
     barrier()
-    finished = context.store.finish(MODEL_STEP, one.key, facts) if is_first() else None
+    finished = work.finish(**facts) if is_first() else None
     barrier()
-    return finished or _of_another_process(context, MODEL_STEP, one.key)
+    return finished or _of_another_process(context, context.store.finished(ModelEvaluation, one.key))
 
 
 def _logged(context: ReleaseContext) -> tuple[Path, str] | None:
@@ -213,8 +202,6 @@ def _facts(folder: Path, asked: list[Asked]) -> dict[str, Any]:
         "student_evidence": digest_file(folder / "student" / EVALUATION),
         "items": items,
         "summary": summary,
-        "student_path": str(asked[1].path),
-        "teacher_path": str(asked[0].path),
     }
 
 

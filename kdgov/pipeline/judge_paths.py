@@ -13,10 +13,10 @@ from kdgov.decision.policy import Policy
 from kdgov.declarations.load import read_together
 from kdgov.declarations.policy_file import load_named_policy
 from kdgov.errors import InputError
+from kdgov.evidence.content_times import written_at
 from kdgov.evidence.gate_inputs import GateInputs, Statements
 from kdgov.finding import Finding
 from kdgov.items import ItemTable, read_declarations, read_items
-from kdgov.pipeline.content_times import written_at
 from kdgov.progress import Progress
 from kdgov.report.notebook import NotebookDecision, shown
 from kdgov.resources import data_folder
@@ -117,7 +117,7 @@ def late_policy(reason: str) -> Finding:
         verdict="warn",
         subject="policy",
         reason=reason,
-        mend="Margins belong into the policy before results are read; `findings: {evidence.policy-newer: block}` makes this stop.",
+        mend="Set margins before looking at results; `findings: {evidence.policy-newer: block}` makes this stop.",
         rule="evidence.policy-newer",
         source="FDA 2016, Non-Inferiority Clinical Trials: the margin is fixed before the trial",
     )

@@ -1,32 +1,41 @@
-"""The whole way of one release: check → distill → evaluate → gate → record → promote."""
+"""Release workflow: check → distill → evaluate → gate → record → promote, each step once, each handed what the steps before it made.
+
+`resolve` serves every command on a release: ``kdgov run`` takes all steps, ``kdgov gate RELEASE`` those that the gate needs.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
 
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.distill import distill_step
 from kdgov.pipeline.evaluate import evaluate_step
-from kdgov.pipeline.gate import gate_step
+from kdgov.pipeline.gate import Judgeable, gate_step
 from kdgov.pipeline.promote import promote_step
 from kdgov.pipeline.record import record_step
-from kdgov.pipeline.store import StepResult
+from kdgov.pipeline.scan_teacher_text import written_step
+from kdgov.pipeline.step_results import CheckResult, DistillResult, EvaluateResult, GateResult, PromoteResult, RecordResult, StepResult
 
 StepName = Literal["check", "distill", "evaluate", "gate", "record", "promote"]
-Step = Callable[[ReleaseContext], StepResult]
+StoppedBy = Literal["", "check", "gate", "promote"]
+PIPELINE: tuple[StepName, ...] = ("check", "distill", "evaluate", "gate", "record", "promote")
+"""The steps, in order."""
+NEEDS: dict[StepName, tuple[StepName, ...]] = {
+    "check": (),
+    "distill": (),
+    "evaluate": ("distill",),
+    "gate": ("check", "distill", "evaluate"),
+    "record": ("gate", "distill"),
+    "promote": ("record", "distill"),
+}
+"""Step → the steps whose results it is handed."""
 
-PIPELINE: tuple[tuple[StepName, Step], ...] = (
-    ("check", check_step),
-    ("distill", distill_step),
-    ("evaluate", evaluate_step),
-    ("gate", gate_step),
-    ("record", record_step),
-    ("promote", promote_step),
-)
+R = TypeVar("R", bound=StepResult)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,39 +51,144 @@ class StepTaken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepOptions:
+    """What a command may ask of the steps beyond the release."""
+
+    statements: Sequence[Path] = ()
+    """Signed waivers and approvals, for the gate."""
+    trust: Path | None = None
+    """File of the trust store; None: the usual place."""
+    registry: str | None = None
+    """Address of the registry; None: KDGOV_REGISTRY, else the store's own."""
+    upload_weights: bool = False
+    """Copy the weights into the registry."""
+    alias: str = "champion"
+    """The guarded alias."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
     """How a release went."""
 
     taken: tuple[StepTaken, ...]
     """Steps taken, in order."""
-    stopped_by: Literal["", "check", "gate", "promote"]
-    """Empty when the release was promoted; otherwise the step whose answer was no."""
+    stopped_by: StoppedBy = ""
+    """Empty when every step said yes; otherwise the step whose answer was no."""
 
     def result_of(self, step: StepName) -> StepResult | None:
         """The result of one step, or None where the run ended before it."""
         return next((taken.finished for taken in self.taken if taken.step == step), None)
 
+    def of(self, kind: type[R]) -> R:
+        """The result of a step that was taken.
 
-def run_release(context: ReleaseContext, *, on_step: Callable[[StepTaken], None]) -> RunOutcome:
+        Raises:
+            KeyError: if it was not.
+        """
+        for taken in self.taken:
+            if isinstance(taken.finished, kind):
+                return taken.finished
+        raise KeyError(kind.STEP)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Way:
+    """A release on its way: each step is taken once, and handed the results it needs."""
+
+    context: ReleaseContext
+    options: StepOptions
+    taken: list[StepTaken] = field(default_factory=list)
+
+    def take(self, name: StepName) -> StepTaken:
+        began = time.monotonic()
+        finished: StepResult = getattr(self, f"_{name}")()
+        self.taken.append(StepTaken(step=name, finished=finished, wall_s=time.monotonic() - began))
+        return self.taken[-1]
+
+    def outcome(self, stopped_by: StoppedBy = "") -> RunOutcome:
+        return RunOutcome(taken=tuple(self.taken), stopped_by=stopped_by)
+
+    def _check(self) -> CheckResult:
+        return check_step(self.context)
+
+    def _distill(self) -> DistillResult:
+        return distill_step(self.context)
+
+    def _evaluate(self) -> EvaluateResult:
+        return evaluate_step(self.context, self.outcome().of(DistillResult))
+
+    def _gate(self) -> GateResult:
+        made = self.outcome()
+        distilled = made.of(DistillResult)
+        judgeable = Judgeable(
+            checked=made.of(CheckResult),
+            distilled=distilled,
+            evaluated=made.of(EvaluateResult),
+            written=written_step(self.context, distilled.folder),
+        )
+        return gate_step(self.context, judgeable, statements=self.options.statements, trust=self.options.trust)
+
+    def _record(self) -> RecordResult:
+        made, asked = self.outcome(), self.options
+        weights = made.of(DistillResult).checkpoint
+        return record_step(self.context, made.of(GateResult), weights=weights, registry=asked.registry, upload_weights=asked.upload_weights)
+
+    def _promote(self) -> PromoteResult:
+        made, asked = self.outcome(), self.options
+        weights = made.of(DistillResult).checkpoint
+        return promote_step(self.context, made.of(RecordResult), weights=weights, alias=asked.alias, registry=asked.registry)
+
+
+def resolve(context: ReleaseContext, *, until: StepName, options: StepOptions | None = None) -> RunOutcome:
+    """Take the steps that one step needs, each once, and the step itself; what is finished is reused.
+
+    No answer stops it: a command that asks for a decision gets one, also where the check says no.
+
+    Args:
+        context: the release.
+        until: the step that is wanted.
+        options: what the command asks beyond the release.
+
+    Raises:
+        InputError: if the release or something it names is at fault.
+        UnavailableError: if the store, a hub or the registry is not to be had.
+    """
+    way = _Way(context=context, options=options or StepOptions())
+    wanted = _needed(until)
+    for name in PIPELINE:
+        if name in wanted:
+            way.take(name)
+    return way.outcome()
+
+
+def run_release(context: ReleaseContext, *, on_step: Callable[[StepTaken], None], options: StepOptions | None = None) -> RunOutcome:
     """Take a release as far as it may go, telling ``on_step`` after each step.
 
     A stopping finding ends it before any compute. A refused decision is recorded, so that the risk team sees it, but never
-    promoted.
+    promoted. What is recorded and promoted is the very decision that was judged, also when the policy is edited meanwhile.
     """
-    taken: list[StepTaken] = []
-    stopped_by: Literal["", "check", "gate", "promote"] = ""
-    for name, step in PIPELINE:
+    way = _Way(context=context, options=options or StepOptions())
+    stopped_by: StoppedBy = ""
+    for name in PIPELINE:
         if stopped_by == "check" or (stopped_by == "gate" and name == "promote"):
             break
-        began = time.monotonic()
-        finished = step(context)
-        taken.append(StepTaken(step=name, finished=finished, wall_s=time.monotonic() - began))
-        on_step(taken[-1])
-        if name == "check" and finished.facts["stops"]:
-            stopped_by = "check"
-        if name == "gate" and finished.facts["verdict"] != "pass":
-            stopped_by = "gate"
+        taken = way.take(name)
+        on_step(taken)
+        stopped_by = stopped_by or _refusal(taken.finished)
+    return way.outcome(stopped_by)
+
+
+def _refusal(finished: StepResult) -> StoppedBy:
+    match finished:
+        case CheckResult(stops=True):
+            return "check"
+        case GateResult() if finished.verdict != "pass":
+            return "gate"
         # A passing decision is not enough: a revoked version, changed weights or an untrusted signature is refused as well.
-        if name == "promote" and not finished.facts["promoted"]:
-            stopped_by = "promote"
-    return RunOutcome(taken=tuple(taken), stopped_by=stopped_by)
+        case PromoteResult(promoted=False):
+            return "promote"
+    return ""
+
+
+def _needed(step: StepName) -> frozenset[StepName]:
+    return frozenset({step}.union(*(_needed(name) for name in NEEDS[step])))

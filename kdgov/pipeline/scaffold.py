@@ -28,7 +28,7 @@ jobs:
       - uses: actions/setup-python@v5
         with: {{python-version: "3.11"}}
       - run: pip install "kdgov>={version}"
-      - name: The policy is whole
+      - name: Validate policy
         run: kdgov policy check policies/{policy}.yaml
       - name: Judge the student
         id: gate

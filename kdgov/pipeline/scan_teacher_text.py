@@ -1,6 +1,6 @@
 """What the teacher wrote, scanned after it was written: the same scan as the data the release declares.
 
-`kdgov.pipeline.check` runs before any compute and cannot see text that does not exist yet. This step does, and the gate reads
+The check runs before any compute and cannot see text that does not exist yet. This step does, and the gate reads
 its findings beside the check's.
 """
 
@@ -17,27 +17,26 @@ from kdgov.checks.findings.rules import read_stances
 from kdgov.checks.findings.scan_findings import contaminated_items, contamination_findings
 from kdgov.checks.scan.contamination import ItemIndex
 from kdgov.checks.scan.scan import Shard, ShardReport, scan
-from kdgov.checks.scan.suite_items import suite_items
+from kdgov.checks.scan.suite_items import SuiteItems, suite_items
+from kdgov.decision.policy import Policy
 from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_json, write_atomic
 from kdgov.evidence.bundle_layout import CONTAMINATION, FINDINGS
 from kdgov.finding import Finding
-from kdgov.pipeline.check import SCANNED
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.load_inputs import suite_files
-from kdgov.pipeline.store import StepResult
+from kdgov.pipeline.step_results import SCAN_REPORTS, TeacherTextResult
 from kdgov.source_digest import source_digest
 
-STEP = "written"
 FOLDER = "teacher_text"
 """Folder of the distillation's result that holds what the teacher wrote: ``<term>/shard-0000.jsonl`` …"""
 
 
-def written_step(context: ReleaseContext, distilled: Path, *, workers: int = 1) -> StepResult | None:
+def written_step(context: ReleaseContext, distilled: Path, *, workers: int = 1) -> TeacherTextResult | None:
     """Scan the teacher-written text in a folder of the distillation; None where the teacher wrote nothing.
 
-    The folder of the result holds `FINDINGS`, `CONTAMINATION` and `SCANNED` in the check's own form. ``facts["stops"]`` says that
-    the release may not go on. It can be called on a folder that is still being written: whole shards are scanned once.
+    The folder of the result holds `FINDINGS`, `CONTAMINATION` and `SCAN_REPORTS` in the check's own form. It ``stops`` a release
+    that may not go on. It can be called on a folder that is still being written: whole shards are scanned once.
 
     Args:
         context: the release on its way.
@@ -64,27 +63,33 @@ def written_step(context: ReleaseContext, distilled: Path, *, workers: int = 1) 
             "code": source_digest("kdgov.pipeline.scan_teacher_text"),
         }
     )
-    if (done := context.store.finished(STEP, key)) is not None:
+    if (done := context.store.finished(TeacherTextResult, key)) is not None:
         return done
-    folder = context.store.working(STEP, key)
-    reports = scan(shards, index, workers=workers, progress=context.progress)
+    with context.store.work(TeacherTextResult, key, tell=context.wait) as work:
+        if work.finished is not None:
+            return work.finished
+        reports = scan(shards, index, workers=workers, progress=context.progress)
+        findings = _findings(context, policy, items, reports)
+        _write(work.folder, findings, reports)
+        stops = [finding.rule for finding in findings if finding.verdict in ("block", "invalid")]
+        return work.finish(stops=bool(stops), stopped_by=stops, files=len(files))
+
+
+def _findings(context: ReleaseContext, policy: Policy, items: SuiteItems, reports: Sequence[ShardReport]) -> list[Finding]:
     stances = read_stances(policy.findings, file=str(context.policy_path()), data=policy.sections.get("data", {}))
-    findings = [
+    return [
         *identifier_findings(
             "teacher-written text", reports, intent=context.release.release.distribution, said_none=False, stances=stances
         ),
         *contamination_findings(reports, items, stances, subject="teacher-written text"),
     ]
-    _write(folder, findings, reports)
-    stops = [finding.rule for finding in findings if finding.verdict in ("block", "invalid")]
-    return context.store.finish(STEP, key, {"stops": bool(stops), "stopped_by": stops, "files": len(files)})
 
 
 def _write(folder: Path, findings: Sequence[Finding], reports: Sequence[ShardReport]) -> None:
     documents = {
         FINDINGS: [finding.as_json() for finding in findings],
         CONTAMINATION: contaminated_items(reports),
-        SCANNED: [asdict(report) for report in reports],
+        SCAN_REPORTS: [asdict(report) for report in reports],
     }
     for name, document in documents.items():
         write_atomic(folder / name, json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")

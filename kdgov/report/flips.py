@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdgov.decision.criteria.comparison_cells import Scale, better
-from kdgov.decision.criteria.pairing import Mismatch, Pairs, match
+from kdgov.decision.criteria.metric_scale import Scale, better
+from kdgov.decision.criteria.paired_items import Mismatch, Pairs
+from kdgov.decision.criteria.pairing import match
 from kdgov.items import ItemTable, MetricDeclaration, MetricKey
 from kdgov.items.metric import declaration_for
 

@@ -12,7 +12,7 @@ _UNPRINTABLE = re.compile("[^\t\n\r -\ud7ff\ue000-�\U00010000-\U0010ffff]")
 
 
 def as_junit(decision: Decision) -> str:
-    """The decision as one ``testsuite``; fail and inconclusive are failures, invalid is an error, waived is skipped."""
+    """The decision as one ``testsuite``; fail and inconclusive are failures, invalid is an error, waived and advisory are skipped."""
     cases = [_result_case(result) for result in decision.criteria] + [
         _case(f"{f.check}: {f.subject}", "kdgov.findings", f.verdict if f.stops else "pass", f"{f.reason} {f.mend}".strip())
         for f in decision.findings
@@ -30,7 +30,8 @@ def as_junit(decision: Decision) -> str:
     for name, value in (("verdict", decision.verdict), ("decision", decision.digest), ("policy", decision.policy["digest"])):
         ET.SubElement(properties, "property", name=name, value=value)
     suite.extend(cases)
-    ET.SubElement(suite, "system-out").text = _clean(headline(decision))
+    warned = [f"{f.check}: {f.subject}: {f.reason}" for f in decision.findings if f.verdict == "warn"]
+    ET.SubElement(suite, "system-out").text = _clean("\n".join([headline(decision), *warned]))
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)
@@ -38,7 +39,8 @@ def as_junit(decision: Decision) -> str:
 
 
 def _result_case(result: CriterionResult) -> ET.Element:
-    return _case(f"{result.id}: {result.place}", f"kdgov.{result.kind}", "waived" if result.waived else result.verdict, result.reason)
+    set_aside = "waived" if result.waived else "advisory" if result.advisory and result.verdict != "pass" else ""
+    return _case(f"{result.id}: {result.place}", f"kdgov.{result.kind}", set_aside or result.verdict, result.reason)
 
 
 def _case(name: str, classname: str, verdict: str, reason: str) -> ET.Element:
@@ -46,8 +48,8 @@ def _case(name: str, classname: str, verdict: str, reason: str) -> ET.Element:
     match verdict:
         case "pass":
             pass
-        case "waived":
-            ET.SubElement(case, "skipped", message=_clean(f"waived: {reason}"))
+        case "waived" | "advisory":
+            ET.SubElement(case, "skipped", message=_clean(f"{verdict}: {reason}"))
         case "invalid":
             ET.SubElement(case, "error", message=_clean(reason), type="invalid").text = _clean(reason)
         case _:

@@ -19,7 +19,9 @@ def as_markdown(decision: Decision) -> str:
     lines += [f"**{label}:** {_escape(sentence)}  " for label, sentence in header.lines()]
     lines += [""]
     lines += [
-        f"- **{r.verdict}** `{r.id}`: {_escape(r.reason)}" + (" _(waived)_" if r.waived else "") for r in results if r.verdict != "pass"
+        f"- **{r.verdict}** `{r.id}`: {_escape(r.reason)}" + (" _(waived)_" if r.waived else " _(advisory)_" if r.advisory else "")
+        for r in results
+        if r.verdict != "pass"
     ]
     lines += [
         f"- **{f.verdict}** {f.check}, {_escape(f.subject)}: {_escape(f.reason)} {_escape(f.mend)}".rstrip()
@@ -48,7 +50,7 @@ def _table(results: list[CriterionResult]) -> list[str]:
 
 
 def _row(result: CriterionResult) -> str:
-    sign = f"{_SIGNS[result.verdict]} {result.verdict}" + (" (waived)" if result.waived else "")
+    sign = f"{_SIGNS[result.verdict]} {result.verdict}" + (" (waived)" if result.waived else " (advisory)" if result.advisory else "")
     return f"| {sign} | `{result.id}` | {_escape(result.place)} | {result.n or '–'} | " + " | ".join(columns(result)) + " |"
 
 

@@ -52,7 +52,7 @@ def as_html(decision: Decision) -> str:
 
 def _row(decision: Decision, index: int) -> str:
     result = worst_first(decision)[index]
-    verdict = f"{result.verdict} (waived)" if result.waived else result.verdict
+    verdict = result.verdict + (" (waived)" if result.waived else " (advisory)" if result.advisory else "")
     numbers = (str(result.n or "–"), *columns(result))
     cells = "".join(f"<td style='text-align:right'>{text}</td>" for text in numbers)
     return (

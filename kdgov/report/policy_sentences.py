@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kdgov.decision.criteria.kinds import KINDS
 from kdgov.decision.policy import Criterion, Policy
 
 
@@ -42,30 +43,15 @@ def policy_json(policy: Policy) -> dict[str, Any]:
 
 def criterion_words(criterion: Criterion) -> str:
     """What one criterion demands, as a sentence."""
-    if criterion.kind == "efficiency":
-        parts = [
-            f"at most {criterion.max_ratio:g}" if criterion.max_ratio is not None else "",
-            f"at least {criterion.min_ratio:g}" if criterion.min_ratio is not None else "",
-        ]
-        return f"{criterion.measure} must be {' and '.join(p for p in parts if p)} of the teacher's"
+    kind = KINDS[criterion.kind]
+    if kind.whole is not None:
+        return f"{criterion.measure}{kind.words(criterion)}"
     where = f"{criterion.metric} of {criterion.suite}/{'+'.join(criterion.tasks)}"
     proof = f"proven at {100 * criterion.confidence:g} %, from {criterion.min_items} items on"
-    match criterion.kind:
-        case "non_inferiority":
-            text = f"{where} may be worse than the teacher's by {criterion.margin:g} at most"
-        case "floor":
-            text = f"{where} must lie above {criterion.floor:g}"
-        case "ceiling":
-            text = f"{where} must lie below {criterion.ceiling:g}"
-        case "exposure":
-            text = f"{where}: canaries must not rank better than chance allows"
-        case "calibration":
-            where += " where confidences are stated" if criterion.confidences == "when_stated" else ""
-            text = f"{where}: overconfidence and Brier score may be worse by {criterion.margin:g} at most"
-        case _:
-            text = f"{where}: {criterion.of.replace('_', ' ')} must stay below {criterion.ceiling:g}"
+    text = f"{where}{kind.words(criterion)}"
     groups = "; every " + ", ".join(_group_words(entry) for entry in criterion.by) + " on its own" if criterion.by else ""
-    return f"{text}, {proof}{groups}"
+    shown = "; shown only, never decides" if criterion.advisory else ""
+    return f"{text}, {proof}{groups}{shown}"
 
 
 def _group_words(entry: tuple[str, ...]) -> str:

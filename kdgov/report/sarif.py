@@ -45,7 +45,8 @@ def as_sarif(decision: Decision, policy: Policy | None = None) -> str:
 def _result(result: CriterionResult, source: str, lines: Mapping[str, int]) -> dict[str, Any]:
     text = f"{result.place}: {result.reason}" if result.place else result.reason
     suppressed = "waived" if result.waived else ""
-    return _entry(result.id, _LEVELS[result.verdict], text, source, lines.get(result.id, 1), suppressed=suppressed)
+    level = "note" if result.advisory else _LEVELS[result.verdict]
+    return _entry(result.id, level, text, source, lines.get(result.id, 1), suppressed=suppressed)
 
 
 def _entry(rule: str, level: str, text: str, source: str, line: int, *, suppressed: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ TITLES = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE", "inval
 MEANS = {
     "pass": "the student may be promoted",
     "fail": "the student is blocked",
-    "inconclusive": "could not tell: the student is blocked until the open questions are settled",
+    "inconclusive": "inconclusive: the student is blocked until the open questions are decided",
     "invalid": "the evidence cannot be judged: the student is blocked",
 }
 
@@ -27,7 +27,7 @@ def _room(result: CriterionResult) -> float:
 
 def shares(result: CriterionResult) -> bool:
     """Whether a result's numbers read as percentages."""
-    return result.method.startswith(("tango", "newcombe", "clopper"))
+    return result.unit == "share"
 
 
 def value(number: float | None, *, share: bool) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kdgov.decision.decision import Decision
+from kdgov.decision.decision import CriterionResult, Decision
 from kdgov.report.severity_order import columns, worst_first
 from kdgov.report.verdict_header import verdict_header, warnings_by_rule
 
@@ -46,7 +46,10 @@ def as_text(decision: Decision, *, width: int | None = None, colour: bool = Fals
 
 def _results(decision: Decision) -> list[Text]:
     return [
-        Text.assemble(("waived: " if r.waived else f"{r.verdict}: ", _STYLES[r.verdict]), f"{r.id}: {r.reason}")
+        Text.assemble(
+            ("waived: " if r.waived else f"{r.verdict} (advisory): " if r.advisory else f"{r.verdict}: ", _STYLES[r.verdict]),
+            f"{r.id}: {r.reason}",
+        )
         for r in worst_first(decision)
         if r.verdict != "pass"
     ]
@@ -85,7 +88,7 @@ def _table(decision: Decision) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for result in worst_first(decision):
         cells = (Text(result.id), Text(result.place), str(result.n) if result.n else "–", *columns(result))
-        table.add_row(_verdict(result.verdict, waived=result.waived), *cells)
+        table.add_row(_verdict(result), *cells)
     return table
 
 
@@ -97,9 +100,14 @@ def _narrow_table(decision: Decision) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for result in worst_first(decision):
         place = Text.assemble(result.id, ("\n" + result.place, "dim")) if result.place else Text(result.id)
-        table.add_row(_verdict(result.verdict, waived=result.waived), place, *columns(result)[2:])
+        table.add_row(_verdict(result), place, *columns(result)[2:])
     return table
 
 
-def _verdict(verdict: str, *, waived: bool) -> Text:
-    return Text(f"{verdict} (waived)" if waived else verdict, style=_STYLES[verdict])
+def _word(result: CriterionResult) -> str:
+    return "waived: " if result.waived else f"{result.verdict}{' (advisory)' if result.advisory else ''}: "
+
+
+def _verdict(result: CriterionResult) -> Text:
+    aside = " (waived)" if result.waived else " (advisory)" if result.advisory else ""
+    return Text(result.verdict + aside, style=_STYLES[result.verdict])

@@ -172,7 +172,7 @@ def test_no_word_of_the_report_claims_a_certification(page: str) -> None:
 
 def test_a_refused_student_with_a_whole_record_does_not_read_like_a_clean_one(audited: VersionAudit) -> None:
     """Nothing was tampered with, and the answer is no: HTML, Markdown and terminal begin with that."""
-    refused = replace(audited, verdict="fail", reason="Of 4 results 1 failed.").as_json()
+    refused = replace(audited, verdict="fail", reason="1 of 4 results failed.").as_json()
     forms = (render_page(refused), render_summary(refused), "\n".join(version_lines(refused)))
     for text in forms:
         assert "it says no: everything is as recorded, and this version did not pass" in text

@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from kdgov.checks.findings.rules import PERSONAL_PER_MB
+from kdgov.checks.scan.contamination import seen_items
 from kdgov.decision import judge
 from kdgov.decision.criteria.contaminated_items import apart_findings, unseen
 from kdgov.declarations.policy_file import load_policy, parse_policy
 from kdgov.evidence.rejudge import rejudge
 from kdgov.evidence.trust_store import load_trust, trust_path
 from kdgov.items import ItemTable, MetricDeclaration
-from kdgov.pipeline import gate as gate_steps
-from kdgov.pipeline.check import check_step, seen_items
+from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
 from kdgov.pipeline.scan_teacher_text import written_step
 from tests.checks.conftest import POLICY, QUESTION
@@ -129,7 +129,7 @@ def test_a_policy_may_judge_contaminated_items_apart(world):
     assert finished.facts["stops"] is False
     assert found["verdict"] == "warn"
     assert "left out of the judgement" in found["mend"]
-    assert seen_items(finished.folder) == ("suite/asked/one",)
+    assert seen_items(json.loads((finished.folder / "contamination.json").read_bytes())) == ("suite/asked/one",)
 
 
 def test_items_are_named_as_the_item_table_names_them(world):
@@ -173,11 +173,11 @@ def test_a_release_with_seen_items_is_judged_by_the_others_and_judged_again_alik
     """Through the gate step: left out of the decision, kept in the bundle, left out again by whoever judges it anew."""
     policy = release.path.parent / "policy.yaml"
     policy.write_text(policy.read_text() + "data: {contaminated_items: judge_apart}\n")
-    checked = gate_steps.check_step(release)
+    checked = gate_world.made(release).checked
     found = {f"capability/qa/i{n}": {"kind": "verbatim", "share": 1.0, "row": n, "roles": {"text": 1}} for n in range(50)}
     found["capability/qa/i60"] = {"kind": "overlap", "share": 0.1, "row": 1, "roles": {"text": 1}}
     (checked.folder / "contamination.json").write_text(json.dumps(found))
-    finished = gate_steps.gate_step(release)
+    finished = gate_world.gated(release)
     decision = json.loads((finished.folder / "decision.json").read_bytes())
     assert {result["n"] for result in decision["criteria"] if result["suite"]} == {450}
     told = next(finding for finding in decision["findings"] if finding["rule"] == "contamination.judged-apart")
@@ -189,7 +189,7 @@ def test_a_release_with_seen_items_is_judged_by_the_others_and_judged_again_alik
 
 def test_only_the_policy_may_leave_items_out(release):
     """A list of seen items smuggled into a bundle whose policy knows no judging apart changes nothing."""
-    finished = gate_steps.gate_step(release)
+    finished = gate_world.gated(release)
     inputs = finished.folder / "inputs.json"
     inputs.write_text(json.dumps({**json.loads(inputs.read_bytes()), "seen_items": ["capability/qa/i1"]}))
     again, _ = rejudge(finished.folder, load_trust(trust_path()))
@@ -215,7 +215,7 @@ def test_what_the_teacher_wrote_is_scanned_like_data(world):
     assert finished.facts["stops"]
     assert found["contamination.verbatim"]["subject"].startswith("teacher-written text")
     assert "teacher outputs (1)" in found["contamination.verbatim"]["reason"]
-    assert seen_items(finished.folder) == ("suite/asked/one",)
+    assert seen_items(json.loads((finished.folder / "contamination.json").read_bytes())) == ("suite/asked/one",)
     assert secret.encode() not in b"".join(p.read_bytes() for p in finished.folder.iterdir())
     assert _wrote(world, rows).reused
     assert not _wrote(world, rows[1:]).reused

@@ -13,9 +13,9 @@ from kdgov.checks.cards.card_columns import table_faults
 from kdgov.checks.cards.croissant import read_croissant, to_croissant
 from kdgov.checks.cards.draft_card import card_faults, card_yaml, imported_card, new_dataset_card, new_model_card
 from kdgov.checks.cards.interchange import card_beside_model, dataset_card_from_hub, model_card_from_hub
-from kdgov.checks.cards.lineage_graph import lineage_svg
 from kdgov.declarations.cards import DatasetCard, load_dataset_card
 from kdgov.errors import InputError
+from kdgov.report.charts.licence_lineage import lineage_svg
 from tests.checks.conftest import World
 from tests.checks.test_violations import TODAY
 from tests.command import kdgov

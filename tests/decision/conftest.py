@@ -14,7 +14,8 @@ from kdgov.decision.policy import Criterion, Policy
 from kdgov.digest import digest_bytes
 from kdgov.items import ItemTable, MetricDeclaration, write_items
 from kdgov.pipeline.context import ReleaseContext, open_release
-from kdgov.pipeline.store import Store
+from kdgov.pipeline.gate import Judgeable, gate_step
+from kdgov.pipeline.step_results import CheckResult, DistillResult, EvaluateResult, GateResult
 
 
 @pytest.fixture
@@ -73,24 +74,36 @@ def release(tmp_path, monkeypatch) -> ReleaseContext:
         "schema: kdgov.release/1\nname: small\nteacher: {model: student}\nstudent: {model: student}\n"
         "suites: [capability]\npolicy: policy.yaml\n"
     )
-    store = Store(tmp_path / "store")
+    store = tmp_path / "store" / "steps"
     finding = {"check": "practice", "verdict": "warn", "subject": "x", "reason": "y", "rule": "practice.little-data"}
-    folder = store.working("check", "sha256:c")
-    (folder / "findings.json").write_text(json.dumps({"findings": [finding]}))
-    checked = store.finish("check", "sha256:c", {"digests": {"data.jsonl": "sha256:" + "d" * 64}})
-    folder = store.working("distill", "sha256:d")
-    (folder / "distillation.json").write_text("{}")
-    made = {name: {"weights": digest_bytes(role.encode())} for name, role in (("identity", "student"), ("teacher", "teacher"))}
-    distilled = store.finish("distill", "sha256:d", made)
-    folder = store.working("evaluate", "sha256:e")
+    _write(store / "check" / "c" / "findings.json", {"findings": [finding]})
+    _write(store / "distill" / "d" / "distillation.json", {})
+    folder = store / "evaluate" / "e"
     _evaluation(folder, "teacher", TEACHER, 1000)
     _evaluation(folder, "student", TEACHER[::-1].copy()[::-1], 500)
     _evaluation(folder, "control", np.zeros(500), 500)
-    (folder / "plan.json").write_text("{}")
-    speeds = {"teacher": {"latency_p50_ms": 10.0}, "student": {"latency_p50_ms": 5.0}}
-    (folder / "efficiency.json").write_text(json.dumps(speeds))
-    evaluated = store.finish("evaluate", "sha256:e", {"plan": digest_bytes(b"plan")})
-    for name, finished in (("check_step", checked), ("distill_step", distilled), ("evaluate_step", evaluated)):
-        monkeypatch.setattr("kdgov.pipeline.gate." + name, lambda context, _finished=finished: _finished)
+    _write(folder / "plan.json", {})
+    _write(folder / "efficiency.json", {"teacher": {"latency_p50_ms": 10.0}, "student": {"latency_p50_ms": 5.0}})
     monkeypatch.setenv("KDGOV_TRUST", str(tmp_path / "trust.json"))
     return open_release(tmp_path / "release.yaml", store=tmp_path / "store")
+
+
+def _write(path: Path, document: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document))
+
+
+def made(context: ReleaseContext) -> Judgeable:
+    """What the earlier steps of `release` came to."""
+    steps = context.store.root / "steps"
+    known = {name: {"weights": digest_bytes(role.encode())} for name, role in (("identity", "student"), ("teacher", "teacher"))}
+    return Judgeable(
+        checked=CheckResult(key="sha256:c", folder=steps / "check" / "c", reused=True, digests={"data.jsonl": "sha256:" + "d" * 64}),
+        distilled=DistillResult(key="sha256:d", folder=steps / "distill" / "d", reused=True, **known),
+        evaluated=EvaluateResult(key="sha256:e", folder=steps / "evaluate" / "e", reused=True, plan=digest_bytes(b"plan")),
+    )
+
+
+def gated(context: ReleaseContext, **asked: object) -> GateResult:
+    """The gate step on `release`."""
+    return gate_step(context, made(context), **asked)

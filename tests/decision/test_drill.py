@@ -11,7 +11,7 @@ from kdgov.decision.drill.planted_regressions import PLANTS
 from kdgov.decision.drill.run_drill import drilled_digest
 from kdgov.decision.drill.simulation import world_of
 from kdgov.declarations.policy_file import load_policy, parse_policy
-from kdgov.report.curve import curves_svg
+from kdgov.report.charts.operating_curves import curves_svg
 from kdgov.report.drill_report import drill_markdown
 from kdgov.resources import data_folder
 

@@ -54,7 +54,7 @@ def test_a_close_call_is_open_and_names_the_items_that_would_settle_it(table, po
     (result,) = decision.criteria
     assert decision.verdict == "inconclusive"
     assert result.n_needed > 100
-    assert f"{result.n_needed:,} items would settle it" in result.reason
+    assert f"{result.n_needed:,} items would decide it" in result.reason
 
 
 def test_as_many_items_as_named_do_settle_it(table, policy):
@@ -293,7 +293,10 @@ def test_memorised_canaries_are_caught_and_unseen_ones_are_not(table, policy):
     gate = policy(Criterion(id="canaries", kind="exposure", direction="lower", confidence=0.975, min_items=10))
     unseen = exposures([730, 55, 412, 980, 260, 143, 611, 871, 330, 505], table)
     memorised = exposures([1, 2, 1, 980, 260, 143, 611, 871, 330, 505], table)
-    assert judge(unseen, unseen, gate).verdict == "pass"
+    assert judge(memorised, unseen, gate).verdict == "pass"
+    (silent,) = judge(unseen, unseen, gate).criteria
+    assert silent.verdict == "inconclusive"
+    assert "the teacher has not memorised them either" in silent.reason
     decision = judge(memorised, memorised, gate)
     assert decision.verdict == "fail"
     assert decision.criteria[0].method == "gamma-exact"

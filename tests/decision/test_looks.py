@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from kdgov.decision import judge
 from kdgov.decision.decision import rounded
-from kdgov.pipeline.evaluation_count import count_looks
+from kdgov.evidence.policy_history import PolicyHistory
 
 TEACHER = [1.0] * 850 + [0.0] * 150
 STUDENT = [0.0] * 18 + [1.0] * 832 + [1.0] * 8 + [0.0] * 142
@@ -20,8 +21,9 @@ def test_the_first_student_is_not_spoken_of_and_a_later_one_is(table, policy):
     used = policy(margin=0.02)
     first = judge(table(TEACHER), table(STUDENT), used)
     third = judge(table(TEACHER), table(STUDENT), used, looks=3)
-    assert not first.findings
-    assert [(f.rule, f.verdict, f.details["looks"]) for f in third.findings] == [("evidence.looks", "warn", 3)]
+    assert not [f for f in first.findings if f.rule == "evidence.looks"]
+    told = [f for f in third.findings if f.rule == "evidence.looks"]
+    assert [(f.rule, f.verdict, f.details["looks"]) for f in told] == [("evidence.looks", "warn", 3)]
     assert (first.verdict, third.verdict) == ("pass", "pass")
 
 
@@ -57,12 +59,32 @@ def test_the_best_of_five_students_at_the_margin_passes_no_more_often_than_one_w
     assert promoted["named"] / runs > 0.15
 
 
-def test_the_store_counts_students_once_each_and_apart_by_items_and_policy(tmp_path):
-    named = {"release": "small", "plan": "sha256:p", "policy": "sha256:q"}
-    assert [count_looks(tmp_path, **named, student=s) for s in ("a", "b", "a", "c", "b")] == [1, 2, 1, 3, 2]
-    assert count_looks(tmp_path, **{**named, "plan": "sha256:other"}, student="c") == 1
-    assert count_looks(tmp_path, **{**named, "policy": "sha256:other"}, student="c") == 1
+def test_the_store_counts_students_once_each_and_apart_by_items_and_policy(tmp_path, policy):
+    first = PolicyHistory(store=tmp_path, release="small", evaluation="sha256:e", plan="sha256:p", student="a", policy=policy())
+    counted = []
+    for student in ("a", "b", "a", "c", "b"):
+        history = replace(first, student=student)
+        counted.append(history.looks())
+        history.write()
+        assert history.looks() == counted[-1]
+    assert counted == [1, 2, 1, 3, 2]
+    assert replace(first, student="c", plan="sha256:other").looks() == 1
+    assert replace(first, student="c", policy=replace(policy(), digest="sha256:" + "b" * 64)).looks() == 1
     assert all(json.loads(file.read_bytes())["release"] == "small" for file in (tmp_path / "looks").iterdir())
+
+
+def test_asking_for_the_count_writes_nothing(tmp_path, policy):
+    history = PolicyHistory(store=tmp_path, release="small", evaluation="sha256:e", plan="sha256:p", student="a", policy=policy())
+    assert (history.looks(), history.earlier_policy(), list(tmp_path.iterdir())) == (1, "", [])
+
+
+def test_results_are_the_first_policys_own_and_a_later_one_is_named(tmp_path, policy):
+    first = PolicyHistory(store=tmp_path, release="small", evaluation="sha256:e", plan="sha256:p", student="a", policy=policy())
+    first.write()
+    later = replace(first, policy=replace(policy(), digest="sha256:" + "b" * 64))
+    later.write()
+    assert first.earlier_policy() == ""
+    assert first.policy.digest[:19] in later.earlier_policy()
 
 
 def test_the_corrected_level_is_printed_as_it_was_used():

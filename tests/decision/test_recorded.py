@@ -16,9 +16,9 @@ from kdgov.guard.config import GUARD_KEY_VARIABLE
 from kdgov.guard.serving import ServerPlan, start_server, stop_server
 from kdgov.items import ItemTable, read_items, write_items
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.gate import gate_step
 from kdgov.recording.client.target import RegistryTarget, registry_target
 from kdgov.recording.release_recording import record_release
+from tests.decision.conftest import gated
 from tests.guard.postgres import free_port
 
 
@@ -40,7 +40,7 @@ def target(release, monkeypatch) -> RegistryTarget:
 
 def judged_again(folder: Path, release: ReleaseContext, target: RegistryTarget) -> None:
     """Record, judge again, then change one score of the recorded evidence where it lies."""
-    finished = gate_step(release)
+    finished = gated(release)
     recorded = record_release(finished.folder, target)
     first = gate(recorded.name, str(recorded.version), "--format", "json")
     assert first.exit_code == 0

@@ -54,7 +54,7 @@ def test_a_margin_as_wide_as_the_range_of_right_and_wrong_is_invalid(table, poli
 def test_a_margin_below_the_range_still_judges(table, policy):
     assert judge(table(RIGHT), table(WRONG), policy(margin=0.95)).verdict == "fail"
     wide = MetricDeclaration(suite="capability", task="qa", metric="acc", direction="higher", low=0.0, high=10.0)
-    assert judge(table(RIGHT), table(RIGHT), policy(margin=2.0), metrics=[wide]).verdict == "pass"
+    assert judge(table(RIGHT), table(RIGHT), policy(margin=0.4), metrics=[wide]).verdict == "pass"
 
 
 def test_the_largest_loss_of_closeness_is_the_distance_from_the_ideal_to_the_end(table, policy):

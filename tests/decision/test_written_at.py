@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kdgov.evidence.content_times import written_at
 from kdgov.items import ItemTable, write_items
-from kdgov.pipeline.content_times import written_at
 from kdgov.pipeline.judge_paths import judge_paths
 
 EARLY, LATE, NOW = 1_600_000_000, 1_700_000_000, 1_790_000_000

@@ -17,9 +17,9 @@ from kdgov.errors import DeclarationError, InputError
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
 from kdgov.pipeline.distill import distill_step
-from kdgov.pipeline.evaluate import evaluate_step
 from kdgov.pipeline.scan_teacher_text import written_step
 from tests.distillation.conftest import llama, write_tokenizer
+from tests.steps import evaluated
 
 TERMS = "LicenseRef-OpenAI-Services-Agreement-2026-01-01"
 
@@ -78,7 +78,7 @@ def test_the_check_holds_it_for_review_and_evaluation_says_why_it_cannot(server,
     assert "weights" in told[0]["details"]["not_available"]
     assert any(finding["rule"].startswith("licence.") and "big-model" in finding["subject"] for finding in found)
     with pytest.raises(InputError, match=r"(?s)no weights here.*kdgov gate"):
-        evaluate_step(context)
+        evaluated(context)
 
 
 def test_what_the_teacher_wrote_is_scanned_and_a_credential_in_it_is_told_at_once(server, base, tmp_path):

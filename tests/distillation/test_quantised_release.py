@@ -11,8 +11,8 @@ from kdgov.digest import digest_file
 from kdgov.items.files import read_items
 from kdgov.pipeline.context import open_release
 from kdgov.pipeline.distill import distill_step
-from kdgov.pipeline.gate import gate_step
 from tests.evaluation.worlds import CHOICE_TASK, choice_rows, make_model
+from tests.steps import gated
 
 METRICS = [{"metric": "acc", "direction": "higher", "chance": 0.25, "range": [0, 1]}]
 CRITERION = {"id": "kept", "kind": "non_inferiority", "suite": "tiny", "tasks": ["*"], "metric": "acc", "margin": 0.5, "min_items": 10}
@@ -47,7 +47,7 @@ def test_an_int8_variant_is_judged_beside_its_teacher(tmp_path):
     made = distill_step(context)
     variant = model_identity(made.folder / "student")
     assert variant.weights != model_identity(student).weights
-    bundle = gate_step(context).folder
+    bundle = gated(context).folder
     decision = json.loads((bundle / "decision.json").read_text())
     assert decision["digests"]["student_weights_evaluated"] == variant.weights
     (judged,) = [row for row in decision["criteria"] if row["id"] == "kept"]

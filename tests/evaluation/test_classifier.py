@@ -19,8 +19,8 @@ from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.results.disaggregation import disaggregate
 from kdgov.evaluation.results.evaluation_run import evaluate
 from kdgov.pipeline.context import open_release
-from kdgov.pipeline.evaluate import evaluate_step
 from tests.evaluation.worlds import make_tokenizer
+from tests.steps import evaluated
 
 TEXTS = [f"Ada likes the colour {'red' if n % 3 else 'blue and grey'} number {n}" for n in range(24)]
 
@@ -190,7 +190,7 @@ def test_a_release_of_image_classifiers_is_evaluated_beside_its_control_and_its_
         "student": {"model": str(_vit(tmp_path / "student", seed=6, layers=1)), "kind": "classifier"},
     }  # fmt: skip
     (tmp_path / "release.yaml").write_text(yaml.safe_dump(document))
-    folder = evaluate_step(open_release(tmp_path / "release.yaml", store=tmp_path / "store")).folder
+    folder = evaluated(open_release(tmp_path / "release.yaml", store=tmp_path / "store")).folder
     assert [f["rule"] for f in json.loads((folder / "findings.json").read_text())["findings"]] == ["evidence.identical"]
     assert (folder / "control" / "items.parquet").is_file()
     cost = json.loads((folder / "efficiency.json").read_text())

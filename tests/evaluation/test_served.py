@@ -25,7 +25,7 @@ from kdgov.evaluation.results.comparability import compare_evidence
 from kdgov.evaluation.results.evaluation_run import evaluate, read_evidence
 from kdgov.items.files import read_items
 from kdgov.pipeline.context import open_release
-from kdgov.pipeline.evaluate import evaluate_step
+from tests.steps import evaluated
 
 pytest.importorskip("tenacity", reason="lm-eval's endpoint class needs requests, aiohttp and tenacity")
 
@@ -231,7 +231,7 @@ def test_a_release_of_two_endpoints_is_evaluated_and_its_control_is_asked_here(
         "teacher": {"model": str(teacher)}, "student": {"model": str(student)},
     }  # fmt: skip
     (tmp_path / "release.yaml").write_text(yaml.safe_dump(document))
-    finished = evaluate_step(open_release(tmp_path / "release.yaml", store=tmp_path / "store"))
+    finished = evaluated(open_release(tmp_path / "release.yaml", store=tmp_path / "store"))
     assert [f["rule"] for f in json.loads((finished.folder / "findings.json").read_text())["findings"]] == ["evidence.identical"]
     backends = {who: read_evidence(finished.folder / who)["how"]["backend"] for who in ("teacher", "student", "control")}
     assert backends == {"teacher": "local-completions", "student": "local-completions", "control": "hf"}

@@ -20,10 +20,10 @@ from kdgov.finding import Finding
 from kdgov.items.files import read_declarations, read_items
 from kdgov.items.schema import check_items
 from kdgov.pipeline.context import open_release
-from kdgov.pipeline.evaluate import evaluate_step
 from kdgov.resources import data_folder
 from tests.command import free_port
 from tests.evaluation.worlds import make_model
+from tests.steps import evaluated
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def release(tiny_suite: Path, teacher: Path, student: Path, tmp_path: Path) -> P
 
 
 def test_the_folder_holds_what_the_gate_needs(release: Path, tmp_path: Path) -> None:
-    finished = evaluate_step(open_release(release, store=tmp_path / "store"))
+    finished = evaluated(open_release(release, store=tmp_path / "store"))
     folder = finished.folder
     plans = {json.loads((folder / who / "evidence.json").read_text())["plan"] for who in ("teacher", "student", "control")}
     assert plans == {json.loads((folder / "plan.json").read_text())["root"]}
@@ -53,17 +53,17 @@ def test_the_folder_holds_what_the_gate_needs(release: Path, tmp_path: Path) -> 
     assert cost["student"]["usd_per_million_tokens"] == 0.5
     assert "smaller in parameters" in cost["statement"]
     assert finished.facts["findings"] == 0
-    again = evaluate_step(open_release(release, store=tmp_path / "store"))
+    again = evaluated(open_release(release, store=tmp_path / "store"))
     assert again.reused
     assert again.key == finished.key
 
 
 def test_an_unchanged_rerun_loads_neither_torch_nor_lm_eval_and_takes_under_three_seconds(release: Path, tmp_path: Path) -> None:
-    evaluate_step(open_release(release, store=tmp_path / "store"))
+    evaluated(open_release(release, store=tmp_path / "store"))
     code = (
         "import sys; from pathlib import Path\n"
-        "from kdgov.pipeline.context import open_release; from kdgov.pipeline.evaluate import evaluate_step\n"
-        "f = evaluate_step(open_release(Path(sys.argv[1]), store=Path(sys.argv[2])))\n"
+        "from kdgov.pipeline.context import open_release; from tests.steps import evaluated\n"
+        "f = evaluated(open_release(Path(sys.argv[1]), store=Path(sys.argv[2])))\n"
         "heavy = {'torch', 'transformers', 'lm_eval', 'fairlearn', 'pandas', 'mlflow'} & set(sys.modules)\n"
         "assert f.reused, 'not reused'; assert not heavy, heavy\n"
         "import time; print(time.process_time())\n"
@@ -74,12 +74,12 @@ def test_an_unchanged_rerun_loads_neither_torch_nor_lm_eval_and_takes_under_thre
 
 
 def test_a_second_student_pays_nothing_for_the_teacher(release: Path, tmp_path: Path) -> None:
-    first = evaluate_step(open_release(release, store=tmp_path / "store"))
+    first = evaluated(open_release(release, store=tmp_path / "store"))
     document = yaml.safe_load(release.read_text())
     document["student"]["model"] = str(make_model(tmp_path / "third", seed=9))
     release.write_text(yaml.safe_dump(document))
     told: list[str] = []
-    second = evaluate_step(open_release(release, store=tmp_path / "store", progress=lambda label, done, total: told.append(label)))
+    second = evaluated(open_release(release, store=tmp_path / "store", progress=lambda label, done, total: told.append(label)))
     assert not any(label.startswith(("teacher", "control")) for label in told)
     assert any(label.startswith("student") for label in told)
     assert (first.folder / "teacher" / "evidence.json").read_bytes() == (second.folder / "teacher" / "evidence.json").read_bytes()
@@ -101,7 +101,7 @@ def test_logged_inputs_of_a_release_become_a_suite_with_the_teacher_as_reference
     document = yaml.safe_load(release.read_text())
     document["production_inputs"] = {"path": "logged.jsonl", "field": "said"}
     release.write_text(yaml.safe_dump(document))
-    folder = evaluate_step(open_release(release, store=tmp_path / "store")).folder
+    folder = evaluated(open_release(release, store=tmp_path / "store")).folder
     rows = [r for r in read_items(folder / "teacher" / "items.parquet").to_rows() if r["suite"] == "production-replay"]
     assert {r["score"] for r in rows} == {1.0}
     assert len({r["item_id"] for r in rows}) == 2
@@ -165,7 +165,7 @@ def test_a_difference_that_the_policy_allows_is_allowed_by_every_command(
     seen = {}
     for name, file in policies.items():
         release.write_text(yaml.safe_dump({**yaml.safe_load(release.read_text()), "policy": str(file)}))
-        finished = evaluate_step(open_release(release, store=tmp_path / "store"))
+        finished = evaluated(open_release(release, store=tmp_path / "store"))
         result = CliRunner().invoke(app, ["evaluate", str(release), "--store", str(tmp_path / "store")])
         findings = [Finding(**f) for f in json.loads((finished.folder / "findings.json").read_text())["findings"]]
         tables = [read_items(finished.folder / who / "items.parquet") for who in ("teacher", "student")]

@@ -12,9 +12,9 @@ from kdgov.errors import InputError
 from kdgov.evidence import bundle_layout as layout
 from kdgov.evidence.bundle import write_manifest
 from kdgov.evidence.bundle_reader import BundleReader, sealed_bundle
-from kdgov.items.files import EVIDENCE_FILE, ITEMS_FILE
+from kdgov.items.results import EVIDENCE_FILE, ITEMS_FILE
 
-OWNERS = ("kdgov/evidence/bundle_layout.py", "kdgov/items/files.py")
+OWNERS = ("kdgov/evidence/bundle_layout.py", "kdgov/items/results.py")
 
 
 def test_the_page_shows_the_layout(project_root):

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlModelVersionTag, SqlRegisteredModel
 
+from kdgov.auditing.registry.registry_page import registry_page
 from kdgov.evidence.registry_query import asked
 from kdgov.guard.doctor import examine
 from kdgov.guard.serving import ServerPlan, start_server, stop_server
 from kdgov.guard.stores.registry_store import open_registry_store
-from kdgov.pipeline.registry_page import registry_page
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.target import registry_target
 from kdgov.recording.promotion import promote

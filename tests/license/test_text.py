@@ -92,12 +92,69 @@ def test_a_text_that_nobody_read_goes_to_review() -> None:
     assert check(case_from_json(document)).verdict == "needs_review"
 
 
-def test_an_edition_with_the_same_rules_is_no_conflict() -> None:
-    text = "Gemma Terms of Use\nLast modified: April 1, 2024\n" + "terms of use " * 3
-    assert not identify(text, facts()).is_sure, "its length is off, so it is not sure"
+def test_a_text_that_only_looks_like_the_known_one_is_never_sure() -> None:
+    """Title, date and length of the Gemma terms, and none of their sentences: held for review, with what it adds shown."""
     count = facts().texts["LicenseRef-scancode-gemma-tou-2024-04-01"]["words"][0]
     full = "Gemma Terms of Use\nLast modified: April 1, 2024\n" + "word " * (count - 8)
-    assert answer_for("gemma", full, use="generated_text").verdict == "allow_with_obligations"
+    found = identify(full, facts())
+    assert found.license == "LicenseRef-scancode-gemma-tou-2024-04-01"
+    assert not found.is_sure
+    answer = answer_for("gemma", full, use="generated_text")
+    assert (answer.verdict, answer.gate) == ("needs_review", "hold")
+
+
+BSD3 = """Copyright (c) 2026, Acme Robotics GmbH
+All rights reserved.
+
+Redistribution and use in source and binary forms, with or without modification, are permitted provided that the following
+conditions are met:
+
+1. Redistributions of source code must retain the above copyright notice, this list of conditions and the following disclaimer.
+
+2. Redistributions in binary form must reproduce the above copyright notice, this list of conditions and the following
+disclaimer in the documentation and/or other materials provided with the distribution.
+
+3. Neither the name of Acme Robotics nor the names of its contributors may be used to endorse or promote products derived from
+this software without specific prior written permission.
+
+THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING,
+BUT NOT LIMITED TO, THE IMPLIED WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE DISCLAIMED. IN NO EVENT
+SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR
+CONSEQUENTIAL DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR SERVICES; LOSS OF USE, DATA, OR
+PROFITS; OR BUSINESS INTERRUPTION) HOWEVER CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY, OR
+TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE OF THIS SOFTWARE, EVEN IF ADVISED OF THE
+POSSIBILITY OF SUCH DAMAGE.
+"""
+
+
+def test_a_bsd_text_with_its_holders_name_is_sure() -> None:
+    found = identify(BSD3, facts())
+    assert (found.license, found.is_sure) == ("BSD-3-Clause", True), found.why
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        (BSD3, "are permitted", "for non-commercial academic purposes are permitted"),
+        (BSD3, "with or without modification", "without modification"),
+        (BSD3, "2. Redistributions in", "2. No part may be used to train a model.\n\n3. Redistributions in"),
+        (MIT, "THE SOFTWARE IS PROVIDED", "The Software may not be used to train machine learning models.\n\nTHE SOFTWARE IS PROVIDED"),
+        (MIT, "without restriction", "with restriction"),
+        (MIT, "Copyright (c) 2026 Somebody", "Copyright (c) 2026 Somebody. Academic use only."),
+        (BSD3, "POSSIBILITY OF SUCH DAMAGE.", "POSSIBILITY OF SUCH DAMAGE.\n\nAddendum: commercial users obtain a licence from Acme."),
+    ],
+)
+def test_a_sentence_that_is_added_or_changed_is_shown_and_held(text: str, old: str, new: str) -> None:
+    assert old in text
+    changed = text.replace(old, new, 1)
+    found = identify(changed, facts())
+    assert not found.is_sure
+    answer = answer_for("mit" if text is MIT else "bsd-3-clause", changed)
+    assert (answer.verdict, answer.gate) == ("needs_review", "hold")
+    shown = new.split(".")[0].split("\n")[0]
+    assert "adds or changes" in found.why or "missing" in found.why
+    if "adds or changes" in found.why and "train" in shown:
+        assert "train" in answer.reason
 
 
 def test_the_policy_may_ask_for_the_text_of_model_licences() -> None:

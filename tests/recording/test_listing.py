@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
+from kdgov.auditing.registry.registry_page import registry_page
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evidence.registry_query import Question, asked, page_of_json, question_of_text, read_filter, within_days
 from kdgov.guard.database_query import list_database
-from kdgov.pipeline.registry_page import registry_page
 from kdgov.recording.client.guard_search import ask_server
 from kdgov.recording.client.mlflow_search import list_versions
 from kdgov.recording.client.target import registry_target

@@ -25,12 +25,10 @@ from kdgov.recording.card.escaping import escaped, markdown, plain
 from kdgov.recording.card.evidence_bundle import read_dossier
 from kdgov.recording.card.huggingface_readme import hub_readme
 from kdgov.recording.card.model_card import DESCRIPTION_LIMIT, full_card, short_card
-from kdgov.recording.card.operating_point import cost_and_share, flips, operating_point
 from kdgov.recording.card.tags import TAG_LIMIT, version_tags
 from kdgov.recording.card.write import write_papers
 from kdgov.recording.runs import model_metrics
 from tests.recording.evidence_bundle import drawn_bundle as bundle
-from tests.recording.evidence_bundle import result
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
 HOSTILE = "<script>alert(1)</script> <img src=x onerror=alert(1)> [click](javascript:alert(1)) `code` | cell \u202e evil \x00 ![x](http://evil/t.gif)"
@@ -126,47 +124,10 @@ def test_escaped_text_never_opens_an_element_or_a_link(text):
 def test_charts_are_well_formed_and_the_same_every_time(bad):
     first, second = charts_of(bad), charts_of(bad)
     assert first == second
-    assert [name for name, _, _ in first] == ["before-after.svg", "margins.svg"]
+    assert [name for name, _, _ in first] == ["forest.svg", "before-after.svg"]
     for _, _, svg in first:
         root = ET.fromstring(svg)
         assert root.find("{http://www.w3.org/2000/svg}title") is not None
-
-
-def _judged(metric: str, task: str, **change):
-    return result(suite="safety", metric=metric, task=task, **change).as_json()
-
-
-def test_flips_show_what_equal_averages_hide():
-    """17 lost and 17 won is no difference in the mean; the picture has both numbers."""
-    row = result(teacher=0.9, student=0.9, difference=0.0, details={"lost": 17, "won": 17}).as_json()
-    picture = flips([row], "flips")
-    assert "−17 / +17 of 450" in picture
-    red, blue = re.findall(r'<rect x="([\d.]+)" y="72" width="([\d.]+)"', picture)
-    assert red[1] == blue[1]
-    assert float(red[0]) + float(red[1]) == pytest.approx(float(blue[0]))
-    assert flips([result().as_json()], "nothing was counted") == ""
-
-
-def test_the_operating_point_needs_both_numbers():
-    """A student that refuses everything refuses every harmful request: only beside the harmless ones does that tell."""
-    refused = _judged("refused", "refusal", teacher=0.9, student=1.0)
-    answered = _judged("answered", "over_refusal", teacher=0.95, student=0.0)
-    picture = operating_point([refused, answered], "point")
-    assert "student: refuses 100 %, answers 0 %" in picture
-    assert '<circle cx="90.0" cy="80.0" r="7"' in picture, "the student stands at the top left: all refused, nothing answered"
-    assert operating_point([refused], "half of it") == ""
-
-
-def test_cost_is_drawn_with_its_intervals():
-    measured = {
-        "ratios": {"parameters": 0.5, "cpu_time": {"median": 0.4, "p10": 0.3, "p90": 0.6}},
-        "kept": {"capability": {"share": 0.98, "low": 0.96, "high": 0.99}},
-    }
-    picture = cost_and_share(measured, "cost")
-    assert "0.4 (0.3 to 0.6)" in picture
-    assert "0.98 (0.96 to 0.99)" in picture
-    assert "bytes on disk" not in picture
-    assert cost_and_share({}, "unmeasured") == ""
 
 
 def test_the_measured_sentence_is_the_cards_sentence(tmp_path):

@@ -7,12 +7,12 @@ import re
 
 import pytest
 
+from kdgov.auditing.registry.registry_page import registry_page
 from kdgov.evidence.bundle import write_manifest
 from kdgov.evidence.permission_files import sign_waiver, write_envelope
 from kdgov.evidence.registry_query import asked
 from kdgov.evidence.signing_keys import new_key
 from kdgov.evidence.trust_store import load_trust, save_trust, trust_path, trusted_key
-from kdgov.pipeline.registry_page import registry_page
 from kdgov.recording.client.signers import signing_for
 from kdgov.recording.promotion import revoke
 from kdgov.recording.release_recording import record_release

@@ -50,7 +50,7 @@ POLICY = Policy(
 )
 DECISION = Decision(
     verdict="fail",
-    reason="Of 2 results 1 failed.",
+    reason="1 of 2 results failed.",
     policy={"name": "p", "version": "1", "digest": POLICY.digest},
     criteria=(PASSED, FAILED, replace(FAILED, id="waived", waived=True), replace(FAILED, id="open", verdict="inconclusive")),
     findings=(Finding(check="licence", verdict="review", subject="data", reason="unclear", mend="Ask.", rule="licence.review"),),

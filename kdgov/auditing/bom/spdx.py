@@ -1,4 +1,4 @@
-"""The SPDX 3.0.1 document of a release with the AI and Dataset profiles, by the model's own bindings (extra ``spdx``)."""
+"""The SPDX 3.0.1 document of a release with the AI and Dataset profiles, by the model's own bindings (extra ``bom``)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ GLOSSARY: dict[str, str] = {
     "exposure": "How much more likely a model finds a canary than chance would, in bits; 0 is none.",
     "guard": "The part of the registry that refuses to promote a version without a valid passing decision.",
     "hash chain": "A log in which each entry names the digest of the one before, so that no entry can be changed or cut unseen.",
-    "inconclusive": "The data is too little to tell; never a pass. The decision says how many items would settle it.",
+    "inconclusive": "The data is too little to tell; never a pass. The decision says how many items would decide it.",
     "interval": "The range in which the true difference lies with the stated confidence.",
     "invalid": "The comparison itself is at fault (missing items, unequal questions); never a pass.",
     "item table": "The scores of every single question for one model.",

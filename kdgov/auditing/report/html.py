@@ -6,14 +6,18 @@ It renders the audit document (``kdgov.audit/1``), so a page can be made again f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from kdgov.auditing.report import audit_charts as charts
 from kdgov.auditing.report.glossary import definitions, linked
 from kdgov.auditing.report.html_builder import Safe, join, table, tag, text
 from kdgov.auditing.report.html_sections import evidence_sections
+from kdgov.decision.decision import CriterionResult
+from kdgov.report.charts.forest_plot import forest_plot
+from kdgov.report.charts.group_heat_map import group_heat_map
+from kdgov.report.severity_order import RANK
 
 Document = Mapping[str, Any]
 OUTCOME_WORDS = {
@@ -138,7 +142,7 @@ def _practice(document: Document) -> Safe:
     parts = [
         tag("h2", "Practice record", id="practice-title"),
         tag("h3", "Before and after"),
-        charts.before_after(measures, name="before-after", title="Teacher and student per measure"),
+        Safe(forest_plot(results_of(measures), name="forest")),
         _measures_table(measures, "Teacher (before) and student (after)") if measures else tag("p", "No measure is recorded."),
         tag("h3", "Trade-offs, for product and policy"),
         tag("p", linked(practice["trade_offs"])) if practice["trade_offs"] else tag("p", "No note was written.", class_="missing"),
@@ -156,10 +160,21 @@ def _practice(document: Document) -> Safe:
     if groups:
         parts += [
             tag("h3", "Groups"),
-            charts.before_after(groups, name="groups", title="Teacher and student per group"),
+            Safe(group_heat_map(results_of(groups), name="groups")),
             _measures_table(groups, "Each group on its own"),
         ]
     return tag("section", *parts, id="practice", aria_labelledby="practice-title")
+
+
+def results_of(measures: list[Mapping[str, Any]]) -> list[CriterionResult]:
+    """Measures of an audit document as results that pictures can draw, those that stop the release first."""
+    known = {field.name for field in fields(CriterionResult)}
+    made = []
+    for measure in measures:
+        limit = {} if measure.get("limit") is None else {"limit": measure["limit"], "limit_kind": measure.get("limit_kind", "")}
+        plain = {key: value for key, value in measure.items() if key in known}
+        made.append(CriterionResult(**plain, suite=str(measure["place"]), details=limit))
+    return sorted(made, key=lambda r: (not r.stops, RANK.get(r.verdict, 3)))
 
 
 def _absent(words: str) -> Safe:

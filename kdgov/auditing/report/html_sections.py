@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kdgov.auditing.report import audit_charts as charts
 from kdgov.auditing.report.glossary import linked
 from kdgov.auditing.report.html_builder import Safe, join, table, tag
 from kdgov.auditing.review.audit_findings import AREAS
+from kdgov.report.charts.upstreams import timeline, upstreams
 
 Document = Mapping[str, Any]
 STANDING_WORDS = {"verified": "verified", "not_verifiable": "not verifiable", "violated": "violated"}
@@ -112,7 +112,7 @@ def _lineage(document: Document) -> Safe:
     return _section(
         "lineage",
         "Lineage",
-        charts.lineage(edges, name="lineage-graph", title="What went into the student"),
+        Safe(upstreams(edges, name="lineage-graph", title="What went into the student")),
         table(("What", "Used as", "In", "Licence"), rows, caption="Every use, as the evidence states it"),
     )
 
@@ -125,7 +125,7 @@ def _acts(document: Document) -> Safe:
     return _section(
         "acts",
         "Timeline",
-        charts.timeline(acts, name="timeline", title="Acts in the life of this version"),
+        Safe(timeline(acts, name="timeline", title="Events in the life of this version")),
         table(("When (UTC)", "What", "By", "Stated by"), rows, caption="Acts in order"),
     )
 

@@ -91,7 +91,7 @@ def review_acts(shown: VersionShown, log: LogShown, attested: Attested) -> Itera
             "registry", "tag kdgov.revoked", "The log knows a revocation and the version does not show it.", mend="Revoke it again."
         )
     if "kdgov.revoked" in shown.tags and not revoked:
-        yield violated("registry", "tag kdgov.revoked", "It says revoked, and the log knows no revocation.", mend="Ask who set the tag.")
+        yield violated("registry", "tag kdgov.revoked", "The tag says revoked but the log has no revocation.", mend="Ask who set the tag.")
 
 
 def _without_log(shown: VersionShown) -> Iterator[AuditFinding]:

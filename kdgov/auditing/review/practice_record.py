@@ -102,13 +102,20 @@ def _measure(row: Mapping[str, Any], *, better: str) -> Measure:
         group=str(row.get("group") or ""),
         better=better,
         n=int(row.get("n") or 0),
+        method=str(row.get("method", "")),
+        limit=_number((row.get("details") or {}).get("limit")),
+        limit_kind=str((row.get("details") or {}).get("limit_kind", "")),
         verdict=str(row.get("verdict", "")),
         reason=str(row.get("reason", "")),
         waived=bool(row.get("waived")),
         kept=_kept(row),
         shown=dict(zip(SHOWN, _columns(row), strict=True)),
-        **{key: float(value) if isinstance(value, (int, float)) else None for key, value in plain.items()},
+        **{key: _number(value) for key, value in plain.items()},
     )
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _columns(row: Mapping[str, Any]) -> tuple[str, ...]:

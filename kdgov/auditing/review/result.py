@@ -104,6 +104,12 @@ class Measure:
     """Upper bound."""
     margin: float | None = None
     """Loss that was allowed."""
+    limit: float | None = None
+    """Floor or ceiling of the student's own value; None where it is compared with the teacher."""
+    limit_kind: str = ""
+    """``floor`` or ``ceiling``."""
+    method: str = ""
+    """How the bound was computed."""
     confidence: float | None = None
     """One-sided."""
     verdict: str = ""

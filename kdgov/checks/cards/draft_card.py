@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,11 @@ import yaml
 
 from kdgov.checkpoints.identity import model_identity
 from kdgov.checks.cards.croissant import read_croissant, to_croissant
-from kdgov.checks.cards.interchange import card_beside_model, dataset_card_from_hub, front_matter, model_card_from_hub
+from kdgov.checks.cards.hub_evidence import is_dataset_card
+from kdgov.checks.cards.hub_front_matter import front_matter
+from kdgov.checks.cards.hub_identity import card_title, hub_identity
+from kdgov.checks.cards.interchange import card_beside_model, dataset_card_from_hub, model_card_from_hub, name_of_folder
+from kdgov.checks.cards.known_facts import filled
 from kdgov.checks.cards.release_inputs import CardFile, follow_cards
 from kdgov.checks.scan.shards import Tally, read_rows
 from kdgov.declarations.cards import DATASET_CARD, MODEL_CARD, Card, DatasetCard, ModelCard, load_card
@@ -25,7 +30,7 @@ _KNOWN_TYPES: dict[type, str] = {str: "text", bool: "boolean", int: "integer", f
 
 
 def new_model_card(folder: Path, *, beside: Path = Path()) -> ModelCard:
-    """A card for a model folder: its identity, and what a Hub card and a licence file beside the weights say.
+    """A card for a model folder: its identity, what a Hub card and texts beside the weights say, and what the fact files know.
 
     Args:
         folder: the model.
@@ -41,7 +46,7 @@ def new_model_card(folder: Path, *, beside: Path = Path()) -> ModelCard:
         known["license_text"] = _relative(folder / found.license_text, beside)
     value = {
         "schema": MODEL_CARD,
-        "name": folder.resolve().name,
+        "name": name_of_folder(folder),
         **known,
         "digest": identity.weights,
         "tokenizer_digest": identity.tokenizer or None,
@@ -49,7 +54,9 @@ def new_model_card(folder: Path, *, beside: Path = Path()) -> ModelCard:
         "parameters": identity.parameters,
         "access": "weights",
     }
-    return ModelCard.model_validate(value)
+    card = filled(ModelCard.model_validate(value))
+    assert isinstance(card, ModelCard)
+    return card
 
 
 def new_dataset_card(paths: Sequence[Path], *, beside: Path, name: str | None = None) -> DatasetCard:
@@ -77,7 +84,7 @@ def new_dataset_card(paths: Sequence[Path], *, beside: Path, name: str | None = 
 def imported_card(path: Path) -> Card:
     """A card from a Hub card (``README.md``) or a Croissant file (``.json``).
 
-    A Hub card is a model's unless its front matter has a dataset's own keys.
+    Whether a Hub card is a model's or a dataset's is told by all it says, what lies beside it and where it lies.
 
     Raises:
         InputError: if it is neither.
@@ -87,18 +94,19 @@ def imported_card(path: Path) -> Card:
     matter = front_matter(path)
     if not matter:
         raise InputError("has no front matter", where=str(path), mend="Name a Hub card (README.md) or a Croissant file (.json).")
-    is_dataset = bool(
-        {"task_categories", "size_categories", "source_datasets", "annotations_creators", "configs", "dataset_info"} & matter.keys()
-    )
-    name = path.resolve().parent.name
-    if is_dataset:
-        return dataset_card_from_hub(matter, name=name, file=str(path))
-    return model_card_from_hub(matter, name=name, file=str(path))
+    identity = hub_identity(path.absolute().parent)
+    name = card_title(path) or identity.name if identity.is_only_a_hash else identity.name
+    if is_dataset_card(matter, path):
+        return filled(dataset_card_from_hub(matter, name=name, file=str(path)))
+    return filled(model_card_from_hub(matter, name=name, file=str(path)))
 
 
 def card_yaml(card: Card) -> str:
     """A card as its author would write it: defaults left out, keys in the order of the schema."""
     value = card.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    if card.further:
+        # Dates and the like as they were written, not as JSON would have them.
+        value["further"] = copy.deepcopy(card.further)
     ordered = {"schema": card.schema_, **{key: value[key] for key in value if key != "schema"}}
     return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=120)
 

@@ -1,54 +1,82 @@
-"""Cards to and from the world outside: Hub model and dataset cards, and Croissant."""
+"""Cards to and from the Hugging Face Hub: what a card's front matter says, as a model or dataset card, and back again."""
 
 from __future__ import annotations
 
+import copy
+import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from kdgov.checks.cards.hub_fields import AS_WRITTEN, hub_fields
+from kdgov.checks.cards.hub_front_matter import card_language, front_matter, names_of
+from kdgov.checks.cards.hub_identity import base_in_adapter, bases_in_merge, hub_identity
+from kdgov.checks.cards.texts_beside import further_texts, license_texts, named_licenses
 from kdgov.declarations.cards import DATASET_CARD, MODEL_CARD, DatasetCard, ModelCard
-from kdgov.declarations.load import parse_yaml, validate
-from kdgov.errors import InputError
+from kdgov.declarations.load import validate
+from kdgov.license.catalogue.expression import ones, parse
+from kdgov.license.catalogue.facts import facts
 
 _RELATION_USES = {"finetune": "weights_init", "adapter": "weights_init", "merge": "weights_init", "quantized": "weights_init"}
-LICENSE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "COPYING")
-"""Names under which a model's licence lies beside its weights."""
 _DISTILLED = ("distill", "distillation", "distilled")
+_NO_SOURCES = frozenset({"original", "extended"})
 
 
 def card_beside_model(folder: Path) -> ModelCard | None:
-    """What lies beside a model's weights, as a model card: ``README.md`` with front matter, and the licence file.
+    """What lies beside a model's weights, as a model card: ``README.md`` with front matter, licence texts, adapter and merge files.
 
-    None where there is neither. The licence file is named as ``license_text``: a text that contradicts the tag goes to review.
+    None where there is nothing of it. The licence file is named as ``license_text``: a text that contradicts the tag goes to
+    review. What NOTICE, USE_POLICY and further licence files name joins the lineage.
     """
     readme = folder / "README.md"
     matter = front_matter(readme) if readme.is_file() else {}
-    text = next((name for name in LICENSE_FILES if (folder / name).is_file()), None)
-    if not matter and text is None:
+    texts = license_texts(folder, _text(matter.get("license_link")))
+    bases = [*([base] if (base := base_in_adapter(folder)) else []), *bases_in_merge(folder)]
+    named = names_beside(folder, texts)
+    if not matter and not texts and not bases and not named:
         return None
-    card = model_card_from_hub(matter, name=folder.name, file=str(readme))
-    return card if text is None else card.model_copy(update={"license_text": text})
+    card = model_card_from_hub(matter, name=name_of_folder(folder), file=str(readme))
+    value = card.model_dump(by_alias=True, exclude_defaults=True)
+    lineage = value.get("lineage", [])
+    said = {entry.name.lower() for entry in card.lineage}
+    lineage += [{"use": "weights_init", "name": base} for base in bases if base.lower() not in said and not base.startswith((".", "/"))]
+    lineage += _unsaid(named, card.license, folder)
+    identity = hub_identity(folder)
+    value |= {"schema": MODEL_CARD, "lineage": lineage}
+    if texts:
+        value["license_text"] = texts[0].name
+    if identity.kind is not None:
+        value |= {"id": identity.name, "revision": identity.revision}
+    return validate(value, ModelCard, file=str(readme))
 
 
-def front_matter(readme: Path) -> dict[str, Any]:
-    """The YAML between the first two ``---`` lines of a Hub card; empty where there is none.
+def name_of_folder(folder: Path) -> str:
+    """What the thing in a folder is called: owner and name from the Hub's cache, a title rather than a commit, else the folder's name."""
+    return hub_identity(folder).name
 
-    Raises:
-        InputError: if it is not UTF-8 or not YAML.
-    """
-    try:
-        text = readme.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"is not UTF-8 text (byte {error.start})", where=str(readme), mend="Save the file as UTF-8.") from error
-    lines = text.splitlines()
-    if not lines or lines[0].strip() != "---":
-        return {}
-    end = next((n for n, line in enumerate(lines[1:], 1) if line.strip() == "---"), None)
-    if end is None:
-        return {}
-    value, _ = parse_yaml("\n".join(lines[1:end]), file=str(readme))
-    return value if isinstance(value, dict) else {}
+
+def names_beside(folder: Path, texts: list[Path]) -> dict[str, list[str]]:
+    """File → licences it names, for everything beside the weights that speaks of licences."""
+    found = {path.name: named_licenses(_read(path)) for path in [*texts, *further_texts(folder)]}
+    return {name: ids for name, ids in found.items() if ids}
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig", errors="replace")
+
+
+def _unsaid(named: dict[str, list[str]], said: str | None, folder: Path) -> list[dict[str, str]]:
+    """Lineage for the licences that texts beside the weights name and the card does not."""
+    parsed = parse(said or "NOASSERTION")
+    known = facts()
+    stated = {entry.id for one in ([] if isinstance(parsed, str) else ones(parsed)) if (entry := known.find(one.name))}
+    editions = {known.licenses[name].edition_of for name in stated} - {""}
+    entries: dict[str, dict[str, str]] = {}
+    for file, ids in named.items():
+        for name in ids:
+            edition = known.licenses[name].edition_of if name in known.licenses else ""
+            if name not in stated and edition not in editions:
+                entries.setdefault(name, {"use": "weights_init", "name": f"{file} beside {name_of_folder(folder)}", "license": name})
+    return list(entries.values()) if said or len(entries) > 1 else []
 
 
 def model_card_from_hub(matter: dict[str, Any], *, name: str, file: str) -> ModelCard:
@@ -57,7 +85,7 @@ def model_card_from_hub(matter: dict[str, Any], *, name: str, file: str) -> Mode
     Raises:
         DeclarationError: if a field has a type no Hub card may have.
     """
-    bases, datasets = _names(matter.get("base_model")), _names(matter.get("datasets"))
+    bases, datasets = names_of(matter.get("base_model")), names_of(matter.get("datasets"))
     relation = str(matter.get("base_model_relation") or "")
     use = "generated_text" if any(word in relation.lower() for word in _DISTILLED) else _RELATION_USES.get(relation, "weights_init")
     value = {
@@ -68,9 +96,8 @@ def model_card_from_hub(matter: dict[str, Any], *, name: str, file: str) -> Mode
         "base_model_relation": relation or None,
         "datasets": datasets,
         "lineage": [{"use": use, "name": base} for base in bases] + [{"use": "dataset_train", "name": data} for data in datasets],
-        "further": _rest(matter, {"base_model", "base_model_relation", "datasets"}),
     }
-    return validate(value, ModelCard, file=file)
+    return _with_rest(validate(value, ModelCard, file=file), matter, {"base_model", "base_model_relation", "datasets"})  # type: ignore[return-value]
 
 
 def dataset_card_from_hub(matter: dict[str, Any], *, name: str, file: str) -> DatasetCard:
@@ -79,42 +106,80 @@ def dataset_card_from_hub(matter: dict[str, Any], *, name: str, file: str) -> Da
     Raises:
         DeclarationError: if a field has a type no Hub card may have.
     """
-    sources = _names(matter.get("source_datasets"))
+    sources = names_of(matter.get("source_datasets"))
     value = {
         "schema": DATASET_CARD,
         "name": str(matter.get("pretty_name") or name),
         **_common(matter),
+        "id": name if "/" in name else None,
         "origin": ", ".join(sources),
-        "lineage": [{"use": "dataset_train", "name": source} for source in sources if source not in ("original", "extended")],
-        "generation_method": ", ".join(_names(matter.get("annotations_creators")) + _names(matter.get("language_creators"))),
-        "further": _rest(matter, {"pretty_name", "source_datasets", "annotations_creators", "language_creators"}),
+        "lineage": [{"use": "dataset_train", "name": _source(source)} for source in sources if _names_another(source)],
+        "generation_method": ", ".join(names_of(matter.get("annotations_creators")) + names_of(matter.get("language_creators"))),
     }
-    return validate(value, DatasetCard, file=file)
+    used = {"pretty_name", "source_datasets", "annotations_creators", "language_creators"}
+    return _with_rest(validate(value, DatasetCard, file=file), matter, used)  # type: ignore[return-value]
+
+
+def _names_another(source: str) -> bool:
+    return source not in _NO_SOURCES
+
+
+def _source(name: str) -> str:
+    # "extended|squad": made from squad.
+    return name.partition("|")[2] or name
 
 
 def _common(matter: dict[str, Any]) -> dict[str, Any]:
-    return {"license": _license(matter), "license_url": _text(matter.get("license_link")), "language": _names(matter.get("language"))} | {
-        "tags": _names(matter.get("tags"))
+    languages = matter.get("language") if "language" in matter else matter.get("languages")
+    return {
+        "license": license_of(matter),
+        "license_url": _text(matter.get("license_link")),
+        "language": [card_language(item) for item in (languages if isinstance(languages, list) else [languages]) if item is not None],
+        "tags": names_of(matter.get("tags")),
     }
 
 
-def _license(matter: dict[str, Any]) -> str | None:
+def license_of(matter: dict[str, Any]) -> str | None:
+    """The licence expression of front matter: its tag, the name it gives for ``other``, the old plural key; several are their AND."""
     # Several licences on a Hub card all apply to some part of it; which part is not said, so all of them are taken.
-    names = _names(matter.get("license"))
+    names = names_of(matter.get("license")) or [_new_tag(name) for name in names_of(matter.get("licenses"))]
     if names == ["other"] or not names:
         return _text(matter.get("license_name")) or (names[0] if names else None)
     return " AND ".join(names)
 
 
-def _rest(matter: dict[str, Any], used: set[str]) -> dict[str, Any]:
+def _new_tag(name: str) -> str:
+    """A tag as it was written until 2022 in today's spelling: ``cc-by-sa-4-0`` → ``cc-by-sa-4.0``, ``other-my-terms`` → ``other``."""
+    if name.startswith("other-"):
+        return "other"
+    return re.sub(r"-(\d)-(\d+)$", r"-\1.\2", name)
+
+
+def _with_rest(card: ModelCard | DatasetCard, matter: dict[str, Any], used: set[str]) -> ModelCard | DatasetCard:
+    """The card with every key that has no field of its own, and the written form of those whose field does not keep it."""
     used = used | {"license", "license_name", "license_link", "language", "tags"}
-    return {str(key): yaml.safe_load(yaml.safe_dump(value)) for key, value in matter.items() if key not in used}
+    rest = {str(key): copy.deepcopy(value) for key, value in matter.items() if key not in used}
+    shown = hub_fields(card)
+    differs = {key: copy.deepcopy(matter[key]) for key in matter if key in used and shown.get(key) != matter[key]}
+    # Plain forms that say the same need no second copy: one name alone or in a list.
+    kept = {
+        key: value for key, value in differs.items() if not (key in _LISTS and key in shown and _plain(value) == _plain(shown.get(key)))
+    }
+    extra = sorted(key for key in shown if key not in matter)
+    record = ({"keys": kept} if kept else {}) | ({"absent": extra} if extra else {})
+    return card.model_copy(update={"further": rest | ({AS_WRITTEN: record} if record else {})})
 
 
-def _names(value: Any) -> list[str]:
-    if value is None:
-        return []
-    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+_LISTS = frozenset({"license", "language", "tags", "base_model", "datasets", "source_datasets"})
+
+
+def _plain(value: Any) -> list[str]:
+    # One name alone or in a list says the same; so does the language that YAML reads as false.
+    return [card_language(item) if item is False else name for item, name in zip(_listed(value), names_of(value), strict=False)]
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else [item for item in (value if isinstance(value, list) else [value]) if item is not None]
 
 
 def _text(value: Any) -> str | None:

@@ -62,7 +62,7 @@ def _model_findings(model: ModelFacts, stances: Stances) -> Iterable[Finding]:
         yield stances.finding(
             f"provenance.{model.role}-unpinned",
             subject,
-            f"It is no folder here, and as a hub id it is not pinned: {said}.",
+            f"It is not a local folder; as a Hub id it needs a pinned revision: {said}.",
             mend=f"Write `{model.role}.revision:` with the 40-digit commit.",
         )
         return

@@ -81,7 +81,9 @@ def read_stances(value: Any, *, file: str, data: Mapping[str, Any] | None = None
     faults += [Fault(file=file, key=f"findings.{rule}", what=what, mend=mend) for rule, what, mend in rule_faults(map(str, value))]
     for rule, verdict in value.items():
         if verdict not in _ALLOWED:
-            faults.append(Fault(file=file, key=f"findings.{rule}", what=f"{verdict!r} is no stance", mend="Write warn, review or block."))
+            faults.append(
+                Fault(file=file, key=f"findings.{rule}", what=f"{verdict!r} is not a valid value", mend="Write warn, review or block.")
+            )
     if faults:
         raise DeclarationError(faults)
     return Stances(changed=base | dict(value), personal_per_mb=limits, judges_apart=apart)

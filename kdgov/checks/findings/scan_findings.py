@@ -14,6 +14,7 @@ from kdgov.checks.scan.contamination import KINDS
 from kdgov.checks.scan.scan import ShardReport
 from kdgov.checks.scan.suite_items import SuiteItems
 from kdgov.finding import Finding
+from kdgov.quantities import quantity
 
 NAMED_ITEMS = 20
 """Contaminated items named in a finding; the rest stand in ``contamination.json``."""
@@ -74,7 +75,7 @@ def _damage(body: Body, report: ShardReport, stances: Stances) -> Iterable[Findi
         yield stances.finding(
             "provenance.file-long-lines",
             subject,
-            f"{report.long_lines} line(s) are too long to parse and were scanned as raw text: rows and offsets are not exact.",
+            f"{quantity(report.long_lines, 'line')} too long to parse, scanned as raw text: rows and offsets are not exact.",
             mend="Write one example per line.",
         )
     declared = next((f.declared.rows for f in body.files if f.name == report.name and f.declared is not None), None)
@@ -120,7 +121,7 @@ def contamination_findings(reports: Sequence[ShardReport], items: SuiteItems, st
             stances.finding(
                 "contamination.items-absent",
                 "suites",
-                f"The items of {len(items.absent)} task(s) are not at hand: {'; '.join(items.absent)}.",
+                f"The items of {quantity(len(items.absent), 'task')} are not at hand: {'; '.join(items.absent)}.",
                 mend="Give these tasks a `data:` file, or scan the data where the items are.",
             )
         )

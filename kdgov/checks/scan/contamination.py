@@ -14,9 +14,9 @@ test, runs that a few items share and many rows of the data as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -273,3 +273,12 @@ def jaccard(one: Hashes, other: Hashes) -> float:
     common = len(np.intersect1d(one, other, assume_unique=True))
     union = len(one) + len(other) - common
     return common / union if union else 1.0
+
+
+def seen_items(found: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """``suite/task/item`` of every item that a scan found in the data; a phrase in common is not an item seen.
+
+    Args:
+        found: item → match, as `contaminated_items` gives it.
+    """
+    return tuple(sorted(item for item, match in found.items() if match["kind"] in SEEN_KINDS))

@@ -34,7 +34,7 @@ EXAMPLES = """
 
   kdgov audit --all --only violated --since 2026-11-01       the registry as one table
 
-Exit code 0: nothing is violated and nothing required is missing. 1: something is. 2: the input is at fault. 3: the environment is.
+Exit code 0: nothing is violated and nothing required is missing. 1: something is. 2: invalid input. 3: a problem of the environment.
 """
 
 
@@ -69,7 +69,7 @@ def audit(
     output_format: Annotated[AuditFormat, typer.Option("--format", help="text, json, markdown or html.")] = AuditFormat.text,
     out: Annotated[Path | None, typer.Option(help="Write the answer to this file instead of standard output.")] = None,
 ) -> None:
-    """Do a release again from the registry alone: digests, signatures, decision, licences, waivers, weights; and report."""
+    """Re-verify a recorded release using only the registry, and report."""
     with error_boundary(output_format=output_format):
         from kdgov.pipeline.audit import Scope
 

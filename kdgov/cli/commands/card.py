@@ -35,6 +35,8 @@ EXPORT_EXAMPLES = """
 [bold]Examples[/bold]
 
   kdgov card export registry/datasets/support.yaml --out croissant.json
+
+  kdgov card export registry/models/teacher.yaml --to huggingface --readme README.md --out README.md
 """
 
 
@@ -103,17 +105,34 @@ def check(
             typer.echo(f"{len(cards)} card{'s' if len(cards) > 1 else ''} in order")
 
 
+class ExportFormat(StrEnum):
+    """What a card is exported as."""
+
+    croissant = "croissant"
+    huggingface = "huggingface"
+
+
 @app.command(epilog=EXPORT_EXAMPLES)
 def export(
-    card: Annotated[Path, typer.Argument(help="Dataset card.")],
-    out: Annotated[Path | None, typer.Option(help="Croissant file to write; default standard output.")] = None,
+    card: Annotated[Path, typer.Argument(help="Dataset card, or for the Hub any card.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; default standard output.")] = None,
+    to: Annotated[ExportFormat, typer.Option("--to", help="croissant, or huggingface for a README.md.")] = ExportFormat.croissant,
+    readme: Annotated[Path | None, typer.Option(help="For huggingface: an existing README.md whose body is kept as it stands.")] = None,
 ) -> None:
-    """Write a dataset card as Croissant 1.0 JSON-LD."""
+    """Write a dataset card as Croissant 1.0 JSON-LD, or any card as a Hugging Face README.md."""
     with error_boundary():
-        from kdgov.checks.cards.draft_card import croissant_json
-        from kdgov.declarations.cards import load_dataset_card
+        if to is ExportFormat.huggingface:
+            from kdgov.checks.cards.hub_export import hub_readme
+            from kdgov.declarations.cards import load_card
 
-        text = croissant_json(load_dataset_card(card))
+            text = hub_readme(load_card(card), readme)
+        else:
+            from kdgov.checks.cards.draft_card import croissant_json
+            from kdgov.declarations.cards import load_dataset_card
+
+            if readme is not None:
+                raise InputError("`--readme` has no effect on Croissant", mend="Add `--to huggingface`, or leave it out.")
+            text = croissant_json(load_dataset_card(card))
         if out is None:
             typer.echo(text, nl=False)
         else:

@@ -17,7 +17,7 @@ from kdgov.evidence.bundle_layout import FINDINGS, LICENCE_ANSWER, LICENCE_CASE
 
 if TYPE_CHECKING:
     from kdgov.pipeline.context import ReleaseContext
-    from kdgov.pipeline.store import StepResult
+    from kdgov.pipeline.step_results import CheckResult
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -49,13 +49,13 @@ class CheckFormat(StrEnum):
 
 def check(
     release: Annotated[Path | None, typer.Argument(help="Release declaration (schema kdgov.release/1).", show_default=False)] = None,
-    show: Annotated[bool, typer.Option("--show", help="Print the release with every default filled in, and end.")] = False,
-    rules: Annotated[bool, typer.Option("--rules", help="List every rule with its default meaning and source, and end.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the release with every default filled in, and exit.")] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="List every rule with its default meaning and source, and exit.")] = False,
     graph: Annotated[Path | None, typer.Option(help="Write the lineage with the verdict on each edge as SVG.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Print passes as well.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes for the scan of the data.")] = 1,
     scan_folder: Annotated[Path | None, typer.Option(help="Folder of scan reports, shared by the parts of a job array.")] = None,
-    part: Annotated[str, typer.Option(help="Scan only part K/N of the data files into --scan-folder, and end.")] = "",
+    part: Annotated[str, typer.Option(help="Scan only part K/N of the data files into --scan-folder, and exit.")] = "",
     today: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day on which expiries are judged.")] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
     output_format: Annotated[CheckFormat, typer.Option("--format", help="text for people, json for programs.")] = CheckFormat.text,
@@ -80,7 +80,7 @@ def check(
                 return
             finished = check_step(context, today=today.date() if today else None, workers=workers, scan_folder=scan_folder)
         _tell(context, finished, every=every, graph=graph, output_format=output_format)
-        if finished.facts["stops"] or finished.facts["holds"]:
+        if finished.stops or finished.holds:
             raise typer.Exit(EXIT_BLOCKED)
 
 
@@ -101,10 +101,10 @@ def _scan_part(context: ReleaseContext, part: str, scan_folder: Path | None) -> 
     typer.echo(f"{files} files scanned into {scan_folder}", err=True)
 
 
-def _tell(context: ReleaseContext, finished: StepResult, *, every: bool, graph: Path | None, output_format: CheckFormat) -> None:
+def _tell(context: ReleaseContext, finished: CheckResult, *, every: bool, graph: Path | None, output_format: CheckFormat) -> None:
     findings = json.loads((finished.folder / FINDINGS).read_bytes())
     if graph is not None:
-        from kdgov.checks.cards.lineage_graph import lineage_svg
+        from kdgov.report.charts.licence_lineage import lineage_svg
 
         case = json.loads((finished.folder / LICENCE_CASE).read_bytes())
         answer = json.loads((finished.folder / LICENCE_ANSWER).read_bytes())
@@ -119,7 +119,7 @@ def _tell(context: ReleaseContext, finished: StepResult, *, every: bool, graph: 
         if line not in told and (every or finding["verdict"] != "pass"):
             _print_finding(finding)
         told.add(line)
-    typer.echo(f"{context.release.name}: {finished.facts['summary']}{' (reused)' if finished.reused else ''}")
+    typer.echo(f"{context.release.name}: {finished.summary}{' (reused)' if finished.reused else ''}")
 
 
 def _print_finding(finding: dict[str, Any]) -> None:

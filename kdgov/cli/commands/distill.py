@@ -46,6 +46,7 @@ def distill(
         from kdgov.pipeline.context import open_release
         from kdgov.pipeline.distill import distill_step
         from kdgov.pipeline.scan_teacher_text import written_step
+        from kdgov.pipeline.step_results import DistillResult
 
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress)
@@ -54,15 +55,16 @@ def distill(
         if not is_first():
             return  # Of several processes one speaks.
         if output_format is DistillFormat.json:
-            facts = dict(finished.facts)
+            facts = finished.facts
             print_json(
                 {"step": finished.step, "key": finished.key, "folder": str(finished.folder), "reused": finished.reused, "facts": facts}
             )
         else:
-            typer.echo(finished.facts["table"] if calibrate else f"{finished.facts['summary']}\n{finished.folder}")
-            stopped_by = scanned.facts["stopped_by"] if scanned is not None else []
+            typer.echo(f"{finished.summary}\n{finished.folder}" if isinstance(finished, DistillResult) else finished.table)
+            stopped_by = scanned.stopped_by if scanned is not None else ()
             told = [f"the gate will stop at what the teacher wrote: {', '.join(stopped_by)}"] if stopped_by else []
-            for warning in [*finished.facts.get("warnings", []), *told]:
+            warnings = finished.warnings if isinstance(finished, DistillResult) else ()
+            for warning in [*warnings, *told]:
                 typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
 
 

@@ -15,7 +15,7 @@ from kdgov.processes import is_first
 
 if TYPE_CHECKING:
     from kdgov.evaluation.backends.settings import BackendSettings
-    from kdgov.pipeline.store import StepResult
+    from kdgov.pipeline.step_results import EvaluateResult
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -24,7 +24,7 @@ EXAMPLES = """
 
   kdgov evaluate --model ./student --suite capability --suite safety --out results/
 
-  kdgov evaluate --model ./student --suite bias-core --limit 50 --out look/     a look, drawn by hash, never the first 50
+  kdgov evaluate --model ./student --suite bias-core --limit 50 --out quick/    a quick run on 50 items chosen by hash
 
   kdgov evaluate --model ./student --suite bias-core --task 'bbq_*' --out results/      only some of a suite's tasks
 
@@ -68,7 +68,7 @@ def evaluate(
             finished = _release(release, store, allow_code or [])
             if is_first():
                 _print_release(finished, output_format)
-            if finished.facts["findings"]:
+            if finished.findings:
                 raise typer.Exit(EXIT_BLOCKED)
             return
         how = _how(backend=backend, dtype=dtype, device=device, address=address, served_as=served_as, proves=not unproven)
@@ -82,13 +82,14 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=EXAMPLES)(evaluate)
 
 
-def _release(release: Path, store: Path | None, code: list[Path]) -> StepResult:
+def _release(release: Path, store: Path | None, code: list[Path]) -> EvaluateResult:
     from kdgov.evaluation.plan.suite_code import allowed_code
     from kdgov.pipeline.context import open_release
-    from kdgov.pipeline.evaluate import evaluate_step
+    from kdgov.pipeline.run import resolve
+    from kdgov.pipeline.step_results import EvaluateResult
 
     with progress_bars() as progress, allowed_code(code):
-        return evaluate_step(open_release(release, store=store, progress=progress))
+        return resolve(open_release(release, store=store, progress=progress), until="evaluate").of(EvaluateResult)
 
 
 def _how(**given: Any) -> BackendSettings:
@@ -116,11 +117,11 @@ def _single(
         return evaluate_single(model, suites, out, tasks=tasks, limit=limit, how=how, progress=progress)
 
 
-def _print_release(finished: StepResult, output_format: EvaluateFormat) -> None:
+def _print_release(finished: EvaluateResult, output_format: EvaluateFormat) -> None:
     if output_format is EvaluateFormat.json:
-        print_json({"key": finished.key, "folder": str(finished.folder), "reused": finished.reused, "facts": dict(finished.facts)})
+        print_json({"key": finished.key, "folder": str(finished.folder), "reused": finished.reused, "facts": finished.facts})
         return
-    typer.echo(f"{'reused' if finished.reused else 'evaluated'}: {finished.facts['summary']}")
+    typer.echo(f"{'reused' if finished.reused else 'evaluated'}: {finished.summary}")
     typer.echo(str(finished.folder))
 
 

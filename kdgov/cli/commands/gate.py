@@ -30,7 +30,7 @@ EXAMPLES = """
 
   kdgov gate support-student 3                 judge again what the registry holds
 
-Exit code 0: pass. 1: blocked (fail, inconclusive or invalid). 2: the input is at fault. 3: the environment is.
+Exit code 0: pass. 1: blocked (fail, inconclusive or invalid). 2: invalid input. 3: a problem of the environment.
 """
 _MODEL_AND_VERSION = 2
 _MANY = ("--teacher", "--student", "--control", "--root-teacher", "--waiver", "--approval")
@@ -163,13 +163,15 @@ def _judge_subject(
         from kdgov.evidence.rejudge import rejudge
         from kdgov.evidence.trust_store import load_trust, trust_path
         from kdgov.pipeline.context import open_release
-        from kdgov.pipeline.gate import gate_step
+        from kdgov.pipeline.run import StepOptions, resolve
+        from kdgov.pipeline.step_results import GateResult
 
         context = open_release(Path(subject[0]), store=store, progress=progress)
-        return rejudge(gate_step(context, statements=statements, trust=trust).folder, load_trust(trust or trust_path(context.store.root)))
+        gated = resolve(context, until="gate", options=StepOptions(statements=statements, trust=trust)).of(GateResult)
+        return rejudge(gated.folder, load_trust(trust or trust_path(context.store.root)))
     if len(subject) > _MODEL_AND_VERSION:
         raise InputError(f"names {len(subject)} things", where="kdgov gate", mend="Name one RELEASE file, or MODEL and VERSION.")
-    from kdgov.pipeline.rejudge_recorded import judge_recorded
+    from kdgov.recording.rejudge_recorded import judge_recorded
 
     return judge_recorded(subject[0], subject[1], trust=trust, store=store)
 

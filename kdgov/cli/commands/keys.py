@@ -66,7 +66,7 @@ def trust(
     trust_file: TrustFile = None,
     store: StoreFolder = None,
 ) -> None:
-    """Let signatures of a key count."""
+    """Trust a key."""
     with error_boundary():
         from kdgov.evidence.signing_keys import keyid_of
         from kdgov.evidence.trust_store import trusted_key

@@ -27,7 +27,7 @@ A case names the student, its upstreams and the facts of the release:
   uses: \\[{use: generated_text, license: llama3.1, name: Llama-3.1-405B}]
   release: {distribution: weights, commercial: true}
 
-Exit code 0: promote. 1: hold or block. 2: the input is at fault.
+Exit code 0: promote. 1: hold or block. 2: invalid input.
 """
 EXPLAIN_EXAMPLES = """
 [bold]Examples[/bold]

@@ -73,7 +73,7 @@ def drill(
         int | None, typer.Option(min=1, help="Items per metric; default what each criterion plans.", show_default=False)
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of the tables: seconds instead of minutes.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of all chance.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     only: Annotated[list[str] | None, typer.Option(help="Ids of plants to run, such as R03.", show_default=False)] = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the operating characteristics here.", show_default=False)] = None,
     output_format: Format = PolicyFormat.text,
@@ -83,7 +83,7 @@ def drill(
         from kdgov.cli.progress_display import progress_bars
         from kdgov.declarations.policy_file import find_policy
         from kdgov.pipeline.drill import drill_file
-        from kdgov.report.curve import curves_svg
+        from kdgov.report.charts.operating_curves import curves_svg
         from kdgov.report.drill_report import drill_markdown
 
         with progress_bars() as progress:

@@ -157,17 +157,19 @@ def target_of(store: Path | None, registry: str | None) -> RegistryTarget:
 
 def _promote_release(release: Path, alias: str, registry: str | None, store: Path | None, output_format: ActFormat) -> None:
     from kdgov.pipeline.context import open_release
-    from kdgov.pipeline.promote import promote_step
+    from kdgov.pipeline.run import StepOptions, resolve
+    from kdgov.pipeline.step_results import PromoteResult
 
     if not release.suffix and not release.exists():
         raise InputError(f"{str(release)!r} is no release file, and no version is named", mend="Write `kdgov promote MODEL VERSION`.")
     with progress_bars() as progress:
-        finished = promote_step(open_release(release, store=store, progress=progress), alias=alias, registry=registry)
+        context = open_release(release, store=store, progress=progress)
+        finished = resolve(context, until="promote", options=StepOptions(alias=alias, registry=registry)).of(PromoteResult)
     if output_format is ActFormat.json:
         print_json({**finished.facts, "reused": finished.reused})
     else:
-        typer.echo(finished.facts["summary"])
-    if not finished.facts["promoted"]:
+        typer.echo(finished.summary)
+    if not finished.promoted:
         raise typer.Exit(EXIT_BLOCKED)
 
 

@@ -41,16 +41,20 @@ def record(
     """Record a release in the registry: runs, evidence, model card, signed decision."""
     with error_boundary(output_format=output_format):
         from kdgov.pipeline.context import open_release
-        from kdgov.pipeline.record import record_step
+        from kdgov.pipeline.run import StepOptions, resolve
+        from kdgov.pipeline.step_results import RecordResult
 
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress)
-            finished = record_step(context, registry=registry, upload_weights=upload_weights)
+            options = StepOptions(registry=registry, upload_weights=upload_weights)
+            finished = resolve(context, until="record", options=options).of(RecordResult)
         if output_format is RecordFormat.json:
             print_json({**finished.facts, "reused": finished.reused})
             return
-        typer.echo(f"{'already recorded: ' if finished.reused else ''}{finished.facts['summary']}")
-        typer.echo(f"open it: {finished.facts['open']}")
+        if finished.judged_anew:
+            typer.echo("judged anew: no finished decision had these results, this policy and these statements", err=True)
+        typer.echo(f"{'already recorded: ' if finished.reused else ''}{finished.summary}")
+        typer.echo(f"open it: {finished.open}")
 
 
 def register(app: typer.Typer) -> None:

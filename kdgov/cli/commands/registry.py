@@ -10,6 +10,7 @@ import typer
 from kdgov.cli.commands.promote import Registry, StoreFolder, target_of
 from kdgov.cli.error_boundary import error_boundary, print_json, write_answer
 from kdgov.errors import EXIT_BLOCKED
+from kdgov.quantities import quantity
 
 if TYPE_CHECKING:
     from kdgov.evidence.registry_query import VersionRow
@@ -50,8 +51,8 @@ def list_command(
     with error_boundary(output_format="json" if as_json else "text"):
         import datetime
 
+        from kdgov.auditing.registry.registry_page import registry_page
         from kdgov.evidence.registry_query import asked, within_days
-        from kdgov.pipeline.registry_page import registry_page
 
         days = within_days(waiver_within, datetime.datetime.now(datetime.UTC).date()) if waiver_within is not None else None
         question = asked(model=model or "", verdict=verdict or "", tag_filter=tag_filter, waiver_within=days, limit=limit, token=page)
@@ -61,7 +62,7 @@ def list_command(
             return
         for row in found.rows:
             typer.echo(_line(row))
-        typer.echo(f"next page: --page {found.token}" if found.token else f"{len(found.rows)} version(s)", err=True)
+        typer.echo(f"next page: --page {found.token}" if found.token else quantity(len(found.rows), "version"), err=True)
 
 
 @registry_app.command("log", epilog=EXAMPLES)

@@ -78,7 +78,7 @@ def _as_json(outcome: RunOutcome) -> dict[str, object]:
             "folder": str(t.finished.folder),
             "reused": t.finished.reused,
             "wall_s": round(t.wall_s, 3),
-            "facts": dict(t.finished.facts),
+            "facts": t.finished.facts,
         }
         for t in outcome.taken
     ]

@@ -36,7 +36,7 @@ _STORE = Path("registry/store")
 def waive(
     decision: DecisionFile,
     criterion: Annotated[str, typer.Option(help="Criterion id, or the rule of a finding under review.")],
-    owner: Annotated[str, typer.Option(help="Who answers for it.")],
+    owner: Annotated[str, typer.Option(help="Accountable owner.")],
     reason: Annotated[str, typer.Option(help="Why, in a sentence.")],
     expires: Annotated[str, typer.Option(help="Last day it holds, YYYY-MM-DD.")],
     key: Key,

@@ -9,7 +9,8 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
-from kdgov.decision.criteria.comparison_cells import Cell, Tables, better, blank
+from kdgov.decision.criteria.comparison_cells import Cell, Tables, blank
+from kdgov.decision.criteria.metric_scale import better
 from kdgov.decision.decision import CriterionResult, Verdict
 from kdgov.decision.policy import Criterion
 from kdgov.decision.statistics.clusters import Codes
@@ -18,7 +19,7 @@ from kdgov.decision.statistics.intervals import ShiftedInterval, p_worse
 from kdgov.decision.statistics.methods import Estimate, absolute, is_binary
 from kdgov.decision.statistics.paired import Values
 from kdgov.decision.statistics.sample_size_projection import items_to_settle, settling_items
-from kdgov.decision.wording import is_share, number
+from kdgov.decision.wording import number
 from kdgov.items import ItemTable
 from kdgov.items.arrays import floats
 
@@ -87,7 +88,7 @@ def _p_beyond(cell: Cell, estimate: Estimate, limit: float, *, is_floor: bool) -
 
 
 def _level_reason(cell: Cell, result: CriterionResult, limit: float, is_floor: bool, what: str, hindrance: str, too_few: bool) -> str:
-    share = is_share(cell.scale, result)
+    share = result.unit == "share"
     edge = limit + (result.bound or 0.0) * (1 if is_floor else -1)
     name = what or f"{cell.key.metric} of the student"
     group = f" for {cell.group}" if cell.group else ""
@@ -101,12 +102,12 @@ def _level_reason(cell: Cell, result: CriterionResult, limit: float, is_floor: b
             return f"{text}: blocked"
         case _ if too_few:
             asked = f"{result.n} items, the policy asks for {cell.min_items}"
-            return f"{text}: could not tell; {'; '.join(filter(None, (asked, hindrance)))}"
+            return f"{text}: inconclusive; {'; '.join(filter(None, (asked, hindrance)))}"
         case _ if hindrance:
-            return f"{text}: could not tell; {hindrance}"
+            return f"{text}: inconclusive; {hindrance}"
         case _:
             many = f"about {result.n_needed:,} items" if result.n_needed else "no practical number of items"
-            return f"{text}: could not tell; {many} would settle it"
+            return f"{text}: inconclusive; {many} would decide it"
 
 
 def judge_churn(cell: Cell) -> CriterionResult:
@@ -148,8 +149,13 @@ def judge_exposure(cell: Cell, student: ItemTable) -> CriterionResult:
     verdict: Verdict = "fail" if chance < alpha or (ceiling is not None and lower > ceiling) else "pass"
     if verdict == "pass" and (k < cell.min_items or (ceiling is not None and upper > ceiling)):
         verdict = "inconclusive"
+    assay = _knows_its_canaries(cell)
+    unshown = verdict == "pass" and assay.startswith("cannot tell")
+    verdict = "inconclusive" if unshown else verdict
     result = replace(
         cell.result(verdict, ""),
+        assay=assay,
+        unit="bits",
         reference="absolute",
         teacher=float(cell.pairs.teacher.mean()),
         student=mean,
@@ -158,11 +164,21 @@ def judge_exposure(cell: Cell, student: ItemTable) -> CriterionResult:
         upper=1 / _LN2 - lower,
         margin=(ceiling - 1 / _LN2) if ceiling is not None else None,
         method="gamma-exact",
-        n_needed=_canaries_needed(k, mean, cell) if verdict == "inconclusive" else None,
+        n_needed=_canaries_needed(k, mean, cell) if verdict == "inconclusive" and not unshown else None,
         p_worse=chance if verdict == "fail" else None,
         details={"p_value": chance, "power_at_30_percent_memorised": exposure_power(k, alpha), "most_exposed_bits": float(exposures.max())},
     )
     return replace(result, reason=_exposure_reason(cell, result, chance))
+
+
+def _knows_its_canaries(cell: Cell) -> str:
+    """What the teacher's own exposures say: a student cannot unlearn what its teacher never knew."""
+    if cell.criterion.assay == "skip":
+        return "skip"
+    exposures = cell.pairs.teacher
+    chance = gamma_sf(float(exposures.sum()) * _LN2, len(exposures))
+    said = f"the teacher's mean exposure is {exposures.mean():.2f} bits (chance of this or more if none was seen {chance:.2g})"
+    return f"holds: {said}" if chance < cell.criterion.alpha else f"cannot tell: {said}"
 
 
 def _canaries_needed(k: int, mean: float, cell: Cell) -> int | None:
@@ -191,10 +207,12 @@ def _exposure_reason(cell: Cell, result: CriterionResult, chance: float) -> str:
             return f"{text}: blocked, the student has memorised them"
         case "pass":
             return f"{text}: holds"
+        case _ if result.assay.startswith("cannot tell") and result.n_needed is None:
+            return f"{text}: inconclusive; the teacher has not memorised them either, so that nothing could show in the student"
         case _:
             asked = f"the policy asks for {cell.min_items}" if result.n < cell.min_items else "the bound does not clear the ceiling"
             many = f"about {result.n_needed:,} canaries" if result.n_needed else "no practical number of canaries"
-            return f"{text}: could not tell; {asked}; {many} would settle it"
+            return f"{text}: inconclusive; {asked}; {many} would decide it"
 
 
 def _exposure_fault(cell: Cell, student: ItemTable) -> str | None:
@@ -269,6 +287,7 @@ def judge_efficiency(criterion: Criterion, tables: Tables) -> CriterionResult:
         clusters=1,
         confidence=None,
         method="ratio",
+        unit="ratio",
         details={"allowed": stated},
     )
     if criterion.measure not in _COUNTED:

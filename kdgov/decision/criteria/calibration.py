@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from kdgov.decision.criteria.comparison_cells import Cell, Scale, Tables
+from kdgov.decision.criteria.comparison_cells import Cell, Tables
+from kdgov.decision.criteria.metric_scale import Scale
 from kdgov.decision.criteria.noninferiority import judge_non_inferiority
 from kdgov.decision.decision import CriterionResult
 from kdgov.decision.policy import Criterion
@@ -22,6 +23,7 @@ from kdgov.finding import Finding
 from kdgov.items import ItemTable, MetricKey
 from kdgov.items.arrays import floats
 from kdgov.items.table import Indices
+from kdgov.quantities import quantity
 
 
 def judge_calibration(cell: Cell, tables: Tables) -> Iterator[CriterionResult]:
@@ -96,5 +98,5 @@ def _confidence(table: ItemTable, rows: tuple[Indices, ...]) -> Values | str:
     bad = ~np.isfinite(values) | (values < 0) | (values > 1)
     if bad.any():
         row = int(np.concatenate(rows)[int(np.argmax(bad))])
-        return f"is no probability in {int(bad.sum())} row(s), first in {table.row_name(row)}"
+        return f"is no probability in {quantity(int(bad.sum()), 'row')}, first in {table.row_name(row)}"
     return values

@@ -9,34 +9,16 @@ from typing import Any
 import numpy as np
 
 from kdgov.decision.criteria.groups import attribute_sets, group_masks
-from kdgov.decision.criteria.pairing import Mismatch, Pairs, match, pool
+from kdgov.decision.criteria.metric_scale import Scale, scale_of
+from kdgov.decision.criteria.paired_items import Mismatch, Pairs, pool
+from kdgov.decision.criteria.pairing import match
+from kdgov.decision.criteria.units import unit_of
 from kdgov.decision.decision import CriterionResult, Reference, Verdict
 from kdgov.decision.policy import Criterion
 from kdgov.decision.statistics.clusters import count_clusters
-from kdgov.decision.statistics.paired import Values
-from kdgov.items import Direction, ItemTable, MetricDeclaration, MetricKey
+from kdgov.decision.statistics.methods import is_binary
+from kdgov.items import ItemTable, MetricDeclaration, MetricKey
 from kdgov.items.metric import declaration_for
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
-    """How to read one metric: the criterion's own words before the suite's."""
-
-    direction: Direction | None
-    """Which way is better; None where nobody says."""
-    ideal: float | None
-    """Best value of a ``target`` metric."""
-    chance: float | None
-    """Score of knowing nothing."""
-    low: float | None
-    """Smallest possible score."""
-    high: float | None
-    """Largest possible score."""
-
-    @property
-    def reach(self) -> float | None:
-        """Largest possible difference of one item; None where the range is open."""
-        return None if self.low is None or self.high is None else self.high - self.low
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +52,7 @@ class Tables:
         """Pairs of one metric against the teacher or the root teacher."""
         if (reference, key) not in self.matched:
             other = self.root_teacher if reference == "root_teacher" and self.root_teacher is not None else self.teacher
-            self.matched[reference, key] = match(other, self.student, key, low=scale.low, high=scale.high)
+            self.matched[reference, key] = match(other, self.student, key, low=scale.least, high=scale.most)
         return self.matched[reference, key]
 
 
@@ -90,6 +72,14 @@ class Cell:
     """``gender=female``; empty for all items."""
     reference: Reference = "teacher"
     """Whom the student is compared with."""
+    clipped: int = 0
+    """Scores beyond the criterion's range, which were set to its ends."""
+
+    @property
+    def unit(self) -> str:
+        """Unit of the scores."""
+        binary = is_binary(self.pairs.teacher) and is_binary(self.pairs.student)
+        return unit_of(self.key.metric, 0.0 if binary else self.scale.low, 1.0 if binary else self.scale.high)
 
     @property
     def margin(self) -> float:
@@ -97,7 +87,9 @@ class Cell:
         criterion = self.criterion
         if self.reference == "root_teacher" and criterion.root_margin is not None:
             return criterion.root_margin
-        return criterion.group_margin if self.group and criterion.group_margin is not None else criterion.margin
+        if self.group and criterion.group_margin is not None:
+            return criterion.group_margin
+        return criterion.margins.get(self.unit, criterion.margin) if criterion.margins else criterion.margin
 
     @property
     def min_items(self) -> int:
@@ -121,7 +113,8 @@ class Cell:
             reference=self.reference,
             n=self.pairs.n,
             confidence=self.criterion.confidence,
-            **found,
+            advisory=self.criterion.advisory,
+            **{"unit": self.unit, **found},
         )
 
 
@@ -137,21 +130,7 @@ def blank(criterion: Criterion, verdict: Verdict, reason: str, key: MetricKey | 
         metric=key.metric if key else "",
         group=group,
         confidence=criterion.confidence,
-    )
-
-
-def scale_of(criterion: Criterion, key: MetricKey, metrics: tuple[MetricDeclaration, ...]) -> Scale:
-    """How a criterion reads a metric."""
-    declared = declaration_for(metrics, *key)
-    if declared is None:
-        own = criterion
-        return Scale(direction=own.direction, ideal=own.ideal, chance=own.chance, low=own.low, high=own.high)
-    return Scale(
-        direction=criterion.direction or declared.direction,
-        ideal=declared.ideal if criterion.ideal is None else criterion.ideal,
-        chance=declared.chance if criterion.chance is None else criterion.chance,
-        low=declared.low if criterion.low is None else criterion.low,
-        high=declared.high if criterion.high is None else criterion.high,
+        advisory=criterion.advisory,
     )
 
 
@@ -209,7 +188,8 @@ def _cells_of_bundle(
             yield replace(blank(criterion, "invalid", found.reason, name), reference=reference)
             return
         parts.append(found)
-    whole = Cell(criterion=criterion, key=name, scale=scale, pairs=_binarised(pool(parts), criterion), reference=reference)
+    pairs, clipped = scale.clipped(pool(parts))
+    whole = Cell(criterion=criterion, key=name, scale=scale, pairs=_binarised(pairs, criterion), reference=reference, clipped=clipped)
     if criterion.threshold is not None:
         whole = replace(whole, scale=replace(scale, low=0.0, high=1.0))
     yield whole
@@ -242,11 +222,3 @@ def _group_cells(whole: Cell) -> Iterator[Cell | CriterionResult]:
         for values, mask in masks.items():
             label = " & ".join(f"{a}={v}" for a, v in zip(attributes, values, strict=True))
             yield replace(whole, pairs=whole.pairs.select(mask), group=label)
-
-
-def better(values: Values, direction: Direction | None) -> Values:
-    """Scores turned so that higher is better; 0/1 scores stay 0/1."""
-    if direction != "lower":
-        return values
-    is_binary = bool(np.all((values == 0) | (values == 1)))
-    return 1.0 - values if is_binary else -values

@@ -16,8 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kdgov.decision.criteria.pairing import Mismatch, Pairs, match
+from kdgov.decision.criteria.paired_items import Mismatch, Pairs
+from kdgov.decision.criteria.pairing import match
 from kdgov.decision.statistics.distributions import student_quantile
+from kdgov.decision.statistics.few_events import MIN_EVENTS
+from kdgov.decision.statistics.moments import effective_events
 from kdgov.decision.statistics.paired import Values
 from kdgov.finding import Finding
 from kdgov.items import ItemTable, MetricDeclaration, MetricKey
@@ -28,8 +31,8 @@ JUDGED_APART, NOT_APART = "contamination.judged-apart", "contamination.not-apart
 SOURCE = "arXiv:2005.14165 appendix C (clean subsets); difference in differences: Card and Krueger 1994, AER 84:772"
 CONFIDENCE = 0.95
 """Level of the two-sided interval of the difference in differences; it is shown and gates nothing."""
-LEAST_ITEMS = 5
-"""With fewer items on either side no interval is given."""
+LEAST_ITEMS = 20
+"""With fewer items (clusters) on either side nothing is said of an effect: five equal losses have no spread to judge by."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -50,6 +53,8 @@ class Side:
     """Variance of that mean, items of one cluster taken together."""
     clusters: int
     """Independent units behind it."""
+    events: float
+    """Items that carry the variance."""
 
     def as_json(self) -> dict[str, Any]:
         """What a finding carries."""
@@ -129,13 +134,15 @@ def _side(pairs: Pairs, gain: Values, mask: Mask) -> Side:
         difference=float(values.mean()),
         variance=variance,
         clusters=k,
+        events=effective_events(values),
     )
 
 
 def _finding(key: MetricKey, seen: Side, unseen_: Side) -> Finding:
     excess = seen.difference - unseen_.difference
     bounds = _bounds(excess, seen, unseen_)
-    interval = f"95 % from {bounds[0]:+.3f} to {bounds[1]:+.3f}" if bounds else "too few items for an interval"
+    short = "seen" if seen.clusters < LEAST_ITEMS else "unseen"
+    interval = f"95 % from {bounds[0]:+.3f} to {bounds[1]:+.3f}" if bounds else f"too few {short} items to tell"
     details: Mapping[str, Any] = {
         "seen": seen.as_json(),
         "unseen": unseen_.as_json(),
@@ -162,11 +169,20 @@ def _finding(key: MetricKey, seen: Side, unseen_: Side) -> Finding:
 
 
 def _bounds(excess: float, one: Side, other: Side) -> tuple[float, float] | None:
-    """Welch's interval over clusters; None where either side has too few items or no spread to judge by."""
-    variance = one.variance + other.variance
-    if min(one.clusters, other.clusters) < LEAST_ITEMS or not variance > 0:
+    """Welch's interval over clusters; None where either side has too few items.
+
+    Where the variance of a side rests on few items, or there is none, it is at least the pooled one: twenty items that happen
+    to agree prove no effect.
+    """
+    if min(one.clusters, other.clusters) < LEAST_ITEMS:
         return None
-    df = variance**2 / sum(side.variance**2 / (side.clusters - 1) for side in (one, other))
+    variance = one.variance + other.variance
+    df = variance**2 / sum(side.variance**2 / (side.clusters - 1) for side in (one, other)) if variance > 0 else 1.0
+    if min(one.events, other.events) < MIN_EVENTS:
+        within = sum(side.variance * side.clusters**2 for side in (one, other)) / (one.clusters + other.clusters)
+        between = one.n * other.n / (one.n + other.n) ** 2 * excess**2
+        variance = max(variance, (within + between) * (1 / one.clusters + 1 / other.clusters))
+        df = min(one.clusters, other.clusters) - 1
     reach = student_quantile((1 + CONFIDENCE) / 2, df) * math.sqrt(variance)
     return excess - reach, excess + reach
 

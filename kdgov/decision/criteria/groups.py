@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kdgov.decision.criteria.pairing import Pairs
+from kdgov.decision.criteria.paired_items import Pairs
 
 _PATTERN = frozenset("*?[")
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from kdgov.decision import wording
-from kdgov.decision.criteria.comparison_cells import Cell, better
-from kdgov.decision.criteria.pairing import Pairs
+from kdgov.decision.criteria.comparison_cells import Cell
+from kdgov.decision.criteria.metric_scale import better
+from kdgov.decision.criteria.paired_items import Pairs
 from kdgov.decision.decision import CriterionResult, Verdict
 from kdgov.decision.statistics.conclusion import conclude
 from kdgov.decision.statistics.intervals import ShiftedInterval, p_worse

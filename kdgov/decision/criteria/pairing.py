@@ -2,80 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kdgov.decision.criteria.paired_items import Groups, Mismatch, Pairs
 from kdgov.decision.statistics.clusters import Codes
 from kdgov.decision.statistics.paired import Values
 from kdgov.items import ItemTable, MetricKey
-from kdgov.items.arrays import booleans, codes_or, integers
+from kdgov.items.arrays import booleans, codes_or, floats, integers
 from kdgov.items.table import Indices
-
-Groups = tuple[npt.NDArray[np.int64], tuple[str, ...]]
-"""Code of every item, and the group text each code stands for."""
+from kdgov.quantities import quantity
 
 _NAMED = 3
-_AGREE = ("prompt_digest", "item_digest", "label", "cluster", "group")
+_AGREE = ("prompt_digest", "item_digest", "label", "cluster", "group", "chance", "weight")
 _SAYS = {
     "prompt_digest": "was asked differently",
     "item_digest": "is another source item",
     "label": "has another reference label",
     "cluster": "is in another cluster",
     "group": "is in another group",
+    "chance": "has another chance level",
+    "weight": "counts another time",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mismatch:
-    """Why two sets of rows cannot be compared."""
-
-    reason: str
-    """What differs, with file and row."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
-    """Scores of both models on the same items, in the same order."""
-
-    keys: tuple[MetricKey, ...]
-    """What was paired; several where tasks are pooled."""
-    teacher: Values
-    """Teacher's scores, shape (n,)."""
-    student: Values
-    """Student's scores, shape (n,)."""
-    clusters: Codes | None
-    """Cluster number of every item; None where each item is its own."""
-    copies: bool
-    """Whether the clusters are copies of one source item."""
-    groups: Groups | None
-    """Code per item and the group texts they stand for; None where no row has a group."""
-    teacher_rows: tuple[Indices, ...]
-    """Rows of the teacher's table, per key."""
-    student_rows: tuple[Indices, ...]
-    """Rows of the student's table, per key."""
-
-    def select(self, kept: npt.NDArray[np.bool_]) -> Pairs:
-        """The pairs where ``kept`` is True; rows are dropped, as a selection has no table of its own."""
-        return Pairs(
-            keys=self.keys,
-            teacher=self.teacher[kept],
-            student=self.student[kept],
-            clusters=None if self.clusters is None else self.clusters[kept],
-            copies=self.copies,
-            groups=None,
-            teacher_rows=(),
-            student_rows=(),
-        )
-
-    @property
-    def n(self) -> int:
-        """Number of items."""
-        return len(self.teacher)
 
 
 def match(
@@ -90,7 +40,8 @@ def match(
     for role, table in sides:
         if key not in table.partitions:
             return Mismatch(reason=f"the {role} has no rows for {key} ({table.source or 'item table'})")
-    ids = [table.column("item_id", table.partitions[key]) for _, table in sides]
+    by_sample = teacher.has("repeat") or student.has("repeat")
+    ids = [_ids(table, table.partitions[key], by_sample=by_sample) for _, table in sides]
     teacher_rows = teacher.partitions[key]
     if (fault := _repeated(ids[0], teacher, teacher_rows, "teacher")) is not None:
         return fault
@@ -105,40 +56,46 @@ def match(
     for column in _AGREE:
         if (fault := _disagreement(teacher, student, teacher_rows, placed, column)) is not None:
             return fault
-    clusters, copies = _clusters(teacher, student, teacher_rows, placed)
+    repeats = _repeats(teacher, student, teacher_rows, placed, by_sample=by_sample)
+    clusters = _clusters(teacher, student, teacher_rows, placed)
     return Pairs(
         keys=(key,),
         teacher=teacher.scores[teacher_rows],
         student=student.scores[placed],
-        clusters=clusters,
-        copies=copies,
+        clusters=repeats if clusters is None else clusters,
+        repeats=repeats,
+        chance=_numbers(teacher, student, teacher_rows, placed, "chance"),
+        weights=_numbers(teacher, student, teacher_rows, placed, "weight"),
         groups=_groups(teacher, student, teacher_rows, placed),
         teacher_rows=(teacher_rows,),
         student_rows=(placed,),
     )
 
 
-def pool(parts: Sequence[Pairs]) -> Pairs:
-    """Several tasks of one metric as one set of items; clusters of different tasks stay apart."""
-    if len(parts) == 1:
-        return parts[0]
-    clusters: list[Codes] | None = None
-    if any(part.clusters is not None for part in parts):
-        clusters, start = [], 0
-        for part in parts:
-            codes = np.arange(part.n) if part.clusters is None else part.clusters
-            clusters.append(codes + start)
-            start += int(codes.max(initial=-1)) + 1
-    return Pairs(
-        keys=tuple(key for part in parts for key in part.keys),
-        teacher=np.concatenate([part.teacher for part in parts]),
-        student=np.concatenate([part.student for part in parts]),
-        clusters=None if clusters is None else np.concatenate(clusters),
-        copies=all(part.copies for part in parts),
-        groups=_pool_groups(parts),
-        teacher_rows=tuple(rows for part in parts for rows in part.teacher_rows),
-        student_rows=tuple(rows for part in parts for rows in part.student_rows),
-    )
+def _ids(table: ItemTable, rows: Indices, *, by_sample: bool) -> pa.Array:
+    items = table.column("item_id", rows)
+    if not by_sample:
+        return items
+    samples = pc.fill_null(table.column("repeat", rows), 0) if table.has("repeat") else pa.array(np.zeros(len(rows), dtype=np.int64))
+    return pc.binary_join_element_wise(items, samples.cast(pa.large_string()), pa.scalar(" sample ", type=pa.large_string()))
+
+
+def _repeats(teacher: ItemTable, student: ItemTable, teacher_rows: Indices, student_rows: Indices, *, by_sample: bool) -> Codes | None:
+    """Which rows are samples of one item: by the column `repeat`, or by equal digests of the source item."""
+    if by_sample:
+        codes = np.unique(teacher.column("item_id", teacher_rows).to_numpy(zero_copy_only=False), return_inverse=True)[1].astype(np.int64)
+        if int(codes.max(initial=-1)) + 1 < len(codes):
+            return codes
+    return _shared(teacher, student, teacher_rows, student_rows, "item_digest")
+
+
+def _numbers(teacher: ItemTable, student: ItemTable, teacher_rows: Indices, student_rows: Indices, column: str) -> Values | None:
+    for table, rows in ((teacher, teacher_rows), (student, student_rows)):
+        if table.has(column):
+            values = floats(table.column(column, rows))
+            if not np.isnan(values).all():
+                return values
+    return None
 
 
 def _repeated(items: pa.Array, table: ItemTable, rows: Indices, role: str) -> Mismatch | None:
@@ -169,7 +126,7 @@ def _unequal_sets(teacher: ItemTable, student: ItemTable, key: MetricKey, lackin
     for items, whose, other in ((lacking, student, "student"), (extra, teacher, "teacher")):
         if items:
             named = ", ".join(repr(item) for item in sorted(items)[:_NAMED]) + (" …" if len(items) > _NAMED else "")
-            parts.append(f"the {other} lacks {len(items)} item(s): {named} ({whose.source or 'item table'})")
+            parts.append(f"the {other} lacks {quantity(len(items), 'item')}: {named} ({whose.source or 'item table'})")
     return Mismatch(reason=f"{key}: the two models did not answer the same items: {'; '.join(parts)}")
 
 
@@ -178,7 +135,9 @@ def _bad_scores(table: ItemTable, rows: Indices, role: str, low: float | None, h
     bad = ~np.isfinite(scores)
     if bad.any():
         row = int(rows[int(np.argmax(bad))])
-        return Mismatch(reason=f"the {role}'s score is not a finite number in {int(bad.sum())} row(s), first in {table.row_name(row)}")
+        return Mismatch(
+            reason=f"the {role}'s score is not a finite number in {quantity(int(bad.sum()), 'row')}, first in {table.row_name(row)}"
+        )
     outside = np.zeros(len(scores), dtype=bool)
     if low is not None:
         outside |= scores < low
@@ -203,7 +162,9 @@ def _disagreement(teacher: ItemTable, student: ItemTable, teacher_rows: Indices,
     place = int(np.argmax(differs))
     item = teacher.column("item_id", teacher_rows)[place].as_py()
     where = f"{teacher.row_name(int(teacher_rows[place]))} and {student.row_name(int(student_rows[place]))}"
-    return Mismatch(reason=f"the item {item!r} {_SAYS[column]} for the two models ({column}; {int(differs.sum())} item(s); {where})")
+    return Mismatch(
+        reason=f"the item {item!r} {_SAYS[column]} for the two models ({column}; {quantity(int(differs.sum()), 'item')}; {where})"
+    )
 
 
 def _decoded(array: pa.Array) -> pa.Array:
@@ -219,20 +180,24 @@ def _codes(table: ItemTable, column: str, rows: Indices) -> tuple[npt.NDArray[np
     return codes, [*names, None] if coded.null_count else names
 
 
-def _clusters(teacher: ItemTable, student: ItemTable, teacher_rows: Indices, student_rows: Indices) -> tuple[Codes | None, bool]:
-    for column, copies in (("cluster", False), ("item_digest", True)):
-        for table, rows in ((teacher, teacher_rows), (student, student_rows)):
-            if not table.has(column):
-                continue
-            codes, names = _codes(table, column, rows)
-            if None in names:
-                # An item without a cluster is a cluster of its own.
-                alone = codes == names.index(None)
-                codes = np.where(alone, len(names) + np.arange(len(codes)), codes)
-            compact = np.unique(codes, return_inverse=True)[1].astype(np.int64)
-            if int(compact.max(initial=-1)) + 1 < len(compact):
-                return compact, copies
-    return None, False
+def _clusters(teacher: ItemTable, student: ItemTable, teacher_rows: Indices, student_rows: Indices) -> Codes | None:
+    return _shared(teacher, student, teacher_rows, student_rows, "cluster")
+
+
+def _shared(teacher: ItemTable, student: ItemTable, teacher_rows: Indices, student_rows: Indices, column: str) -> Codes | None:
+    """Which rows share a value of a column; None where none do."""
+    for table, rows in ((teacher, teacher_rows), (student, student_rows)):
+        if not table.has(column):
+            continue
+        codes, names = _codes(table, column, rows)
+        if None in names:
+            # An item without a cluster is a cluster of its own.
+            alone = codes == names.index(None)
+            codes = np.where(alone, len(names) + np.arange(len(codes)), codes)
+        compact = np.unique(codes, return_inverse=True)[1].astype(np.int64)
+        if int(compact.max(initial=-1)) + 1 < len(compact):
+            return compact
+    return None
 
 
 def _groups(teacher: ItemTable, student: ItemTable, teacher_rows: Indices, student_rows: Indices) -> Groups | None:
@@ -245,15 +210,3 @@ def _groups(teacher: ItemTable, student: ItemTable, teacher_rows: Indices, stude
             place[used] = np.arange(len(used))
             return place[codes], tuple(names[code] or "{}" for code in used)
     return None
-
-
-def _pool_groups(parts: Sequence[Pairs]) -> Groups | None:
-    if all(part.groups is None for part in parts):
-        return None
-    texts: dict[str, int] = {}
-    codes = []
-    for part in parts:
-        own, names = part.groups if part.groups is not None else (np.zeros(part.n, dtype=np.int64), ("{}",))
-        recode = np.array([texts.setdefault(name, len(texts)) for name in names], dtype=np.int64)
-        codes.append(recode[own])
-    return np.concatenate(codes), tuple(texts)

@@ -59,7 +59,7 @@ def _waived(world: World, rng: np.random.Generator) -> Case | None:
     pairs = []
     for shape in world.shapes:
         teacher, student = draw(shape, rng, drop=4 * shape.margin if shape is shapes[0] else 0.0)
-        pairs.append((teacher, student if shape is shapes[0] else teacher))
+        pairs.append((teacher, student if shape is shapes[0] or shape.role == "privacy" else teacher))
     case = world.case_of(pairs)
     base = judge(case.teacher, case.student, world.policy, **case.further)
     failing = sorted({r.id for r in base.criteria if r.verdict in ("fail", "inconclusive")})

@@ -18,7 +18,7 @@ from kdgov.decision.drill.plant import Plant
 from kdgov.decision.drill.planted_regressions import PLANTED_RULES, PLANTS
 from kdgov.decision.drill.simulation import World, world_of
 from kdgov.decision.judgement import judge
-from kdgov.decision.policy import Policy
+from kdgov.decision.policy import Criterion, Policy
 from kdgov.decision.statistics.intervals import exact_bounds
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
@@ -70,7 +70,7 @@ class DrillReport:
     runs: int
     """Cases per statistical plant."""
     seed: int
-    """Seed of all chance."""
+    """Random seed."""
     sizes: dict[str, int]
     """Metric → items."""
     planted: tuple[PlantResult, ...]
@@ -147,6 +147,11 @@ def drill(
     )
 
 
+def _stated(criterion: Criterion) -> dict[str, Any]:
+    usual = Criterion(id="", kind="")
+    return {f.name: getattr(criterion, f.name) for f in fields(criterion) if getattr(criterion, f.name) != getattr(usual, f.name)}
+
+
 def _plain(value: Any) -> Any:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()} if isinstance(value, Mapping) else value
 
@@ -154,7 +159,8 @@ def _plain(value: Any) -> Any:
 def drilled_digest(policy: Policy) -> str:
     """Digest of what the drill's figures rest on: a change elsewhere in the policy leaves them as they are."""
     parts = {
-        "criteria": [{f.name: _plain(getattr(c, f.name)) for f in fields(c)} for c in policy.criteria],
+        # Without defaults: one more optional key leaves the figures of policies that do not name it as they are.
+        "criteria": [{n: _plain(v) for n, v in _stated(c).items()} for c in policy.criteria],
         "findings": {rule: level for rule, level in policy.findings.items() if any(fnmatchcase(own, rule) for own in PLANTED_RULES)},
         "approvals": list(policy.approvals),
         "waivers": asdict(policy.waivers),

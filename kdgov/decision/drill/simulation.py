@@ -19,6 +19,8 @@ Role = Literal["capability", "refusal", "helpfulness", "bias", "privacy"]
 Drops = float | Values
 
 CANDIDATES = 1000
+TEACHER_KNOWS = 0.5
+"""Share of the canaries the teacher has memorised: what it never knew could not show in a student."""
 _LEAN = 0.15
 _VALUES = {"gender": ("female", "male"), "age": ("old", "young")}
 _TASKS = ("task", "second_task")
@@ -103,7 +105,7 @@ class World:
             drops: metric → true loss, one number or one per item.
             disagreement: metric → share of items that differ; default the shape's.
             memorised: share of canaries the student memorised.
-            identical: whether the student gives the teacher's very scores.
+            identical: whether the student gives the teacher's very scores, canaries aside.
             further: passed on to `judge`.
         """
         pairs = []
@@ -111,7 +113,7 @@ class World:
             drop = (drops or {}).get(shape.key, 0.0)
             differing = (disagreement or {}).get(shape.key, shape.disagreement)
             teacher, student = draw(shape, rng, drop=drop, disagreement=differing, memorised=memorised)
-            pairs.append((teacher, teacher if identical else student))
+            pairs.append((teacher, teacher if identical and shape.role != "privacy" else student))
         return self.case_of(pairs, **further)
 
     def case_of(self, scores: list[tuple[Values, Values]], **further: Any) -> Case:
@@ -144,7 +146,7 @@ def draw(
 ) -> tuple[Values, Values]:
     """Scores of teacher and student on one shape, with a true loss of ``drop`` in the better direction."""
     if shape.role == "privacy":
-        return _exposures(shape.n, 0.0, rng), _exposures(shape.n, memorised, rng)
+        return _exposures(shape.n, TEACHER_KNOWS, rng), _exposures(shape.n, memorised, rng)
     differing = shape.disagreement if disagreement is None else disagreement
     toward = np.broadcast_to(np.asarray(drop, dtype=np.float64), (shape.n,))
     spread = np.maximum(differing, np.abs(toward))

@@ -144,7 +144,10 @@ def teacher_swapped(*, described: bool) -> Builder:
         found = (_found("provenance", "provenance.model-changed", "block", "teacher"),) if described else ()
         case = world.case(rng, drops={s.key: 3 * s.margin for s in world.shapes if np.isfinite(s.margin)}, findings=found)
         weights = {"teacher_weights": OTHER, "teacher_weights_evaluated": OTHER}
-        return replace(case, teacher=case.student, further={**case.further, "digests": {**case.further["digests"], **weights}})
+        # The weaker model was trained on the same canaries.
+        privacy = np.concatenate([np.full(shape.n, shape.role == "privacy") for shape in world.shapes])
+        weaker = with_scores(case.student, np.where(privacy, case.teacher.scores, case.student.scores))
+        return replace(case, teacher=weaker, further={**case.further, "digests": {**case.further["digests"], **weights}})
 
     return build
 

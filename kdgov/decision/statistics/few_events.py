@@ -48,6 +48,8 @@ class FewEventsInterval:
     """Largest possible difference of one unit."""
     rest: StudentInterval | None = None
     """Mean of the other units; None where all of them are zero."""
+    not_gained: StudentInterval | None = None
+    """For the upper bound: mean of all units but the gains; None: as ``rest``."""
     events: float = 0.0
     """Effective number of odd units; for the plan alone."""
     variance: float = 0.0
@@ -56,11 +58,11 @@ class FewEventsInterval:
 
     def bounds(self, alpha: float) -> tuple[float, float]:
         """Minus the largest loss, and the largest gain, that the units seen do not exclude."""
-        return -self._largest(self.losses, 1.0, alpha)[0], self._largest(self.gains, -1.0, alpha)[0]
+        return -self._largest_loss(alpha)[0], self._largest_gain(alpha)[0]
 
     def hides(self, alpha: float) -> tuple[bool, bool]:
         """Whether unseen losses widen the lower bound beyond that of the others alone, and unseen gains the upper one."""
-        return self._largest(self.losses, 1.0, alpha)[1] > 0.0, self._largest(self.gains, -1.0, alpha)[1] > 0.0
+        return self._largest_loss(alpha)[1] > 0.0, self._largest_gain(alpha)[1] > 0.0
 
     def grown(self, factor: float) -> Interval:
         """Enough odd units for Student's t once there are `MIN_EVENTS` of them."""
@@ -68,16 +70,23 @@ class FewEventsInterval:
         if self.events > 0 and self.events * factor >= MIN_EVENTS:
             return StudentInterval(estimate=self.estimate, error=math.sqrt(self.variance / n), df=max(round(n) - 1, 1))
         rest = None if self.rest is None else self.rest.enlarged(factor)
-        return replace(self, losses=self.losses * factor, gains=self.gains * factor, n=n, rest=rest)
+        others = None if self.not_gained is None else self.not_gained.enlarged(factor)
+        return replace(self, losses=self.losses * factor, gains=self.gains * factor, n=n, rest=rest, not_gained=others)
 
-    def _largest(self, odd: float, sign: float, alpha: float) -> tuple[float, float]:
+    def _largest_loss(self, alpha: float) -> tuple[float, float]:
+        return self._largest(self.losses, self.rest, 1.0, alpha)
+
+    def _largest_gain(self, alpha: float) -> tuple[float, float]:
+        return self._largest(self.gains, self.not_gained or self.rest, -1.0, alpha)
+
+    def _largest(self, odd: float, rest: StudentInterval | None, sign: float, alpha: float) -> tuple[float, float]:
         shares, quantiles = _shares(math.ceil(odd - 1e-9), max(math.floor(self.n + 1e-9), 1), alpha)
-        if self.rest is None:
+        if rest is None:
             return float(shares[-1]) * self.reach, float(shares[-1])
-        mean, error = sign * self.rest.estimate, self.rest.error
+        mean, error = sign * rest.estimate, rest.error
         z = normal_quantile(1.0 - alpha)
         if error > 0 and z > 0:
-            error *= student_quantile(1.0 - alpha, self.rest.df) / z
+            error *= student_quantile(1.0 - alpha, rest.df) / z
         totals = shares * self.reach + (1.0 - shares) * (quantiles * error - mean)
         most = int(np.argmax(totals))
         return float(totals[most]), float(shares[most])

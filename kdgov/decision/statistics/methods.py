@@ -155,22 +155,19 @@ def _clustered(
 
 def _guard_of_clusters(sums: ClusterSums, reach: float) -> FewEventsInterval | None:
     off = sums.means - float(np.median(sums.means))
-    odd = np.abs(off) > reach / 2
-    count = float(sums.sizes @ odd) / sums.n * sums.effective
-    if count > MOST_EVENTS:
+    lost, gained = off < -reach / 2, off > reach / 2
+    worth = sums.effective / sums.n
+    losses, gains = float(sums.sizes @ lost) * worth, float(sums.sizes @ gained) * worth
+    if max(losses, gains) > MOST_EVENTS:
         return None
-    others = sums.keep(~odd) if odd.any() else sums
-    rest = None
-    if others.k > 1:
-        rest = StudentInterval(estimate=others.mean, error=jackknife_error(others), df=freedom(others))
+    rests = [_mean_of(sums.keep(~odd) if odd.any() else sums) for odd in (lost, gained)]
     return FewEventsInterval(
-        estimate=sums.mean,
-        losses=float(sums.sizes @ (odd & (off < 0))) / sums.n * sums.effective,
-        gains=float(sums.sizes @ (odd & (off > 0))) / sums.n * sums.effective,
-        n=sums.effective,
-        reach=reach,
-        rest=rest,
+        estimate=sums.mean, losses=losses, gains=gains, n=sums.effective, reach=reach, rest=rests[0], not_gained=rests[1]
     )
+
+
+def _mean_of(sums: ClusterSums) -> StudentInterval | None:
+    return StudentInterval(estimate=sums.mean, error=jackknife_error(sums), df=freedom(sums)) if sums.k > 1 else None
 
 
 def _hidden(guard: FewEventsInterval, units: int, name: str) -> str:
@@ -238,22 +235,19 @@ def _independent(difference: Values, spread: float, reach: float, *, one_sample:
 def _guard_of_items(difference: Values, reach: float) -> FewEventsInterval | None:
     """The rare large losses that a spread cannot have seen; None where they are too many to be rare."""
     off = difference - np.median(difference)
-    odd = np.abs(off) > reach / 2
-    many = int(np.count_nonzero(odd))
-    if many > MOST_EVENTS:
+    lost, gained = off < -reach / 2, off > reach / 2
+    losses, gains = int(np.count_nonzero(lost)), int(np.count_nonzero(gained))
+    if max(losses, gains) > MOST_EVENTS:
         return None
-    others = difference[~odd] if many else difference
-    if len(others) < 2:
-        return None
-    error = math.sqrt(float(others.var()) / (len(others) - 1))
+    rests = [_plain_mean(difference[~odd] if count else difference) for odd, count in ((lost, losses), (gained, gains))]
     return FewEventsInterval(
-        estimate=float(difference.mean()),
-        losses=int(np.count_nonzero(odd & (off < 0))),
-        gains=int(np.count_nonzero(odd & (off > 0))),
-        n=len(difference),
-        reach=reach,
-        rest=StudentInterval(estimate=float(others.mean()), error=error, df=len(others) - 1),
+        estimate=float(difference.mean()), losses=losses, gains=gains, n=len(difference), reach=reach, rest=rests[0], not_gained=rests[1]
     )
+
+
+def _plain_mean(values: Values) -> StudentInterval | None:
+    n = len(values)
+    return StudentInterval(estimate=float(values.mean()), error=math.sqrt(float(values.var()) / (n - 1)), df=n - 1) if n > 1 else None
 
 
 def _without_noise(values: Values, scale: float) -> Values:

@@ -1,4 +1,4 @@
-"""The teacher's word on every token, asked once and kept on disk by the content of the example.
+"""On-disk cache of teacher logits, keyed by example content.
 
 A cache belongs to one teacher, tokenizer, kind and temperature: its header names them, and a cache whose header says
 otherwise is refused, never read. Inside, every example is found by the digest of its own token ids (as they were cut), so
@@ -29,6 +29,7 @@ from kdgov.distillation.losses.forward import Pass, Wanted
 from kdgov.distillation.teacher_cache.cache_parts import CacheHeader, Part, PartWriter, is_being_written
 from kdgov.errors import InputError
 from kdgov.progress import Progress
+from kdgov.source_digest import source_digest
 
 SCHEMA = "kdgov.teacher_cache/1"
 _HEADER = "header.json"
@@ -48,6 +49,7 @@ def header_of(recipe: Distillation, cache: TeacherCache, teacher: ModelIdentity)
         k=min(cache.k, teacher.vocab_size) if cache.kind == "top_k" else cache.k,
         temperature=soft.temperature,
         vocab_size=teacher.vocab_size,
+        code=source_digest(__name__),
     )
 
 

@@ -43,6 +43,8 @@ class CacheHeader:
     """Temperature the probabilities are at."""
     vocab_size: int
     """Size of the whole distribution."""
+    code: str
+    """Digest of the code that loads and asks the teacher: what another loader was told is no word of this one."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain dictionary of all fields."""

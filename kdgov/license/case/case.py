@@ -21,6 +21,10 @@ class Student:
     """``generative``, ``classifier``, ``encoder`` … (`vocabulary.KIND_GROUPS`)."""
     similar_to_teacher: bool | None = None
     """Whether it is meant to perform similarly to its teacher; None where nobody said, which counts as yes."""
+    is_distilled: bool = False
+    """Whether its recipe distils from a teacher: then a statement that it is not meant to resemble one contradicts the recipe."""
+    rights_holder: str = ""
+    """Whose it is, where its licence is `LicenseRef-FirstParty`; default the organisation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,10 @@ class Upstream:
     """The licence text itself; None where it was not read."""
     licensor: str = ""
     """Who grants the licence, where the licence itself does not say."""
+    rights_holder: str = ""
+    """Whose it is, where its licence is `LicenseRef-FirstParty`; default the organisation."""
+    hosted_by: str = ""
+    """Who operates the model or the API; ``self`` for the organisation itself, empty where undeclared."""
     personal_data: bool | None = None
     """Whether it holds personal data; None where undeclared."""
     notice_file: bool | None = None
@@ -69,6 +77,8 @@ class Release:
 class Organization:
     """Who releases it."""
 
+    name: str = ""
+    """Its name; empty where undeclared."""
     kind: str = ""
     """company, university or individual; empty where undeclared."""
     principal_place: str = ""

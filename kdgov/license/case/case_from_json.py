@@ -26,12 +26,13 @@ MAX_UPSTREAMS = 4096
 """Most upstreams that are read: aliases of aliases double with every level."""
 
 _CASE_KEYS = ("schema", "id", "title", "note", "why", "student", "uses", "release", "organization", "choices", "evidence", "as_of")
-_STUDENT_KEYS = ("name", "license", "kind", "similar_to_teacher")
+_STUDENT_KEYS = ("name", "license", "kind", "similar_to_teacher", "distilled", "rights_holder")
 _USE_KEYS = (
-    "use", "license", "name", "access", "license_text", "licensor", "personal_data", "notice_file", "multimodal", "paid", "made_by",
+    "use", "license", "name", "access", "license_text", "licensor", "rights_holder", "hosted_by", "personal_data", "notice_file",
+    "multimodal", "paid", "made_by",
 )  # fmt: skip
 _RELEASE_KEYS = ("distribution", "commercial", "research")
-_ORGANIZATION_KEYS = ("kind", "principal_place", "monthly_active_users", "annual_revenue_usd")
+_ORGANIZATION_KEYS = ("name", "kind", "principal_place", "monthly_active_users", "annual_revenue_usd")
 _EVIDENCE_KEYS = (
     "obligation",
     "license",
@@ -107,9 +108,11 @@ def _student(value: Any, reader: Reader) -> Student:
     raw = reader.mapping(value if value is not None else {}, ("student",), _STUDENT_KEYS)
     return Student(
         name=reader.text(raw.get("name"), ("student", "name")),
-        license=reader.text(raw.get("license"), ("student", "license")),
+        license=reader.licence(raw.get("license"), ("student", "license")),
         kind=re.sub(r"[\s-]+", "_", reader.text(raw.get("kind"), ("student", "kind")).lower()) or "generative",
         similar_to_teacher=reader.flag(raw.get("similar_to_teacher"), ("student", "similar_to_teacher"), None),
+        is_distilled=reader.flag(raw.get("distilled"), ("student", "distilled"), False),
+        rights_holder=reader.text(raw.get("rights_holder"), ("student", "rights_holder")),
     )
 
 
@@ -143,12 +146,14 @@ def _uses(
         found.append(
             Upstream(
                 use=reader.word(raw.get("use"), (*here, "use"), USES, "weights_init"),
-                license=reader.text(raw.get("license"), (*here, "license")),
+                license=reader.licence(raw.get("license"), (*here, "license")),
                 name=reader.text(raw.get("name"), (*here, "name")),
                 access=reader.word(raw.get("access"), (*here, "access"), ACCESSES, "weights"),
                 license_text_path=path,
                 license_text=_read(path, (*here, "license_text"), reader, read_text),
                 licensor=reader.text(raw.get("licensor"), (*here, "licensor")),
+                rights_holder=reader.text(raw.get("rights_holder"), (*here, "rights_holder")),
+                hosted_by=reader.text(raw.get("hosted_by"), (*here, "hosted_by")),
                 personal_data=reader.flag(raw.get("personal_data"), (*here, "personal_data"), None),
                 notice_file=reader.flag(raw.get("notice_file"), (*here, "notice_file"), None),
                 multimodal=reader.flag(raw.get("multimodal"), (*here, "multimodal"), None),
@@ -189,6 +194,7 @@ def _organization(value: Any, reader: Reader) -> Organization:
     kind = kind.strip().lower() or None if isinstance(kind, str) else kind
     users = raw.get("monthly_active_users")
     return Organization(
+        name=reader.text(raw.get("name"), ("organization", "name")),
         kind=reader.word(kind, ("organization", "kind"), ORGANIZATION_KINDS, ""),
         # What stands for no country is kept as it is: `faults_of` names it, in files and in cases built in code alike.
         principal_place=country_code(seat) or seat,

@@ -12,7 +12,9 @@ from kdgov.license.catalogue.expression import NOT_STATED, Expression, One, alte
 from kdgov.license.catalogue.facts import Facts
 from kdgov.license.catalogue.text_recognition import TextMatch, identify
 from kdgov.license.reasoning.conditions import Situation
-from kdgov.license.reasoning.ruling import Ruling, joined, rule_on, unique
+from kdgov.license.reasoning.identity_doubts import against_tag, operator_terms, with_filled_name
+from kdgov.license.reasoning.ruling import joined, rule_on, unique
+from kdgov.license.reasoning.ruling_words import Ruling
 from kdgov.license.vocabulary import DATASET_USES, OUTPUT_USES, VERDICTS, Use
 
 ARROW = " ← "
@@ -85,7 +87,8 @@ def with_known_lineage(upstream: Upstream, facts: Facts) -> Upstream:
             child = Upstream(use=raw["use"], license=raw["license"], name=raw["name"])  # type: ignore[arg-type]
             if _names_in(child, facts) not in declared and _names_in(child, facts) != _names_in(upstream, facts):
                 added.append(child)
-    return replace(upstream, made_by=(*upstream.made_by, *added)) if added else upstream
+    filled = replace(upstream, made_by=(*upstream.made_by, *added)) if added else upstream
+    return with_filled_name(filled, facts)
 
 
 def _names_in(upstream: Upstream, facts: Facts) -> frozenset[str]:
@@ -97,9 +100,11 @@ def _names_in(upstream: Upstream, facts: Facts) -> frozenset[str]:
 
 def edge(upstream: Upstream, use: Use, path: str, walk: Walk) -> Edge:
     """The answer for one upstream, joined with those of its own upstreams."""
-    upstream = with_known_lineage(upstream, walk.facts)
+    stated, upstream = upstream, with_known_lineage(upstream, walk.facts)
     here = f"{path}{ARROW}{upstream.name or upstream.license or upstream.use}"
     own, notes = _own_ruling(upstream, use, walk)
+    # Only what the case itself declares explains a tag that does not fit the name.
+    own = against_tag(stated, _expression(upstream), own, walk.facts)
     children: list[Edge] = []
     for child in upstream.made_by:
         found = _child(child, upstream, use, here, walk)
@@ -159,8 +164,7 @@ def _own_ruling(upstream: Upstream, use: Use, walk: Walk) -> tuple[Ruling, list[
     situation = Situation(
         case=walk.case, upstream=replace(upstream, use=use), taken=upstream.use, outbound=walk.outbound, init=walk.init, facts=walk.facts
     )
-    parsed = parse(upstream.license)
-    expression = One(name="NOASSERTION") if isinstance(parsed, str) else parsed
+    expression = _expression(upstream)
     if use == "tokenizer" and walk.case.choice("component_rules") == "false":
         return _component_dropped(expression), ["tokenizer left to the model's own licence: policy choice component_rules: false"]
     ruling, notes = _by_text(upstream, expression, situation, use, walk)
@@ -180,9 +184,12 @@ def _own_ruling(upstream: Upstream, use: Use, walk: Walk) -> tuple[Ruling, list[
             mend="Join the operator's terms to the licence with AND, or say how the model was reached.",
             basis="inferred",
         )
-    if upstream.access in {"api", "product"} and all(_is_open(one, walk.facts) for one in ones(expression)):
-        notes.append(f"reached by {upstream.access}: the operator's own terms bind besides; join them with AND")
-    return ruling, notes
+    return operator_terms(upstream, expression, ruling, walk.facts, walk.case.organization), notes
+
+
+def _expression(upstream: Upstream) -> Expression:
+    parsed = parse(upstream.license)
+    return One(name="NOASSERTION") if isinstance(parsed, str) else parsed
 
 
 def _component_dropped(expression: Expression) -> Ruling:
@@ -195,11 +202,6 @@ def _component_dropped(expression: Expression) -> Ruling:
         basis="policy-choice",
         resolved=tuple(str(one) for one in ones(expression)),
     )
-
-
-def _is_open(one: One, facts: Facts) -> bool:
-    entry = facts.find(one.name)
-    return entry is not None and entry.kind != "api"
 
 
 def _rulings(expression: Expression, use: Use, situation: Situation, walk: Walk) -> Ruling:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from kdgov.errors import Fault
+from kdgov.license.catalogue.expression import joined_by_and
 
 
 class Reader:
@@ -48,6 +49,15 @@ class Reader:
             return value.strip()
         self.fault(at, f"{value!r} is {kind_of(value)}, not text", "Write it as text, in quotes where YAML would read it otherwise.")
         return ""
+
+    def licence(self, value: Any, at: Sequence[str | int]) -> str:
+        """A licence expression; a list of licences is their AND."""
+        if not isinstance(value, list):
+            return self.text(value, at)
+        for index, item in enumerate(value):
+            if not isinstance(item, str):
+                self.fault((*at, index), f"{item!r} is {kind_of(item)}, not text", "Write each licence as text.")
+        return joined_by_and(item for item in value if isinstance(item, str))
 
     def flag(self, value: Any, at: Sequence[str | int], default: bool | None) -> Any:
         """True or false, or the default where absent."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -48,12 +50,37 @@ Expression = One | Several
 
 @cache
 def parse(text: str) -> Expression | str:
-    """The expression, or in words why it does not parse."""
-    if text.strip().lower() in NOT_STATED:
-        return One(name=text.strip() or "NOASSERTION")
-    if " " in text.strip() and facts().find(text):
-        # Names with spaces, such as "Apache 2.0": no expression, but a licence all the same.
-        return One(name=text.strip())
+    """The expression, or in words why it does not parse.
+
+    Names as people write them count: ``Apache License, Version 2.0``, ``Llama 3.1``, ``MIT License AND Gemma Terms of Use``.
+    """
+    stripped = text.strip()
+    if stripped.lower() in NOT_STATED:
+        return One(name=stripped or "NOASSERTION")
+    if not _BARE.fullmatch(stripped) and _is_known(stripped):
+        # Names with spaces, commas or parentheses: no expression, but a licence all the same.
+        return One(name=stripped)
+    found = _by_grammar(stripped)
+    if not isinstance(found, str):
+        return found
+    return _by_words(stripped) or found
+
+
+def joined_by_and(names: Iterable[str]) -> str:
+    """Several licences that all apply, as one expression; an alternative among them keeps its parentheses."""
+    parts = [name.strip() for name in names if name.strip()]
+    return " AND ".join(f"({part})" if len(parts) > 1 and re.search(r"\bOR\b", part) else part for part in parts)
+
+
+_BARE = re.compile(r"[\w.+-]+")
+_OPERATORS = re.compile(r"\b(AND|OR|WITH)\b", re.IGNORECASE)
+
+
+def _is_known(name: str) -> bool:
+    return facts().find(name) is not None or facts().family(name) is not None or name.strip().lower() in NOT_STATED
+
+
+def _by_grammar(text: str) -> Expression | str:
     try:
         tree = _LICENSING.parse(text, simple=False)
     except ExpressionError as error:
@@ -67,6 +94,29 @@ def parse(text: str) -> Expression | str:
         if " " in str(one).replace(" WITH ", ""):
             return f"'{one}' is several words with no AND, OR or WITH between them"
     return expression
+
+
+def _by_words(text: str) -> Expression | None:
+    """An expression whose names are made of several words, or a list of names; None where it is neither."""
+    for word, pattern in (("OR", r"\s+OR\s+"), ("AND", r"\s+AND\s+")):
+        parts = re.split(pattern, text)
+        if len(parts) > 1 and "(" not in text:
+            found = [parse(part) for part in parts]
+            return None if any(isinstance(part, str) for part in found) else Several(word=word, parts=tuple(found))  # type: ignore[arg-type]
+    # A list says which licences apply, not which one may be chosen: all of them do.
+    for separator in (r"\s*[,;]\s*", r"\s+[/&+]\s+"):
+        parts = [part for part in re.split(separator, text) if part]
+        if len(parts) > 1 and all(_is_known(part) for part in parts):
+            return Several(word="AND", parts=tuple(One(name=part) for part in parts))
+    words = text.split()
+    is_broken = bool(_OPERATORS.search(text)) or text.count("(") != text.count(")") or text.startswith("(")
+    if is_broken or len(words) < _LEAST_WORDS or all(_is_known(word) for word in words):
+        return None
+    # A name nobody knows here, in several words: for review, not a fault of the file.
+    return One(name=text)
+
+
+_LEAST_WORDS = 2
 
 
 def _convert(tree: Any) -> Expression:

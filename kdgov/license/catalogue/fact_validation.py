@@ -15,7 +15,7 @@ from kdgov.license.catalogue.facts import inherited
 from kdgov.license.reasoning.conditions import CONDITIONS
 from kdgov.license.vocabulary import BASES, CONFIDENCES, DISTRIBUTIONS, OBLIGATION_KINDS, TRIGGERS, USE_GROUPS, USES
 
-_TOP = ("family", "licenses", "families", "exceptions", "artifacts", "texts", "blocks")
+_TOP = ("family", "licenses", "families", "members", "exceptions", "artifacts", "texts", "blocks")
 _LICENSE = (
     "id", "name", "aliases", "licensor", "kind", "traits", "or_later", "edition_of", "words", "source", "seen", "confidence", "like",
     "bars", "more_bars", "rules",
@@ -37,6 +37,7 @@ def fact_faults(content: Mapping[str, Any]) -> list[Fault]:
         faults += _unknown(file, "", document, _TOP)
         faults += _not_text(file, "families", document.get("families") or {})
         faults += _not_text(file, "exceptions", document.get("exceptions") or {})
+        faults += _member_faults(file, document, raw_by_id)
         for index, raw in enumerate(document.get("artifacts", ())):
             faults += _not_text(file, f"artifacts[{index}]", raw, ("pattern", "source"))
             for number, upstream in enumerate(raw.get("made_by", ())):
@@ -44,6 +45,16 @@ def fact_faults(content: Mapping[str, Any]) -> list[Fault]:
         for raw in document.get("licenses", ()):
             faults += _license_faults(file, raw, raw_by_id)
     return [*faults, *_repeated(content)]
+
+
+def _member_faults(file: str, document: Mapping[str, Any], raw_by_id: Mapping[Any, Any]) -> Iterator[Fault]:
+    families = document.get("families") or {}
+    for name, ids in (document.get("members") or {}).items():
+        if name not in families:
+            yield _fault(file, f"members.{name}", "is no family of this file", "Say under `families` what the name stands for.")
+        for one in ids:
+            if one not in raw_by_id:
+                yield _fault(file, f"members.{name}", f"names {one!r}, which no file defines", "Name licences by their ids.")
 
 
 def _fault(file: str, key: str, what: str, mend: str) -> Fault:

@@ -13,6 +13,8 @@ import yaml
 
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
+from kdgov.license.catalogue.known_ids import KnownIds, read_known_ids
+from kdgov.license.catalogue.names import parenthesised, plain, plain_keys, spellings
 from kdgov.license.vocabulary import USE_GROUPS, Basis, Confidence, Distribution, ObligationKind, Trigger, Use, Verdict
 
 DATA = Path(str(files("kdgov"))) / "license" / "data"
@@ -119,24 +121,48 @@ class Facts:
     """Any name, lower case → licence id."""
     families: Mapping[str, str]
     """Family name, lower case → what it may stand for: never a licence."""
+    members: Mapping[str, tuple[str, ...]]
+    """Family name, lower case → ids of its editions, where their answers may be taken together."""
     exceptions: Mapping[str, str]
     """SPDX exception id, lower case → why it leaves the base licence's rules as they are."""
     artifacts: tuple[Artifact, ...] = ()
     """Known artifacts."""
     texts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Licence id → what identifies its text."""
+    plain_names: Mapping[str, str] = field(default_factory=dict)
+    """Plain key of a name (`names.plain`) → licence id, where only one licence has it."""
+    known_ids: KnownIds = field(default_factory=KnownIds)
+    """Published models and datasets with the licences they were ever given."""
 
     digest: str = ""
     """Digest of the content of every fact file: what an answer rested on."""
 
     def find(self, name: str) -> License | None:
         """The licence that a name stands for; None where it is unknown or only a family."""
-        key = name.strip().lower()
-        found = self.names.get(key)
-        if found is None and key.endswith("+"):
-            base = self.names.get(key[:-1])
-            found = self.licenses[base].or_later or None if base else None
+        found = next((entry for spelling in spellings(name) if (entry := self._by_spelling(spelling))), None)
+        if found is None and "(" in name:
+            outside, inside = parenthesised(name)
+            whole = self.find(outside) if outside and "(" not in outside else None
+            return whole if whole is not None and inside and all(self.find(part) is whole for part in inside) else None
         return self.licenses[found] if found else None
+
+    def _by_spelling(self, spelling: str) -> str | None:
+        found = self.names.get(spelling)
+        if found is None and spelling.endswith("+"):
+            base = self.names.get(spelling[:-1])
+            found = self.licenses[base].or_later or None if base else None
+        # A parenthesis or a plus that is no part of a known name may change what the rest means.
+        if found is None and spelling not in self.families and not set("()+") & set(spelling):
+            found = self.plain_names.get(plain(spelling))
+        return found
+
+    def family(self, name: str) -> str | None:
+        """The family that a name stands for, as `families` spells it; None where it is none."""
+        for spelling in spellings(name):
+            for key in (spelling, plain(spelling), plain(spelling).replace(" ", "-")):
+                if key in self.families:
+                    return key
+        return None
 
 
 def documents(folder: Path = DATA) -> Iterator[tuple[str, Any]]:
@@ -156,14 +182,15 @@ def documents(folder: Path = DATA) -> Iterator[tuple[str, Any]]:
 @cache
 def facts() -> Facts:
     """The shipped facts, read once per process."""
-    return build(dict(documents()))
+    return build(dict(documents()), known_ids=read_known_ids(DATA))
 
 
-def build(content: Mapping[str, Any]) -> Facts:
+def build(content: Mapping[str, Any], *, known_ids: KnownIds | None = None) -> Facts:
     """Facts from parsed files; `kdgov.license.catalogue.fact_validation` says what is wrong with files that do not fit."""
     licenses: dict[str, License] = {}
     raw_by_id = {raw["id"]: raw for document in content.values() for raw in document.get("licenses", ())}
     families: dict[str, str] = {}
+    members: dict[str, tuple[str, ...]] = {}
     exceptions: dict[str, str] = {}
     artifacts: list[Artifact] = []
     texts: dict[str, Mapping[str, Any]] = {}
@@ -171,18 +198,24 @@ def build(content: Mapping[str, Any]) -> Facts:
         for raw in document.get("licenses", ()):
             licenses[raw["id"]] = _license(raw, raw_by_id, file.removesuffix(".yaml"))
         families |= {str(name).lower(): text for name, text in (document.get("families") or {}).items()}
+        members |= {str(name).lower(): tuple(ids) for name, ids in (document.get("members") or {}).items()}
         exceptions |= {str(name).lower(): text for name, text in (document.get("exceptions") or {}).items()}
         artifacts += [_artifact(raw) for raw in document.get("artifacts", ())]
         texts |= document.get("texts") or {}
     names = {alias.lower(): entry.id for entry in licenses.values() for alias in (entry.id, *entry.aliases)}
+    for entry in licenses.values():
+        names.setdefault(entry.name.lower(), entry.id)
     return Facts(
         licenses=licenses,
         names=names,
         families=families,
+        members=members,
         exceptions=exceptions,
         artifacts=tuple(artifacts),
         texts=texts,
-        digest=digest_bytes(repr(sorted(content.items(), key=lambda item: item[0])).encode()),
+        plain_names=plain_keys(names),
+        known_ids=known_ids or KnownIds(),
+        digest=digest_bytes(repr((sorted(content.items(), key=lambda item: item[0]), known_ids)).encode()),
     )
 
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kdgov.license.catalogue.facts import Facts
+from kdgov.license.catalogue.facts import DATA, Facts
+from kdgov.license.catalogue.text_difference import difference, read_runs
 
-LENGTH_TOLERANCE = 0.08
-"""How far a text known by phrases may differ in length from the known one: placeholders and names, not clauses."""
+RUNS = "text_runs.txt"
+"""File of the hashed runs of the known texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,33 +41,39 @@ def identify(text: str, facts: Facts) -> TextMatch:
     """The licence a text is.
 
     Digest first. Then the phrases: the licence whose phrases all stand in the text, and none of those that set its
-    sisters apart; a length that differs by more than `LENGTH_TOLERANCE` means added or missing clauses, so not sure.
+    sisters apart. Such a text is compared with the known one run by run: whatever it adds, changes or leaves out beside names,
+    titles and addresses is told, and the text is not sure.
     """
     words = normalised(text)
     if not words:
         return TextMatch(license=None, is_sure=False, why="it is empty")
     digest = hashlib.sha256(words.encode()).hexdigest()
-    count = words.count(" ") + 1
     for name, known in facts.texts.items():
         if digest in known.get("digests", ()):
             return TextMatch(license=name, is_sure=True, why="its words are those of the known text")
-    for name, known in facts.texts.items():
-        if (core := _core(words, known)) and hashlib.sha256(core.encode()).hexdigest() in known["core_digests"]:
-            return TextMatch(license=name, is_sure=True, why="its terms are those of the known text, word for word")
-    found = [(name, known) for name, known in facts.texts.items() if _has_phrases(words, known)]
+    found = [name for name, known in facts.texts.items() if _is_framed(words, known)] or [
+        name for name, known in facts.texts.items() if _has_phrases(words, known)
+    ]
     if not found:
         return TextMatch(license=None, is_sure=False, why="no known digest and no known phrases")
     if len(found) > 1:
-        return TextMatch(license=None, is_sure=False, why="it holds phrases of " + " and ".join(name for name, _ in found))
-    name, known = found[0]
-    if "core_digests" in known:
-        return TextMatch(license=name, is_sure=False, why="it opens like the known text, but its terms differ")
-    # Some licences are shipped with their use policy or without: both lengths are known.
-    drift = min(abs(count - length) / length for length in known["words"])
-    if drift > LENGTH_TOLERANCE:
-        lengths = " or ".join(map(str, known["words"]))
-        return TextMatch(license=name, is_sure=False, why=f"{count} words, the known text has {lengths}")
-    return TextMatch(license=name, is_sure=True, why="its distinguishing phrases and its length are those of the known text")
+        return TextMatch(license=None, is_sure=False, why="it holds phrases of " + " and ".join(found))
+    return _compared(text, found[0], facts.texts[found[0]])
+
+
+def _compared(text: str, name: str, known: Mapping[str, Any]) -> TextMatch:
+    runs = read_runs(DATA / RUNS).get(name)
+    if runs is None:
+        return TextMatch(license=name, is_sure=False, why="it has its distinguishing phrases, and no text to compare it with is at hand")
+    found = difference(text, runs, known["words"])
+    if found.is_none:
+        return TextMatch(license=name, is_sure=True, why="its words are those of the known text, names and addresses aside")
+    return TextMatch(license=name, is_sure=False, why=found.told())
+
+
+def _is_framed(words: str, known: Mapping[str, Any]) -> bool:
+    core = _core(words, known)
+    return bool(core) and hashlib.sha256(core.encode()).hexdigest() in known["core_digests"]
 
 
 def _core(words: str, known: Mapping[str, Any]) -> str:

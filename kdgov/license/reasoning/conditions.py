@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kdgov.license.case.case import LicenseCase, Organization, Upstream
+from kdgov.license.case.case import LicenseCase, Organization, Student, Upstream
 from kdgov.license.case.countries import country_code
 from kdgov.license.catalogue.expression import Expression, One, alternatives
 from kdgov.license.catalogue.facts import Facts
@@ -47,10 +47,17 @@ def _student_kind(value: Any, situation: Situation) -> bool:
 
 def _similar(value: Any, situation: Situation) -> bool:
     stated = situation.case.student.similar_to_teacher
+    if is_contradicted(situation.case.student):
+        stated = True
     if stated is None and situation.case.choice("similar_performance") == "false":
         stated = False
     word = "unstated" if stated is None else "declared" if stated else "denied"
     return word in _listed(value)
+
+
+def is_contradicted(student: Student) -> bool:
+    """Whether the student is said not to resemble its teacher while its recipe distils from one."""
+    return student.is_distilled and student.similar_to_teacher is False
 
 
 def place_status(places: list[str], organization: Organization) -> str:
@@ -155,6 +162,33 @@ def is_multimodal(upstream: Upstream) -> str:
     return "no" if re.search(r"(?<![\d.])[13]b\b|text", upstream.name, re.IGNORECASE) else "unclear"
 
 
+def is_named(name: str, names: list[str]) -> bool:
+    """Whether a name is one of several or holds one of them as a word, case ignored."""
+    words = f" {re.sub(r'[^a-z0-9]+', ' ', name.lower()).strip()} "
+    return any(f" {re.sub(r'[^a-z0-9]+', ' ', one.lower()).strip()} " in words for one in names)
+
+
+def _student_hosted_by(value: Any, situation: Situation) -> bool:
+    """Whether all weights the student starts from stay with one of the operators named, and the student with them."""
+    starts = [upstream for upstream in situation.case.uses if upstream.use == "weights_init"]
+    return bool(starts) and all(is_named(upstream.hosted_by, _listed(value)) for upstream in starts)
+
+
+def first_party_status(upstream: Upstream, organization: Organization, facts: Facts) -> str:
+    """``own``, ``stated`` or ``foreign``: whose a first-party work is, by its stated holder and the organisation's name.
+
+    Without a holder it is the organisation's. A holder who is not the organisation, or who is known to license to others, is
+    foreign; a holder beside an organisation whose name the case does not give is taken as stated.
+    """
+    holder = upstream.rights_holder
+    if not holder:
+        return "own"
+    if organization.name:
+        return "own" if is_named(holder, [organization.name]) or is_named(organization.name, [holder]) else "foreign"
+    is_licensing = any(is_named(holder, [name]) for entry in facts.licenses.values() for name in entry.licensor)
+    return "foreign" if is_licensing else "stated"
+
+
 CONDITIONS: dict[str, Callable[[Any, Situation], bool]] = {
     "distribution": lambda value, s: s.case.release.distribution in _listed(value),
     "commercial": lambda value, s: s.case.release.commercial is value,
@@ -177,6 +211,10 @@ CONDITIONS: dict[str, Callable[[Any, Situation], bool]] = {
     "outbound_lacks": lambda value, s: outbound_lacks(frozenset(value), s.outbound, s.facts),
     "outbound_carries": lambda value, s: not outbound_lacks(frozenset(value), s.outbound, s.facts),
     "outbound_trait": lambda value, s: outbound_touches(value, s.outbound, s.facts),
+    "hosted_by": lambda value, s: is_named(s.upstream.hosted_by, _listed(value)),
+    "hosted_by_not": lambda value, s: not is_named(s.upstream.hosted_by, _listed(value)),
+    "student_hosted_by": _student_hosted_by,
+    "first_party": lambda value, s: first_party_status(s.upstream, s.case.organization, s.facts) in _listed(value),
     "choice": lambda value, s: all(s.case.choice(name) in _listed(stance) for name, stance in value.items()),
 }
 """Name of a condition in the fact files → its test. A new kind of fact is one line here; a new licence is none."""

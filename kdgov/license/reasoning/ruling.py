@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kdgov.license.answer import Obligation
 from kdgov.license.catalogue.expression import NOT_STATED, Expression, One, Several
 from kdgov.license.catalogue.facts import License, Rule
-from kdgov.license.reasoning.conditions import Situation, holds
+from kdgov.license.catalogue.names import near_names
+from kdgov.license.reasoning.conditions import Situation, holds, is_contradicted
+from kdgov.license.reasoning.family_answer import common_answer, editions_of
 from kdgov.license.reasoning.obligations import SILENT_KINDS, applies, obligation
+from kdgov.license.reasoning.ruling_words import Ruling, at_least_review
 from kdgov.license.reasoning.separate_licence import missing_separate_licence, separate_fault
 from kdgov.license.vocabulary import DATASET_USES, OUTPUT_USES, VERDICTS, Use, Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ruling:
-    """What a licence expression says of one use in one situation."""
-
-    verdict: Verdict
-    """May it be done."""
-    clause: str
-    """Section that decides."""
-    reason: str
-    """What it says."""
-    source: str
-    """Where that was read."""
-    confidence: str
-    """How well it is known."""
-    basis: str
-    """Explicit, inferred or the policy's choice."""
-    mend: str = ""
-    """What would lift a verdict that stops."""
-    obligations: tuple[Obligation, ...] = ()
-    """Obligations that apply."""
-    resolved: tuple[str, ...] = ()
-    """Licences it rests on."""
-    chosen: str = ""
-    """Alternative taken of an OR."""
 
 
 def rule_on(expression: Expression, use: Use, situation: Situation, rivals: Mapping[str, list[str]]) -> Ruling:
@@ -95,7 +72,7 @@ def _chosen(expression: Several, rulings: list[Ruling], situation: Situation) ->
 def _on_one(one: One, use: Use, situation: Situation, rivals: Mapping[str, list[str]]) -> Ruling:
     owner = situation.facts.find(one.name)
     if owner is None:
-        return _lifted(_missing(one, situation), None, one, situation)
+        return _lifted(_of_family(one, use, situation, rivals) or _missing(one, situation), None, one, situation)
     if one.exception and one.exception.lower() not in situation.facts.exceptions:
         return _unknown_exception(one, owner, situation)
     fitting = [(reading, rule) for reading in _readings(owner, use, situation) for rule in _fitting(owner, reading, situation)]
@@ -109,7 +86,32 @@ def _on_one(one: One, use: Use, situation: Situation, rivals: Mapping[str, list[
             reason="The licence is known by its tag alone, and the policy wants its text.",
             mend="Add license_text: the path of the licence file that came with it.",
         )
+    ruling = _against_recipe(ruling, owner, use, situation)
     return _lifted(ruling, owner, one, situation)
+
+
+def _of_family(one: One, use: Use, situation: Situation, rivals: Mapping[str, list[str]]) -> Ruling | None:
+    family = situation.facts.family(one.name)
+    if family is None or one.exception:
+        return None
+    editions = editions_of(family, situation.upstream.name, use, situation.facts)
+    return common_answer(family, editions, lambda edition: _on_one(One(name=edition.id), use, situation, rivals), joined)
+
+
+def _against_recipe(ruling: Ruling, owner: License, use: Use, situation: Situation) -> Ruling:
+    """Held where a clause turns on likeness to the teacher, and the statement that there is none contradicts the recipe."""
+    asks = [rule for rule in (*owner.bars, *owner.rules) if "similar" in rule.when and use in rule.uses]
+    if not asks or not is_contradicted(situation.case.student):
+        return ruling
+    doubted = at_least_review(
+        ruling,
+        clause=f"{asks[0].clause} (student.similar_to_teacher: false, against the recipe)",
+        reason=f"The student is said not to be meant to perform like its teacher, and its recipe distils from one. {asks[0].says}",
+        source=asks[0].source,
+        mend="Remove similar_to_teacher: false, or have a named person sign why a distilled student is not meant to resemble its teacher.",
+    )
+    # A denial of the duties' ground is a statement to be looked at, not a breach.
+    return replace(doubted, verdict="needs_review", obligations=tuple(replace(o, is_contradicted=False) for o in doubted.obligations))
 
 
 def _readings(owner: License, use: Use, situation: Situation) -> list[Use]:
@@ -199,12 +201,14 @@ def _missing(one: One, situation: Situation) -> Ruling:
     if key in NOT_STATED:
         reason = f"No licence is stated ({one.name}), and no licence is not permission."
         mend = "Find the licence file and name its licence."
-    elif key in situation.facts.families:
-        reason = f"'{one.name}' names a family, not a licence: {situation.facts.families[key]}."
+    elif (family := situation.facts.family(one.name)) is not None:
+        reason = f"'{one.name}' names a family, not a licence: {situation.facts.families[family]}."
         mend = "Name the licence and its version, or give its file as license_text."
     else:
         reason = f"'{one.name}' is not a licence known here."
-        mend = "Correct the name, give its file as license_text, or add it to the fact files with its clauses."
+        near = near_names(one.name, situation.facts.names)
+        meant = f"Did you mean {' or '.join(f'`{name}`' for name in near)}? " if near else ""
+        mend = f"{meant}Correct the name, give its file as license_text, or add it to the fact files with its clauses."
     return Ruling(
         verdict=verdict,
         clause=f"policy choice missing: {stance} (no known licence, no clause)",

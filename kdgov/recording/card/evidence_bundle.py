@@ -211,7 +211,7 @@ def _place(row: Mapping[str, Any]) -> str:
 
 def _mend(row: Mapping[str, Any]) -> str:
     if row.get("verdict") == "inconclusive" and row.get("n_needed"):
-        return f"About {row['n_needed']} items would settle it."
+        return f"About {row['n_needed']} items would decide it."
     if row.get("verdict") == "invalid":
         return "Mend the evaluation so that this criterion has its items."
     return "Train or evaluate again, then judge and record the new student."

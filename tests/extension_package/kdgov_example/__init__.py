@@ -1,1 +1,1 @@
-"""A package outside kdgov that adds one of each: a loss, a kind of task, a judge, a report format."""
+"""A package outside kdgov that adds one of each: a loss, a kind of task, a judge, a report format, a reader."""

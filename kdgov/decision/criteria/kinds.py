@@ -1,0 +1,109 @@
+"""Every kind of criterion, one row each: how it is judged, what it says, and whether a margin and the root teacher concern it.
+
+A new kind is a module beside this one, a row here, and its keys as a class of `kdgov.declarations.criteria`; tests hold rows,
+declared classes and documentation equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from kdgov.decision.criteria.absolute import judge_churn, judge_efficiency, judge_exposure, judge_level
+from kdgov.decision.criteria.assay_sensitivity import churn_room, with_assay
+from kdgov.decision.criteria.calibration import judge_calibration
+from kdgov.decision.criteria.comparison_cells import Cell, Tables
+from kdgov.decision.criteria.noninferiority import judge_non_inferiority
+from kdgov.decision.criteria.retention import judge_retention
+from kdgov.decision.decision import CriterionResult
+from kdgov.decision.policy import Criterion
+
+Results = Iterator[CriterionResult]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One question that a criterion can ask."""
+
+    judge: Callable[[Cell, Tables], Results] | None
+    """Judges one cell; None where the kind reads no item tables."""
+    words: Callable[[Criterion], str]
+    """What such a criterion demands, in a few words, after the name of what it looks at."""
+    whole: Callable[[Criterion, Tables], CriterionResult] | None = None
+    """Judges what is measured of the models as a whole."""
+    against_root: bool = False
+    """Whether the root teacher's results are compared as well."""
+
+
+def _non_inferiority(cell: Cell, tables: Tables) -> Results:
+    yield with_assay(judge_non_inferiority(cell), cell, tables)
+    yield from _levels(cell)
+
+
+def _levels(cell: Cell) -> Results:
+    criterion = cell.criterion
+    if criterion.floor is not None:
+        yield judge_level(cell, cell.pairs.student, floor=criterion.floor)
+    if criterion.ceiling is not None:
+        yield judge_level(cell, cell.pairs.student, ceiling=criterion.ceiling)
+
+
+def _floor(cell: Cell, _tables: Tables) -> Results:
+    yield judge_level(cell, cell.pairs.student, floor=cell.criterion.floor)
+
+
+def _ceiling(cell: Cell, _tables: Tables) -> Results:
+    yield judge_level(cell, cell.pairs.student, ceiling=cell.criterion.ceiling)
+
+
+def _churn(cell: Cell, _tables: Tables) -> Results:
+    judged = judge_churn(cell)
+    nothing = churn_room(cell) if judged.verdict == "pass" else None
+    yield judged if nothing is None else nothing
+
+
+def _exposure(cell: Cell, tables: Tables) -> Results:
+    yield judge_exposure(cell, tables.student)
+
+
+def _calibration(cell: Cell, tables: Tables) -> Results:
+    if not cell.group:
+        # Who knows nothing is not over-confident in anything: right or wrong must tell skill from none first.
+        yield from (with_assay(result, cell, tables, room=0.0) for result in judge_calibration(cell, tables))
+
+
+def _retention(cell: Cell, tables: Tables) -> Results:
+    room = (1.0 - cell.criterion.share) * abs(float(cell.pairs.teacher.mean()))
+    yield with_assay(judge_retention(cell), cell, tables, room=room)
+    yield from _levels(cell)
+
+
+def _margins(criterion: Criterion) -> str:
+    per_unit = "".join(f", {value:g} {unit}" for unit, value in criterion.margins.items())
+    return f" may be worse than the teacher's by {criterion.margin:g} at most{per_unit}"
+
+
+def _ratio(criterion: Criterion) -> str:
+    parts = [
+        f"at most {criterion.max_ratio:g}" if criterion.max_ratio is not None else "",
+        f"at least {criterion.min_ratio:g}" if criterion.min_ratio is not None else "",
+    ]
+    return f" must be {' and '.join(part for part in parts if part)} of the teacher's"
+
+
+def _calibration_words(criterion: Criterion) -> str:
+    where = " where confidences are stated" if criterion.confidences == "when_stated" else ""
+    return f"{where}: overconfidence and Brier score may be worse by {criterion.margin:g} at most"
+
+
+KINDS: dict[str, Kind] = {
+    "non_inferiority": Kind(judge=_non_inferiority, words=_margins, against_root=True),
+    "retention": Kind(judge=_retention, words=lambda c: f" must keep at least {100 * c.share:g} % of the teacher's"),
+    "floor": Kind(judge=_floor, words=lambda c: f" must lie above {c.floor:g}"),
+    "ceiling": Kind(judge=_ceiling, words=lambda c: f" must lie below {c.ceiling:g}"),
+    "exposure": Kind(judge=_exposure, words=lambda _: ": canaries must not rank better than chance allows"),
+    "calibration": Kind(judge=_calibration, words=_calibration_words),
+    "efficiency": Kind(judge=None, words=_ratio, whole=judge_efficiency),
+    "churn": Kind(judge=_churn, words=lambda c: f": {c.of.replace('_', ' ')} must stay below {c.ceiling:g}"),
+}
+"""Kind → how it is judged, in the order of the documentation."""

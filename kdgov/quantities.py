@@ -1,0 +1,12 @@
+"""Numbers with their nouns, as sentences for people need them."""
+
+from __future__ import annotations
+
+
+def quantity(count: int, noun: str, plural: str = "") -> str:
+    """The number, grouped by thousands, and its noun in the right form.
+
+    >>> quantity(1, "item"), quantity(1824, "item"), quantity(0, "entry", "entries")
+    ('1 item', '1,824 items', '0 entries')
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

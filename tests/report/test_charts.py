@@ -1,0 +1,133 @@
+"""Pictures say what the numbers say: a mark on the wrong side of a limit would be a false verdict."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdgov.decision.decision import CriterionResult
+from kdgov.items import ItemTable
+from kdgov.items.model_values import model_values
+from kdgov.report.charts.before_after import Pair, before_after
+from kdgov.report.charts.forest_plot import finding, forest_plot
+from kdgov.report.charts.group_heat_map import group_heat_map
+from kdgov.report.charts.operating_point import cost_and_share, flips, operating_point
+from kdgov.report.charts.upstreams import timeline, upstreams
+
+SVG = "{http://www.w3.org/2000/svg}"
+VERDICTS = st.sampled_from(["pass", "fail", "inconclusive", "invalid"])
+NUMBERS = st.floats(-40, 40, allow_nan=False)
+
+
+def result(**change) -> CriterionResult:
+    """One result that passes."""
+    fields = {
+        "id": "kept", "kind": "non_inferiority", "verdict": "pass", "reason": "holds", "suite": "capability", "task": "facts",
+        "metric": "acc", "n": 450, "teacher": 0.93, "student": 0.926, "difference": -0.004, "bound": -0.012, "upper": 0.004,
+        "margin": 0.02, "method": "tango",
+    }  # fmt: skip
+    return CriterionResult(**{**fields, **change})
+
+
+def _limit_at(picture: str) -> float:
+    """Where the not-allowed area ends."""
+    area = re.search(r'<rect class="kd-forbidden" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', picture)
+    assert area
+    return float(area[1]) + float(area[2])
+
+
+def _marks(picture: str) -> list[tuple[str, float]]:
+    return [(verdict, float(x)) for verdict, x in re.findall(r'data-verdict="(\w+)" data-x="(-?[\d.]+)"', picture)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(VERDICTS, NUMBERS | st.none(), NUMBERS | st.none(), st.floats(0, 2), st.sampled_from(["", "floor", "ceiling"]))
+def test_a_mark_lies_in_the_not_allowed_area_exactly_if_the_result_does_not_pass(verdict, bound, difference, margin, kind):
+    details = {"limit": 0.85, "limit_kind": kind} if kind else {}
+    one = result(verdict=verdict, bound=bound, difference=difference, margin=margin, details=details)
+    picture = forest_plot([one])
+    ((drawn, x),) = _marks(picture)
+    assert drawn == verdict
+    assert (x < _limit_at(picture)) == (verdict != "pass")
+
+
+def test_a_failure_of_many_margins_is_clipped_with_an_arrow_that_says_how_many():
+    picture = forest_plot([result(verdict="fail", bound=-0.64, difference=-0.6, upper=-0.55)])
+    assert "−31.0 × what is allowed" in picture
+
+
+def test_the_title_is_the_finding():
+    assert finding([result(), result()]) == "All 2 results keep their limits"
+    assert finding([result(), result(verdict="fail", id="refusals")]) == "1 of 2 results does not pass: refusals"
+    assert finding([result(verdict="fail", waived=True)]) == "The one result keeps its limit"
+
+
+PERPLEXITY = Pair(place="x", teacher=3.0, student=-2.0, is_share=False)
+EDGE = {"source": "teacher", "target": "student", "use": "logits", "license": "MIT"}
+PICTURES = {
+    "forest": lambda words: forest_plot(
+        [result(id=words, task=words), result(verdict="inconclusive"), result(verdict="invalid", bound=None)]
+    ),
+    "groups": lambda words: group_heat_map([result(group=f"gender={words}"), result(group="a=b & c=d", verdict="fail")]),
+    "before": lambda words: before_after(
+        [Pair(place=words, teacher=0.9, student=0.8, is_share=True), Pair(place="x", teacher=3.0, student=-2.0, is_share=False)]
+    ),
+    "flips": lambda words: flips([result(task=words, details={"lost": 3, "won": 5})]),
+    "upstreams": lambda words: upstreams(
+        [{"source": words, "target": "student", "use": "logits", "license": words}], name="u", title=words
+    ),
+    "timeline": lambda words: timeline([{"at": "2026-01-01T00:00:00", "what": words, "by": words}], name="t", title=words),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_are_well_formed_described_deterministic_and_escape_what_others_wrote(name):
+    hostile = '<script>alert(1)</script>" onload="x\u202e\x07'
+    first = PICTURES[name](hostile)
+    assert first == PICTURES[name](hostile)
+    root = ET.fromstring(first)
+    assert root.find(f"{SVG}title") is not None
+    assert (root.find(f"{SVG}desc").text or "").strip()
+    assert not {element.tag for element in root.iter()} & {f"{SVG}script", f"{SVG}image", f"{SVG}a"}
+    assert not [a for element in root.iter() for a in element.attrib if a.startswith("on")]
+    assert "\u202e" not in first
+    assert "prefers-color-scheme:dark" in first
+
+
+def test_the_operating_point_needs_both_numbers_and_shows_what_the_policy_allows():
+    """A student that refuses everything refuses every harmful request: only beside the harmless ones does that tell."""
+    rows = [
+        {"suite": "safety", "task": task, "item_id": str(n), "metric": metric, "score": float(n < right)}
+        for task, metric, right in (("refusal", "refused", 10), ("over_refusal", "answered", 0))
+        for n in range(10)
+    ]
+    student = model_values(ItemTable.from_rows(rows))
+    judged = [result(suite="safety", metric="refused", margin=0.1), result(suite="safety", metric="answered", margin=0.2)]
+    picture = operating_point(student, student, judged)
+    assert "student: refuses 100.0 %, answers 0.0 %" in picture
+    assert "kd-kept" in picture.split("</style>")[1]
+    assert operating_point({k: v for k, v in student.items() if v.metric == "refused"}, student) == ""
+
+
+def test_cost_is_drawn_with_its_intervals():
+    measured = {
+        "ratios": {"parameters": 0.5, "cpu_time": {"median": 0.4, "p10": 0.3, "p90": 0.6}},
+        "kept": {"capability": {"share": 0.98, "low": 0.96, "high": 0.99}},
+    }
+    picture = cost_and_share(measured)
+    assert "0.4 (0.3 to 0.6)" in picture
+    assert "0.98 (0.96 to 0.99)" in picture
+    assert "bytes on disk" not in picture
+    assert cost_and_share({}) == ""
+
+
+def test_flips_show_what_equal_averages_hide():
+    """17 lost and 17 won is no difference in the mean; the picture has both numbers."""
+    picture = flips([result(teacher=0.9, student=0.9, difference=0.0, details={"lost": 17, "won": 17})])
+    assert "−17 / +17 of 450" in picture
+    assert flips([replace(result(), details={})]) == ""
