@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kdgov.pipeline.context import open_release
+from kdgov.pipeline.run import run_release
 from tests.command import kdgov, start_kdgov
+from tests.pipeline.test_run import counted
 
 pytestmark = pytest.mark.xdist_group("release")
+ROOT = Path(__file__).parent.parent
 STEPS = ["check", "distill", "evaluate", "gate", "record", "promote"]
 
 
@@ -77,6 +81,24 @@ def test_a_rerun_with_nothing_changed_reuses_everything_in_seconds(good, store):
     assert all(s["reused"] for s in again.document["steps"]), [(s["step"], s["reused"]) for s in again.document["steps"]]
     assert step(again, "gate")["key"] == step(good, "gate")["key"]
     assert wall_s < 15, wall_s
+
+
+def test_a_run_on_the_finished_release_calls_each_step_once(good, store):
+    with counted() as calls:
+        run_release(open_release(ROOT / "registry/releases/miniature.yaml", store=store), on_step=lambda taken: None)
+    assert calls == {f"{name}_step": 1 for name in STEPS}
+
+
+def test_two_runs_at_once_end_as_one_does(uninterrupted, tmp_path):
+    path, expected = uninterrupted
+    runs = [start_kdgov("run", path, "--store", tmp_path / "store", "--format", "json") for _ in range(2)]
+    said = [run.communicate(timeout=800) for run in runs]
+    assert [run.returncode for run in runs] == [1, 1] or [run.returncode for run in runs] == [0, 0], [err[-2000:] for _, err in said]
+    folders = {next(s for s in json.loads(out)["steps"] if s["step"] == "gate")["folder"] for out, _ in said}
+    assert [(Path(folder) / "decision.json").read_bytes() for folder in folders] == [expected]
+    assert any("waiting for it" in err for _, err in said)
+    again = kdgov("run", path, "--store", tmp_path / "store", "--format", "json")
+    assert all(s["reused"] for s in again.document["steps"] if s["step"] != "promote")
 
 
 def small_release(folder: Path, root: Path) -> Path:

@@ -68,7 +68,7 @@ def guard_config(database_uri: str) -> GuardConfig:
 
     An embedded SQLite registry finds its trust store and its own key in ``keys/`` beside the database file.
     """
-    beside = _beside(database_uri)
+    beside = beside_database(database_uri)
     trust_path = Path(os.environ.get(TRUST_VARIABLE) or (beside / "keys" / "trust.json" if beside else Path("keys/trust.json")))
     own_key = trust_path.parent / "project.key"
     guard_key = os.environ.get(GUARD_KEY_VARIABLE) or (f"file:{own_key}" if own_key.exists() else "")
@@ -105,7 +105,8 @@ def _words(variable: str) -> list[str]:
     return [word.strip() for word in os.environ.get(variable, "").split(",") if word.strip()]
 
 
-def _beside(database_uri: str) -> Path | None:
+def beside_database(database_uri: str) -> Path | None:
+    """Folder of an SQLite database; None for another kind."""
     parsed = urlparse(database_uri)
     if not parsed.scheme.startswith("sqlite") or not parsed.path.strip("/"):
         return None

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -18,12 +18,12 @@ from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checkpoints.model_files import folder_fault
 from kdgov.digest import digest_bytes
 from kdgov.errors import KdgovError
+from kdgov.evidence.artifact_places import WRITE_ONCE, folder_of
 from kdgov.evidence.bundle_layout import BUNDLE_FOLDER, DECISION, MANIFEST
 from kdgov.evidence.release_statement import Refusal
 from kdgov.guard.digest_cache import Memory
 from kdgov.safe_parse import json_file, json_value
 
-WRITE_ONCE = "kdgov-artifacts:"
 DESTINATION_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
 PROXIED = "mlflow-artifacts:"
 
@@ -78,10 +78,7 @@ def local_path(uri: str) -> Path | None:
         destination = os.environ.get(DESTINATION_VARIABLE, "")
         root = local_path(destination) if destination else None
         return root / urlparse(inner).path.lstrip("/") if root is not None else None
-    parsed = urlparse(inner)
-    if parsed.scheme not in ("", "file") or not parsed.path:
-        return None
-    return Path(unquote(parsed.path) if parsed.scheme else inner)
+    return folder_of(inner)
 
 
 def _fault(predicate: Mapping[str, Any], folder: Path) -> str:

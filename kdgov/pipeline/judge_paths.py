@@ -10,10 +10,10 @@ from kdgov.decision.criteria.comparison_cells import Tables
 from kdgov.decision.decision import Decision
 from kdgov.decision.judgement import judge
 from kdgov.decision.policy import Policy
+from kdgov.declarations.content_times import written_at
 from kdgov.declarations.load import read_together
 from kdgov.declarations.policy_file import load_named_policy
 from kdgov.errors import InputError
-from kdgov.evidence.content_times import written_at
 from kdgov.evidence.gate_inputs import GateInputs, Statements
 from kdgov.finding import Finding
 from kdgov.items import ItemTable, read_declarations, read_items

@@ -10,8 +10,9 @@ from typing import Any
 
 from kdgov.checkpoints.model_files import copy_model, files_fault
 from kdgov.errors import InputError, KdgovError
+from kdgov.evidence.artifact_places import folder_of
 from kdgov.recording.client.target import STORE_VARIABLE, registry_target
-from kdgov.recording.verify import VersionReport, path_of_uri, refusal_of, verify_version
+from kdgov.recording.verify import VersionReport, refusal_of, verify_version
 
 
 class NotReleasedError(KdgovError):
@@ -55,7 +56,7 @@ def load_model(uri: str, *, registry: str | None = None, store: Path | None = No
     report = verify_version(name, version, registry_target(folder_of_work, registry), weights=weights)
     if not report.holds:
         raise NotReleasedError(refusal_of(report, "load"))
-    folder = weights or path_of_uri(str(report.predicate.get("weights_uri", "")))
+    folder = weights or folder_of(str(report.predicate.get("weights_uri", "")))
     if folder is None or not folder.exists():
         raise InputError(f"the weights of {name} version {report.version} are not at hand", mend="Name their folder with weights=.")
     # transformers only now: a refusal costs no torch.

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlparse
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -17,6 +16,7 @@ from mlflow.entities.model_registry import ModelVersion
 from kdgov.checkpoints.model_files import folder_fault
 from kdgov.digest import digest_bytes, digest_file
 from kdgov.errors import InputError
+from kdgov.evidence.artifact_places import folder_of
 from kdgov.evidence.bundle import bundle_digest, compare_bundle
 from kdgov.evidence.bundle_layout import DECISION
 from kdgov.evidence.event_chain import LogEntry
@@ -223,7 +223,7 @@ def _metrics_check(client: MlflowClient, version: ModelVersion, predicate: Mappi
 
 
 def _weights_check(predicate: Mapping[str, Any], weights: Path | None) -> Check:
-    path = weights or path_of_uri(str(predicate.get("weights_uri", "")))
+    path = weights or folder_of(str(predicate.get("weights_uri", "")))
     if path is None or not path.exists():
         return Check(what="weights", state="not verifiable", detail="the weights are not at hand here; name them with --weights")
     if fault := folder_fault(path, model=predicate["model"], judged=predicate["model_files"]):
@@ -244,9 +244,3 @@ def _revocation_check(version: ModelVersion, log: list[LogEntry]) -> Check:
 def _about(entry: LogEntry, version: ModelVersion) -> bool:
     facts = version_facts(version)
     return (entry.workspace, entry.name, entry.version) == (facts.workspace, facts.name, facts.version)
-
-
-def path_of_uri(uri: str) -> Path | None:
-    """The folder a ``file:`` URI names; None for anything else."""
-    parsed = urlparse(uri)
-    return Path(unquote(parsed.path)) if parsed.scheme == "file" and parsed.path else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kdgov.evidence.content_times import written_at
+from kdgov.declarations.content_times import written_at
 from kdgov.items import ItemTable, write_items
 from kdgov.pipeline.judge_paths import judge_paths
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -13,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from kdgov.auditing.registry.expected_state import ROLE_TAG
 from kdgov.auditing.registry.fetch_version import quoted, stage_of, words_of
 from kdgov.auditing.registry.snapshot import VersionShown
+from kdgov.evidence.artifact_places import folder_of
 from kdgov.evidence.bundle_layout import ATTESTATION_FOLDER, BUNDLE_FOLDER, DECISION, MANIFEST, STATEMENTS, in_run
 from kdgov.recording.release_recording import version_facts
 
@@ -88,11 +88,8 @@ def _brief(client: MlflowClient, version: ModelVersion, aliases: Mapping[str, st
 
 def local_folder(uri: str) -> Path | None:
     """The folder of an artifact address that this machine can open; None for stores elsewhere."""
-    parsed = urlparse(uri.removeprefix("kdgov-artifacts:"))
-    if not parsed.path or parsed.scheme not in ("", "file"):
-        return None
-    path = Path(unquote(parsed.path) if parsed.scheme else uri.removeprefix("kdgov-artifacts:"))
-    return path if path.is_dir() else None
+    path = folder_of(uri)
+    return path if path is not None and path.is_dir() else None
 
 
 def _seals_only(client: MlflowClient, run_id: str, uri: str, into: Path, faults: list[str]) -> Path | None:

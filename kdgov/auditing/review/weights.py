@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from kdgov.auditing.registry.snapshot import VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
@@ -13,6 +12,7 @@ from kdgov.auditing.review.signatures import Attested
 from kdgov.checkpoints.identity import model_identity
 from kdgov.checkpoints.model_files import files_fault
 from kdgov.errors import InputError
+from kdgov.evidence.artifact_places import folder_of
 from kdgov.evidence.bundle_layout import WEIGHTS_FOLDER
 from kdgov.evidence.bundle_reader import BundleReader
 
@@ -56,8 +56,8 @@ def places_of(shown: VersionShown, attested: Attested, named: Path | None) -> li
     found = []
     if shown.files is not None and (shown.files / WEIGHTS_FOLDER).is_dir():
         found.append(("weights in the registry", shown.files / WEIGHTS_FOLDER))
-    parsed = urlparse(str(attested.predicate.get("weights_uri", "")))
-    if parsed.scheme == "file" and (path := Path(unquote(parsed.path))).is_dir():
+    path = folder_of(str(attested.predicate.get("weights_uri", "")))
+    if path is not None and path.is_dir():
         found.append(("weights where they were recorded", path))
     return found
 

@@ -27,11 +27,11 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from kdgov.digest import digest_file
+from kdgov.evidence.artifact_places import WRITE_ONCE, folder_of
 from kdgov.guard.evidence import local_path
 from kdgov.guard.stores.s3_bucket import put_new
 from kdgov.guard.stores.seals import placing_fault, sealed_above
 
-SCHEME = "kdgov-artifacts:"
 INCOMING = ".kdgov-incoming"
 """Where files lie until they are whole."""
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EXDEV, errno.EMLINK)
@@ -188,7 +188,9 @@ def _inside(destination: str) -> str:
 
 
 def _inner(artifact_uri: str) -> str:
-    return artifact_uri.removeprefix(SCHEME)
+    # Of a store that was moved, the address is a former one.
+    here = folder_of(artifact_uri) if artifact_uri.startswith(WRITE_ONCE) else None
+    return str(here) if here is not None else artifact_uri.removeprefix(WRITE_ONCE)
 
 
 @contextmanager

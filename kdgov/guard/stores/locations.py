@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from kdgov.guard.evidence import DESTINATION_VARIABLE, PROXIED, WRITE_ONCE
+from kdgov.evidence.artifact_places import WRITE_ONCE
+from kdgov.guard.evidence import DESTINATION_VARIABLE, PROXIED
 
 RELEASES = "kdgov/"
 """Beginning of the names of experiments that recordings are written to."""
