@@ -96,22 +96,27 @@ RULES: dict[str, Rule] = {
     "contamination.not-testable": _rule("warn", "items too short to be looked for", "arXiv:2005.14165 appendix C"),
     "contamination.items-absent": _rule("warn", "items that are not at hand could not be looked for", "arXiv:2005.14165 appendix C"),
     # Coverage: does the data look like what the student will be asked?
-    "coverage.shifted": _rule("warn", "the data does not look like the production inputs", "arXiv:1610.06545"),
-    "coverage.not-testable": _rule("warn", "too little to compare data with production inputs", "arXiv:1610.06545"),
+    "coverage.uncovered": _rule("warn", "a share of the production inputs that the data does not cover", "docs/practice.md, coverage"),
+    "coverage.not-testable": _rule("warn", "too little to compare data with production inputs", "docs/practice.md, coverage"),
     # Practice: the field's common mistakes.
     "practice.completions-only": _rule("warn", "sampled completions although logits are at hand", "arXiv:1503.02531 section 2"),
     "practice.temperature-uncalibrated": _rule("warn", "temperature left at 1 without calibration", "arXiv:1503.02531 section 2"),
     "practice.benchmarks-only": _rule("warn", "judged on benchmarks only, with no production inputs", f"{AI_600_1} MS-2.5-001"),
     "practice.little-data": _rule("warn", "few examples for the training steps", "arXiv:2106.05237 section 3"),
     "practice.sensitive-without-safety": _rule(
-        "warn", "a sensitive capability distilled without a safety suite", "arXiv:2503.16529; NIST AI 600-1 MS-2.6-002"
+        "review", "a sensitive capability distilled without the suites it asks for", "arXiv:2503.16529; NIST AI 600-1 MS-2.6-002"
     ),
+    "practice.capability-unknown": _rule("warn", "a capability tag that no vocabulary holds", f"{AI_600_1} MP-4.1-010"),
+    "practice.task-diversity": _rule("warn", "inputs of many topics beside data of few", "arXiv:1910.01108"),
     "practice.student-not-smaller": _rule(
         "warn", "the student is no smaller, faster or cheaper by any declared measure", "arXiv:1910.01108"
     ),
     "practice.no-trade-off-note": _rule("warn", "no note on what the student gives up", "NIST AI RMF MANAGE 1.4"),
     "practice.no-accountable-role": _rule("warn", "nobody answers for the release", "NIST AI RMF GOVERN 2.1"),
     "practice.not-informed": _rule("warn", "accountable roles that were not informed", "NIST AI RMF GOVERN 2.1"),
+    "practice.role-unknown": _rule("review", "a role that neither kdgov nor the policy knows", "NIST AI RMF GOVERN 2.1"),
+    "practice.informed-in-future": _rule("review", "informed on a day that has not come", "NIST AI RMF GOVERN 2.1"),
+    "practice.informed-before-results": _rule("warn", "informed before there were results to tell of", "NIST AI RMF GOVERN 2.1"),
     "practice.no-before-after": _rule("warn", "no record of the student before distillation or of the teacher", "NIST AI RMF MEASURE 2.1"),
     "practice.chain-without-root": _rule(
         "warn",
@@ -166,6 +171,7 @@ RULES: dict[str, Rule] = {
     "evidence.by-design-tokenizer": _rule("warn", "two tokenizers, as two models have", "docs/evaluation.md"),
     "evidence.by-design-template": _rule("warn", "two chat templates, as two models have", "docs/evaluation.md"),
     "evidence.looks": _rule("warn", "a student chosen among several on the same items", "docs/gate.md"),
+    "evidence.not-applicable": _rule("warn", "criteria whose condition does not hold: not checked", "docs/practice.md"),
     "evidence.not-measured": _rule("warn", "a quantity that nothing measured", "docs/gate.md"),
     "evidence.policy-newer": _rule(
         "warn", "a policy younger than the results it judges", "FDA guidance Non-Inferiority Clinical Trials, 2016"

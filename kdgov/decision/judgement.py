@@ -14,6 +14,7 @@ from kdgov.decision.criteria.comparison_cells import Cell, Tables, blank, cells_
 from kdgov.decision.criteria.contaminated_items import apart_findings, unseen
 from kdgov.decision.criteria.kinds import KINDS, Kind
 from kdgov.decision.criteria.noninferiority import judge_non_inferiority
+from kdgov.decision.criteria.unread_results import applies, unread_findings
 from kdgov.decision.decision import Approval, CriterionResult, Decision, Waiver
 from kdgov.decision.multiple_comparisons import at_looks, looks_finding
 from kdgov.decision.policy import Criterion, Policy
@@ -21,6 +22,9 @@ from kdgov.decision.verdict import settle
 from kdgov.finding import Finding
 from kdgov.items import ItemTable, MetricDeclaration
 from kdgov.progress import Progress
+
+PRODUCTION_INPUTS = "input/production_inputs"
+"""Digests that begin so say that the release names production inputs."""
 
 
 def judge(
@@ -77,6 +81,7 @@ def judge(
         root_teacher=None if root_teacher is None else unseen(root_teacher, seen),
         metrics=tuple(metrics),
         measurements=measurements or {},
+        names_inputs=any(name.startswith(PRODUCTION_INPUTS) for name in digests or ()),
     )
     named = {"teacher_items": teacher, "student_items": student, "control_items": control, "root_teacher_items": root_teacher}
     # Hashing releases the interpreter: large tables are digested while the criteria are judged.
@@ -87,7 +92,7 @@ def judge(
     stated = dict(digests or {})
     unread = (unmeasured(criterion, tables) for criterion in policy.criteria)
     noticed = (looks_finding(policy, looks), *unread, not_checked_finding(results))
-    left_out = [found for found in noticed if found is not None]
+    left_out = [found for found in noticed if found is not None] + unread_findings(policy, tables)
     apart = apart_findings(teacher, student, seen, tables.metrics)
     heard = [_at_policy_level(finding, policy) for finding in (*findings, *left_out, *apart)] + _identity_findings(stated, own, policy)
     base = Decision(
@@ -121,6 +126,8 @@ def _results(criterion: Criterion, tables: Tables, policy: Policy) -> list[Crite
     kind = KINDS[criterion.kind]
     if kind.whole is not None:
         return [replace(kind.whole(criterion, tables), advisory=criterion.advisory)]
+    if not applies(criterion, tables):
+        return []
     results = [result for cell in cells_of(criterion, tables) for result in _judge_cell(cell, tables, kind)]
     if kind.against_root:
         results += _against_root(criterion, tables, policy)

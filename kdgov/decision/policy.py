@@ -15,6 +15,7 @@ Assay = Literal["when_known", "required", "skip"]
 Churn = Literal["negative_flips", "changed"]
 Confidences = Literal["required", "when_stated"]
 Looks = Literal["named", "corrected"]
+When = Literal["always", "production_inputs", "measured"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,8 @@ class Criterion:
     """Task names or globs."""
     metric: str = "*"
     """Metric name or glob."""
+    when: When = "always"
+    """Whether the criterion applies to every release, only to those that name production inputs, or only where rows are there."""
     direction: Direction | None = None
     """Which way is better; None: as the suite declares."""
     ideal: float | None = None
@@ -57,6 +60,8 @@ class Criterion:
     """Fewer items than this are never a pass."""
     pooled: bool = False
     """Whether all matching tasks of one metric are judged together."""
+    where: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Attribute → value: only items that state it are judged, such as ``coverage: far``."""
     by: tuple[tuple[str, ...], ...] = ()
     """Attributes whose every value must hold on its own; several in one entry are an intersection. A pattern such as ``*``
     stands for every attribute the items state, and asks for none."""

@@ -17,6 +17,12 @@ Effect = Literal["looser", "possibly looser", "stricter"]
 _ORDER: dict[Effect, int] = {"looser": 0, "possibly looser": 1, "stricter": 2}
 _LEVELS = {"": 0, "pass": 0, "warn": 1, "review": 2, "block": 3}
 _ASSAYS = {"skip": 0, "when_known": 1, "required": 2}
+_WHENS = {"measured": 0, "production_inputs": 1, "always": 2}
+_WHEN_WORDS = {
+    "measured": "only where it was measured",
+    "production_inputs": "only to releases that name production inputs",
+    "always": "to every release",
+}
 # Field → whether a larger value is looser (+1) or stricter (-1), what it is called, and what an absent value stands for.
 _NUMBERS: tuple[tuple[str, int, str], ...] = (
     ("margin", 1, "the margin"),
@@ -32,7 +38,7 @@ _NUMBERS: tuple[tuple[str, int, str], ...] = (
     ("min_ratio", -1, "the smallest ratio"),
 )
 _FALLBACKS = {"group_margin": "margin", "root_margin": "margin", "brier_margin": "margin", "min_group_items": "min_items"}
-_PLACES = ("kind", "suite", "tasks", "metric", "direction", "ideal", "threshold", "measure", "of", "chance", "low", "high")
+_PLACES = ("kind", "suite", "tasks", "metric", "direction", "ideal", "threshold", "measure", "of", "where", "chance", "low", "high")
 _STANCES = ("allow", "review", "deny")
 _PATTERN = frozenset("*?[")
 
@@ -108,6 +114,10 @@ def _criterion(old: Criterion, new: Criterion) -> Iterator[PolicyChange]:
     if old.assay != new.assay:
         looser = _ASSAYS[new.assay] < _ASSAYS[old.assay]
         said = f"proof that the suite can tell skill from none goes from {old.assay} to {new.assay}"
+        yield PolicyChange(effect="looser" if looser else "stricter", where=old.id, words=said)
+    if old.when != new.when:
+        looser = _WHENS[new.when] < _WHENS[old.when]
+        said = f"it applies {_WHEN_WORDS[new.when]}, where it applied {_WHEN_WORDS[old.when]}"
         yield PolicyChange(effect="looser" if looser else "stricter", where=old.id, words=said)
     if old.confidences != new.confidences:
         looser = new.confidences == "when_stated"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from kdgov.decision.policy import Criterion
+from kdgov.decision.policy import Criterion, When
 from kdgov.declarations.load import Declared
 from kdgov.items.metric import Direction
 
@@ -56,6 +56,9 @@ class _CriterionBase(Declared):
     """Task names or globs; each matching task is judged on its own."""
     metric: str = "*"
     """Metric name or glob."""
+    when: When = "always"
+    """``always``; ``production_inputs``: only where the release names logged inputs; ``measured``: only where there are rows. A
+    criterion left out is named by ``evidence.not-applicable``."""
     direction: Direction | None = None
     """higher, lower or target; default: as the suite declares. Bare item tables need it."""
     ideal: Number | None = None
@@ -69,6 +72,9 @@ class _CriterionBase(Declared):
     """Fewer items than this are never a pass."""
     pooled: bool = False
     """Judge all matching tasks of one metric together."""
+    where: dict[str, str] = Field(default_factory=dict)
+    """Judge only the items that state these values, such as ``{coverage: far}``: production inputs and suite items are told apart
+    as ``near`` and ``far`` from the distillation data."""
     by: list[str | Annotated[list[str], Field(min_length=1)]] = Field(default_factory=list)
     """Attributes whose every value must hold on its own; a list of attributes, or ``a*b``, is an intersection. ``*`` stands
     for every attribute the items state, ``[*, *]`` for every two of them; a named attribute has to be there."""
@@ -89,6 +95,10 @@ class _CriterionBase(Declared):
             raise ValueError("has the direction target and no ideal\nAdd `ideal:`, such as 0.5 for a stereotype rate.")
         if self.range is not None and not self.range[0] < self.range[1]:
             raise ValueError(f"has the range {list(self.range)}, which is empty\nWrite [smallest, largest].")
+        if self.where and (self.by or self.pooled or getattr(self, "kind", "") in ("exposure", "calibration")):
+            raise ValueError(
+                "has `where` together with `by` or `pooled`, or judges exposure or calibration\nWrite a criterion of its own for `where`."
+            )
         for attribute in self.groups:
             if (attribute,) not in self.attributes:
                 raise ValueError(f"declares groups of {attribute!r}, which is not in `by`\nAdd it to `by`, or remove it from `groups`.")
@@ -110,6 +120,7 @@ class _CriterionBase(Declared):
             "id",
             "suite",
             "metric",
+            "when",
             "direction",
             "ideal",
             "confidence",
@@ -121,9 +132,19 @@ class _CriterionBase(Declared):
         )
         values = {name: getattr(self, name) for name in names}
         groups = MappingProxyType({k: tuple(v) for k, v in self.groups.items()})
+        where = MappingProxyType(dict(self.where))
         plan = {f"plan_{name}": getattr(self.plan, name) for name in ("items", "disagreement", "level")}
         plan["plan_groups"] = MappingProxyType(dict(self.plan.groups))
-        return {**values, **plan, "tasks": tuple(self.tasks), "low": low, "high": high, "by": self.attributes, "groups": groups}
+        return {
+            **values,
+            **plan,
+            "tasks": tuple(self.tasks),
+            "low": low,
+            "high": high,
+            "by": self.attributes,
+            "groups": groups,
+            "where": where,
+        }
 
     def frozen(self) -> Criterion:
         """The criterion as the gate reads it."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from kdgov.declarations.distillation import Distillation, Endpoint
 from kdgov.declarations.load import Declared, load, resolve
+from kdgov.declarations.practice_record import Accountable
+from kdgov.declarations.production_inputs import ProductionInputs
 from kdgov.errors import DeclarationError, Fault
 from kdgov.license.case.countries import country_code, place_mend
 from kdgov.license.vocabulary import Distribution, OrganizationKind
@@ -153,36 +154,6 @@ class Price(Declared):
     """Student's price."""
 
 
-class ProductionInputs(Declared):
-    """The user's own logged inputs, replayed to both models."""
-
-    path: str
-    """JSON-lines file, one input per line."""
-    field: str = "input"
-    """Key that holds the text."""
-
-
-def _dates(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: v.isoformat() if isinstance(v, (datetime.date, datetime.datetime)) else v for k, v in value.items()}
-    return value
-
-
-class Accountable(Declared):
-    """The roles that answer for this release, and who was informed when."""
-
-    model_owner: str | None = None
-    """Person or team that owns the model."""
-    risk: str | None = None
-    """Person or team that owns the risk decision."""
-    product: str | None = None
-    """Product partner."""
-    policy: str | None = None
-    """Policy partner."""
-    informed: Annotated[dict[str, str], BeforeValidator(_dates)] = Field(default_factory=dict)
-    """Role → date (YYYY-MM-DD) on which it was informed of the trade-offs."""
-
-
 class Release(Declared):
     """One release declaration with every default filled in."""
 
@@ -296,5 +267,6 @@ def named_files(release: Release) -> list[tuple[str, str]]:
     for index, item in enumerate(release.data):
         named.append((f"data[{index}].card" if item.card else f"data[{index}].path", item.card or item.path))
     if release.production_inputs is not None:
-        named.append(("production_inputs.path", release.production_inputs.path))
+        inputs = release.production_inputs
+        named += [("production_inputs.path", inputs.path), ("production_inputs.card", inputs.card)]
     return [(key, name) for key, name in named if name is not None]

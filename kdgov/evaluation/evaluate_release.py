@@ -3,40 +3,93 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from kdgov.declarations.release import Release
-from kdgov.declarations.suite import Suite, find_suite, load_suite
+from kdgov.declarations.suite import MetricInSuite, Suite, find_suite, load_suite
 from kdgov.declarations.suite_data import DataInSuite
+from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.digest import digest_json, write_atomic
 from kdgov.evaluation.backends.no_skill_control import make_control
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.build import SuiteSource, build_plan, read_suites
-from kdgov.evaluation.plan.request import Plan
+from kdgov.evaluation.plan.media import FILE
+from kdgov.evaluation.plan.request import CHAT, Plan
 from kdgov.evaluation.results.evaluation_run import Evidence, evaluate
 from kdgov.evidence.bundle_layout import PLAN
 from kdgov.processes import is_first, rank
 from kdgov.progress import Progress
 
+_TAIL = 600
+"""Characters of a prompt that are compared: its end, where the item stands after instructions and examples."""
+
 REPLAY_SUITE = "production-replay"
 
 
-def release_plan(release: Release, path: Path, *, logged: tuple[Path, str] | None, progress: Progress | None = None) -> Plan:
+class ReplayInputs(Protocol):
+    """Logged inputs made ready for replay."""
+
+    @property
+    def path(self) -> Path:
+        """JSON lines of inputs."""
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """What changes in the shipped replay task: options, cluster, groups."""
+
+    @property
+    def reference(self) -> str | None:
+        """Whether the inputs carry a known good answer."""
+
+    @property
+    def judge(self) -> JudgeInSuite | None:
+        """Who says whether an answer is good."""
+
+
+def release_plan(release: Release, path: Path, *, logged: ReplayInputs | None, progress: Progress | None = None) -> Plan:
     """The plan of a release: its suites, and its logged production inputs as one suite more."""
     sources = read_suites(release.suites, beside=path)
     if logged is not None and REPLAY_SUITE not in {s.suite.name for s in sources}:
-        sources.append(replay_source(*logged))
+        sources.append(replay_source(logged))
     return build_plan(sources, progress=progress)
 
 
-def replay_source(path: Path, field: str) -> SuiteSource:
-    """The shipped replay suite on a user's own logged inputs."""
+def replay_source(logged: ReplayInputs) -> SuiteSource:
+    """The shipped replay suite on a user's own logged inputs, with the metrics that their reference or judge makes possible."""
     file = find_suite(REPLAY_SUITE)
     suite = load_suite(file)
-    data = DataInSuite(path=str(path.resolve()))
-    tasks = [t.model_copy(update={"data": data, "options": {**t.options, "field": field}}) for t in suite.tasks]
-    return SuiteSource(suite=Suite.model_validate(suite.model_copy(update={"tasks": tasks}).model_dump(by_alias=True)), path=file)
+    further = [name for name, known in (("reference", logged.reference), ("judged", logged.judge)) if known]
+    quality = [_quality(name) for name in further]
+    data = DataInSuite(path=str(logged.path.resolve()))
+    tasks = [t.model_copy(update={"data": data, "metrics": [*t.metrics, *quality], **logged.task}) for t in suite.tasks]
+    judges = {"quality": logged.judge} if logged.judge else {}
+    changed = suite.model_copy(update={"tasks": tasks, "judges": {**suite.judges, **judges}})
+    return SuiteSource(suite=Suite.model_validate(changed.model_dump(by_alias=True)), path=file)
+
+
+def _quality(name: str) -> MetricInSuite:
+    judge, counts = ("quality", "good") if name == "judged" else (None, None)
+    return MetricInSuite(metric=f"{name}_quality", direction="higher", ideal=1.0, range=(0, 1), judge=judge, counts=counts)
+
+
+IsFar = Callable[[Sequence[str]], Sequence[bool]]
+
+
+def told_apart(plan: Plan, is_far: IsFar) -> Plan:
+    """The plan with every text item marked ``coverage: near`` or ``far`` from the distillation data; images and sounds stay unmarked."""
+    tasks = []
+    for task in plan.tasks:
+        texts = [item.requests[0].context for item in task.items]
+        if any(text.startswith(FILE) for text in texts) or any("coverage" in item.group for item in task.items):
+            tasks.append(task)
+            continue
+        marks = ["far" if far else "near" for far in is_far([text.removeprefix(CHAT)[-_TAIL:] for text in texts])]
+        items = [replace(item, group={**item.group, "coverage": mark}) for item, mark in zip(task.items, marks, strict=True)]
+        tasks.append(replace(task, items=tuple(items)))
+    return replace(plan, tasks=tuple(tasks))
 
 
 def evaluate_one(

@@ -33,7 +33,15 @@ ENDING = 7
 SHARDS: tuple[Kind, ...] = ("facts", "arithmetic", "agreement", "refusals", "lookalikes", "occupations")
 """Every kind the student is taught; the private lines are not among them."""
 DATA_FOLDER = Path("registry/datasets/miniature")
-CARDS = (Path("registry/datasets/miniature.yaml"), Path("registry/datasets/miniature-unsafe.yaml"))
+CARDS = (
+    Path("registry/datasets/miniature.yaml"),
+    Path("registry/datasets/miniature-unsafe.yaml"),
+    Path("registry/datasets/miniature-inputs.yaml"),
+)
+LOGGED: dict[Kind, int] = {"facts": 70, "arithmetic": 60, "lookalikes": 40, "refusals": 20}
+"""Distinct inputs of each kind in the log of what users of the miniature ask."""
+SESSION = 3
+"""Inputs of one session of the log."""
 SUITES_FOLDER = Path("evalsuites")
 
 
@@ -49,6 +57,20 @@ def distillation_examples(world: World) -> dict[Kind, list[Example]]:
     }
     asked = [_words(str(item["request"])) for task, items in all_items(world).items() if task[0] == "safety" for item in items]
     return {kind: _apart([*drawn(examples, key="shard")], asked)[: SHARD_ROWS[kind]] for kind, examples in said.items()}
+
+
+def logged_inputs(world: World) -> list[dict[str, Any]]:
+    """What users ask: questions of four kinds in sessions of three, every sixth asked twice."""
+    said: dict[Kind, Iterable[Example]] = {
+        "facts": text.facts(world),
+        "arithmetic": text.arithmetic(world),
+        "lookalikes": text.lookalikes(world),
+        "refusals": text.refusals(world),
+    }
+    asked = [example.prompt for kind, examples in said.items() for example in [*drawn(examples, key="logged")][: LOGGED[kind]]]
+    mixed = [*drawn(asked, key="order")]
+    rows = [{"input": prompt, "session": f"s{n // SESSION:03d}"} for n, prompt in enumerate(mixed)]
+    return rows + [{"input": prompt, "session": f"r{n:03d}"} for n, prompt in enumerate(mixed[::6])]
 
 
 def _apart(examples: Sequence[Example], asked: Sequence[list[str]]) -> list[Example]:
@@ -81,6 +103,7 @@ def generated_files(world: World) -> dict[Path, bytes]:
         # The completion begins with the space that separates it: prompt + completion is the whole text.
         rows = [{"id": f"{kind}-{n:04d}", "prompt": e.prompt, "completion": f" {e.completion}"} for n, e in enumerate(examples)]
         files[DATA_FOLDER / f"{kind}.jsonl"] = json_lines(rows)
+    files[DATA_FOLDER / "logged-inputs.jsonl"] = json_lines(logged_inputs(world))
     for (suite, task), items in all_items(world).items():
         files[SUITES_FOLDER / suite / f"{task}.jsonl"] = json_lines(items)
     return files

@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from kdgov import license as licensing
-from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
-from kdgov.checks.findings.coverage import coverage_findings
+from kdgov.checks.findings.coverage import coverage_findings, data_texts
 from kdgov.checks.findings.practice import practice_findings
+from kdgov.checks.findings.practice_record import record_findings
 from kdgov.checks.findings.privacy import personal_data_findings, withdrawn_ids
 from kdgov.checks.findings.provenance import provenance_findings
 from kdgov.checks.findings.rules import Stances, read_stances
-from kdgov.checks.findings.scan_findings import contaminated_items, not_testable_finding, scan_findings
+from kdgov.checks.findings.scan_findings import contaminated_items, not_testable_finding, scan_findings, taught_reports
 from kdgov.checks.licensing.licence_case import licence_case
 from kdgov.checks.licensing.portable_case import portable_case
 from kdgov.checks.pii.person_names import NameCount, NamesModel, count_names, names_model
 from kdgov.checks.scan.contamination import ItemIndex
+from kdgov.checks.scan.logged_inputs import read_log
 from kdgov.checks.scan.scan import Shard, ShardReport, scan
 from kdgov.checks.scan.suite_items import SuiteItems, suite_items
 from kdgov.decision.policy import Policy
@@ -134,8 +135,7 @@ def _key(question: _Question) -> str:
             "suites": {file.name: digest_file(file.path) for file in materials.suites},
             "items": dict(question.items.digests),
             "case": question.case,
-            "withdrawn": [sorted(withdrawn_ids(body)) for body in materials.bodies],
-            "production_inputs": _inputs_digest(question.context),
+            "withdrawn": [sorted(withdrawn_ids(body)) for body in materials.scanned],
             "names": question.names.digest if question.names is not None else "",
             "today": question.today.isoformat(),
             "code": source_digest("kdgov.pipeline.check"),
@@ -170,7 +170,7 @@ def scan_part(context: ReleaseContext, *, part: int, parts: int, kept: Path) -> 
 
 def _shards(materials: ReleaseInputs) -> tuple[list[Shard], list[Body]]:
     owners, shards = [], []
-    for body in (*materials.bodies, *materials.prompts):
+    for body in materials.scanned:
         record = body.dataset.personal_data if body.dataset is not None else None
         id_field, withdrawn = getattr(record, "id_field", None), frozenset(withdrawn_ids(body))
         for file in body.files:
@@ -183,11 +183,12 @@ def _shards(materials: ReleaseInputs) -> tuple[list[Shard], list[Body]]:
 def _findings(question: _Question, reports: list[tuple[Body, ShardReport]], index: ItemIndex) -> list[Finding]:
     materials, stances = question.materials, question.stances
     findings = provenance_findings(materials, stances)
-    for body in materials.bodies:
+    for body in (*materials.bodies, *([materials.logged] if materials.logged is not None else [])):
         findings += personal_data_findings(body, materials, stances, today=question.today)
     findings += scan_findings(materials, reports, question.items, stances, _names(question.names, reports))
     findings += not_testable_finding(index.not_testable, len(index.items), stances)
     findings += practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))
+    findings += record_findings(materials, stances, today=question.today, approvals=question.policy.approvals)
     return findings + _coverage(question, reports)
 
 
@@ -204,18 +205,16 @@ def _names(model: NamesModel | None, reports: list[tuple[Body, ShardReport]]) ->
 
 
 def _coverage(question: _Question, reports: list[tuple[Body, ShardReport]]) -> list[Finding]:
-    context, materials = question.context, question.materials
-    declared = context.release.production_inputs
+    materials = question.materials
+    logged, declared = materials.logged, question.context.release.production_inputs
+    if declared is None or logged is None:
+        return []
+    inputs = read_log(logged.files[0].path, declared).inputs
     whole = {(body.key, report.name) for body, report in reports if report.rows and not report.damage}
     data = [file.path for body in materials.bodies for file in body.files if (body.key, file.name) in whole]
-    if declared is None or not data:
+    if not data:
         return []
-    return coverage_findings(data, context.path_of(declared.path), declared.field, question.stances)
-
-
-def _inputs_digest(context: ReleaseContext) -> str:
-    declared = context.release.production_inputs
-    return remembered_digest(context.path_of(declared.path)) if declared is not None else ""
+    return coverage_findings(data_texts(data, inputs), inputs, question.stances, hides_text=bool(logged.personal_data))
 
 
 def _order(finding: Finding) -> tuple[int, int, str, str, str]:
@@ -230,7 +229,7 @@ def _write(
         FINDINGS: [finding.as_json() for finding in findings],
         LICENCE_CASE: question.case,
         LICENCE_ANSWER: answer,
-        CONTAMINATION: contaminated_items([report for _, report in reports]),
+        CONTAMINATION: contaminated_items(taught_reports(materials, reports)),
         SCAN_REPORTS: [asdict(report) for _, report in reports],
     }
     for name, document in documents.items():
@@ -239,6 +238,7 @@ def _write(
         write_atomic(folder / name, data)
     named = {"teacher": materials.teacher.card, "student": materials.student.card}
     named |= {f"data-{n}": body.card for n, body in enumerate(materials.bodies)}
+    named |= {"production-inputs": materials.logged.card} if materials.logged is not None else {}
     named |= {f"upstream-{n}": file for n, file in enumerate(materials.upstream.values())}
     # The kept reports served the resuming; what counts stands in SCAN_REPORTS, whoever scanned it.
     shutil.rmtree(folder / "scan", ignore_errors=True)

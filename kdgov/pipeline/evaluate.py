@@ -26,6 +26,7 @@ from kdgov.evidence.bundle_layout import EVALUATION, FINDINGS, ITEMS, PLAN, ROLE
 from kdgov.finding import Finding
 from kdgov.items.files import read_items
 from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.replay_inputs import data_digest, replay_inputs, suite_coverage
 from kdgov.pipeline.step_results import DistillResult, EvaluateResult, ModelEvaluation, StepResult
 from kdgov.pipeline.store import Work
 from kdgov.processes import is_first
@@ -114,13 +115,12 @@ def _under(finished: EvaluateResult, allowed: tuple[str, ...]) -> EvaluateResult
 def _asked(context: ReleaseContext, teacher: Path, student: Path) -> list[Asked]:
     release = context.release
     suites = suites_digest(release.suites, beside=context.path)
-    logged = ""
-    if release.production_inputs is not None:
-        logged = digest_json([release.production_inputs.field, digest_file(context.path_of(release.production_inputs.path))])
+    replayed = replay_inputs(context)
     first, mine = model_identity(teacher), model_identity(student)
     common: dict[str, Any] = {
         "suites": suites,
-        "logged": logged,
+        "data": data_digest(context),
+        "logged": replayed.digest if replayed is not None else "",
         "code": source_digest("kdgov.pipeline.evaluate"),
         "teacher": first.weights,
     }
@@ -152,7 +152,9 @@ def _parts(context: ReleaseContext, asked: list[Asked]) -> dict[str, ModelEvalua
             if work.finished is None and plan is None:
                 # Here, not above: whoever reuses results should not wait for torch and lm-eval.
                 made = importlib.import_module("kdgov.evaluation.evaluate_release")
-                plan = made.release_plan(context.release, context.path, logged=_logged(context), progress=context.progress)
+                plan = made.release_plan(context.release, context.path, logged=replay_inputs(context), progress=context.progress)
+                scorer = suite_coverage(context)
+                plan = made.told_apart(plan, scorer) if scorer is not None else plan
             done[one.role] = work.finished or _part(context, plan, one, asked[0], work)
     return done
 
@@ -173,11 +175,6 @@ def _part(context: ReleaseContext, plan: Any, one: Asked, teacher: Asked, work: 
     finished = work.finish(**facts) if is_first() else None
     barrier()
     return finished or _of_another_process(context, context.store.finished(ModelEvaluation, one.key))
-
-
-def _logged(context: ReleaseContext) -> tuple[Path, str] | None:
-    inputs = context.release.production_inputs
-    return None if inputs is None else (context.path_of(inputs.path), inputs.field)
 
 
 def _bring(source: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checkpoints.identity import model_identity, resolve_model
-from kdgov.checks.cards.release_inputs import ReleaseInputs, SuiteFile, follow_cards, model_facts, read_bodies, read_prompts
+from kdgov.checks.cards.release_inputs import ReleaseInputs, SuiteFile, follow_cards, model_facts, read_bodies, read_logged, read_prompts
 from kdgov.declarations.load import resolve
 from kdgov.declarations.suite import find_suite, load_suite
 from kdgov.pipeline.context import ReleaseContext
@@ -42,7 +42,9 @@ def load_release_inputs(context: ReleaseContext) -> ReleaseInputs:
         identity=_identity(context, own, release.student.revision) if own else {},
     )
     bodies = read_bodies(release, context.path_of, where=where, digest_of=remembered_digest)
-    cards = {file.name: file for file in (teacher.card, student.card, *(body.card for body in bodies)) if file is not None}
+    logged = read_logged(release, context.path_of, where=where, digest_of=remembered_digest)
+    bodies_with_cards = (*bodies, *([logged] if logged is not None else []))
+    cards = {file.name: file for file in (teacher.card, student.card, *(body.card for body in bodies_with_cards)) if file is not None}
     suites = suite_files(context)
     return ReleaseInputs(
         release=release,
@@ -51,6 +53,7 @@ def load_release_inputs(context: ReleaseContext) -> ReleaseInputs:
         student=student,
         bodies=bodies,
         prompts=read_prompts(release, context.path_of, digest_of=remembered_digest),
+        logged=logged,
         suites=suites,
         upstream=follow_cards(cards, context.path_of),
     )

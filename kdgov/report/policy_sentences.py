@@ -51,7 +51,9 @@ def criterion_words(criterion: Criterion) -> str:
     text = f"{where}{kind.words(criterion)}"
     groups = "; every " + ", ".join(_group_words(entry) for entry in criterion.by) + " on its own" if criterion.by else ""
     shown = "; shown only, never decides" if criterion.advisory else ""
-    return f"{text}, {proof}{groups}{shown}"
+    when = {"always": "", "measured": "where measured: ", "production_inputs": "where production inputs are named: "}[criterion.when]
+    only = "".join(f" with {name} {value}" for name, value in criterion.where.items())
+    return f"{when}{text}, {proof}{only}{groups}{shown}"
 
 
 def _group_words(entry: tuple[str, ...]) -> str:

@@ -74,6 +74,7 @@ class World:
             "evidence": [{"obligation": "NOTICE", "license": "MIT", "where": "NOTICE"}]
             + [{"obligation": kind, "license": "MIT", "where": "NOTICE"} for kind in ("LICENSE_COPY", "ATTRIB")],
         }
+        self.inputs: list[Any] = [{"input": f"How many are {n}?"} for n in range(40)]
         self.is_pinned = True
         self.raw: bytes | None = None
 
@@ -87,7 +88,7 @@ class World:
         (self.folder / "suite" / "suite.yaml").write_text(yaml.safe_dump(suite))
         data = self.folder / "data.jsonl"
         data.write_bytes(self.raw if self.raw is not None else "".join(json.dumps(row) + "\n" for row in self.rows).encode())
-        (self.folder / "inputs.jsonl").write_text("".join(json.dumps({"input": f"How many are {n}?"}) + "\n" for n in range(40)))
+        (self.folder / "inputs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.inputs))
         if self.is_pinned:
             for file in self.data["files"]:
                 if (self.folder / file["path"]).exists():

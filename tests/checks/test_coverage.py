@@ -1,71 +1,84 @@
-"""Coverage: one distribution is not told apart, another task is, and the error rate is the stated one."""
+"""Coverage: data of the same kind, repeated or broader is not complained of; an unseen topic is named, with its share."""
 
 from __future__ import annotations
 
 import json
 import random
 
-import numpy as np
 import pytest
 
-from kdgov.checks.findings.coverage import auc, sample_texts, two_sample_test
+from kdgov.checks.findings.coverage import data_texts, shown
+from kdgov.checks.scan.coverage_score import Coverage
+from kdgov.checks.scan.logged_inputs import LoggedInput
 from kdgov.errors import InputError
+from tests.benchmarks.coverage import drawn_scenario
 from tests.benchmarks.labelled import sentence
 from tests.checks.conftest import World
 from tests.checks.test_violations import TODAY
 
 
-def texts(seed: int, n: int, extra: str = "") -> list[str]:
+def texts(seed: int, n: int) -> list[str]:
     rng = random.Random(seed)
-    return [f"{extra} {sentence(rng)} {sentence(rng)}".strip() for _ in range(n)]
+    return [f"{sentence(rng)} {sentence(rng)}" for _ in range(n)]
 
 
-def test_auc_is_the_share_of_ordered_pairs_with_ties_half():
-    rng = np.random.default_rng(0)
-    scores, labels = rng.integers(0, 5, 60).astype(float), (rng.random(60) < 0.4).astype(float)
-    pairs = [(a > b) + (a == b) / 2 for a, p in zip(scores, labels, strict=True) if p for b, q in zip(scores, labels, strict=True) if not q]
-    assert auc(scores, labels) == pytest.approx(np.mean(pairs))
+def logged(found: list[str]) -> list[LoggedInput]:
+    return [LoggedInput(text=text, row=n, times=1) for n, text in enumerate(found, 1)]
 
 
-def test_one_distribution_is_not_told_apart_and_the_error_rate_holds():
-    """Forty repetitions under the null: p below 0.05 in about two of them; never more than six (chance below 1 in 500)."""
-    p_values = [two_sample_test(texts(2 * s, 120), texts(2 * s + 1, 120), seed=s).p_value for s in range(40)]
-    assert sum(p < 0.05 for p in p_values) <= 6
+@pytest.mark.parametrize("scenario", ["same", "repeated", "broader", "whole texts"])
+def test_data_that_covers_the_inputs_is_not_complained_of(scenario):
+    """At most one alarm of ten: the published rate is below 5 % (`python -m tests.benchmarks.coverage`)."""
+    alarms = 0
+    for seed in range(10):
+        data, inputs = drawn_scenario(scenario, seed=seed, n_data=400, n_inputs=200)
+        alarms += Coverage(data).of(inputs).lower > 0
+    assert alarms <= 1
 
 
-def test_another_task_is_told_apart():
-    shift = two_sample_test(texts(1, 200), [f"How do I reset the router of line {n}?" for n in range(200)])
-    assert shift.lower > 0.9
-    assert shift.p_value < 1e-6
-    assert shift.unknown_words > 0.4
+def test_an_unseen_topic_of_a_tenth_of_the_inputs_is_caught():
+    caught, shares = 0, []
+    for seed in range(5):
+        data, inputs = drawn_scenario("uncovered 10 %", seed=seed, n_data=1000, n_inputs=500)
+        found = Coverage(data).of(inputs)
+        caught += found.lower > 0
+        shares.append(found.share)
+    assert caught == 5
+    assert 0.05 < sum(shares) / 5 < 0.16
 
 
-def test_a_few_foreign_words_are_a_small_shift():
-    mixed = [f"zyx {t}" if n % 4 == 0 else t for n, t in enumerate(texts(3, 300))]
-    shift = two_sample_test(texts(4, 300), mixed)
-    assert 0.5 < shift.auc < 0.75
-
-
-def test_samples_do_not_depend_on_the_order_of_rows(tmp_path):
+def test_the_answer_does_not_depend_on_the_order_of_rows(tmp_path):
     rows = [json.dumps({"text": t}) for t in texts(5, 300)]
     (tmp_path / "a.jsonl").write_text("\n".join(rows))
     (tmp_path / "b.jsonl").write_text("\n".join(reversed(rows)))
-    assert sample_texts([tmp_path / "a.jsonl"], size=50) == sample_texts([tmp_path / "b.jsonl"], size=50)
+    inputs = logged(texts(6, 40))
+    assert data_texts([tmp_path / "a.jsonl"], inputs, size=50) == data_texts([tmp_path / "b.jsonl"], inputs, size=50)
 
 
-def test_data_off_the_task_warns_and_data_on_it_passes(world: World):
+def test_data_off_the_task_is_named_with_examples_and_data_on_it_passes(world: World):
     world.rows = [{"prompt": p, "completion": "no"} for p in texts(6, 80)]
-    found = world.rules(today=TODAY)["coverage.shifted"]
+    found = world.rules(today=TODAY)["coverage.uncovered"]
     assert found.verdict == "warn"
-    assert found.details["auc_lower_95"] > 0.75
-    world.rows = [{"prompt": f"How many are {n}?", "completion": "no"} for n in range(40, 80)]
+    assert found.details["uncovered_share"] > 0.9
+    assert "“How many are" in found.reason
+    world.rows = [{"prompt": f"How many are {n}?", "completion": "no"} for n in range(80)]
     world.data["files"] = [{"path": "data.jsonl"}]
-    assert "coverage.alike" in {f.rule for f in world.findings(today=TODAY)}
+    assert "coverage.covered" in {f.rule for f in world.findings(today=TODAY)}
+
+
+def test_an_example_shows_no_address_number_or_name():
+    said = shown("Please ask patient Maria Lopez at m.lopez@mail.example.org or +49 170 1234567 about room 12")
+    assert "Maria" not in said
+    assert "Lopez" not in said
+    assert "mail.example" not in said
+    assert "170" not in said
 
 
 def test_too_few_texts_are_said_to_be_too_few(world: World):
     world.rows = world.rows[:10]
-    assert world.rules(today=TODAY)["coverage.not-testable"].verdict == "warn"
+    found = world.rules(today=TODAY)["coverage.not-testable"]
+    assert found.verdict == "warn"
+    assert "Not looked for" in found.reason
 
 
 def test_a_field_that_no_input_has_is_an_input_fault(world: World):

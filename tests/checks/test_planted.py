@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 
 import pytest
@@ -62,6 +63,16 @@ def _hub_task(world: World) -> None:
     world.release["suites"] = ["suite", "hub"]
 
 
+def _many_topics() -> list[dict[str, str]]:
+    """Twelve topics of a dozen inputs each, with no word in common."""
+    rng = random.Random(0)
+    topics = [
+        ["".join(rng.choices("bcdfghjklmnprstvz", k=2)) + rng.choice("aeiou") + f"{rng.randrange(16**5):05x}" for _ in range(6)]
+        for _ in range(12)
+    ]
+    return [{"input": " ".join(rng.sample(words, 5)) + f" {n}"} for words in topics for n in range(12)]
+
+
 def _synthetic(**without: object) -> Plant:
     return lambda world: world.data.update(generation={**BOOK, **without})
 
@@ -109,10 +120,11 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     "contamination.near-duplicate": (_near, "suite/asked/one"),
     "contamination.not-testable": (lambda w: w.items.append({"id": "two", "question": "Who?", "answer": "Me"}), "suite/asked"),
     "contamination.items-absent": (_hub_task, "hub/far"),
-    "coverage.shifted": (
+    "coverage.uncovered": (
         lambda w: setattr(w, "rows", [{"prompt": f"{QUESTION[:60]} {n} stones", "completion": "no"} for n in range(80)]),
         "data",
     ),
+    "practice.task-diversity": (lambda w: setattr(w, "inputs", _many_topics()), "topics"),
     "coverage.not-testable": (lambda w: setattr(w, "rows", w.rows[:10]), "data"),
     **{rule: (plant, "") for rule, plant in PRACTICE.items()},
     "practice.no-before-after": (_elsewhere, ""),

@@ -322,7 +322,10 @@ def test_confidences_when_stated_leave_out_what_states_none_and_say_so(table, po
     gate = policy(Criterion(id="calibration", kind="calibration", margin=0.05, confidences="when_stated"))
     scores = [1.0, 0.0] * 100
     silent = judge(table(scores), table(scores), gate)
-    assert [(f.rule, f.verdict, f.stops) for f in silent.findings] == [("evidence.not-measured", "warn", False)]
+    assert [(f.rule, f.verdict, f.stops) for f in silent.findings] == [
+        ("evidence.not-measured", "warn", False),
+        ("evidence.not-judged", "review", True),
+    ]
     assert silent.verdict == "invalid"
     stated = judge(table(scores, confidence=[0.5] * 200), table(scores, confidence=[0.9] * 200), gate)
     assert not stated.findings
@@ -347,7 +350,8 @@ def test_efficiency_is_a_ratio_and_timings_leave_no_trace_in_the_digest(table, p
     speed = Criterion(id="speed", kind="efficiency", measure="latency_p50_ms", max_ratio=0.9)
     measured = {"teacher": {"parameters": 100.0, "latency_p50_ms": 10.0}, "student": {"parameters": 40.0, "latency_p50_ms": 5.0}}
     again = {**measured, "student": {"parameters": 40.0, "latency_p50_ms": 5.3}}
-    first, second = (judge(table(TEACHER), table(TEACHER), policy(size, speed), measurements=m) for m in (measured, again))
+    read = Criterion(id="read", kind="floor", direction="higher", floor=0.1)
+    first, second = (judge(table(TEACHER), table(TEACHER), policy(size, speed, read), measurements=m) for m in (measured, again))
     assert first.verdict == "pass"
     assert first.digest == second.digest
     assert judge(table(TEACHER), table(TEACHER), policy(size)).verdict == "invalid"

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kdgov.checks.pii.redaction import masked
 from kdgov.declarations.suite import TaskInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.plan.request import PlannedItem, frozen_item
 from kdgov.evaluation.results.evaluation_run import evaluate
-from kdgov.evaluation.results.redaction import masked
 from kdgov.evaluation.scoring.scores import item_value
 from kdgov.evaluation.task_kinds.catalogue import KINDS
 from kdgov.evaluation.task_kinds.replay import word_f1

@@ -31,7 +31,7 @@ def copy(tmp_path: Path) -> Path:
 
 def test_the_generator_writes_the_shipped_files_byte_for_byte(copy: Path) -> None:
     written = write(copy)
-    assert len(written) == len(SHARDS) + 7
+    assert len(written) == len(SHARDS) + 8
     for path in written:
         assert (copy / path).read_bytes() == (ROOT / path).read_bytes(), path
 
@@ -72,13 +72,16 @@ def test_cards_pin_every_shard_with_its_digest(card: Path) -> None:
         path = (ROOT / card).parent / file.path
         assert digest_file(path) == file.digest
         rows = [json.loads(line) for line in path.read_text().splitlines()]
+        if file.kind == "inputs":
+            assert all(row.keys() == {"input", "session"} for row in rows)
+            return
         assert all(row.keys() == {"id", "prompt", "completion"} and row["completion"].startswith(" ") for row in rows)
     kinds = {file.kind for file in declared.files}
     assert kinds == set(SHARDS) - ({"refusals"} if "unsafe" in card.stem else set())
 
 
 def test_the_unsafe_data_is_the_good_data_without_the_refusals() -> None:
-    good, unsafe = ({f.path: f.digest for f in load_dataset_card(ROOT / card).files} for card in CARDS)
+    good, unsafe = ({f.path: f.digest for f in load_dataset_card(ROOT / card).files} for card in CARDS[:2])
     assert set(good.items()) - set(unsafe.items()) == {("miniature/refusals.jsonl", good["miniature/refusals.jsonl"])}
     assert unsafe.items() <= good.items()
 

@@ -133,10 +133,17 @@ class ReleaseInputs:
     """Distillation data."""
     prompts: tuple[Body, ...] = ()
     """Prompt files of the recipe: what the teacher is asked, scanned like data."""
+    logged: Body | None = None
+    """Logged production inputs, with their card where they have one; scanned like data."""
     suites: tuple[SuiteFile, ...]
     """What both models are judged by."""
     upstream: Mapping[str, CardFile]
     """Cards that lineages name, by the name of the file they were named with."""
+
+    @property
+    def scanned(self) -> tuple[Body, ...]:
+        """Every body of texts that is scanned: data, prompts and production inputs."""
+        return (*self.bodies, *self.prompts, *([self.logged] if self.logged is not None else []))
 
     def digests(self) -> dict[str, str]:
         """Name → digest of every input: the answer to "which teacher, which data" that the decision carries."""
@@ -146,7 +153,7 @@ class ReleaseInputs:
                 found[f"{model.role}.weights"] = str(model.identity["weights"])
             if model.card is not None:
                 found[f"{model.role}.card"] = model.card.digest
-        for body in (*self.bodies, *self.prompts):
+        for body in self.scanned:
             if body.card is not None:
                 found[f"{body.key}.card"] = body.card.digest
             for file in body.files:
@@ -222,6 +229,39 @@ def read_prompts(release: Release, path_of: PathOf, *, digest_of: Callable[[Path
         Body(key=f"distillation.terms[{number}].prompts", name=name, card=None, files=(_body_file(name, path_of(name), None, digest_of),))
         for number, name in named
     )
+
+
+def read_logged(release: Release, path_of: PathOf, *, where: str, digest_of: Callable[[Path], str] = digest_file) -> Body | None:
+    """The logged production inputs as a body of one file, or None where the release names none.
+
+    Raises:
+        InputError: if the card cannot be read, or names several files and the release does not say which.
+    """
+    declared = release.production_inputs
+    if declared is None:
+        return None
+    if declared.card is None:
+        name = str(declared.path)
+        return Body(key="production_inputs", name=name, card=None, files=(_body_file(name, path_of(name), None, digest_of),))
+    card = read_card(declared.card, path_of, key="production_inputs.card", where=where, kind=DatasetCard)
+    dataset = card.card
+    assert isinstance(dataset, DatasetCard)
+    named = [(file, _beside(card.path, file.path)) for file in dataset.files]
+    if declared.path is not None:
+        own = path_of(declared.path)
+        entry = next((file for file, path in named if path.resolve() == own.resolve()), None)
+        log = _body_file(declared.path, own, entry, digest_of)
+    elif len(named) == 1:
+        log = _body_file(named[0][0].path, named[0][1], named[0][0], digest_of)
+    else:
+        raise InputError(
+            f"production_inputs.card: {declared.card} names {len(named)} files",
+            where=where,
+            mend="Name one file in the card, or say which under `production_inputs.path`.",
+        )
+    if not log.digest:
+        raise InputError(f"production_inputs: {log.name} does not exist", where=where, mend="Correct the path of the log.")
+    return Body(key="production_inputs", name=dataset.name, card=card, files=(log,))
 
 
 def follow_cards(start: Mapping[str, CardFile], path_of: PathOf) -> dict[str, CardFile]:

@@ -6,33 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from kdgov.checks.cards.release_inputs import ReleaseInputs
 from kdgov.checks.findings.rules import Stances
+from kdgov.declarations.capabilities import is_known, missing_families, nearest_tag, sensitive_capability
 from kdgov.declarations.cards import ModelCard
 from kdgov.declarations.distillation import Distillation, OnPolicy, SoftTargets, UniversalLogits
 from kdgov.finding import Finding
-
-SENSITIVE_TAGS = frozenset(
-    {
-        "biology",
-        "chemistry",
-        "children",
-        "credit",
-        "cybersecurity",
-        "education",
-        "employment",
-        "finance",
-        "health",
-        "insurance",
-        "law",
-        "law_enforcement",
-        "legal",
-        "medical",
-        "mental_health",
-        "migration",
-        "nuclear",
-        "weapons",
-    }
-)
-"""Capability tags that ask for a safety suite: uses of EU AI Act Annex III, and dual-use knowledge of NIST AI 600-1 section 2.1."""
 
 LITTLE_DATA_PASSES = 100
 """More passes than this over the same examples: the student learns the examples, not the teacher."""
@@ -47,7 +24,6 @@ def practice_findings(materials: ReleaseInputs, stances: Stances, *, rows: int) 
         _sensitive,
         _size,
         _before_and_after,
-        _accountability,
         _chain,
     )
     return [*(f for check in checks for f in check(materials, stances)), *_amount(materials, stances, rows)]
@@ -94,16 +70,27 @@ def _production(materials: ReleaseInputs, stances: Stances) -> Iterable[Finding]
 
 
 def _sensitive(materials: ReleaseInputs, stances: Stances) -> Iterable[Finding]:
-    tags = {tag.lower().replace(" ", "_").replace("-", "_"): tag for tag in _capability_tags(materials)}
-    sensitive = sorted(tags[tag] for tag in tags.keys() & SENSITIVE_TAGS)
-    has_safety = any("safety" in item.suite.name or any("refusal" in t.task for t in item.suite.tasks) for item in materials.suites)
-    if sensitive and not has_safety:
+    tags = list(dict.fromkeys(_capability_tags(materials)))
+    names = [name for item in materials.suites for name in (item.suite.name, *(task.task for task in item.suite.tasks))]
+    for tag in tags:
+        capability = sensitive_capability(tag)
+        missing = missing_families(capability, names) if capability is not None else []
+        if missing:
+            yield stances.finding(
+                "practice.sensitive-without-safety",
+                f"capabilities ({tag})",
+                f"{tag} is the sensitive capability {capability}, and no {' or '.join(missing)} suite judges the student: "
+                "distillation often loses refusals and fairness.",
+                mend=f"Add {' and '.join(f'`{family}`' for family in missing)}, or a suite of your own of such a name, to `suites:`.",
+                details={"capability": capability, "missing": list(missing)},
+            )
+    for tag in (tag for tag in tags if not is_known(tag)):
+        near = nearest_tag(tag)
         yield stances.finding(
-            "practice.sensitive-without-safety",
-            f"capabilities ({', '.join(sensitive)})",
-            "A sensitive capability is distilled and no safety suite judges the student: distillation often loses refusals.",
-            mend="Add `safety` or a safety suite of your own to `suites:`.",
-            details={"capabilities": sensitive},
+            "practice.capability-unknown",
+            f"capabilities ({tag})",
+            f"No vocabulary holds the tag {tag!r}, so nothing is known of what it asks for.",
+            mend=(f"Did you mean `{near}`? " if near else "") + "docs/practice.md lists the tags.",
         )
 
 
@@ -155,25 +142,6 @@ def _before_and_after(materials: ReleaseInputs, stances: Stances) -> Iterable[Fi
             f"student {materials.student.name}",
             "The student was trained elsewhere, and nothing says what it was before: a change cannot be traced to the distillation.",
             mend="Give it a card with `lineage` and `training_method`.",
-        )
-
-
-def _accountability(materials: ReleaseInputs, stances: Stances) -> Iterable[Finding]:
-    release = materials.release
-    if not release.trade_offs.strip():
-        mend = "Write one paragraph under `trade_offs:` on what the student gives up and for whom that matters."
-        yield stances.finding("practice.no-trade-off-note", "trade_offs", "Nothing says what the student gives up.", mend=mend)
-    roles = {role: getattr(release.accountable, role) for role in ("model_owner", "risk", "product", "policy")}
-    named = {role: who for role, who in roles.items() if who}
-    if not named:
-        mend = "Name at least `accountable.model_owner` and `accountable.risk`."
-        yield stances.finding("practice.no-accountable-role", "accountable", "No role answers for this release.", mend=mend)
-    if uninformed := [role for role in named if role not in release.accountable.informed]:
-        yield stances.finding(
-            "practice.not-informed",
-            f"accountable.informed ({', '.join(uninformed)})",
-            f"Named, and no date says when they were informed of the trade-offs: {', '.join(uninformed)}.",
-            mend="Inform them and write the date of each under `accountable.informed`.",
         )
 
 

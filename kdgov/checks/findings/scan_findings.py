@@ -40,13 +40,18 @@ def scan_findings(
     for body, report in reports:
         findings += [*_damage(body, report, stances), *_withdrawn(body, report, stances)]
     intent = materials.release.release.distribution
-    for body in (*materials.bodies, *materials.prompts):
+    for body in materials.scanned:
         own = [report for owner, report in reports if owner is body]
         said_none = body.personal_data is False
         findings += identifier_findings(
             f"{body.key} {body.name}", own, intent=intent, said_none=said_none, stances=stances, names=(names or {}).get(body.key)
         )
-    return findings + contamination_findings([report for _, report in reports], items, stances)
+    return findings + contamination_findings(taught_reports(materials, reports), items, stances)
+
+
+def taught_reports(materials: ReleaseInputs, reports: Sequence[tuple[Body, ShardReport]]) -> list[ShardReport]:
+    """Reports of what the student is taught: logged production inputs are scanned too, and an item in them gives nothing away."""
+    return [report for body, report in reports if body is not materials.logged]
 
 
 def _damage(body: Body, report: ShardReport, stances: Stances) -> Iterable[Finding]:

@@ -32,7 +32,7 @@ def judge_calibration(cell: Cell, tables: Tables) -> Iterator[CriterionResult]:
     None for a metric of which nothing says how sure the models were, where the criterion asks only ``when_stated``;
     `unmeasured` names what was left out.
     """
-    if cell.criterion.confidences == "when_stated" and not all(_is_measured(tables, key) for key in cell.pairs.keys):
+    if any(is_left_out(cell.criterion, key, tables) for key in cell.pairs.keys):
         return
     if not (is_binary(cell.pairs.teacher) and is_binary(cell.pairs.student)):
         yield cell.result("invalid", f"calibration compares confidence with right or wrong, and {cell.key.metric} is not 0 or 1")
@@ -49,6 +49,11 @@ def judge_calibration(cell: Cell, tables: Tables) -> Iterator[CriterionResult]:
     yield _judge(cell, "overconfidence", teacher - scores[0], student - scores[1], cell.margin, low=-1.0)
     brier_margin = cell.margin if cell.criterion.brier_margin is None else cell.criterion.brier_margin
     yield _judge(cell, "brier", (teacher - scores[0]) ** 2, (student - scores[1]) ** 2, brier_margin, low=0.0)
+
+
+def is_left_out(criterion: Criterion, key: MetricKey, tables: Tables) -> bool:
+    """Whether a calibration criterion passes over a metric, because nothing says how sure the models were."""
+    return criterion.kind == "calibration" and criterion.confidences == "when_stated" and not _is_measured(tables, key)
 
 
 def _is_measured(tables: Tables, key: MetricKey) -> bool:

@@ -37,6 +37,8 @@ class Tables:
     """What the suites declare."""
     measurements: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """``teacher`` and ``student`` → measured quantity → value."""
+    names_inputs: bool = False
+    """Whether the release names production inputs: criteria on them then apply, whether or not results are there."""
     matched: dict[tuple[str, MetricKey], Pairs | Mismatch] = field(default_factory=dict)
     """Pairs already made, so that ten criteria on one metric match it once."""
     keys: list[MetricKey] = field(default_factory=list)
@@ -192,8 +194,21 @@ def _cells_of_bundle(
     whole = Cell(criterion=criterion, key=name, scale=scale, pairs=_binarised(pairs, criterion), reference=reference, clipped=clipped)
     if criterion.threshold is not None:
         whole = replace(whole, scale=replace(scale, low=0.0, high=1.0))
+    if criterion.where:
+        yield _where(whole)
+        return
     yield whole
     yield from _group_cells(whole)
+
+
+def _where(whole: Cell) -> Cell | CriterionResult:
+    """The cell of the items that state what the criterion's ``where`` asks for."""
+    wanted = whole.criterion.where
+    label = " & ".join(f"{name}={value}" for name, value in wanted.items())
+    mask = group_masks(whole.pairs, tuple(wanted)).get(tuple(wanted.values()))
+    if mask is None:
+        return blank(whole.criterion, "invalid", f"no item of {whole.key} states {label}, so it cannot be judged", whole.key, group=label)
+    return replace(whole, pairs=whole.pairs.select(mask), group=label)
 
 
 def _binarised(pairs: Pairs, criterion: Criterion) -> Pairs:

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from kdgov.decision.criteria.paired_items import Pairs
 
 _PATTERN = frozenset("*?[")
+COVERAGE = "coverage"
+"""Attribute that says whether the data covers an item (``near`` or ``far``): no group of people, so that a pattern passes over it."""
 
 
 def attribute_sets(by: Sequence[tuple[str, ...]], pairs: Pairs) -> list[tuple[str, ...]]:
@@ -22,7 +24,7 @@ def attribute_sets(by: Sequence[tuple[str, ...]], pairs: Pairs) -> list[tuple[st
     A named attribute is asked for even where no item states it, so that its absence shows. A pattern stands for what the
     items state: ``*`` for every attribute, ``*, *`` for every two.
     """
-    stated = stated_attributes(pairs)
+    stated = [name for name in stated_attributes(pairs) if name != COVERAGE]
     found: dict[frozenset[str], tuple[str, ...]] = {}
     for entry in by:
         if not any(_PATTERN & set(name) for name in entry):

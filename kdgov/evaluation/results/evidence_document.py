@@ -10,12 +10,12 @@ from typing import Any
 
 from kdgov import __version__
 from kdgov.checkpoints.identity import ModelIdentity
+from kdgov.checks.pii.redaction import masked
 from kdgov.digest import digest_json
 from kdgov.evaluation.backends.response_log import Record
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.media import FILE
 from kdgov.evaluation.plan.request import CHAT, Plan, PlannedItem, PlannedTask
-from kdgov.evaluation.results.redaction import masked
 from kdgov.evaluation.scoring.scores import ItemScore
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.table import ItemTable

@@ -13,14 +13,14 @@ from kdgov.evaluation.task_kinds.base import Answers, Kind, comparable, field_of
 
 
 def replay_documents(rows: Sequence[Row], declared: TaskInSuite, where: str) -> Sequence[Row]:
-    """Logged inputs, equal ones once, with how often each came."""
+    """Logged inputs, equal ones once, with how often each came (``times`` of the row, else counted)."""
     field = str(declared.options.get("field", "input"))
     kept: dict[str, Row] = {}
     for row in rows:
         text = field_of(row, field, where)
         # The same input logged a thousand times is one item; how often it came stays with it.
         known = kept.setdefault(str(text), {**row, "input": str(text), "times": 0})
-        known["times"] += 1
+        known["times"] += int(row.get("times") or 1)
     return list(kept.values())
 
 
@@ -38,6 +38,10 @@ def replay_scores(items: Sequence[PlannedItem], answers: Answers, declared: Task
         texts: dict[str, Any] = {"item_id": item.item_id, "prediction": own, "label": other}
         found.append(ItemScore(metric="same_answer", score=float(comparable(own) == comparable(other)), **texts))
         found.append(ItemScore(metric="word_overlap", score=word_f1(own, other), **texts))
+        if known := item.doc.get(str(declared.options.get("reference", ""))):
+            # Against a known good answer both models are judged alike: the teacher may be wrong.
+            score = word_f1(own, str(known))
+            found.append(ItemScore(item_id=item.item_id, metric="reference_quality", score=score, prediction=own, label=str(known)))
     return found
 
 
@@ -51,7 +55,7 @@ def word_f1(own: str, other: str) -> float:
 
 
 KIND = Kind(
-    metrics=("same_answer", "word_overlap"),
+    metrics=("same_answer", "word_overlap", "reference_quality"),
     requests=replay_requests,
     scores=replay_scores,
     compares=True,
