@@ -93,6 +93,8 @@ RULES: dict[str, Rule] = {
     ),
     "contamination.judged-apart": _rule("warn", "seen items are left out and compared with unseen ones", "arXiv:2005.14165 appendix C"),
     "contamination.not-apart": _rule("block", "seen items that cannot be told apart in the results", "arXiv:2005.14165 appendix C"),
+    "contamination.image-alike": _rule("review", "images of the suites have look-alikes in the data", "docs/practice.md, media"),
+    "contamination.media-not-compared": _rule("warn", "images or sounds that were not compared", "docs/practice.md, media"),
     "contamination.not-testable": _rule("warn", "items too short to be looked for", "arXiv:2005.14165 appendix C"),
     "contamination.items-absent": _rule("warn", "items that are not at hand could not be looked for", "arXiv:2005.14165 appendix C"),
     # Coverage: does the data look like what the student will be asked?

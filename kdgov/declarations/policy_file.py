@@ -62,6 +62,8 @@ class DataSection(Declared):
     """Identifiers of people per million bytes of text that a release intent bears: one number, or a number per kind and for ``all``."""
     contaminated_items: Literal["block", "judge_apart"] = "block"
     """``block``: the findings stop the release. ``judge_apart``: unseen items decide, seen against unseen is shown."""
+    image_likeness: bool = False
+    """Whether images of suites and data are also compared by a perceptual hash: resized and recompressed copies are found."""
 
 
 class PromotionSection(Declared):

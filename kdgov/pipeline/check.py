@@ -14,6 +14,7 @@ from typing import Any
 from kdgov import license as licensing
 from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
 from kdgov.checks.findings.coverage import coverage_findings, data_texts
+from kdgov.checks.findings.media_findings import MediaComparison, compare_media, media_findings
 from kdgov.checks.findings.practice import practice_findings
 from kdgov.checks.findings.practice_record import record_findings
 from kdgov.checks.findings.privacy import personal_data_findings, withdrawn_ids
@@ -71,14 +72,15 @@ def check_step(
         shards, owners = _shards(question.materials)
         index = ItemIndex(question.items.items)
         found = scan(shards, index, workers=workers, kept=scan_folder or work.folder / "scan", progress=context.progress)
-        reports = list(zip(owners, found, strict=True))
+        scanned = list(zip(owners, found, strict=True))
+        media = compare_media(question.materials, scanned, by_likeness=question.stances.compares_likeness)
         answer = licensing.check(
             licensing.case_from_json(question.case, as_of=question.today, read_text=lambda name: _text(question.texts, name))
         )
-        findings = _findings(question, reports, index)
+        findings = _findings(question, media, index)
         findings += [question.stances.applied(finding) for finding in licensing.findings(answer)]
         findings.sort(key=_order)
-        _write(work.folder, findings, answer.as_json(), question, reports)
+        _write(work.folder, findings, answer.as_json(), question, media.reports)
         return work.finish(**_facts(findings, question))
 
 
@@ -180,13 +182,15 @@ def _shards(materials: ReleaseInputs) -> tuple[list[Shard], list[Body]]:
     return shards, owners
 
 
-def _findings(question: _Question, reports: list[tuple[Body, ShardReport]], index: ItemIndex) -> list[Finding]:
-    materials, stances = question.materials, question.stances
+def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> list[Finding]:
+    materials, stances, reports = question.materials, question.stances, media.reports
     findings = provenance_findings(materials, stances)
     for body in (*materials.bodies, *([materials.logged] if materials.logged is not None else [])):
         findings += personal_data_findings(body, materials, stances, today=question.today)
-    findings += scan_findings(materials, reports, question.items, stances, _names(question.names, reports))
-    findings += not_testable_finding(index.not_testable, len(index.items), stances)
+    unseen = [key for key in index.not_testable if key not in media.looked_for]
+    names = _names(question.names, reports)
+    findings += scan_findings(materials, reports, question.items, stances, names, not_looked_for=index.not_testable)
+    findings += [*not_testable_finding(unseen, len(index.items), stances), *media_findings(media, stances)]
     findings += practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))
     findings += record_findings(materials, stances, today=question.today, approvals=question.policy.approvals)
     return findings + _coverage(question, reports)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kdgov.checks.findings.practice_record import told_before_results
+from kdgov.checks.findings.rules import Stances
 from kdgov.checks.scan.contamination import seen_items
 from kdgov.decision.decision import Decision
 from kdgov.decision.policy import Policy
@@ -128,6 +131,7 @@ def _inputs(context: ReleaseContext, made: Judgeable, policy: Policy, policy_tex
             *(finding for folder in made.scanned for finding in read_findings(folder)),
             *read_findings(evaluated),
             *([late_policy(earlier)] if earlier else []),
+            *told_before_results(context.release.accountable.informed, _results_day(evaluated), Stances()),
         ),
         digests=_digests(made),
         subject={
@@ -138,6 +142,12 @@ def _inputs(context: ReleaseContext, made: Judgeable, policy: Policy, policy_tex
         seen_items=items_judged_apart(policy, seen),
         looks=history.looks(),
     )
+
+
+def _results_day(evaluated: Path) -> datetime.date:
+    """Day on which the student's results were written."""
+    written = (evaluated / of_role("student", ITEMS)).stat().st_mtime
+    return datetime.datetime.fromtimestamp(written, tz=datetime.UTC).date()
 
 
 def _decided(context: ReleaseContext, plain: GateInputs, statements: Sequence[Path], trusted: TrustStore) -> tuple[GateInputs, Decision]:

@@ -69,19 +69,21 @@ def written_step(context: ReleaseContext, distilled: Path, *, workers: int = 1) 
         if work.finished is not None:
             return work.finished
         reports = scan(shards, index, workers=workers, progress=context.progress)
-        findings = _findings(context, policy, items, reports)
+        findings = _findings(context, policy, items, reports, index.not_testable)
         _write(work.folder, findings, reports)
         stops = [finding.rule for finding in findings if finding.verdict in ("block", "invalid")]
         return work.finish(stops=bool(stops), stopped_by=stops, files=len(files))
 
 
-def _findings(context: ReleaseContext, policy: Policy, items: SuiteItems, reports: Sequence[ShardReport]) -> list[Finding]:
+def _findings(
+    context: ReleaseContext, policy: Policy, items: SuiteItems, reports: Sequence[ShardReport], not_looked_for: Sequence[str]
+) -> list[Finding]:
     stances = read_stances(policy.findings, file=str(context.policy_path()), data=policy.sections.get("data", {}))
     return [
         *identifier_findings(
             "teacher-written text", reports, intent=context.release.release.distribution, said_none=False, stances=stances
         ),
-        *contamination_findings(reports, items, stances, subject="teacher-written text"),
+        *contamination_findings(reports, items, stances, subject="teacher-written text", not_looked_for=not_looked_for),
     ]
 
 

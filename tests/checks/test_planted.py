@@ -130,6 +130,9 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     "practice.no-before-after": (_elsewhere, ""),
 }
 ELSEWHERE = {
+    "contamination.image-alike": "takes pictures: tests/checks/test_media.py",
+    "contamination.media-not-compared": "takes pictures: tests/checks/test_media.py",
+    "practice.informed-before-results": "judged after the evaluation: tests/checks/test_practice.py",
     "contamination.judged-apart": "judged after the evaluation: tests/checks/test_apart.py",
     "contamination.not-apart": "judged after the evaluation: tests/checks/test_apart.py",
     "privacy.names-found": "takes a model: tests/checks/test_names.py",

@@ -169,6 +169,9 @@ PRACTICE = {
     "practice.no-trade-off-note": lambda w: w.release.pop("trade_offs"),
     "practice.no-accountable-role": lambda w: w.release.pop("accountable"),
     "practice.not-informed": lambda w: w.release["accountable"].update(product="them"),
+    "practice.capability-unknown": lambda w: w.release.update(capabilities=["zymurgy"]),
+    "practice.role-unknown": lambda w: w.release["accountable"].update(further={"chef": "Ada"}),
+    "practice.informed-in-future": lambda w: w.release["accountable"]["informed"].update(risk="2099-01-01"),
     "practice.chain-without-root": lambda w: w.teacher.update(lineage=[{"use": "logits", "name": "first", "license": "MIT"}]),
 }
 

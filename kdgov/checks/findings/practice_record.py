@@ -100,7 +100,7 @@ def told_before_results(informed: dict[str, str], results: datetime.date, stance
         stances.finding(
             "practice.informed-before-results",
             "accountable.informed",
-            f"Informed before the results of {results.isoformat()} were there: {', '.join(early)}.",
+            f"Informed before the results were there: {', '.join(early)}.",
             mend="Show them the results, and write that day.",
         )
     ]

@@ -26,6 +26,8 @@ class Stances:
     """Rule or glob → verdict, where the policy departs from `RULES`; the last that matches counts."""
     personal_per_mb: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Release intent → kind of identifier, or ``all`` → how many per million bytes of text it bears."""
+    compares_likeness: bool = False
+    """Whether images are compared by their look as well as byte for byte."""
     judges_apart: bool = False
     """Whether contaminated items are left out of the judgement instead of stopping the release."""
 
@@ -71,8 +73,9 @@ def read_stances(value: Any, *, file: str, data: Mapping[str, Any] | None = None
     # Judged apart, they are told; what the policy says of a rule by name still counts.
     base: dict[str, FindingVerdict] = dict.fromkeys(_SEEN_RULES, "warn") if apart else {}
     limits = section.get("personal_per_mb", {})
+    likeness = bool(section.get("image_likeness"))
     if value is None:
-        return Stances(changed=base, personal_per_mb=limits, judges_apart=apart)
+        return Stances(changed=base, personal_per_mb=limits, judges_apart=apart, compares_likeness=likeness)
     if not isinstance(value, Mapping):
         raise DeclarationError(
             [Fault(file=file, key="findings", what="is no mapping", mend="Write `rule: warn | review | block` per line.")]
@@ -86,7 +89,7 @@ def read_stances(value: Any, *, file: str, data: Mapping[str, Any] | None = None
             )
     if faults:
         raise DeclarationError(faults)
-    return Stances(changed=base | dict(value), personal_per_mb=limits, judges_apart=apart)
+    return Stances(changed=base | dict(value), personal_per_mb=limits, judges_apart=apart, compares_likeness=likeness)
 
 
 def passed(check: CheckName, rule: str, subject: str, reason: str, **details: Any) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
@@ -34,8 +34,13 @@ def scan_findings(
     items: SuiteItems,
     stances: Stances,
     names: Mapping[str, NameCount] | None = None,
+    *,
+    not_looked_for: Collection[str] = (),
 ) -> list[Finding]:
-    """Every finding the scan of the data gives rise to; ``names`` by the body's key, where a model counted them."""
+    """Every finding the scan of the data gives rise to; ``names`` by the body's key, where a model counted them.
+
+    ``not_looked_for`` are items that no scan could find: they are never counted as absent.
+    """
     findings: list[Finding] = []
     for body, report in reports:
         findings += [*_damage(body, report, stances), *_withdrawn(body, report, stances)]
@@ -46,7 +51,7 @@ def scan_findings(
         findings += identifier_findings(
             f"{body.key} {body.name}", own, intent=intent, said_none=said_none, stances=stances, names=(names or {}).get(body.key)
         )
-    return findings + contamination_findings(taught_reports(materials, reports), items, stances)
+    return findings + contamination_findings(taught_reports(materials, reports), items, stances, not_looked_for=not_looked_for)
 
 
 def taught_reports(materials: ReleaseInputs, reports: Sequence[tuple[Body, ShardReport]]) -> list[ShardReport]:
@@ -113,7 +118,9 @@ def _withdrawn(body: Body, report: ShardReport, stances: Stances) -> Iterable[Fi
         )
 
 
-def contamination_findings(reports: Sequence[ShardReport], items: SuiteItems, stances: Stances, *, subject: str = "data") -> list[Finding]:
+def contamination_findings(
+    reports: Sequence[ShardReport], items: SuiteItems, stances: Stances, *, subject: str = "data", not_looked_for: Collection[str] = ()
+) -> list[Finding]:
     """Which items of the suites occur in some text, how, and in what role; what could not be looked for."""
     found = contaminated_items(reports)
     findings = []
@@ -130,9 +137,10 @@ def contamination_findings(reports: Sequence[ShardReport], items: SuiteItems, st
                 mend="Give these tasks a `data:` file, or scan the data where the items are.",
             )
         )
-    if items.items and reports and not found:
-        reason = f"None of {len(items.items)} items of the suites occurs in the {subject}, word for word, lightly edited or nearly."
-        counted = {"items": len(items.items), "tasks": dict(items.digests)}
+    looked_for = len({item.key for item in items.items} - set(not_looked_for))
+    if looked_for and reports and not found:
+        reason = f"None of the {looked_for} items that were looked for occurs in the {subject}, word for word, lightly edited or nearly."
+        counted = {"items": looked_for, "not_looked_for": len(items.items) - looked_for, "tasks": dict(items.digests)}
         findings.append(passed("contamination", "contamination.scanned", subject, reason, **counted))
     return findings
 
@@ -146,7 +154,7 @@ def not_testable_finding(not_testable: Sequence[str], total: int, stances: Stanc
         stances.finding(
             "contamination.not-testable",
             "suites",
-            f"{len(not_testable)} of {total} items have fewer than five words and were not looked for: "
+            f"{len(not_testable)} of {total} items have fewer than five words and no file, and were not looked for: "
             + ", ".join(f"{count} of {task}" for task, count in sorted(tasks.items()))
             + ".",
             mend="Keep their templates or combinations apart from the training data by construction.",

@@ -68,26 +68,43 @@ def _path_of(task: TaskInSuite, suite_file: Path) -> tuple[Path | None, str]:
     return (path, "") if path.is_file() else (None, f"{task.data.path} does not exist")
 
 
+def item_rows(task: TaskInSuite, suite_file: Path) -> Iterator[tuple[str, Mapping[str, Any], Path]]:
+    """Name, row and folder of every item of a task whose items are at hand; nothing of any other task.
+
+    Raises:
+        InputError: if the item file cannot be read.
+    """
+    path, _ = _path_of(task, suite_file)
+    if path is not None:
+        rows = _rows(task, path)
+        yield from ((name, row, path.parent) for name, row in zip(_names(rows, task), rows, strict=True))
+
+
 def _items(name: str, task: TaskInSuite, path: Path) -> Iterator[SuiteItem]:
+    rows = _rows(task, path)
+    for identity, value in zip(_names(rows, task), rows, strict=True):
+        texts = tuple(dict.fromkeys(text for text in _texts(value, task) if text.strip()))
+        yield SuiteItem(key=f"{name}/{identity}", texts=texts)
+
+
+def _rows(task: TaskInSuite, path: Path) -> list[Mapping[str, Any]]:
     tally = Tally()
     rows: list[Mapping[str, Any]] = []
     for value in _values(path, tally):
         if isinstance(value, Mapping) and _is_wanted(value, task.data):
             renamed = {new: value.get(old) for new, old in task.data.columns.items()} if task.data is not None else {}
             rows.append({**value, **renamed})
-    if task.kind == "replay":
-        # The same logged input is one item, however often it came.
-        field = str(task.options.get("field", "input"))
-        rows = list({str(row.get(field)): row for row in reversed(rows)}.values())[::-1]
-    for identity, value in zip(_names(rows, task), rows, strict=True):
-        texts = tuple(dict.fromkeys(text for text in _texts(value, task) if text.strip()))
-        yield SuiteItem(key=f"{name}/{identity}", texts=texts)
     if tally.unreadable_count:
         raise InputError(
             f"has {tally.unreadable_count} lines that are no JSON (first: line {tally.unreadable[0]})",
             where=str(path),
             mend="Mend those lines: items that cannot be read cannot be judged either.",
         )
+    if task.kind == "replay":
+        # The same logged input is one item, however often it came.
+        field = str(task.options.get("field", "input"))
+        rows = list({str(row.get(field)): row for row in reversed(rows)}.values())[::-1]
+    return rows
 
 
 def _values(path: Path, tally: Tally) -> Iterator[Any]:
@@ -115,7 +132,7 @@ def _is_wanted(value: Mapping[str, Any], data: DataInSuite | None) -> bool:
 
 def _texts(value: Mapping[str, Any], task: TaskInSuite) -> Iterator[str]:
     """Texts whose presence in the training data would give the item away."""
-    left_out = {"id", "item_id", task.cluster, task.label, *task.groups}
+    left_out = {"id", "item_id", task.cluster, task.label, task.options.get("file"), *task.groups}
     choices = _choices(value)
     for key, entry in value.items():
         if isinstance(entry, str) and key not in left_out and not (key in _ENDINGS and len(entry.split()) < WHOLE_TEXT_WORDS):
