@@ -5,29 +5,12 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from kdgov.decision.policy import Criterion, When
+from kdgov.declarations.criterion_numbers import A_NUMBER, Confidence, Count, CriterionId, NotNegative, Number, OpenShare, Positive, Share
 from kdgov.declarations.load import Declared
 from kdgov.items.metric import Direction
-
-
-def _no_boolean(value: Any) -> Any:
-    # YAML reads yes, no, on and off as booleans, and pydantic takes a boolean for 1 or 0.
-    if isinstance(value, bool):
-        raise ValueError(f"is {str(value).lower()}, not a number\nWrite a number; YAML reads yes, no, on and off as true and false.")
-    return value
-
-
-_A_NUMBER = BeforeValidator(_no_boolean)
-Number = Annotated[float, Field(allow_inf_nan=False), _A_NUMBER]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), _A_NUMBER]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), _A_NUMBER]
-Share = Annotated[float, Field(ge=0, le=1), _A_NUMBER]
-OpenShare = Annotated[float, Field(gt=0, lt=1), _A_NUMBER]
-Count = Annotated[int, Field(ge=1), _A_NUMBER]
-CriterionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$", max_length=100)]
-Confidence = Annotated[float, Field(gt=0.5, lt=1.0), _A_NUMBER]
 
 
 def _listed(value: Any) -> Any:
@@ -43,7 +26,7 @@ class PlanSection(Declared):
     """Share of items on which an equally good student differs."""
     level: OpenShare | None = None
     """Share the teacher has right."""
-    groups: dict[str, Annotated[int, Field(ge=2, le=1000), _A_NUMBER]] = Field(default_factory=dict)
+    groups: dict[str, Annotated[int, Field(ge=2, le=1000), A_NUMBER]] = Field(default_factory=dict)
     """Attribute → number of values the items should state."""
 
 

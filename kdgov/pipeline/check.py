@@ -13,10 +13,10 @@ from typing import Any
 
 from kdgov import license as licensing
 from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
+from kdgov.checks.findings.accountability import record_findings
 from kdgov.checks.findings.coverage import coverage_findings, data_texts
 from kdgov.checks.findings.media_findings import MediaComparison, compare_media, media_findings
 from kdgov.checks.findings.practice import practice_findings
-from kdgov.checks.findings.practice_record import record_findings
 from kdgov.checks.findings.privacy import personal_data_findings, withdrawn_ids
 from kdgov.checks.findings.provenance import provenance_findings
 from kdgov.checks.findings.rules import Stances, read_stances
@@ -32,6 +32,7 @@ from kdgov.decision.policy import Policy
 from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
+from kdgov.evaluation.plan.replay_inputs import fitting_answer
 from kdgov.evidence.bundle_layout import CARDS, CONTAMINATION, FINDINGS, LICENCE_ANSWER, LICENCE_CASE
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
@@ -214,6 +215,8 @@ def _coverage(question: _Question, reports: list[tuple[Body, ShardReport]]) -> l
     if declared is None or logged is None:
         return []
     inputs = read_log(logged.files[0].path, declared).inputs
+    # An answer that does not fit is told here, before anything is trained.
+    fitting_answer(materials, inputs, release=question.context.path)
     whole = {(body.key, report.name) for body, report in reports if report.rows and not report.damage}
     data = [file.path for body in materials.bodies for file in body.files if (body.key, file.name) in whole]
     if not data:

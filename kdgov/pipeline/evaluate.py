@@ -20,13 +20,14 @@ from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.distributed import barrier
 from kdgov.evaluation.backends.settings import BackendSettings, how_of
+from kdgov.evaluation.plan.replay_inputs import data_digest, replay_inputs, suite_coverage
 from kdgov.evaluation.plan.sources import suites_digest
 from kdgov.evaluation.results.comparability import compare_evidence, stopping
 from kdgov.evidence.bundle_layout import EVALUATION, FINDINGS, ITEMS, PLAN, ROLE_FILES
 from kdgov.finding import Finding
 from kdgov.items.files import read_items
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.replay_inputs import data_digest, replay_inputs, suite_coverage
+from kdgov.pipeline.load_inputs import load_release_inputs
 from kdgov.pipeline.step_results import DistillResult, EvaluateResult, ModelEvaluation, StepResult
 from kdgov.pipeline.store import Work
 from kdgov.processes import is_first
@@ -115,11 +116,12 @@ def _under(finished: EvaluateResult, allowed: tuple[str, ...]) -> EvaluateResult
 def _asked(context: ReleaseContext, teacher: Path, student: Path) -> list[Asked]:
     release = context.release
     suites = suites_digest(release.suites, beside=context.path)
-    replayed = replay_inputs(context)
+    materials = load_release_inputs(context)
+    replayed = replay_inputs(materials, release=context.path, store=context.store.root)
     first, mine = model_identity(teacher), model_identity(student)
     common: dict[str, Any] = {
         "suites": suites,
-        "data": data_digest(context),
+        "data": data_digest(materials),
         "logged": replayed.digest if replayed is not None else "",
         "code": source_digest("kdgov.pipeline.evaluate"),
         "teacher": first.weights,
@@ -152,8 +154,10 @@ def _parts(context: ReleaseContext, asked: list[Asked]) -> dict[str, ModelEvalua
             if work.finished is None and plan is None:
                 # Here, not above: whoever reuses results should not wait for torch and lm-eval.
                 made = importlib.import_module("kdgov.evaluation.evaluate_release")
-                plan = made.release_plan(context.release, context.path, logged=replay_inputs(context), progress=context.progress)
-                scorer = suite_coverage(context)
+                materials = load_release_inputs(context)
+                logged = replay_inputs(materials, release=context.path, store=context.store.root)
+                plan = made.release_plan(context.release, context.path, logged=logged, progress=context.progress)
+                scorer = suite_coverage(materials)
                 plan = made.told_apart(plan, scorer) if scorer is not None else plan
             done[one.role] = work.finished or _part(context, plan, one, asked[0], work)
     return done

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kdgov.checks.findings.practice_record import told_before_results
+from kdgov.checks.findings.accountability import told_before_results
 from kdgov.checks.findings.rules import Stances
 from kdgov.checks.scan.contamination import seen_items
 from kdgov.decision.decision import Decision

@@ -7,7 +7,8 @@ from typing import Any
 
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checkpoints.identity import model_identity, resolve_model
-from kdgov.checks.cards.release_inputs import ReleaseInputs, SuiteFile, follow_cards, model_facts, read_bodies, read_logged, read_prompts
+from kdgov.checks.cards.logged_body import read_logged
+from kdgov.checks.cards.release_inputs import ReleaseInputs, SuiteFile, follow_cards, model_facts, read_bodies, read_prompts
 from kdgov.declarations.load import resolve
 from kdgov.declarations.suite import find_suite, load_suite
 from kdgov.pipeline.context import ReleaseContext

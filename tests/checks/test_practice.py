@@ -7,9 +7,9 @@ import datetime
 import pytest
 import yaml
 
-from kdgov.checks.findings.practice_record import told_before_results
+from kdgov.checks.findings.accountability import told_before_results
+from kdgov.checks.findings.capability_tags import ORDINARY, SENSITIVE, SUITE_PATTERNS, is_known, missing_families, sensitive_capability
 from kdgov.checks.findings.rules import Stances
-from kdgov.declarations.capabilities import ORDINARY, SENSITIVE, SUITE_PATTERNS, is_known, missing_families, sensitive_capability
 from kdgov.errors import DeclarationError
 from tests.checks.conftest import POLICY, World
 from tests.checks.test_violations import TODAY

@@ -210,13 +210,13 @@ def read_bodies(release: Release, path_of: PathOf, *, where: str, digest_of: Cal
     for index, item in enumerate(release.data):
         key = f"data[{index}]"
         if item.path is not None:
-            file = _body_file(item.path, path_of(item.path), None, digest_of)
+            file = body_file(item.path, path_of(item.path), None, digest_of)
             bodies.append(Body(key=key, name=item.path, card=None, files=(file,)))
             continue
         card = read_card(str(item.card), path_of, key=f"{key}.card", where=where, kind=DatasetCard)
         dataset = card.card
         assert isinstance(dataset, DatasetCard)
-        files = tuple(_body_file(f.path, _beside(card.path, f.path), f, digest_of) for f in dataset.files)
+        files = tuple(body_file(f.path, beside(card.path, f.path), f, digest_of) for f in dataset.files)
         bodies.append(Body(key=key, name=dataset.name, card=card, files=files))
     return tuple(bodies)
 
@@ -226,42 +226,9 @@ def read_prompts(release: Release, path_of: PathOf, *, digest_of: Callable[[Path
     terms = release.distillation.terms if release.distillation is not None else []
     named = [(n, term.prompts) for n, term in enumerate(terms) if isinstance(term, TeacherText) and term.prompts is not None]
     return tuple(
-        Body(key=f"distillation.terms[{number}].prompts", name=name, card=None, files=(_body_file(name, path_of(name), None, digest_of),))
+        Body(key=f"distillation.terms[{number}].prompts", name=name, card=None, files=(body_file(name, path_of(name), None, digest_of),))
         for number, name in named
     )
-
-
-def read_logged(release: Release, path_of: PathOf, *, where: str, digest_of: Callable[[Path], str] = digest_file) -> Body | None:
-    """The logged production inputs as a body of one file, or None where the release names none.
-
-    Raises:
-        InputError: if the card cannot be read, or names several files and the release does not say which.
-    """
-    declared = release.production_inputs
-    if declared is None:
-        return None
-    if declared.card is None:
-        name = str(declared.path)
-        return Body(key="production_inputs", name=name, card=None, files=(_body_file(name, path_of(name), None, digest_of),))
-    card = read_card(declared.card, path_of, key="production_inputs.card", where=where, kind=DatasetCard)
-    dataset = card.card
-    assert isinstance(dataset, DatasetCard)
-    named = [(file, _beside(card.path, file.path)) for file in dataset.files]
-    if declared.path is not None:
-        own = path_of(declared.path)
-        entry = next((file for file, path in named if path.resolve() == own.resolve()), None)
-        log = _body_file(declared.path, own, entry, digest_of)
-    elif len(named) == 1:
-        log = _body_file(named[0][0].path, named[0][1], named[0][0], digest_of)
-    else:
-        raise InputError(
-            f"production_inputs.card: {declared.card} names {len(named)} files",
-            where=where,
-            mend="Name one file in the card, or say which under `production_inputs.path`.",
-        )
-    if not log.digest:
-        raise InputError(f"production_inputs: {log.name} does not exist", where=where, mend="Correct the path of the log.")
-    return Body(key="production_inputs", name=dataset.name, card=card, files=(log,))
 
 
 def follow_cards(start: Mapping[str, CardFile], path_of: PathOf) -> dict[str, CardFile]:
@@ -282,7 +249,7 @@ def follow_cards(start: Mapping[str, CardFile], path_of: PathOf) -> dict[str, Ca
                 mend="Remove the `card:` that leads back to where it began.",
             )
         for upstream in _named_cards(card_file.card.lineage):
-            path = _beside(card_file.path, upstream)
+            path = beside(card_file.path, upstream)
             path = path if path.exists() else path_of(upstream)
             known = found.get(upstream)
             if known is None:
@@ -299,7 +266,8 @@ def _named_cards(lineage: list[Lineage]) -> list[str]:
     return [name for entry in lineage for name in ([entry.card] if entry.card else []) + _named_cards(entry.made_by)]
 
 
-def _beside(card: Path, name: str) -> Path:
+def beside(card: Path, name: str) -> Path:
+    """A file as a card names it: beside the card, else from the working folder."""
     path = Path(name).expanduser()
     if path.is_absolute():
         return path
@@ -307,7 +275,8 @@ def _beside(card: Path, name: str) -> Path:
     return near if near.exists() or not path.exists() else path
 
 
-def _body_file(name: str, path: Path, declared: DataFile | None, digest_of: Callable[[Path], str]) -> BodyFile:
+def body_file(name: str, path: Path, declared: DataFile | None, digest_of: Callable[[Path], str]) -> BodyFile:
+    """A data file as it lies on disk."""
     if not path.is_file():
         return BodyFile(name=name, path=path, declared=declared, digest="", size_bytes=0)
     return BodyFile(name=name, path=path, declared=declared, digest=digest_of(path), size_bytes=path.stat().st_size)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from kdgov.checks.cards.release_inputs import ReleaseInputs
+from kdgov.checks.findings.capability_tags import is_known, missing_families, nearest_tag, sensitive_capability
 from kdgov.checks.findings.rules import Stances
-from kdgov.declarations.capabilities import is_known, missing_families, nearest_tag, sensitive_capability
 from kdgov.declarations.cards import ModelCard
 from kdgov.declarations.distillation import Distillation, OnPolicy, SoftTargets, UniversalLogits
 from kdgov.finding import Finding

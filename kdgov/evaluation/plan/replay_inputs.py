@@ -19,8 +19,6 @@ from kdgov.declarations.production_inputs import ProductionInputs
 from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.digest import digest_bytes, digest_json, write_atomic
 from kdgov.errors import InputError
-from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.load_inputs import load_release_inputs
 
 DEFAULT_ANSWER = 64
 _ROOM_KEYS = ("max_position_embeddings", "n_positions", "max_target_positions", "seq_length")
@@ -63,21 +61,25 @@ class ReplayInputs:
         }
 
 
-def replay_inputs(context: ReleaseContext) -> ReplayInputs | None:
+def replay_inputs(materials: ReleaseInputs, *, release: Path, store: Path) -> ReplayInputs | None:
     """The inputs a release replays, written once into its store; None where it names none.
+
+    Args:
+        materials: what the release is made from.
+        release: its file, beside which models are named.
+        store: folder of the store.
 
     Raises:
         InputError: in one line, if the log is at fault or an answer does not fit a model.
     """
-    materials = load_release_inputs(context)
-    declared = context.release.production_inputs
+    declared = materials.release.production_inputs
     if declared is None or materials.logged is None:
         return None
     log = _read(materials, declared)
-    most = fitting_answer(context, log.inputs)
+    most = fitting_answer(materials, log.inputs, release=release)
     marks = coverage_marks(materials, log.inputs)
     data = "".join(_line(one, marks.get(one.row)) for one in log.inputs).encode()
-    path = context.store.root / "logged-inputs" / f"{digest_bytes(data).removeprefix('sha256:')[:24]}.jsonl"
+    path = store / "logged-inputs" / f"{digest_bytes(data).removeprefix('sha256:')[:24]}.jsonl"
     if not path.exists():
         write_atomic(path, data)
     how = {"judge": declared.judge.model_dump(mode="json") if declared.judge else None, "until": declared.until, "most": most}
@@ -113,9 +115,8 @@ def coverage_of(materials: ReleaseInputs, inputs: Sequence[LoggedInput]) -> Cove
     return Coverage(data.texts) if data is not None and is_testable(data, inputs) else None
 
 
-def suite_coverage(context: ReleaseContext) -> Callable[[Sequence[str]], list[bool]] | None:
+def suite_coverage(materials: ReleaseInputs) -> Callable[[Sequence[str]], list[bool]] | None:
     """Says of texts whether the release's data covers them; None where it has too little text to say."""
-    materials = load_release_inputs(context)
     paths = tuple(file.path for body in materials.bodies for file in body.files if file.digest)
     texts = data_texts(paths, ()).texts if paths else ()
     if len(texts) < LEAST_TEXTS:
@@ -124,26 +125,26 @@ def suite_coverage(context: ReleaseContext) -> Callable[[Sequence[str]], list[bo
     return lambda asked: [bool(far) for far in learnt.of(asked).is_far]
 
 
-def data_digest(context: ReleaseContext) -> str:
+def data_digest(materials: ReleaseInputs) -> str:
     """Digest of the distillation data by which items are told apart; empty without data."""
-    files = [file.digest for body in load_release_inputs(context).bodies for file in body.files]
+    files = [file.digest for body in materials.bodies for file in body.files]
     return digest_json(files) if files else ""
 
 
-def fitting_answer(context: ReleaseContext, inputs: Sequence[LoggedInput]) -> int:
+def fitting_answer(materials: ReleaseInputs, inputs: Sequence[LoggedInput], *, release: Path) -> int:
     """Longest answer in tokens that fits both models beside every input.
 
     Raises:
         InputError: if the declared length, or any at all, does not fit.
     """
-    declared = context.release.production_inputs
+    declared = materials.release.production_inputs
     asked = declared.max_new_tokens if declared is not None else None
-    room, holder = _room(context)
+    room, holder = _room(materials, release)
     if room is None:
         return asked or DEFAULT_ANSWER
-    longest = max(token_counts(_model_folder(context), [one.text for one in inputs]), default=0)
+    longest = max(token_counts(resolve(materials.release.teacher.model, beside=release), [one.text for one in inputs]), default=0)
     left = room - longest - 1
-    where = str(context.path)
+    where = materials.where
     if left < 1:
         raise InputError(
             f"production_inputs: an input has {longest} tokens, and the {holder} takes {room} in all",
@@ -159,16 +160,12 @@ def fitting_answer(context: ReleaseContext, inputs: Sequence[LoggedInput]) -> in
     return asked or min(DEFAULT_ANSWER, left)
 
 
-def _model_folder(context: ReleaseContext) -> Path:
-    return resolve(context.release.teacher.model, beside=context.path)
-
-
-def _room(context: ReleaseContext) -> tuple[int | None, str]:
+def _room(materials: ReleaseInputs, release: Path) -> tuple[int | None, str]:
     """Tokens that the smaller of the two models holds, and which of them that is."""
-    named = {"teacher": context.release.teacher.model, "student": context.release.student.model or ""}
+    named = {"teacher": materials.release.teacher.model, "student": materials.release.student.model or ""}
     found: dict[str, int] = {}
     for role, name in named.items():
-        folder = resolve(name, beside=context.path) if name else None
+        folder = resolve(name, beside=release) if name else None
         if folder is not None and (folder / "config.json").is_file():
             config: Mapping[str, Any] = read_config(folder)
             sizes = [part[key] for part in (config, config.get("text_config") or {}) for key in _ROOM_KEYS if part.get(key)]
