@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from kdgov.declarations.accountable import Accountable
 from kdgov.declarations.distillation import Distillation, Endpoint
 from kdgov.declarations.load import Declared, load, resolve
-from kdgov.declarations.production_inputs import ProductionInputs
+from kdgov.declarations.release_parts.accountable import Accountable
+from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.errors import DeclarationError, Fault
 from kdgov.license.case.countries import country_code, place_mend
 from kdgov.license.vocabulary import Distribution, OrganizationKind

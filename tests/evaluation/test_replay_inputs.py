@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kdgov.checks.scan.logged_inputs import read_log, text_at
-from kdgov.declarations.production_inputs import ProductionInputs
+from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.errors import InputError, KdgovError
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
@@ -106,7 +106,7 @@ def test_a_million_lines_are_read_in_bounded_memory(tmp_path):
         file.writelines(json.dumps({"input": f"question {n % 700_000} of a long log of a service"}) + "\n" for n in range(1_000_000))
     code = (
         "import sys, resource; from pathlib import Path; from kdgov.checks.scan.logged_inputs import read_log;"
-        "from kdgov.declarations.production_inputs import ProductionInputs;"
+        "from kdgov.declarations.release_parts.production_inputs import ProductionInputs;"
         "log = read_log(Path(sys.argv[1]), ProductionInputs(path='x'));"
         "print(log.rows, log.distinct, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )

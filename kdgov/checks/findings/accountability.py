@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 
 from kdgov.checks.cards.release_inputs import ReleaseInputs
 from kdgov.checks.findings.rules import Stances
-from kdgov.declarations.accountable import ROLES
+from kdgov.declarations.release_parts.accountable import ROLES
 from kdgov.finding import Finding
 
 LEAST_NOTE_WORDS = 4

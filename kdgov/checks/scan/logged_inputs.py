@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.checks.scan.shards import Tally, read_rows
-from kdgov.declarations.production_inputs import ProductionInputs
+from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.errors import InputError
 
 _MOST_DISTINCT = 4_000_000

@@ -15,7 +15,7 @@ from kdgov.checks.findings.coverage import data_texts, is_testable
 from kdgov.checks.scan.coverage_score import LEAST_TEXTS, Coverage
 from kdgov.checks.scan.logged_inputs import Log, LoggedInput, read_log
 from kdgov.declarations.load import resolve
-from kdgov.declarations.production_inputs import ProductionInputs
+from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.digest import digest_bytes, digest_json, write_atomic
 from kdgov.errors import InputError

@@ -1,0 +1,1 @@
+"""Parts of a release declaration that are read on their own: production inputs, accountable roles."""
