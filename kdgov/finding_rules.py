@@ -66,6 +66,10 @@ RULES: dict[str, Rule] = {
         "review", "nothing says how the student was taught from the teacher", f"{AI_600_1} MP-4.1-010"
     ),
     "provenance.synthetic-incomplete": _rule("block", "synthetic data without a full record of its generator", f"{AI_600_1} MP-4.1-010"),
+    "provenance.synthetic-unknown": _rule(
+        "review", "third-party synthetic data whose card says honestly what its maker did not publish", f"{AI_600_1} MP-4.1-010"
+    ),
+    "provenance.name-is-a-hash": _rule("review", "a model that nothing names but a commit or digest", f"{AI_600_1} MP-4.1-010"),
     "provenance.synthetic-thin": _rule("warn", "a record of generation lacks what a later dispute will ask for", f"{AI_600_1} MP-4.1-010"),
     # Privacy: may these people's data be in here, and is more in here than was said?
     "privacy.personal-data-unsaid": _rule("warn", "a card does not say whether it holds personal data", f"{DTA}; {AI_600_1} MP-4.1-009"),

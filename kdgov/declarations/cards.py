@@ -45,6 +45,8 @@ class _Card(Declared):
     """File holding the licence's text; text beats tag."""
     license_url: str | None = None
     """Where the licence is published."""
+    rights_holder: str | None = None
+    """Whose it is, where the licence is ``LicenseRef-FirstParty``; default the organisation."""
     copyright: str | None = None
     """Copyright line, for attribution."""
     revision: str | None = None
@@ -80,6 +82,8 @@ class ModelCard(_Card):
     """generative, foundational_generative, classifier, encoder, …: licence rules depend on it."""
     access: Access | None = None
     """How it is reached; default ``weights``."""
+    hosted_by: str | None = None
+    """Who operates it; ``self`` for the organisation itself."""
     base_model: Names = Field(default_factory=list)
     """The Hub's own field: models it was made from; say how under ``lineage``."""
     base_model_relation: str | None = None

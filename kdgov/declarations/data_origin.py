@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from kdgov.declarations.load import Declared
 from kdgov.digest import PREFIX
@@ -44,6 +44,10 @@ class Lineage(Declared):
     """File holding the licence's text; text beats tag."""
     access: Access | None = None
     """How it was reached, where that decides (API terms)."""
+    hosted_by: str | None = None
+    """Who operated it; ``self`` for the organisation itself."""
+    rights_holder: str | None = None
+    """Whose it is, where the licence is ``LicenseRef-FirstParty``; default the organisation."""
     revision: str | None = None
     """Commit or version."""
     digest: Digest | None = None
@@ -54,6 +58,12 @@ class Lineage(Declared):
     """Card file of this upstream: its own lineage is followed."""
     made_by: list[Lineage] = Field(default_factory=list)
     """What it was made by in turn."""
+
+
+_MAY_BE_UNKNOWN = (
+    "revision", "license", "terms", "terms_date", "access_date", "sampling", "seed", "prompt_template_digest", "system_prompt_digest",
+    "filters",
+)  # fmt: skip
 
 
 class Generation(Declared):
@@ -69,6 +79,8 @@ class Generation(Declared):
     """Licence or terms of the generator as an identifier; for a program, of the program."""
     access: Access | None = None
     """How a model was reached."""
+    hosted_by: str | None = None
+    """Who operated the model; ``self`` for the organisation itself."""
     terms: str | None = None
     """Id of the terms in force (a LicenseRef, a contract number)."""
     terms_date: datetime.date | None = None
@@ -97,6 +109,20 @@ class Generation(Declared):
     """What was taken from the generator."""
     inputs: list[str] = Field(default_factory=list)
     """Names of the data the generator was prompted with."""
+    unknown: Names = Field(default_factory=list)
+    """Fields nobody outside its maker knows; ``unknown`` written as a field's value says the same."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_what_is_unknown(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        # `unknown` is an honest answer and never a value: a digest, a list of filters or a revision of that name would pass for known.
+        said = [key for key in _MAY_BE_UNKNOWN if isinstance(value.get(key), str) and value[key].strip().lower() == "unknown"]
+        if not said:
+            return value
+        kept = {key: item for key, item in value.items() if key not in said}
+        return {**kept, "unknown": [*_as_list(kept.get("unknown") or []), *said]}
 
 
 class DataFile(Declared):

@@ -122,6 +122,8 @@ class ReleaseIntent(Declared):
 class Organization(Declared):
     """Who releases: some licences ask for size, seat and revenue."""
 
+    name: str | None = None
+    """Its name: the rights holder of first-party data and models."""
     kind: OrganizationKind = "company"
     """Legal kind."""
     principal_place: str | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from kdgov.finding import Finding
 from kdgov.license.answer import Edge, LicenseAnswer, Obligation
 from kdgov.license.vocabulary import VERDICTS
 
+ARROW = " ← "
 RULE_DENY = "licence.deny"
 RULE_REVIEW = "licence.needs-review"
 RULE_UNMET = "licence.obligation-unmet"
@@ -16,7 +18,7 @@ RULE_ALLOW = "licence.allow"
 
 def findings(answer: LicenseAnswer) -> list[Finding]:
     """One finding per edge that stops, per unmet obligation, and per upstream that passes."""
-    found = [finding for edge in answer.uses for finding in _of_edge(edge)]
+    found = _once_per_upstream([finding for edge in answer.uses for finding in _of_edge(edge)])
     seen: set[tuple[str, str, str]] = set()
     for edge in answer.uses:
         for obligation in edge.obligations:
@@ -26,6 +28,22 @@ def findings(answer: LicenseAnswer) -> list[Finding]:
                 seen.add(key)
                 found.append(_of_obligation(obligation, edge))
     return found
+
+
+def _once_per_upstream(found: list[Finding]) -> list[Finding]:
+    """One review per open upstream, however many uses lead to it; the other paths are kept in its details."""
+    kept: dict[tuple[str, ...], Finding] = {}
+    for number, finding in enumerate(found):
+        upstream = finding.subject.rpartition(ARROW)[2]
+        is_review = finding.rule == RULE_REVIEW
+        key = (upstream, str(finding.details.get("license")), finding.reason) if is_review else (str(number),)
+        first = kept.get(key)
+        if first is None:
+            kept[key] = finding
+        else:
+            paths = [*first.details.get("further_paths", []), finding.subject]
+            kept[key] = replace(first, details={**first.details, "further_paths": paths})
+    return list(kept.values())
 
 
 def _of_edge(edge: Edge) -> Iterator[Finding]:

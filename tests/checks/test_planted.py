@@ -97,6 +97,11 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     "provenance.fields-missing": (lambda w: w.data.pop("issuer"), "issuer"),
     "provenance.teacher-use-undeclared": (_elsewhere, "teacher"),
     "provenance.synthetic-incomplete": (_synthetic(revision=None), "revision"),
+    "provenance.synthetic-unknown": (
+        lambda w: w.data.update(issuer="Somebody Else", generation={**BOOK, "prompt_template_digest": "unknown"}),
+        "prompt_template_digest",
+    ),
+    "provenance.name-is-a-hash": (lambda w: w.teacher.update(name="0123456789abcdef0123456789abcdef01234567"), "0123456789abcdef"),
     "provenance.synthetic-thin": (_synthetic(seed=None), "seed"),
     "privacy.personal-data-unsaid": (lambda w: w.data.pop("personal_data"), "data"),
     "privacy.lawful-basis-missing": (_persons(lawful_basis="not_established"), "data"),

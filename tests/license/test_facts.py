@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kdgov.checks.cards.hub_fields import HUB_TAGS
 from kdgov.license import case_from_json, check
 from kdgov.license.catalogue.fact_validation import fact_faults
 from kdgov.license.catalogue.facts import build, documents, facts
@@ -166,3 +167,40 @@ def test_adding_a_licence_takes_no_code() -> None:
     assert fact_faults(content) == []
     answer = check(case_from_json({"uses": [{"use": "logits", "license": "acme"}]}), known=build(content))
     assert (answer.verdict, answer.uses[0].clause) == ("deny", "s1")
+
+
+def test_every_known_id_names_licences_that_resolve() -> None:
+    known = facts()
+    silent = {"noassertion", "other", "unknown"}
+    named = {name for row in known.known_ids.rows for name in (*row.licenses, *(licence for _, _, licence in row.made_by))}
+    lost = {name for name in named if name.lower() not in silent and known.find(name) is None and known.family(name) is None}
+    assert lost <= {"LicenseRef-LMSYS-Chat-1M", "LicenseRef-ROOTS", "LicenseRef-Unread-Text"}
+    assert all(row.source and row.seen and row.pattern.count("/") <= 1 for row in known.known_ids.rows)
+    assert len({row.pattern for row in known.known_ids.rows}) >= 300
+
+
+def test_the_known_lineage_of_no_id_leads_back_to_itself() -> None:
+    known = facts()
+    for row in known.known_ids.rows:
+        here, depth = row, 0
+        while here is not None and here.made_by:
+            use, name, _ = here.made_by[0]
+            here = known.known_ids.find(name, "dataset" if use.startswith("dataset") else "model")
+            depth += 1
+            assert depth < 8, row.pattern
+
+
+def test_every_name_that_kdgov_prints_is_accepted() -> None:
+    known = facts()
+    for entry in known.licenses.values():
+        for name in (entry.id, entry.name, *entry.aliases):
+            assert known.find(name) is not None, name
+            if name == entry.name and not name.startswith("("):
+                answer = check(case_from_json({"uses": [{"use": "logits", "license": name}]}))
+                assert "not a licence known here" not in answer.reason, name
+
+
+def test_every_licence_tag_of_the_hubs_own_list_is_a_licence_or_a_family() -> None:
+    lost = [tag for tag in HUB_TAGS if facts().find(tag) is None and facts().family(tag) is None]
+    assert sorted(lost) == ["other", "unknown"]
+    assert len(HUB_TAGS) >= 75

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdgov.checks.cards.interchange import card_beside_model
+from kdgov.checks.cards.interchange import card_beside_model, name_of_folder
+from kdgov.checks.cards.named_cards import named_card, named_without_card
 from kdgov.declarations.cards import Card, DatasetCard, ModelCard, load_card
 from kdgov.declarations.data_origin import DataFile, Generation, Lineage, PersonalData
 from kdgov.declarations.distillation import TeacherText
@@ -98,6 +99,8 @@ class ModelFacts:
     """Pinned commit."""
     identity: Mapping[str, Any]
     """Digests and sizes, as `kdgov.checkpoints.identity` reads them; empty where the model is not at hand."""
+    hub_name: str = ""
+    """Owner and name of a Hub snapshot folder; else as the release names it."""
 
     @property
     def model_card(self) -> ModelCard | None:
@@ -197,7 +200,8 @@ def model_facts(
             readme = folder / "README.md"
             file = readme if readme.is_file() else folder / str(beside.license_text)
             found = CardFile(card=beside, path=file, name=f"{name}/{file.name}", digest=digest_file(file))
-    return ModelFacts(role=role, name=name, card=found, is_local=is_local, revision=revision, identity=identity)
+    hub_name = name_of_folder(folder) if is_local and folder is not None else name
+    return ModelFacts(role=role, name=name, card=found, is_local=is_local, revision=revision, identity=identity, hub_name=hub_name)
 
 
 def read_bodies(release: Release, path_of: PathOf, *, where: str, digest_of: Callable[[Path], str] = digest_file) -> tuple[Body, ...]:
@@ -241,6 +245,8 @@ def follow_cards(start: Mapping[str, CardFile], path_of: PathOf) -> dict[str, Ca
 
     def visit(card_file: CardFile, trail: tuple[str, ...]) -> None:
         here = str(card_file.path.resolve())
+        if here in trail and card_file.name in looked_for:
+            return
         if here in trail:
             circle = " ← ".join(Path(step).name for step in (*trail[trail.index(here) :], here))
             raise InputError(
@@ -256,10 +262,29 @@ def follow_cards(start: Mapping[str, CardFile], path_of: PathOf) -> dict[str, Ca
                 known = CardFile(card=load_card(path), path=path, name=upstream, digest=digest_file(path))
                 found[upstream] = known
             visit(known, (*trail, here))
+        for name in named_without_card(card_file.card):
+            if name in found or name in looked_for:
+                continue
+            looked_for.add(name)
+            # What a Hub card names is looked for where cards lie; a loop of names there ends by itself.
+            beside = find_named_card(name, near=card_file.path)
+            if beside is not None and beside.path.resolve() != Path(here):
+                found[name] = beside
+                visit(beside, (*trail, here))
 
+    looked_for: set[str] = set()
     for card_file in start.values():
         visit(card_file, ())
     return found
+
+
+def find_named_card(name: str, *, near: Path) -> CardFile | None:
+    """The card of a model or dataset that is named and not pointed to; None where none is at hand."""
+    found = named_card(name, near=near)
+    if found is None:
+        return None
+    card, path = found
+    return CardFile(card=card, path=path, name=name, digest=digest_file(path))
 
 
 def _named_cards(lineage: list[Lineage]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from kdgov.checkpoints.identity import endpoint_facts
@@ -14,6 +15,7 @@ from kdgov.finding import Finding
 # The standard's required elements that cannot be read off the release itself.
 _DATASET_FIELDS = ("issuer", "version", "description", "license", "date", "origin_geography", "generation_method", "intended_purpose")
 _MODEL_FIELDS = ("issuer", "description", "license", "intended_purpose")
+_HASH = re.compile(r"^[0-9a-f]{32,64}$")
 _PIN = "Write the digest that `kdgov card check --pin` prints into the card."
 
 
@@ -21,7 +23,8 @@ def provenance_findings(materials: ReleaseInputs, stances: Stances) -> list[Find
     """What can be said of every input without reading what is inside the data."""
     findings = [*_teacher_findings(materials, stances), *_student_findings(materials, stances)]
     for body in materials.bodies:
-        findings += [*_body_findings(body, stances), *_generation_findings(body, stances)]
+        is_own = _is_own(body, materials.release.organization.name)
+        findings += [*_body_findings(body, stances), *_generation_findings(body, stances, is_own=is_own)]
     if materials.release.distillation is None and not _says_how_it_was_taught(materials):
         findings.append(
             stances.finding(
@@ -57,6 +60,14 @@ def _teacher_findings(materials: ReleaseInputs, stances: Stances) -> Iterable[Fi
 
 def _model_findings(model: ModelFacts, stances: Stances) -> Iterable[Finding]:
     subject = f"{model.role} {model.name}"
+    called = model.model_card.name if model.model_card is not None else model.hub_name
+    if _HASH.match(called):
+        yield stances.finding(
+            "provenance.name-is-a-hash",
+            subject,
+            f"All that names it is {called}, a commit or digest: what is known of its licence and lineage cannot be found by that.",
+            mend=f"Name it by owner and name in a card (`{model.role}.card`), or keep it in the Hub cache's own layout.",
+        )
     if not model.identity:
         said = f"revision {model.revision!r} is a name that can move" if model.revision else "it has no revision"
         yield stances.finding(
@@ -160,7 +171,15 @@ def _file_findings(subject: str, file: BodyFile, body: Body, stances: Stances) -
         )
 
 
-def _generation_findings(body: Body, stances: Stances) -> Iterable[Finding]:
+def _is_own(body: Body, organization: str | None) -> bool:
+    """Whether the organisation made the data itself, as far as the card tells; without an issuer it counts as its own."""
+    card = body.dataset
+    if card is None or not card.issuer or (card.license or "").lower() in {"licenseref-firstparty", "first-party"}:
+        return True
+    return organization is not None and card.issuer.casefold().strip() == organization.casefold().strip()
+
+
+def _generation_findings(body: Body, stances: Stances, *, is_own: bool) -> Iterable[Finding]:
     records = body.generations()
     dataset = body.dataset
     if dataset is not None and not records and "synthetic" in dataset.generation_method.lower():
@@ -172,7 +191,16 @@ def _generation_findings(body: Body, stances: Stances) -> Iterable[Finding]:
         )
     for place, record in records:
         missing, thin = _missing_of(record)
-        if missing:
+        honest = [name for name in missing if _is_said_unknown(name, record)]
+        if missing and honest == missing and not is_own:
+            yield stances.finding(
+                "provenance.synthetic-unknown",
+                f"{body.key} ← {record.generator}",
+                f"{place}: its maker did not publish {', '.join(missing)}, and the card says so.",
+                mend="Ask its maker, or have a named person look at what is known and waive this review.",
+                details={"fields": missing},
+            )
+        elif missing:
             yield stances.finding(
                 "provenance.synthetic-incomplete",
                 f"{body.key} ← {record.generator}",
@@ -188,6 +216,10 @@ def _generation_findings(body: Body, stances: Stances) -> Iterable[Finding]:
                 mend="Add what is still known.",
                 details={"fields": thin},
             )
+
+
+def _is_said_unknown(name: str, record: Generation) -> bool:
+    return name in record.unknown or (name == "license or terms" and bool({"license", "terms"} & set(record.unknown)))
 
 
 def _missing_of(record: Generation) -> tuple[list[str], list[str]]:

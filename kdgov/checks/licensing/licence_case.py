@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kdgov.checks.cards.known_facts import known_license
 from kdgov.checks.cards.release_inputs import Body, CardFile, ModelFacts, ReleaseInputs
+from kdgov.checks.licensing.endpoint_operator import operator_of
 from kdgov.declarations.cards import Card, DatasetCard, ModelCard
 from kdgov.declarations.data_origin import Generation, Lineage, PersonalData
 from kdgov.declarations.distillation import Distillation, TeacherText
@@ -40,6 +42,8 @@ def licence_case(materials: ReleaseInputs, *, choices: Mapping[str, Any]) -> dic
     student: dict[str, Any] = {"name": release.student.name or release.name, "license": _outbound(materials), "kind": release.student.kind}
     if release.student.similar_to_teacher is not None:
         student["similar_to_teacher"] = release.student.similar_to_teacher
+    if is_distilled(release.distillation):
+        student["distilled"] = True
     uses = [*_teacher_uses(materials), *_student_uses(materials), *_data_uses(materials), *_suite_uses(materials), *release.uses]
     return {
         "student": {key: value for key, value in student.items() if value is not None},
@@ -49,6 +53,11 @@ def licence_case(materials: ReleaseInputs, *, choices: Mapping[str, Any]) -> dic
         "choices": dict(choices),
         "evidence": [_evidence(piece, materials) for piece in release.evidence],
     }
+
+
+def is_distilled(recipe: Distillation | None) -> bool:
+    """Whether a recipe makes the student perform like a teacher: any term that takes from one."""
+    return recipe is not None and any(_USES_OF_TERM[term.kind] for term in recipe.terms)
 
 
 def _expression_faults(materials: ReleaseInputs) -> Iterator[Fault]:
@@ -116,6 +125,7 @@ def _endpoint_uses(recipe: Distillation | None) -> list[dict[str, Any]]:
     terms = recipe.terms if recipe is not None else []
     return [
         {"use": "generated_text", "name": term.endpoint.model, "license": term.endpoint.terms, "access": "api"}
+        | operator_of(term.endpoint.base_url)
         for term in terms
         if isinstance(term, TeacherText) and term.endpoint is not None
     ]
@@ -152,10 +162,18 @@ def _suite_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:
 
 def _of_model(model: ModelFacts, use: str, materials: ReleaseInputs) -> dict[str, Any]:
     card = model.model_card
-    entry: dict[str, Any] = {"use": use, "name": model.name if card is None else card.name, "license": UNKNOWN}
+    entry: dict[str, Any] = {"use": use, "name": _name_of(model), "license": UNKNOWN}
     if card is None or model.card is None:
         return entry
     return entry | _licence_of(card, model.card) | {"made_by": _lineage(card, model.card, materials)}
+
+
+def _name_of(model: ModelFacts) -> str:
+    """The name that its licence facts are found by: a Hub snapshot's owner and name over a title that hides them."""
+    card = model.model_card
+    if card is None:
+        return model.hub_name or model.name
+    return card.id if card.id and "/" in card.id and "/" not in card.name else card.name
 
 
 def _of_data(body: Body, use: str, materials: ReleaseInputs) -> dict[str, Any]:
@@ -173,21 +191,25 @@ def _licence_of(card: Card, file: CardFile) -> dict[str, Any]:
     found: dict[str, Any] = {"license": card.license or UNKNOWN}
     if card.license_text is not None:
         found["license_text"] = _text_path(card.license_text, file.path)
-    if isinstance(card, ModelCard) and card.access is not None:
-        found["access"] = card.access
+    if isinstance(card, ModelCard):
+        found |= {key: value for key in ("access", "hosted_by") if (value := getattr(card, key)) is not None}
+    if card.rights_holder is not None:
+        found["rights_holder"] = card.rights_holder
     return found
 
 
-def _lineage(card: Card, file: CardFile, materials: ReleaseInputs) -> list[dict[str, Any]]:
+def _lineage(card: Card, file: CardFile, materials: ReleaseInputs, above: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """The upstreams a card names: its lineage, its generators, and what the Hub's own fields name without saying how."""
-    entries = [_of_lineage(entry, file, materials) for entry in card.lineage]
+    above = (*above, str(file.path), card.name, card.id or card.name)
+    entries = [_of_lineage(entry, file, materials, above) for entry in card.lineage if not _names_itself(entry, above)]
     named = {entry["name"] for entry in entries}
     if isinstance(card, DatasetCard):
         records = [card.generation, *(f.generation for f in card.files)]
         entries += [e for e in _generators(records) if e["name"] not in named]
     else:
-        entries += [{"use": "weights_init", "name": name, "license": UNKNOWN} for name in card.base_model if name not in named]
-        entries += [{"use": "dataset_train", "name": name, "license": UNKNOWN} for name in card.datasets if name not in named]
+        unsaid = [Lineage(use="weights_init", name=name) for name in card.base_model if name not in named]
+        unsaid += [Lineage(use="dataset_train", name=name) for name in card.datasets if name not in named]
+        entries += [_of_lineage(entry, file, materials, above) for entry in unsaid]
     return entries
 
 
@@ -199,27 +221,41 @@ def _generators(records: list[Generation | None]) -> list[dict[str, Any]]:
         use = {"text": "generated_text"}.get(record.signal, record.signal)
         licence = record.license or record.terms or UNKNOWN
         entry: dict[str, Any] = {"use": use, "name": record.generator, "license": licence}
-        found[record.generator, licence] = entry | ({"access": record.access} if record.access is not None else {})
+        found[record.generator, licence] = entry | _given(record, "access", "hosted_by")
     return list(found.values())
 
 
-def _of_lineage(entry: Lineage, file: CardFile, materials: ReleaseInputs) -> dict[str, Any]:
-    upstream = materials.upstream.get(entry.card) if entry.card is not None else None
-    found: dict[str, Any] = {"use": entry.use, "name": entry.name, "license": entry.license or UNKNOWN}
-    made_by = [_of_lineage(inner, file, materials) for inner in entry.made_by]
-    if upstream is not None:
+def _of_lineage(entry: Lineage, file: CardFile, materials: ReleaseInputs, above: tuple[str, ...]) -> dict[str, Any]:
+    upstream = materials.upstream.get(entry.card if entry.card is not None else entry.name)
+    found: dict[str, Any] = {"use": entry.use, "name": entry.name, "license": entry.license or _known(entry) or UNKNOWN}
+    made_by = [_of_lineage(inner, file, materials, above) for inner in entry.made_by]
+    # Cards of the Hub may name each other in a circle: each is opened once on the way down.
+    if upstream is not None and str(upstream.path) not in above:
         card = upstream.card
         found |= _licence_of(card, upstream) if entry.license is None else {}
-        made_by += _lineage(card, upstream, materials)
+        made_by += _lineage(card, upstream, materials, above)
         if isinstance(card, DatasetCard) and card.personal_data is not None:
             found["personal_data"] = isinstance(card.personal_data, PersonalData) or card.personal_data
     if entry.license_text is not None:
         found["license_text"] = _text_path(entry.license_text, file.path)
-    if entry.access is not None:
-        found["access"] = entry.access
-    if entry.personal_data is not None:
-        found["personal_data"] = entry.personal_data
+    found |= _given(entry, "access", "hosted_by", "rights_holder", "personal_data")
     return found | ({"made_by": made_by} if made_by else {})
+
+
+def _names_itself(entry: Lineage, above: tuple[str, ...]) -> bool:
+    # A quantised copy's card may name itself as its base; a declared circle, with licences, stays a fault of the input.
+    return entry.name in above and entry.license is None and entry.card is None and not entry.made_by
+
+
+def _known(entry: Lineage) -> str | None:
+    """The licence that a published id was only ever given, for the Hub's own fields, which name upstreams without one."""
+    found = known_license(entry.name, "dataset" if entry.use.startswith("dataset") else "model")
+    return found[0] if found is not None else None
+
+
+def _given(source: Any, *names: str) -> dict[str, Any]:
+    """Those of some fields that were stated."""
+    return {name: value for name in names if (value := getattr(source, name)) is not None}
 
 
 def _text_path(name: str, card: Path) -> str:

@@ -77,8 +77,8 @@ class KnownIds:
 def _fits(row: KnownId, full: str) -> bool:
     owner, _, name = full.rpartition("/")
     wanted_owner, _, wanted = row.pattern.rpartition("/")
-    # A whole owner says nothing of a name without one.
-    is_owner = fnmatch.fnmatchcase(owner, wanted_owner) if owner else wanted != "*"
+    # A whole owner, or whatever of theirs holds a word, says nothing of a name without an owner.
+    is_owner = fnmatch.fnmatchcase(owner, wanted_owner) if owner else wanted_owner == "*" or not wanted.startswith("*")
     return is_owner and fnmatch.fnmatchcase(name, wanted)
 
 

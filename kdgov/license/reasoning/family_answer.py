@@ -33,5 +33,8 @@ def common_answer(
         only = rulings[0]
         return replace(only, reason=f"{only.reason} ('{family}' is a family; the name tells that it is {editions[0].name}.)")
     shared = join(rulings)
+    if len({tuple((o.kind, o.trigger) for o in ruling.obligations) for ruling in rulings}) == 1:
+        # The same duties in every edition: those of the newest stand for all.
+        shared = replace(shared, obligations=rulings[-1].obligations)
     names = ", ".join(edition.name for edition in editions)
     return replace(shared, reason=f"{shared.reason} ('{family}' is a family; all its editions answer alike: {names}.)")

@@ -130,11 +130,16 @@ def with_filled_name(upstream: Upstream, facts: Facts) -> Upstream:
     known = known_upstream(upstream, facts)
     if known is None or not known.made_by:
         return upstream
-    declared = {name.casefold().rpartition("/")[2] for inner in _behind(upstream) for name in [inner.name]}
-    terms = set().union(*(_ids(_names(inner), facts) for inner in _behind(upstream)), _ids(_names(upstream), facts))
-    added = [
-        Upstream(use=use, name=name, license=licence)  # type: ignore[arg-type]
-        for use, name, licence in known.made_by
-        if name.casefold().rpartition("/")[2] not in declared and not _ids([licence], facts) <= terms
-    ]
+    declared = {inner.name.casefold().rpartition("/")[2] for inner in _behind(upstream)}
+    own = _ids(_names(upstream), facts)
+    added = []
+    for use, name, licence in known.made_by:
+        child = Upstream(use=use, name=name, license=licence)  # type: ignore[arg-type]
+        ids = _ids([licence], facts)
+        is_told = any(inner.use == use and ids & _ids(_names(inner), facts) for inner in _behind(upstream))
+        deeper = known_upstream(child, facts)
+        # What adds no other terms, and nothing behind it, is not repeated.
+        is_same = ids <= own and (deeper is None or not deeper.made_by)
+        if name.casefold().rpartition("/")[2] not in declared and not is_told and not is_same:
+            added.append(child)
     return replace(upstream, made_by=(*upstream.made_by, *added)) if added else upstream
