@@ -267,10 +267,10 @@ def follow_cards(start: Mapping[str, CardFile], path_of: PathOf) -> dict[str, Ca
                 continue
             looked_for.add(name)
             # What a Hub card names is looked for where cards lie; a loop of names there ends by itself.
-            beside = find_named_card(name, near=card_file.path)
-            if beside is not None and beside.path.resolve() != Path(here):
-                found[name] = beside
-                visit(beside, (*trail, here))
+            named = find_named_card(name, near=card_file.path)
+            if named is not None and named.path.resolve() != Path(here):
+                found[name] = named
+                visit(named, (*trail, here))
 
     looked_for: set[str] = set()
     for card_file in start.values():
