@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from kdgov.checks.cards.card_file import CardFile
 from kdgov.checks.cards.hub_front_matter import front_matter
 from kdgov.checks.cards.interchange import card_beside_model, dataset_card_from_hub
 from kdgov.declarations.cards import Card, ModelCard, load_card
 from kdgov.declarations.data_origin import Lineage
+from kdgov.digest import digest_file
 from kdgov.errors import InputError
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
@@ -29,6 +31,15 @@ def named_without_card(card: Card) -> list[str]:
 
     names = [*walk(card.lineage), *([*card.base_model, *card.datasets] if isinstance(card, ModelCard) else [])]
     return [name for name in dict.fromkeys(names) if _HUB_ID.match(name)]
+
+
+def find_named_card(name: str, *, near: Path) -> CardFile | None:
+    """The card of a model or dataset that is named and not pointed to; None where none is at hand."""
+    found = named_card(name, near=near)
+    if found is None:
+        return None
+    card, path = found
+    return CardFile(card=card, path=path, name=name, digest=digest_file(path))
 
 
 def named_card(name: str, *, near: Path) -> tuple[Card, Path] | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kdgov.checks.cards.card_file import CardFile
 from kdgov.checks.cards.interchange import card_beside_model, name_of_folder
-from kdgov.checks.cards.named_cards import named_card, named_without_card
+from kdgov.checks.cards.named_cards import find_named_card, named_without_card
 from kdgov.declarations.cards import Card, DatasetCard, ModelCard, load_card
 from kdgov.declarations.data_origin import DataFile, Generation, Lineage, PersonalData
 from kdgov.declarations.distillation import TeacherText
@@ -18,20 +19,6 @@ from kdgov.digest import digest_file
 from kdgov.errors import DeclarationError, Fault, InputError
 
 PathOf = Callable[[str], Path]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardFile:
-    """A card and where it lies."""
-
-    card: Card
-    """The card."""
-    path: Path
-    """Its file."""
-    name: str
-    """The file as the user named it."""
-    digest: str
-    """sha256 of the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,15 +263,6 @@ def follow_cards(start: Mapping[str, CardFile], path_of: PathOf) -> dict[str, Ca
     for card_file in start.values():
         visit(card_file, ())
     return found
-
-
-def find_named_card(name: str, *, near: Path) -> CardFile | None:
-    """The card of a model or dataset that is named and not pointed to; None where none is at hand."""
-    found = named_card(name, near=near)
-    if found is None:
-        return None
-    card, path = found
-    return CardFile(card=card, path=path, name=name, digest=digest_file(path))
 
 
 def _named_cards(lineage: list[Lineage]) -> list[str]:
