@@ -12,13 +12,14 @@ from typing import Any
 import yaml
 
 from kdgov.checkpoints.identity import model_identity
+from kdgov.checks.cards.card_file import CardFile
 from kdgov.checks.cards.croissant import read_croissant, to_croissant
 from kdgov.checks.cards.hub_evidence import is_dataset_card
 from kdgov.checks.cards.hub_front_matter import front_matter
 from kdgov.checks.cards.hub_identity import card_title, hub_identity
 from kdgov.checks.cards.interchange import card_beside_model, dataset_card_from_hub, model_card_from_hub, name_of_folder
 from kdgov.checks.cards.known_facts import filled
-from kdgov.checks.cards.release_inputs import CardFile, follow_cards
+from kdgov.checks.cards.release_inputs import follow_cards
 from kdgov.checks.scan.shards import Tally, read_rows
 from kdgov.declarations.cards import DATASET_CARD, MODEL_CARD, Card, DatasetCard, ModelCard, load_card
 from kdgov.declarations.load import resolve

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kdgov.checks.cards.card_file import CardFile
 from kdgov.checks.cards.known_facts import known_license
-from kdgov.checks.cards.release_inputs import Body, CardFile, ModelFacts, ReleaseInputs
+from kdgov.checks.cards.release_inputs import Body, ModelFacts, ReleaseInputs
 from kdgov.checks.licensing.endpoint_operator import operator_of
 from kdgov.declarations.cards import Card, DatasetCard, ModelCard
 from kdgov.declarations.data_origin import Generation, Lineage, PersonalData
