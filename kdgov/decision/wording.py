@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kdgov.decision.criteria.metric_scale import Scale
 from kdgov.decision.decision import CriterionResult
+from kdgov.quantities import quantity
 
 _ENDS = {"pass": "holds", "fail": "blocked", "inconclusive": "inconclusive", "invalid": "invalid"}
 _VERBS = {
@@ -63,9 +64,9 @@ def _tail(result: CriterionResult, as_share: bool, hindrance: str, min_items: in
     end = _ENDS[result.verdict]
     if result.verdict != "inconclusive":
         return end
-    asked = f"{result.n} items, the policy asks for {min_items}" if min_items else ""
+    asked = f"{quantity(result.n, 'item')}, the policy asks for {min_items}" if min_items else ""
     if asked or hindrance:
         return "; ".join(filter(None, (end, asked, hindrance)))
     if result.n_needed is None:
         return f"{end}; no practical number of items would decide a difference this close to the margin"
-    return f"{end}; about {result.n_needed:,} items would decide it"
+    return f"{end}; about {quantity(result.n_needed, 'item')} would decide it"

@@ -30,6 +30,7 @@ from kdgov.distillation.training_progress import last_whole_checkpoint
 from kdgov.errors import InputError
 from kdgov.processes import is_first, world_size
 from kdgov.progress import Progress, silent
+from kdgov.quantities import quantity
 
 STUDENT = "student"
 ADAPTER = "adapter"
@@ -196,7 +197,7 @@ def _fit(teacher: Any, student: Any, material: DistillationInputs) -> Iterator[s
         )
     counts = [sum(p.numel() for p in model.parameters()) for model in (teacher, student)]
     if counts[1] >= counts[0]:
-        yield f"the student ({counts[1]:,} parameters) is not smaller than the teacher ({counts[0]:,})"
+        yield f"the student ({quantity(counts[1], 'parameter')}) is not smaller than the teacher ({counts[0]:,})"
 
 
 def _classes(model: Any) -> int:
@@ -210,7 +211,7 @@ def _left_out(material: DistillationInputs) -> Iterator[str]:
         first = prepared.left_out[0]
         yield f"{len(prepared.left_out)} examples leave nothing to learn within max_length and were left out, the first: {first}"
     if prepared.truncated:
-        yield f"{prepared.truncated} examples were cut to max_length {material.recipe.max_length}"
+        yield f"{quantity(prepared.truncated, 'example')} were cut to max_length {material.recipe.max_length}"
 
 
 def memory_sums(model: Any) -> dict[str, int]:

@@ -20,6 +20,7 @@ from kdgov.items.readers.item_readers import READERS
 from kdgov.items.readers.item_table import ENDINGS, joined_tables, read_table
 from kdgov.items.source import Source
 from kdgov.items.table import ItemTable
+from kdgov.quantities import quantity
 from kdgov.safe_parse import json_file
 
 ITEMS_FILE, EVIDENCE_FILE = "items.parquet", "evidence.json"
@@ -90,7 +91,7 @@ def read_results(path: str | Path, *paths: str | Path) -> Results:
 def _sources(given: Sequence[str]) -> list[Source]:
     files = list(dict.fromkeys(file for name in given for file in _files_of(name)))
     if len(files) > _MOST_FILES:
-        raise InputError(f"holds {len(files):,} files", where=given[0], mend="Name the folder of one model's results.")
+        raise InputError(f"holds {quantity(len(files), 'file')}", where=given[0], mend="Name the folder of one model's results.")
     if len(given) == 1 and len(files) == 1 and Path(given[0]).is_file():
         # A file that is named alone brings what its tool wrote beside it: directions, filters, aggregates.
         near = [p for p in sorted(files[0].parent.glob("*.json")) if p not in files and p.is_file()]

@@ -24,6 +24,7 @@ from kdgov.evidence.bundle_layout import DISTILLATION
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.step_results import DistillResult
 from kdgov.processes import is_first
+from kdgov.quantities import quantity
 from kdgov.source_digest import source_digest
 
 _POLL_S = 0.5
@@ -208,7 +209,7 @@ def _given(context: ReleaseContext, inputs: DistillInputs, teacher_path: str) ->
 
 def _facts(inputs: DistillInputs, record: Mapping[str, Any], *, trained: bool) -> dict[str, Any]:
     mine, theirs = record["student"], dict(inputs.teacher)
-    what = f"{mine['parameters']:,} parameters"
+    what = f"{quantity(mine['parameters'], 'parameter')}"
     what += f", {mine['parameters'] / max(1, theirs['parameters']):.0%} of the teacher's" if "parameters" in theirs else ""
     return {
         "trained": trained,

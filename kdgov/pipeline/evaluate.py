@@ -31,6 +31,7 @@ from kdgov.pipeline.load_inputs import load_release_inputs
 from kdgov.pipeline.step_results import DistillResult, EvaluateResult, ModelEvaluation, StepResult
 from kdgov.pipeline.store import Work
 from kdgov.processes import is_first
+from kdgov.quantities import quantity
 from kdgov.source_digest import source_digest
 
 R = TypeVar("R", bound=StepResult)
@@ -196,7 +197,7 @@ def _facts(folder: Path, asked: list[Asked]) -> dict[str, Any]:
     write_atomic(folder / FINDINGS, _pretty({"findings": [f.as_json() for f in findings]}))
     tasks = documents["teacher"]["tasks"]
     items = sum(t["items"] for t in tasks)
-    summary = f"{len(tasks)} tasks, {items:,} items, plan {documents['teacher']['plan'][7:19]}"
+    summary = f"{quantity(len(tasks), 'task')}, {quantity(items, 'item')}, plan {documents['teacher']['plan'][7:19]}"
     return {
         "plan": documents["teacher"]["plan"],
         "teacher_evidence": digest_file(folder / "teacher" / EVALUATION),

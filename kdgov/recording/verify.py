@@ -23,6 +23,7 @@ from kdgov.evidence.event_chain import LogEntry
 from kdgov.evidence.release_statement import binding_fault, promotion_refusals, refusal_text
 from kdgov.evidence.signing import DECISION_PREDICATE, Verification, verify_statement
 from kdgov.evidence.trust_store import TrustStore, load_trust, trust_path
+from kdgov.quantities import quantity
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.fetch_bundle import attestations, download_bundle, find_version
 from kdgov.recording.client.read_log import LogCheck, check_log, log_of, memory_of
@@ -170,7 +171,7 @@ def _log_check(log: LogCheck | None) -> Check:
     if log is None:
         return Check(what="log", state="not verifiable", detail="this registry has no guard, so it keeps no log of acts")
     if not log.faults:
-        return Check(what="log", state="verified", detail=f"{log.entries} entries, one chain, every head signed")
+        return Check(what="log", state="verified", detail=f"{quantity(log.entries, 'entry', 'entries')}, one chain, every head signed")
     unsigned = all("was not checked" in fault or "is not signed" in fault for fault in log.faults)
     state: State = "not verifiable" if unsigned else "violated"
     return Check(what="log", state=state, detail=log.faults[0], mend="" if unsigned else "Compare with a copy of the log kept elsewhere.")
@@ -191,7 +192,7 @@ def _evidence_check(client: MlflowClient, version: ModelVersion, predicate: Mapp
             count = sum(1 for p in bundle.rglob("*") if p.is_file()) - 1
         except InputError as error:
             return Check(what="evidence", state="violated", detail=error.what, mend=mend)
-    return Check(what="evidence", state="verified", detail=f"{count} files, each with the digest that was signed")
+    return Check(what="evidence", state="verified", detail=f"{quantity(count, 'file')}, each with the digest that was signed")
 
 
 def _card_check(version: ModelVersion, predicate: Mapping[str, Any]) -> Check:
@@ -208,7 +209,7 @@ def _tags_check(version: ModelVersion, predicate: Mapping[str, Any]) -> Check:
     shown = {key: value for key, value in version.tags.items() if key in expected}
     odd = sorted(key for key in expected if shown.get(key) != expected[key])
     if not odd:
-        return Check(what="tags", state="verified", detail=f"{len(stated)} tags as signed")
+        return Check(what="tags", state="verified", detail=f"{quantity(len(stated), 'tag')} as signed")
     return Check(what="tags", state="violated", detail=f"{odd[0]} is not as signed", mend="Trust the signed decision, not the tag.")
 
 
@@ -217,7 +218,7 @@ def _metrics_check(client: MlflowClient, version: ModelVersion, predicate: Mappi
     stated = {key: float(value["value"]) for key, value in predicate["criteria"].items()}
     odd = sorted(k for k, v in stated.items() if not math.isclose(shown.get(k, math.nan), v, rel_tol=1e-9, abs_tol=1e-12))
     if not odd:
-        return Check(what="metrics", state="verified", detail=f"{len(stated)} numbers as signed")
+        return Check(what="metrics", state="verified", detail=f"{quantity(len(stated), 'number')} as signed")
     detail = f"{odd[0]} shows {shown.get(odd[0], 'nothing')}, signed was {stated[odd[0]]}"
     return Check(what="metrics", state="violated", detail=detail, mend="Trust the signed decision, not the run.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kdgov.decision.drill.baselines import BASELINES
 from kdgov.decision.drill.operating_characteristics import MULTIPLES
 from kdgov.decision.drill.run_drill import DrillReport, PlantResult
+from kdgov.quantities import quantity
 
 
 def drill_markdown(report: DrillReport) -> str:
@@ -14,7 +15,8 @@ def drill_markdown(report: DrillReport) -> str:
     lines = [
         f"### Policy `{policy['name']}` {policy['version']}",
         "",
-        f"Drilled parts `{policy['drilled'][:19]}…`; {report.runs} tables per statistical plant, seed {report.seed}; items: {sizes}.",
+        f"Drilled parts `{policy['drilled'][:19]}…`; "
+        f"{quantity(report.runs, 'table')} per statistical plant, seed {report.seed}; items: {sizes}.",
         "",
         "**Planted regressions** (share promoted; it should be none)",
         "",

@@ -6,6 +6,7 @@ from typing import Any
 
 from kdgov.decision.criteria.kinds import KINDS
 from kdgov.decision.policy import Criterion, Policy
+from kdgov.quantities import quantity
 
 
 def policy_text(policy: Policy) -> str:
@@ -20,7 +21,7 @@ def policy_text(policy: Policy) -> str:
         lines.append(f"  approvals: {', '.join(policy.approvals)}")
     waivers = policy.waivers
     lines.append(
-        f"  waivers: at most {waivers.max_days} days" + (f", never for {', '.join(waivers.never)}" if waivers.never else "")
+        f"  waivers: at most {quantity(waivers.max_days, 'day')}" + (f", never for {', '.join(waivers.never)}" if waivers.never else "")
         if waivers.allowed
         else "  waivers: none"
     )
@@ -47,7 +48,7 @@ def criterion_words(criterion: Criterion) -> str:
     if kind.whole is not None:
         return f"{criterion.measure}{kind.words(criterion)}"
     where = f"{criterion.metric} of {criterion.suite}/{'+'.join(criterion.tasks)}"
-    proof = f"proven at {100 * criterion.confidence:g} %, from {criterion.min_items} items on"
+    proof = f"proven at {100 * criterion.confidence:g} %, from {quantity(criterion.min_items, 'item')} on"
     text = f"{where}{kind.words(criterion)}"
     groups = "; every " + ", ".join(_group_words(entry) for entry in criterion.by) + " on its own" if criterion.by else ""
     shown = "; shown only, never decides" if criterion.advisory else ""

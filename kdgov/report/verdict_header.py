@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from kdgov.decision.decision import CriterionResult, Decision, Verdict
 from kdgov.finding import Finding
+from kdgov.quantities import quantity
 from kdgov.report.severity_order import MEANS, TITLES, worst_first
 
 SHAPES: Mapping[Verdict, str] = {"pass": "✔", "fail": "✖", "inconclusive": "◐", "invalid": "▲"}
@@ -121,7 +122,7 @@ def _fix(decision: Decision) -> str:
         return f"Ask for the approval of {' and '.join(roles)} (`kdgov approve`)." if roles else ""
     worst = results[0]
     if worst.verdict == "inconclusive" and worst.n_needed:
-        return f"Evaluate about {worst.n_needed:,} items of {worst.suite}/{worst.task}; that many would decide it."
+        return f"Evaluate about {quantity(worst.n_needed, 'item')} of {worst.suite}/{worst.task}; that many would decide it."
     if worst.verdict == "inconclusive":
         return "Evaluate more or harder items, or train again: these items cannot decide it."
     if worst.verdict == "invalid":

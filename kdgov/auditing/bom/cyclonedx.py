@@ -20,6 +20,7 @@ from kdgov.digest import PREFIX, is_digest
 from kdgov.evidence.bundle_layout import DECISION, MANIFEST
 from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.evidence.signing import STATEMENT_TYPE
+from kdgov.quantities import quantity
 
 PREDICATE = "urn:kdgov:predicate:bill-of-materials:v1"
 _NAMESPACE = uuid.UUID("6f0a6b1e-2d1c-5a52-9a0e-6b64676f7621")
@@ -125,7 +126,7 @@ def _model_card(material: BundleReader, edges: tuple[LineageEdge, ...]) -> dict[
         "approach": {"type": "supervised"},
         "task": _TASKS.get(kind, kind),
         "architectureFamily": str(identity.get("architecture") or "unknown"),
-        "modelArchitecture": f"{identity.get('parameters', 0)} parameters, {identity.get('layers', 0)} layers",
+        "modelArchitecture": f"{quantity(identity.get('parameters', 0), 'parameter')}, {quantity(identity.get('layers', 0), 'layer')}",
         "inputs": [{"format": "text"}],
         "outputs": [{"format": "text" if "generative" in kind else "class"}],
     }

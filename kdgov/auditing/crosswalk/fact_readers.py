@@ -39,6 +39,7 @@ from kdgov.evidence.bundle_layout import (
     in_run,
     of_role,
 )
+from kdgov.quantities import quantity
 
 
 def facts_of(evidence: Evidence) -> dict[str, Fact]:
@@ -80,7 +81,7 @@ def _obligations(e: Evidence) -> Answer:
         return "absent", "No licence answer is part of the evidence.", ""
     duties = answer.get("obligations") or []
     unmet = [d for d in duties if d.get("met") is not True]
-    told = f"{len(duties)} obligations, {len(unmet)} not shown met."
+    told = f"{quantity(len(duties), 'obligation')}, {len(unmet)} not shown met."
     return ("partly" if unmet else "shown"), told, LICENCE_ANSWER
 
 
@@ -98,12 +99,12 @@ def _withdrawal(e: Evidence) -> Answer:
     if cards and all(c.get("personal_data") is False for c in cards):
         return "shown", "The cards say that no personal data is held.", FINDINGS
     able = [r for r in records if r.get("withdrawal_process")]
-    return either(bool(able), f"{len(able)} cards say how people withdraw.", "No card says how people withdraw.")
+    return either(bool(able), f"{quantity(len(able), 'card says', 'cards say')} how people withdraw.", "No card says how people withdraw.")
 
 
 def _architecture(e: Evidence) -> Answer:
     identity = e.material.identities["student"]
-    size = f"{identity.get('parameters', 0):,} parameters, {identity.get('layers', '?')} layers"
+    size = f"{quantity(identity.get('parameters', 0), 'parameter')}, {quantity(identity.get('layers', '?'), 'layer')}"
     told = f"{identity.get('architecture', 'unknown architecture')}, {size}."
     return either(
         bool(identity.get("architecture") and identity.get("parameters")), told, "No identity is recorded.", of_role("student", IDENTITY)
@@ -150,7 +151,7 @@ def _acts_logged(e: Evidence) -> Answer:
     if e.log.reason:
         return "absent", f"{e.log.reason[:1].upper()}{e.log.reason[1:]}.", ""
     is_whole = not any(f.area == "log" and f.standing == "violated" for f in e.findings)
-    told = f"{len(e.log.entries)} entries in one chain."
+    told = f"{quantity(len(e.log.entries), 'entry', 'entries')} in one chain."
     return either(is_whole, told, "The chain is broken.", otherwise="partly")
 
 
@@ -167,9 +168,9 @@ def _modalities(e: Evidence) -> Answer:
 def _licence_reasoned(e: Evidence) -> Answer:
     rows = findings_of(e, "licence")
     if e.material.document(LICENCE_CASE):
-        return "shown", f"{len(rows)} findings with clause and source; the case is kept and was reasoned again.", LICENCE_CASE
+        return "shown", f"{quantity(len(rows), 'finding')} with clause and source; the case is kept and was reasoned again.", LICENCE_CASE
     return (
-        ("partly", f"{len(rows)} findings; the case itself is not kept.", FINDINGS)
+        ("partly", f"{quantity(len(rows), 'finding')}; the case itself is not kept.", FINDINGS)
         if rows
         else ("absent", "No finding speaks of licences.", "")
     )
@@ -198,14 +199,16 @@ READERS: dict[str, Callable[[Evidence], Answer]] = {
         "A table is missing.",
         of_role("student", ITEMS),
     ),
-    "findings.recorded": lambda e: either(bool(e.material.findings), f"{len(e.material.findings)} findings.", "None is kept.", FINDINGS),
+    "findings.recorded": lambda e: either(
+        bool(e.material.findings), f"{quantity(len(e.material.findings), 'finding')}.", "None is kept.", FINDINGS
+    ),
     "suite.capability": suite("capability*"),
     "suite.safety": suite("safety*"),
     "suite.bias": suite("bias*"),
     "suite.privacy": suite("privacy*"),
     "groups.measured": lambda e: either(
         bool(results_of(e, group="?*")),
-        f"{len(results_of(e, group='?*'))} results by group.",
+        f"{quantity(len(results_of(e, group='?*')), 'result')} by group.",
         "No criterion looks at groups.",
         DECISION,
     ),
@@ -216,7 +219,7 @@ READERS: dict[str, Callable[[Evidence], Answer]] = {
     "licence.obligations": _obligations,
     "lineage.recorded": lambda e: either(
         bool(e.material.cards or e.material.document(LICENCE_CASE)),
-        f"{len(e.material.cards)} cards.",
+        f"{quantity(len(e.material.cards), 'card')}.",
         "No card or licence case is kept.",
         RELEASE,
     ),

@@ -9,6 +9,7 @@ from kdgov.auditing.report.audit_markdown import rows
 from kdgov.auditing.report.html import outcome_words, page_of
 from kdgov.auditing.report.html_builder import join, table, tag
 from kdgov.auditing.review.audit_findings import AREAS
+from kdgov.quantities import quantity
 
 Document = Mapping[str, Any]
 _SIGNS = {"verified": "ok", "not_verifiable": "? ", "violated": "!!"}
@@ -86,7 +87,7 @@ def _marked(row: Mapping[str, Any]) -> list[object]:
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    age = "–" if row["evidence_age_days"] is None else f"{row['evidence_age_days']} days"
+    age = "–" if row["evidence_age_days"] is None else f"{quantity(row['evidence_age_days'], 'day')}"
     return (
         f"{row['name']} {row['version']}",
         str(row["outcome"]),
@@ -102,7 +103,8 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 def _counted(document: Document) -> str:
     counts = document["counts"]
     return (
-        f"{counts['versions']} versions: {counts['violated']} violated, {counts['incomplete']} incomplete, {counts['clean']} clean; "
+        f"{quantity(counts['versions'], 'version')}: {counts['violated']} violated, {counts['incomplete']} incomplete, "
+        f"{counts['clean']} clean; "
         f"{counts['outside_guard']} promoted outside the guard, {counts['without_decision']} without a decision, "
         f"{counts['ending_soon']} ending within 30 days."
     )

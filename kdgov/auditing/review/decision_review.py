@@ -12,6 +12,7 @@ from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, ver
 from kdgov.digest import digest_bytes, digest_json, merkle_root
 from kdgov.evidence.bundle_layout import DECISION, EVALUATION, IDENTITY, ITEMS, PLAN, in_run, of_role
 from kdgov.evidence.bundle_reader import BundleReader
+from kdgov.quantities import quantity
 
 _CLOSE = 1e-6
 """Numbers of another processor or SciPy may differ in the last digits; verdicts may not."""
@@ -170,7 +171,9 @@ def _recomputed_root(material: BundleReader) -> Iterator[AuditFinding]:
             )
         named.append(digest_json({"task": name, "root": root}))
     if merkle_root(named) == material.plan.get("root"):
-        told = f"The root was computed again from {sum(len(t['leaves']) for t in tasks):,} items of {len(tasks)} tasks."
+        told = (
+            f"The root was computed again from {quantity(sum(len(t['leaves']) for t in tasks), 'item')} of {quantity(len(tasks), 'task')}."
+        )
         yield verified("plan", PLAN, told, digest=str(material.plan["root"]))
     else:
         yield violated("plan", PLAN, "The plan's root does not follow from its items.", mend="The plan was changed.")

@@ -12,6 +12,7 @@ from kdgov.auditing.review.result import Clause, Measure, Role
 from kdgov.decision.decision import CriterionResult
 from kdgov.evidence.bundle_layout import FINDINGS, INPUTS, ITEMS, of_role
 from kdgov.evidence.bundle_reader import BundleReader
+from kdgov.quantities import quantity
 from kdgov.report.severity_order import columns
 
 ROLES = ("model_owner", "risk", "product", "policy")
@@ -179,7 +180,7 @@ def _told(rows: list[Mapping[str, Any]], shown: list[Mapping[str, Any]], verdict
         return f"1 result: {reason}."
     words = {"pass": "holding", "fail": "failed", "inconclusive": "undecided", "waived": "waived"}.get(verdict, verdict)
     same = "all of them" if len(shown) == len(rows) else f"{len(shown)} of them"
-    return f"{len(rows)} results, {same} {words}; the first: {reason}."
+    return f"{quantity(len(rows), 'result')}, {same} {words}; the first: {reason}."
 
 
 def demanded(criterion: Mapping[str, Any]) -> str:
@@ -190,7 +191,7 @@ def demanded(criterion: Mapping[str, Any]) -> str:
     sure = f"{100 * float(criterion.get('confidence', 0.95)):g} % confidence"
     by = f", for every {' and every '.join(map(str, criterion['by']))} on its own too" if criterion.get("by") else ""
     by += f" (there at most {criterion['group_margin']})" if by and criterion.get("group_margin") is not None else ""
-    items = f", on at least {criterion['min_items']} items" if criterion.get("min_items") else ""
+    items = f", on at least {quantity(criterion['min_items'], 'item')}" if criterion.get("min_items") else ""
     limits = "".join(f", {word} {criterion[word]}" for word in ("floor", "ceiling") if criterion.get(word) is not None)
     match criterion.get("kind"):
         case "non_inferiority":

@@ -21,6 +21,7 @@ from kdgov.evidence.bundle_layout import ITEMS
 from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.items import ItemTable, read_items
 from kdgov.progress import Progress, silent
+from kdgov.quantities import quantity
 
 _TOLERANCE = 2e-3
 """Log-likelihoods and probabilities differ in the last digits between processors and batch shapes; 0/1 scores may not."""
@@ -98,7 +99,7 @@ def _compared(material: BundleReader, plan: Plan, model: Path, progress: Progres
 def _task(task: PlannedTask, old: Scores, new: Scores) -> AuditFinding:
     keys = [key for key in new if key[:2] == (task.suite, task.task)]
     odd = [key for key in keys if key not in old or not math.isclose(old[key], new[key], rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)]
-    count = f"{len(task.items)} items, {len(keys)} scores"
+    count = f"{quantity(len(task.items), 'item')}, {quantity(len(keys), 'score')}"
     if not keys:
         return unverifiable("replay", task.name, "Running it again gave no score.", required=True)
     if odd:

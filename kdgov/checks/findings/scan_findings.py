@@ -93,7 +93,7 @@ def _damage(body: Body, report: ShardReport, stances: Stances) -> Iterable[Findi
         yield stances.finding(
             "provenance.rows-differ",
             subject,
-            f"It holds {report.rows} examples, its card says {declared}.",
+            f"It holds {quantity(report.rows, 'example')}, its card says {declared}.",
             mend="Correct the card or the file.",
         )
 

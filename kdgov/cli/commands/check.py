@@ -14,6 +14,7 @@ from kdgov.cli.error_boundary import error_boundary, print_json, write_answer
 from kdgov.cli.progress_display import progress_bars
 from kdgov.errors import EXIT_BLOCKED, InputError
 from kdgov.evidence.bundle_layout import FINDINGS, LICENCE_ANSWER, LICENCE_CASE
+from kdgov.quantities import quantity
 
 if TYPE_CHECKING:
     from kdgov.pipeline.context import ReleaseContext
@@ -98,7 +99,7 @@ def _scan_part(context: ReleaseContext, part: str, scan_folder: Path | None) -> 
             f"--part {part!r} cannot be scanned", mend="Write `--part 1/4 --scan-folder DIR`, with a folder that all parts share."
         )
     files = scan_part(context, part=int(number), parts=int(count), kept=scan_folder)
-    typer.echo(f"{files} files scanned into {scan_folder}", err=True)
+    typer.echo(f"{quantity(files, 'file')} scanned into {scan_folder}", err=True)
 
 
 def _tell(context: ReleaseContext, finished: CheckResult, *, every: bool, graph: Path | None, output_format: CheckFormat) -> None:

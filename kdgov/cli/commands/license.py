@@ -10,6 +10,7 @@ import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json
 from kdgov.errors import EXIT_BLOCKED
+from kdgov.quantities import quantity
 
 if TYPE_CHECKING:
     from kdgov.license import LicenseAnswer, LicenseCase
@@ -146,7 +147,8 @@ def facts(
             raise DeclarationError(faults)
         known = build(content)
         rules = sum(len(entry.rules) + len(entry.bars) for entry in known.licenses.values())
-        typer.echo(f"{len(content)} files, {len(known.licenses)} licences, {len(known.names)} names, {rules} rules")
+        counts = {"file": len(content), "licence": len(known.licenses), "name": len(known.names), "rule": rules}
+        typer.echo(", ".join(quantity(count, noun) for noun, count in counts.items()))
         typer.echo(f"digest {known.digest}" + (", every rule has clause, source, date and confidence" if check_files else ""))
 
 

@@ -88,7 +88,9 @@ def log_command(
             for entry in entries:
                 what = entry.details.get("alias") or entry.details.get("verdict") or entry.details.get("reason") or ""
                 typer.echo(f"{entry.seq:>5}  {entry.at}  {entry.kind:<9}{entry.name} {entry.version or ''}  {what}  by {entry.by}")
-            typer.echo("; ".join(faults[:5]) or f"{len(entries)} entries, one unbroken chain, every head signed", err=True)
+            typer.echo(
+                "; ".join(faults[:5]) or f"{quantity(len(entries), 'entry', 'entries')}, one unbroken chain, every head signed", err=True
+            )
         if faults:
             raise typer.Exit(EXIT_BLOCKED)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json
+from kdgov.quantities import quantity
 
 suites_app = typer.Typer(help="List, show and pin suites.", no_args_is_help=True)
 
@@ -88,7 +89,7 @@ def _print_task(task: dict[str, Any]) -> None:
     here = "available offline" if task["available"] else f"not here: {task['missing']}"
     typer.echo(f"  {task['task']} ({task['kind']})")
     rows = f" of {task['rows']:,} rows" if task.get("rows") else ""
-    typer.echo(f"    {task['items']} items{rows} · {task['license']} · {task['source']} · revision {task['revision']} · {here}")
+    typer.echo(f"    {quantity(task['items'], 'item')}{rows} · {task['license']} · {task['source']} · revision {task['revision']} · {here}")
     for metric in task["metrics"]:
         typer.echo(f"    {metric}")
 

@@ -22,6 +22,7 @@ from kdgov.decision.statistics.sample_size_projection import items_to_settle, se
 from kdgov.decision.wording import number
 from kdgov.items import ItemTable
 from kdgov.items.arrays import floats
+from kdgov.quantities import quantity
 
 _LN2 = math.log(2.0)
 _MEMORISED_SHARE = 0.3
@@ -101,12 +102,12 @@ def _level_reason(cell: Cell, result: CriterionResult, limit: float, is_floor: b
         case "fail":
             return f"{text}: blocked"
         case _ if too_few:
-            asked = f"{result.n} items, the policy asks for {cell.min_items}"
+            asked = f"{quantity(result.n, 'item')}, the policy asks for {cell.min_items}"
             return f"{text}: inconclusive; {'; '.join(filter(None, (asked, hindrance)))}"
         case _ if hindrance:
             return f"{text}: inconclusive; {hindrance}"
         case _:
-            many = f"about {result.n_needed:,} items" if result.n_needed else "no practical number of items"
+            many = f"about {quantity(result.n_needed, 'item')}" if result.n_needed else "no practical number of items"
             return f"{text}: inconclusive; {many} would decide it"
 
 
@@ -211,7 +212,7 @@ def _exposure_reason(cell: Cell, result: CriterionResult, chance: float) -> str:
             return f"{text}: inconclusive; the teacher has not memorised them either, so that nothing could show in the student"
         case _:
             asked = f"the policy asks for {cell.min_items}" if result.n < cell.min_items else "the bound does not clear the ceiling"
-            many = f"about {result.n_needed:,} canaries" if result.n_needed else "no practical number of canaries"
+            many = f"about {quantity(result.n_needed, 'canary', 'canaries')}" if result.n_needed else "no practical number of canaries"
             return f"{text}: inconclusive; {asked}; {many} would decide it"
 
 

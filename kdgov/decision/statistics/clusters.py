@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kdgov.decision.statistics.paired import Values
+from kdgov.quantities import quantity
 
 Codes = npt.NDArray[np.int64]
 
@@ -122,7 +123,7 @@ def hindrance_of(clusters: ClusterSums, df: float) -> str:
     """Why clusters as these cannot carry a pass; empty where they can."""
     if clusters.k < MIN_CLUSTERS:
         asked = f"at least {MIN_CLUSTERS} are needed for an honest bound, and more items of the same ones do not help"
-        return f"{clusters.k} clusters; {asked}"
+        return f"{quantity(clusters.k, 'cluster')}; {asked}"
     if df < MIN_FREEDOM:
         largest = 100.0 * float(clusters.sizes.max()) / clusters.n
         return (

@@ -18,6 +18,7 @@ from kdgov.evaluation.scoring.lm_eval_metrics import score_lm_task
 from kdgov.evaluation.scoring.scores import ItemScore, Scored
 from kdgov.evaluation.task_kinds.base import Answers
 from kdgov.evaluation.task_kinds.catalogue import KINDS
+from kdgov.quantities import quantity
 
 Classify = Callable[[Path, Sequence[str]], list[str]]
 
@@ -131,5 +132,7 @@ def answers_by_item(items: Sequence[PlannedItem], flat: Sequence[Any]) -> Mappin
         found[item.item_id] = flat[start : start + len(item.requests)]
         start += len(item.requests)
     if start != len(flat):
-        raise InputError(f"{len(flat)} answers for {start} requests", mend="Run the evaluation again: its record is not whole.")
+        raise InputError(
+            f"{quantity(len(flat), 'answer')} for {quantity(start, 'request')}", mend="Run the evaluation again: its record is not whole."
+        )
     return found

@@ -15,6 +15,7 @@ from kdgov.evidence.bundle_layout import DECISION, ITEMS, of_role
 from kdgov.evidence.bundle_reader import sealed_bundle
 from kdgov.items import read_items
 from kdgov.items.model_values import ModelValue, values_of_results
+from kdgov.quantities import quantity
 from kdgov.report.severity_order import worst_first
 from kdgov.report.verdict_header import VerdictHeader, verdict_header
 
@@ -211,7 +212,7 @@ def _place(row: Mapping[str, Any]) -> str:
 
 def _mend(row: Mapping[str, Any]) -> str:
     if row.get("verdict") == "inconclusive" and row.get("n_needed"):
-        return f"About {row['n_needed']} items would decide it."
+        return f"About {quantity(row['n_needed'], 'item')} would decide it."
     if row.get("verdict") == "invalid":
         return "Mend the evaluation so that this criterion has its items."
     return "Train or evaluate again, then judge and record the new student."

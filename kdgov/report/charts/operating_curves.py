@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kdgov.decision.drill.operating_characteristics import OperatingCurve
+from kdgov.quantities import quantity
 from kdgov.report.charts.drawing import Drawing
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 640.0, 250.0, 64.0, 46.0, 24.0, 44.0
@@ -38,7 +39,7 @@ def _panel(picture: Drawing, curve: OperatingCurve, top: float) -> None:
         return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
     picture.text(16, top + 22, curve.criterion, bold=True, limit=80)
-    picture.text(16, top + 38, f"{curve.place}, {curve.n:,} items, {curve.disagreement:.0%} differ", colour="quiet", size=12)
+    picture.text(16, top + 38, f"{curve.place}, {quantity(curve.n, 'item')}, {curve.disagreement:.0%} differ", colour="quiet", size=12)
     for chance in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = place(0, chance)[1]
         picture.line(_LEFT, y, _WIDTH - _RIGHT, y, "grid")
