@@ -43,7 +43,7 @@ def test_the_registry_is_one_table(recorded: Recorded) -> None:
     code, shown = called("audit", "--all", "--store", recorded.store)
     assert code == 0
     assert "support-student 1  clean" in shown
-    assert "1 versions: 0 violated, 0 incomplete, 1 clean" in shown
+    assert "1 version: 0 violated, 0 incomplete, 1 clean" in shown
 
 
 def test_faults_of_the_call_are_named_with_their_mend(recorded: Recorded) -> None:
