@@ -168,6 +168,7 @@ RULES: dict[str, Rule] = {
     "evidence.chat-template": _broken("equal documents asked through two chat templates"),
     "evidence.not-judged": _rule("review", "results that no criterion of the policy reads", "docs/practice.md"),
     "evidence.item-proxy": _rule("warn", "a statistic of a whole task, judged item by item instead", "docs/gate.md"),
+    "evidence.items-incomplete": _rule("review", "fewer or more items than the tool says it asked", "docs/gate.md"),
     "evidence.samples-missing": _rule("warn", "tasks with an aggregate and no items", "docs/gate.md"),
     "evidence.unread-files": _rule("warn", "files beside the results that no reader knows", "docs/gate.md"),
     "evidence.not-checked": _rule("warn", "what this door cannot know", "docs/gate.md"),

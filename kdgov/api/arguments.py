@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from kdgov.decision.policy import Policy
-    from kdgov.items import ItemTable, MetricDeclaration
+    from kdgov.items import ItemTable
+    from kdgov.items.results import Results
     from kdgov.pipeline.context import ReleaseContext
     from kdgov.progress import Progress
 
@@ -48,12 +49,12 @@ def item_table(given: Items) -> ItemTable:
     )
 
 
-def declared_metrics(given: Items) -> tuple[MetricDeclaration, ...]:
-    """What the evidence beside the files declares of their metrics; nothing for a table in memory."""
-    from kdgov.items import read_declarations
+def results(given: Any) -> Results:
+    """Whatever holds one model's results, with all that lies beside the files; for a table in memory, the table alone."""
+    from kdgov.items.results import Results, read_results
 
     paths = paths_of(given)
-    return read_declarations(*paths) if paths else ()
+    return read_results(*paths) if paths else Results(table=item_table(given))
 
 
 def path_or_none(given: PathLike | None) -> Path | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdgov.api.arguments import Items, PathLike, declared_metrics, item_table, paths_of, policy_of
+from kdgov.api.arguments import Items, PathLike, item_table, paths_of, policy_of, results
 
 if TYPE_CHECKING:
     from kdgov.decision.decision import Decision
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from kdgov.items import MetricDeclaration
     from kdgov.license import LicenseAnswer
     from kdgov.progress import Progress
+
+
+_JUDGED = ("teacher", "student")
 
 
 def gate(
@@ -71,8 +74,9 @@ def gate(
         # As the command does: with all that lies beside the files.
         decision, _ = judge_paths(**files, policy=os.fspath(policy), looks=looks, progress=progress)
         return shown(decision)
-    read = {name: item_table(given) for name, given in tables.items() if given is not None}
-    found = declared_metrics(teacher) if metrics is None else tuple(metrics)
+    read: dict[str, Any] = {name: item_table(given) for name, given in tables.items() if given is not None and name not in _JUDGED}
+    read |= {name: results(tables[name]) for name in _JUDGED}
+    found = None if metrics is None else tuple(metrics)
     return judged(**read, policy=policy_of(policy), metrics=found, findings=tuple(findings), looks=looks, progress=progress)
 
 

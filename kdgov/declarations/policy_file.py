@@ -119,8 +119,8 @@ class PolicyFile(Declared):
     """What happens to a second student on the same items: it is named, or judged at the error level divided by its number."""
     require_digests: list[str] = Field(default_factory=list)
     """Names that the decision's digests must hold, such as ``plan``."""
-    allowed_differences: list[Literal["backend", "dtype", "device", "batch_tokens"]] = Field(default_factory=list)
-    """Ways in which the two models may have been run differently."""
+    allowed_differences: list[Literal["backend", "dtype", "device", "batch_tokens", "chat_template"]] = Field(default_factory=list)
+    """Ways in which the two models may have been run or asked differently."""
     allowed_code: list[Annotated[str, AfterValidator(_digest)]] = Field(default_factory=list)
     """Digests of the files whose code a suite may run while it is evaluated (`kdgov evaluate --allow-code`); none by default."""
     license: LicenseSection = Field(default_factory=LicenseSection)

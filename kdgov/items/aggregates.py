@@ -34,8 +34,9 @@ def count_fault(task: str, stated: int, found: int, *, file: str) -> Finding | N
     """The finding that a stated number of items is not the number of items there are."""
     if stated == found:
         return None
-    reason = f"{file} speaks of {stated:,} items, and {found:,} are here: items were cut or added."
-    return evidence_finding("aggregate", task, reason, "Use the items and the aggregates of one run, as the tool wrote them.")
+    reason = f"{file} speaks of {stated:,} items of {task}, and {found:,} are here: a part of them, chosen by nobody knows whom."
+    mend = "Use all items of one run, as the tool wrote them."
+    return evidence_finding("items-incomplete", task, reason, mend, stated=stated, found=found)
 
 
 def mean_faults(

@@ -22,8 +22,8 @@ from typing import Any, Literal
 
 from kdgov.finding import Finding, FindingVerdict
 from kdgov.finding_rules import RULES
+from kdgov.items.formats.source import Source
 from kdgov.items.metric import MetricDeclaration
-from kdgov.items.source import Source
 from kdgov.items.table import ItemTable
 
 Claim = Literal["scores", "beside", ""]

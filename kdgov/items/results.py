@@ -14,11 +14,11 @@ from typing import Any
 
 from kdgov.errors import InputError
 from kdgov.finding import Finding
+from kdgov.items.formats.source import Source
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.reader import Reader, Reading, evidence_finding
 from kdgov.items.readers.item_readers import READERS
 from kdgov.items.readers.item_table import ENDINGS, joined_tables, read_table
-from kdgov.items.source import Source
 from kdgov.items.table import ItemTable
 from kdgov.quantities import quantity
 from kdgov.safe_parse import json_file
@@ -53,6 +53,8 @@ class Results:
     """The model's name, where the files tell it."""
     places: frozenset[str] = frozenset()
     """Resolved paths of the files that were read."""
+    folder: str = ""
+    """The folder that was named, resolved; empty where files were."""
 
 
 def read_results(path: str | Path, *paths: str | Path) -> Results:
@@ -85,6 +87,7 @@ def read_results(path: str | Path, *paths: str | Path) -> Results:
         readers=tuple(reader.name for reader, _ in readings),
         model=next((r.model for _, r in readings if r.model), ""),
         places=frozenset(str(s.path.resolve()) for _, scores, _ in claimed for s in scores),
+        folder=str(Path(given[0]).resolve()) if len(given) == 1 and Path(given[0]).is_dir() else "",
     )
 
 

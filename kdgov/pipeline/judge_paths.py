@@ -1,4 +1,4 @@
-"""Judging results at hand: item tables and folders of lm_eval; light enough for a commit hook."""
+"""Judging results at hand: item tables, evaluated folders, results of other tools; light enough for a commit hook."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from kdgov.declarations.content_times import written_at
 from kdgov.declarations.load import read_together
 from kdgov.declarations.policy_file import load_named_policy
 from kdgov.errors import InputError
+from kdgov.evaluation.results.compare_results import compare_results
 from kdgov.evidence.gate_inputs import GateInputs, Statements
 from kdgov.finding import Finding
-from kdgov.items import ItemTable, read_declarations, read_items
+from kdgov.items import ItemTable, read_items
+from kdgov.items.results import ITEMS_FILE, Results, read_results
 from kdgov.progress import Progress
 from kdgov.report.notebook import NotebookDecision, shown
 from kdgov.resources import data_folder
@@ -26,25 +28,30 @@ _SLOW_ROWS = 1_000_000
 
 
 def gate(
-    teacher: ItemTable | str | Path,
-    student: ItemTable | str | Path,
+    teacher: ItemTable | Results | str | Path,
+    student: ItemTable | Results | str | Path,
     policy: Policy | str | Path,
     **further: Any,
 ) -> NotebookDecision:
-    """The decision on two item tables, which a notebook shows as a table; what ``kdgov.gate(…)`` calls.
+    """The decision on two models' results, which a notebook shows as a table; what ``kdgov.gate(…)`` calls.
 
     Args:
-        teacher: item table, file or lm_eval folder.
+        teacher: item table, what `kdgov.items.results.read_results` gives, or a path.
         student: likewise.
         policy: policy, file or name of a shipped one.
         further: what `kdgov.decision.judge` takes beyond: ``metrics``, ``findings``, ``control`` …
     """
-    metrics = further.pop("metrics", None)
-    if metrics is None and not isinstance(teacher, ItemTable):
-        metrics = read_declarations(teacher)
-    first, second = (table if isinstance(table, ItemTable) else read_items(table) for table in (teacher, student))
     used = policy if isinstance(policy, Policy) else load_named_policy(str(policy))
-    return shown(judge(first, second, used, metrics=metrics or (), **further))
+    compared = compare_results(_results(teacher), _results(student), used)
+    metrics = further.pop("metrics", None) or compared.metrics
+    findings = (*further.pop("findings", ()), *compared.findings)
+    return shown(judge(compared.teacher, compared.student, used, metrics=metrics, findings=findings, **further))
+
+
+def _results(given: ItemTable | Results | str | Path) -> Results:
+    if isinstance(given, Results):
+        return given
+    return Results(table=given) if isinstance(given, ItemTable) else read_results(given)
 
 
 def judge_paths(
@@ -61,7 +68,7 @@ def judge_paths(
     """The decision on results that lie in files, and what it was made from.
 
     Args:
-        teacher: item table files, globs, or an lm_eval folder.
+        teacher: item table files, globs, a folder of `kdgov evaluate --out`, or results of another tool.
         student: likewise.
         policy: policy file, or name of a shipped one.
         control: results of a model that knows nothing.
@@ -79,24 +86,31 @@ def judge_paths(
     read = read_together(
         {
             "policy": lambda: load_named_policy(str(policy)),
-            "teacher": lambda: read_items(*teacher),
-            "student": lambda: read_items(*student),
+            "teacher": lambda: read_results(*_of_role(teacher, "teacher")),
+            "student": lambda: read_results(*_of_role(student, "student")),
             "control": lambda: read_items(*control) if control else None,
             "root_teacher": lambda: read_items(*root_teacher) if root_teacher else None,
-            "metrics": lambda: read_declarations(*teacher),
         }
     )
     used: Policy = read.pop("policy")
-    path, tables = Path(used.source), Tables(**read)
+    compared = compare_results(read.pop("teacher"), read.pop("student"), used)
+    path = Path(used.source)
+    tables = Tables(teacher=compared.teacher, student=compared.student, metrics=compared.metrics, **read)
     judged = GateInputs(
         policy=used,
         policy_text=path.read_bytes(),
         tables=tables,
-        findings=_newer_policy(path, (*teacher, *student)),
+        findings=(*compared.findings, *_newer_policy(path, (*teacher, *student))),
         statements=statements or Statements(),
         looks=looks,
     )
     return judged.decide(progress if len(tables.teacher) >= _SLOW_ROWS else None), judged
+
+
+def _of_role(named: Sequence[str], role: str) -> Sequence[str]:
+    """The role's own part of a folder that holds both models' results, as the evaluation of a release leaves it."""
+    part = Path(named[0]) / role
+    return [str(part)] if len(named) == 1 and (part / ITEMS_FILE).is_file() else named
 
 
 def _newer_policy(policy: Path, results: Sequence[str]) -> tuple[Finding, ...]:

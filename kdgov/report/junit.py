@@ -14,7 +14,12 @@ _UNPRINTABLE = re.compile("[^\t\n\r -\ud7ff\ue000-�\U00010000-\U0010ffff]")
 def as_junit(decision: Decision) -> str:
     """The decision as one ``testsuite``; fail and inconclusive are failures, invalid is an error, waived and advisory are skipped."""
     cases = [_result_case(result) for result in decision.criteria] + [
-        _case(f"{f.check}: {f.subject}", "kdgov.findings", f.verdict if f.stops else "pass", f"{f.reason} {f.mend}".strip())
+        _case(
+            f"{f.check}: {f.subject}",
+            "kdgov.findings",
+            f.verdict if f.stops or f.verdict == "warn" else "pass",
+            f"{f.reason} {f.mend}".strip(),
+        )
         for f in decision.findings
     ]
     counts = {kind: sum(case.find(kind) is not None for case in cases) for kind in ("failure", "error", "skipped")}
@@ -50,6 +55,8 @@ def _case(name: str, classname: str, verdict: str, reason: str) -> ET.Element:
             pass
         case "waived" | "advisory":
             ET.SubElement(case, "skipped", message=_clean(f"{verdict}: {reason}"))
+        case "warn":
+            ET.SubElement(case, "system-out").text = _clean(reason)
         case "invalid":
             ET.SubElement(case, "error", message=_clean(reason), type="invalid").text = _clean(reason)
         case _:

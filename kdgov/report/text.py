@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kdgov.decision.decision import CriterionResult, Decision
+from kdgov.finding import Finding
 from kdgov.report.severity_order import columns, worst_first
 from kdgov.report.verdict_header import verdict_header, warnings_by_rule
 
@@ -59,12 +60,15 @@ def _findings(decision: Decision, *, verbose: bool) -> list[Text]:
     stopping = [f for f in decision.findings if f.stops]
     told = [Text.assemble((f"{f.check} {f.verdict}: ", _STYLES["fail"]), f"{f.subject}: {f.reason} {f.mend}".rstrip()) for f in stopping]
     if verbose:
-        warned = [f for f in decision.findings if f.verdict == "warn"]
-        return told + [Text.assemble((f"{f.check} warn: ", "yellow"), f"{f.subject}: {f.reason} {f.mend}".rstrip()) for f in warned]
+        return told + [_warned(f.rule or f.check, f) for f in decision.findings if f.verdict == "warn"]
     for rule, count, first in warnings_by_rule(decision.findings):
-        more = f" (and {count - 1} more; --verbose lists them)" if count > 1 else ""
-        told.append(Text.assemble((f"{first.check} warn: ", "yellow"), f"{rule}: {first.subject}: {first.reason}{more}"))
+        told.append(_warned(rule, first, f" (and {count - 1} more; --verbose lists them)" if count > 1 else ""))
     return told
+
+
+def _warned(rule: str, finding: Finding, more: str = "") -> Text:
+    told = f"{rule}: {finding.subject}: {finding.reason} {finding.mend}".rstrip()
+    return Text.assemble((f"{finding.check} warn: ", "yellow"), f"{told}{more}")
 
 
 def _statements(decision: Decision) -> list[Text]:

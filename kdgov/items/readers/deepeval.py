@@ -10,10 +10,10 @@ from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.items.aggregates import count_fault
+from kdgov.items.formats.source import Source
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.per_item_rules import scalar
 from kdgov.items.reader import Claim, Reader, Reading, one_row_per_item
-from kdgov.items.source import Source
 
 SUITE = "deepeval"
 _CASES = ("testCases", "test_cases", "conversationalTestCases", "conversational_test_cases")
@@ -61,9 +61,8 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
                 judges[str(metric.get("name"))] = str(_value(metric, "evaluationModel", "evaluation_model") or "")
     if not rows:
         raise InputError("holds no metric of a test case", where=str(source), mend="Run the metrics of every test case.")
-    declared = tuple(
-        MetricDeclaration(suite=SUITE, task="*", metric=name, direction="higher", judge=judge) for name, judge in sorted(judges.items())
-    )
+    common: dict[str, Any] = {"suite": SUITE, "task": "*", "direction": "higher", "low": 0.0, "high": 1.0}
+    declared = tuple(MetricDeclaration(**{**common, "metric": name, "judge": judge}) for name, judge in sorted(judges.items()))
     return Reading(rows=one_row_per_item(rows), metrics=declared, findings=_faults(run, len(cases), source), model=_model(run))
 
 

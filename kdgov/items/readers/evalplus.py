@@ -8,9 +8,9 @@ from typing import Any
 from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.items.aggregates import mean_faults
+from kdgov.items.formats.source import Source
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.reader import Claim, Reader, Reading, one_row_per_item
-from kdgov.items.source import Source
 
 SUITE = "evalplus"
 _PASS = "pass"

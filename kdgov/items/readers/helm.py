@@ -10,8 +10,8 @@ from typing import Any
 from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.items.aggregates import mean_faults
+from kdgov.items.formats.source import Source
 from kdgov.items.reader import Claim, Reader, Reading, not_judged, one_row_per_item
-from kdgov.items.source import Source
 
 SUITE = "helm"
 _BESIDE = ("run_spec.json", "stats.json", "scenario.json", "scenario_state.json", "instances.json", "display_predictions.json",

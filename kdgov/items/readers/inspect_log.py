@@ -15,10 +15,10 @@ from typing import Any
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.finding import Finding
+from kdgov.items.formats.source import Source
+from kdgov.items.formats.zip_members import open_members
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.reader import Claim, Reader, Reading, not_judged
-from kdgov.items.source import Source
-from kdgov.items.zip_members import open_members
 from kdgov.safe_parse import json_value
 
 SUITE = "inspect"

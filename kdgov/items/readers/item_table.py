@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 
 from kdgov.errors import InputError
 from kdgov.items.columns import COLUMNS, KEY_COLUMNS, joined
+from kdgov.items.formats.source import Source
+from kdgov.items.formats.text_formats import read_csv, read_json_lines
 from kdgov.items.reader import Claim, Reader, Reading
-from kdgov.items.source import Source
 from kdgov.items.table import ItemTable
-from kdgov.items.text_formats import read_csv, read_json_lines
 
 ENDINGS = (".parquet", ".jsonl", ".csv")
 MOST_ROWS = 50_000_000

@@ -14,11 +14,11 @@ from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.items.aggregates import mean_faults
+from kdgov.items.formats.source import Source
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.per_item_rules import Unjudged, per_item
 from kdgov.items.reader import Claim, Reader, Reading, not_judged
 from kdgov.items.readers.lm_eval.lm_eval_samples import chances
-from kdgov.items.source import Source
 
 SUITE = "lighteval"
 _BATCH_ROWS = 256

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
+from kdgov.items.formats.source import Source
 from kdgov.items.per_item_rules import scalar
 from kdgov.items.reader import Claim, Reader, Reading, not_judged, one_row_per_item
-from kdgov.items.source import Source
 
 SUITE = "mlflow"
 _SCORE = re.compile(r"^(?P<name>.+?)(?:/v\d+)?/(?:value|score)$")

@@ -10,9 +10,9 @@ from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.items.aggregates import count_fault, mean_faults
+from kdgov.items.formats.source import Source
 from kdgov.items.per_item_rules import scalar
 from kdgov.items.reader import Claim, Reader, Reading, one_row_per_item
-from kdgov.items.source import Source
 
 SUITE = "nemo_evaluator"
 

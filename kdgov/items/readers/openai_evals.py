@@ -9,9 +9,9 @@ from typing import Any
 from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.items.aggregates import mean_faults
+from kdgov.items.formats.source import Source
 from kdgov.items.per_item_rules import scalar
 from kdgov.items.reader import Claim, Reader, Reading, not_judged, one_row_per_item
-from kdgov.items.source import Source
 
 SUITE = "openai_evals"
 _GRADED = ("correct", "score")

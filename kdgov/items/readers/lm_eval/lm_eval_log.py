@@ -15,13 +15,13 @@ from typing import Any
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.finding import Finding
-from kdgov.items.aggregates import aggregate_fault
+from kdgov.items.aggregates import aggregate_fault, count_fault
+from kdgov.items.formats.source import Source
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.per_item_rules import PerItem, Unjudged, per_item, rule_of
 from kdgov.items.reader import Claim, Reader, Reading, evidence_finding, item_proxy, not_judged
 from kdgov.items.readers.lm_eval.lm_eval_results import SUITE, Results, directions, is_results_file, read_results, results_of, settings
 from kdgov.items.readers.lm_eval.lm_eval_samples import Sample, chances, paragraph_question, samples_of
-from kdgov.items.source import Source
 
 _NAME = re.compile(r"^samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d{2}-\d{2}T\d{2}[-:]\d{2}[-:]\d{2}(?:\.\d+)?))?\.jsonl?$")
 _CHECKED = {"mean", "perplexity", "weighted_perplexity", "bits_per_byte", "brier_score"}
@@ -71,7 +71,8 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
     asked: dict[str, str] = {}
     for task in tasks:
         asked |= settings(task.name, task.results)
-        asked[f"{task.name}: {DOCUMENTS}"] = digest_bytes("\n".join(sorted(set(task.logged.values()))).encode())
+        if all(task.logged.values()):
+            asked[f"{task.name}: {DOCUMENTS}"] = digest_bytes("\n".join(sorted(set(task.logged.values()))).encode())
     return Reading(
         rows=[row for task in tasks for row in task.rows],
         metrics=(*(declared for task in tasks for declared in _declared(task)), *_declared_elsewhere(all_results, by_task)),
@@ -185,6 +186,11 @@ def _findings(task: _Task) -> Iterable[Finding]:
     for metric, judged in sorted(task.proxies.items()):
         yield item_proxy(task.name, metric, judged)
     if (results := task.results) is None:
+        return
+    count = results.asked_items(task.name)
+    if count is not None and (fault := count_fault(task.name, count, len(task.logged), file=results.source.name)) is not None:
+        # The aggregates speak of other items than these.
+        yield fault
         return
     for (metric, filter_name), items in sorted(task.values.items()):
         aggregation, aggregate = results.aggregation(task.name, metric), rule_of(metric).aggregate

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdgov.errors import InputError
+from kdgov.items.formats.source import Source
 from kdgov.items.metric import Direction, MetricDeclaration
 from kdgov.items.per_item_rules import rule_of, scalar
-from kdgov.items.source import Source
 
 SUITE = "lm_eval"
 """Suite name of rows that come from bare lm_eval output."""
@@ -75,6 +75,14 @@ class Results:
         value = stated.get(f"{metric},{filter_name or 'none'}", stated.get(metric))
         number = scalar(value) if not isinstance(value, str) else None
         return None if number is None or math.isnan(number) else number
+
+    def asked_items(self, task: str) -> int | None:
+        """How many documents the task had in the run; None where the file does not say."""
+        stated = self.part("n-samples").get(task)
+        count = stated.get("effective") if isinstance(stated, dict) else None
+        row = self.part("results").get(task)
+        count = row.get("sample_len") if count is None and isinstance(row, dict) else count
+        return count if isinstance(count, int) and not isinstance(count, bool) else None
 
     def aggregation(self, task: str, metric: str) -> str:
         """Name of the metric's aggregation in the task's configuration; empty where it does not say."""

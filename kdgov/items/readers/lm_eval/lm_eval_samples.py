@@ -9,7 +9,7 @@ from typing import Any
 
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
-from kdgov.items.source import Source
+from kdgov.items.formats.source import Source
 
 _RECORD_KEYS = frozenset(
     {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash", "target_hash"}
@@ -33,7 +33,7 @@ class Sample:
     item_digest: str | None
     """The harness's own digest of the document."""
     document: str
-    """Text that two runs share where they asked the same document for the same target, in whatever wording."""
+    """Text that two runs share where they asked the same document for the same target, in whatever wording; empty: not known."""
     choices: int
     """Number of continuations to choose from; 0 for anything else."""
     target: str
@@ -140,7 +140,7 @@ def _prompt_digest(record: Mapping[str, Any], requests: Sequence[Sequence[Any]])
 
 def _document(record: Mapping[str, Any], requests: Sequence[Sequence[Any]]) -> str:
     if not (isinstance(record.get("doc_hash"), str) and isinstance(record.get("target_hash"), str)):
-        return json.dumps([record["doc_id"], "unknown"])
+        return ""
     # A chat template moves the blank before a continuation into the prompt.
     rest = [[p.strip() if isinstance(p, str) else p for p in request[1:]] for request in requests]
     return json.dumps([record["doc_id"], record["doc_hash"], record["target_hash"], rest], sort_keys=True)

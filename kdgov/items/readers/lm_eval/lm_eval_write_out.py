@@ -9,12 +9,12 @@ from typing import Any
 from kdgov.digest import digest_bytes
 from kdgov.finding import Finding
 from kdgov.items.aggregates import aggregate_fault
+from kdgov.items.formats.source import Source
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.per_item_rules import PerItem, Unjudged, per_item, rule_of
 from kdgov.items.reader import Claim, Reader, Reading, item_proxy, not_judged
 from kdgov.items.readers.lm_eval.lm_eval_results import SUITE, Results, directions, is_results_file, read_results, results_of, settings
 from kdgov.items.readers.lm_eval.lm_eval_samples import chances
-from kdgov.items.source import Source
 
 _ENDING = "_write_out_info.json"
 _NOT_METRICS = ("doc_id", "truth", "pred", "gold", "missing")

@@ -1,0 +1,1 @@
+"""Files and their formats: what the readers read from, within limits."""
