@@ -75,13 +75,14 @@ def compare(
     _check(scores, margin, confidence)
     codes = None if clusters is None else _codes(clusters, len(scores[0]))
     clipped = 0
-    reach = None
+    reach: float | None = None
+    worst: float | None = None
     if score_range is not None:
         low, high = _range(score_range)
         clipped = sum(int(np.count_nonzero((one < low) | (one > high))) for one in scores)
         scores = [np.clip(one, low, high) for one in scores] if clipped else scores
-        reach = high - low
-    estimate = estimate_by(method, scores[0], scores[1], clusters=codes, reach=reach)
+        reach, worst = high - low, low
+    estimate = estimate_by(method, scores[0], scores[1], clusters=codes, reach=reach, worst=worst)
     found = conclude((estimate,), margin=margin, alpha=1.0 - confidence)
     return Comparison(
         verdict=found.verdict,

@@ -13,8 +13,8 @@ from kdgov.decision.criteria.calibration import unmeasured
 from kdgov.decision.criteria.comparison_cells import Cell, Tables, blank, cells_of
 from kdgov.decision.criteria.contaminated_items import apart_findings, unseen
 from kdgov.decision.criteria.kinds import KINDS, Kind
-from kdgov.decision.criteria.noninferiority import judge_non_inferiority
 from kdgov.decision.criteria.unread_results import applies, unread_findings
+from kdgov.decision.criteria.whole_statistic import judge_difference
 from kdgov.decision.decision import Approval, CriterionResult, Decision, Waiver
 from kdgov.decision.multiple_comparisons import at_looks, looks_finding
 from kdgov.decision.policy import Criterion, Policy
@@ -153,9 +153,9 @@ def _against_root(criterion: Criterion, tables: Tables, policy: Policy) -> list[
         return []
     if policy.root_teacher == "skip":
         return []
-    found = []
+    found: list[CriterionResult] = []
     for cell in cells_of(criterion, tables, "root_teacher"):
-        found.append(cell if isinstance(cell, CriterionResult) else judge_non_inferiority(cell))
+        found += [cell] if isinstance(cell, CriterionResult) else judge_difference(cell, tables)
     return found
 
 

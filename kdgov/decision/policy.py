@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -11,6 +12,9 @@ from typing import Any, Literal
 from kdgov.items import Direction, MetricKey
 
 _PATTERN = frozenset("*?[")
+STATISTIC_NAMES = ("mean", "weighted_mean", "macro_f1", "f1", "mcc", "auc", "corpus_bleu", "chrf", "ece", "pass@k", "majority")
+"""What a criterion can compare; a test holds the names to `kdgov.decision.statistics.whole.item_statistics.STATISTICS`."""
+_OF_SAMPLES = re.compile(r"pass@[1-9][0-9]{0,3}")
 Assay = Literal["when_known", "required", "skip"]
 Churn = Literal["negative_flips", "changed"]
 Confidences = Literal["required", "when_stated"]
@@ -118,6 +122,11 @@ class Criterion:
         """Tasks named in full, without a pattern, that none of the metrics belongs to."""
         there = {key.task for key in keys}
         return tuple(task for task in self.tasks if not _PATTERN & set(task) and task not in there)
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a criterion can compare it; ``pass@k`` stands for every number of samples."""
+    return (name in STATISTIC_NAMES and name != "pass@k") or _OF_SAMPLES.fullmatch(name) is not None
 
 
 FindingLevel = Literal["pass", "warn", "review", "block"]

@@ -8,26 +8,24 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from kdgov.decision.policy import Criterion, When
-from kdgov.declarations.criterion_numbers import A_NUMBER, Confidence, Count, CriterionId, NotNegative, Number, OpenShare, Positive, Share
 from kdgov.declarations.load import Declared
+from kdgov.declarations.policy_parts.criterion_numbers import (
+    Confidence,
+    Count,
+    CriterionId,
+    NotNegative,
+    Number,
+    OpenShare,
+    Positive,
+    Share,
+    StatisticName,
+)
+from kdgov.declarations.policy_parts.criterion_plan import PlanSection
 from kdgov.items.metric import Direction
 
 
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
-
-
-class PlanSection(Declared):
-    """What the criterion was designed for; it decides nothing, and `kdgov policy drill` measures the policy at it."""
-
-    items: Count | None = None
-    """Items a suite should hold; default ``min_items``."""
-    disagreement: Share | None = None
-    """Share of items on which an equally good student differs."""
-    level: OpenShare | None = None
-    """Share the teacher has right."""
-    groups: dict[str, Annotated[int, Field(ge=2, le=1000), A_NUMBER]] = Field(default_factory=dict)
-    """Attribute → number of values the items should state."""
 
 
 class _CriterionBase(Declared):
@@ -150,6 +148,9 @@ class NonInferiority(_CriterionBase):
     """How much worse the student may be, in the metric's own units."""
     margins: dict[str, NotNegative] = Field(default_factory=dict)
     """Margin per unit of the scores (``share``, ``nats``, ``bits``, ``bleu``, ``chrf``, ``ter``, ``raw``); ``margin`` for the others."""
+    statistic: StatisticName | None = None
+    """Which function of the items is compared: mean (default), weighted_mean, macro_f1, f1, mcc, auc, corpus_bleu, chrf, ece, pass@k or
+    majority (of several samples of an item)."""
     group_margin: NotNegative | None = None
     """Margin within a group; default ``margin``."""
     root_margin: NotNegative | None = None

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from kdgov.decision.policy import Policy, WaiverRules
 from kdgov.declarations.criteria import AnyCriterion
-from kdgov.declarations.criterion_numbers import NotNegative
 from kdgov.declarations.load import Declared, parse_yaml, read_yaml, validate
+from kdgov.declarations.policy_parts.criterion_numbers import NotNegative
 from kdgov.digest import digest_json, is_digest
 from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.finding_rules import rule_faults

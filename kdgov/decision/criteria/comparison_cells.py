@@ -76,10 +76,14 @@ class Cell:
     """Whom the student is compared with."""
     clipped: int = 0
     """Scores beyond the criterion's range, which were set to its ends."""
+    own_unit: str = ""
+    """Unit of a statistic that is not the scores'."""
 
     @property
     def unit(self) -> str:
-        """Unit of the scores."""
+        """Unit of what is judged."""
+        if self.own_unit:
+            return self.own_unit
         binary = is_binary(self.pairs.teacher) and is_binary(self.pairs.student)
         return unit_of(self.key.metric, 0.0 if binary else self.scale.low, 1.0 if binary else self.scale.high)
 

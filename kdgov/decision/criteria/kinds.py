@@ -13,8 +13,8 @@ from kdgov.decision.criteria.absolute import judge_churn, judge_efficiency, judg
 from kdgov.decision.criteria.assay_sensitivity import churn_room, with_assay
 from kdgov.decision.criteria.calibration import judge_calibration
 from kdgov.decision.criteria.comparison_cells import Cell, Tables
-from kdgov.decision.criteria.noninferiority import judge_non_inferiority
 from kdgov.decision.criteria.retention import judge_retention
+from kdgov.decision.criteria.whole_statistic import judge_difference
 from kdgov.decision.decision import CriterionResult
 from kdgov.decision.policy import Criterion
 
@@ -36,7 +36,7 @@ class Kind:
 
 
 def _non_inferiority(cell: Cell, tables: Tables) -> Results:
-    yield with_assay(judge_non_inferiority(cell), cell, tables)
+    yield from judge_difference(cell, tables)
     yield from _levels(cell)
 
 
@@ -79,8 +79,9 @@ def _retention(cell: Cell, tables: Tables) -> Results:
 
 
 def _margins(criterion: Criterion) -> str:
+    what = "" if criterion.statistic in (None, "mean") else f" as {criterion.statistic}"
     per_unit = "".join(f", {value:g} {unit}" for unit, value in criterion.margins.items())
-    return f" may be worse than the teacher's by {criterion.margin:g} at most{per_unit}"
+    return f"{what} may be worse than the teacher's by {criterion.margin:g} at most{per_unit}"
 
 
 def _ratio(criterion: Criterion) -> str:

@@ -33,7 +33,7 @@ def judge_non_inferiority(cell: Cell) -> CriterionResult:
     if cell.scale.direction == "target":
         return _judge_target(cell)
     turned = [better(scores, cell.scale.direction) for scores in (cell.pairs.teacher, cell.pairs.student)]
-    return _conclude(cell, (_difference(cell.pairs, turned[0], turned[1], span),))
+    return conclude_cell(cell, (_difference(cell.pairs, turned[0], turned[1], span, worst=_worst(cell)),))
 
 
 def _largest_loss(cell: Cell) -> float | None:
@@ -49,8 +49,14 @@ def _largest_loss(cell: Cell) -> float | None:
     return max(ideal - low, high - ideal) - nearest
 
 
-def _difference(pairs: Pairs, teacher: Values, student: Values, reach: float | None) -> Estimate:
-    return compare(teacher, student, clusters=pairs.clusters, reach=reach)
+def _difference(pairs: Pairs, teacher: Values, student: Values, reach: float | None, *, worst: float | None = None) -> Estimate:
+    return compare(teacher, student, clusters=pairs.clusters, reach=reach, worst=worst)
+
+
+def _worst(cell: Cell) -> float | None:
+    """Worst possible score, turned so that higher is better."""
+    worst = cell.scale.worst(binary=False)
+    return None if worst is None else -worst if cell.scale.direction == "lower" else worst
 
 
 def _judge_target(cell: Cell) -> CriterionResult:
@@ -69,23 +75,30 @@ def _judge_target(cell: Cell) -> CriterionResult:
     falling = _difference(pairs, flip - pairs.teacher, flip - pairs.student, reach)
     low, high = absolute(pairs.teacher, clusters=pairs.clusters, reach=reach).interval.bounds(_SIGN_ALPHA)
     if low <= ideal <= high:
-        return _conclude(cell, (falling, rising))
+        return conclude_cell(cell, (falling, rising))
     mirror = flip - pairs.teacher
     if low > ideal:
         beyond, shift = _difference(pairs, mirror, pairs.student, reach), flip - 2.0 * ideal
     else:
         beyond, shift = _difference(pairs, pairs.teacher, flip - pairs.student, reach), 2.0 * ideal - flip
     overshooting = replace(beyond, interval=ShiftedInterval(of=beyond.interval, by=shift))
-    return _conclude(cell, (falling if low > ideal else rising, overshooting))
+    return conclude_cell(cell, (falling if low > ideal else rising, overshooting))
 
 
-def _conclude(cell: Cell, estimates: tuple[Estimate, ...]) -> CriterionResult:
+def conclude_cell(cell: Cell, estimates: tuple[Estimate, ...], *, values: tuple[float, float] | None = None) -> CriterionResult:
+    """The result of a cell from what was estimated, all of which must hold.
+
+    Args:
+        cell: what is judged.
+        estimates: estimates of the difference in the better direction.
+        values: teacher's and student's value, where it is not the mean of their scores.
+    """
     alpha, margin = cell.criterion.alpha, cell.margin
     found = conclude(estimates, margin=margin, alpha=alpha)
     decisive, hindrance = found.decisive, found.hindrance
     too_few = cell.pairs.n < cell.min_items
     verdict: Verdict = "inconclusive" if found.verdict == "pass" and too_few else found.verdict
-    teacher, student = float(cell.pairs.teacher.mean()), float(cell.pairs.student.mean())
+    teacher, student = values or (float(cell.pairs.teacher.mean()), float(cell.pairs.student.mean()))
     needed = None
     if verdict == "inconclusive":
         sizes = {"n": cell.pairs.n, "min_items": cell.min_items}

@@ -52,7 +52,8 @@ class Pairs:
     """Rows of the student's table, per key."""
 
     def select(self, kept: npt.NDArray[np.bool_]) -> Pairs:
-        """The pairs where ``kept`` is True; rows are dropped, as a selection has no table of its own."""
+        """The pairs where ``kept`` is True."""
+        parts = np.split(kept, np.cumsum([len(rows) for rows in self.teacher_rows])[:-1])
         return Pairs(
             keys=self.keys,
             teacher=self.teacher[kept],
@@ -62,8 +63,8 @@ class Pairs:
             chance=_of(self.chance, kept),
             weights=_of(self.weights, kept),
             groups=None,
-            teacher_rows=(),
-            student_rows=(),
+            teacher_rows=tuple(rows[part] for rows, part in zip(self.teacher_rows, parts, strict=True)),
+            student_rows=tuple(rows[part] for rows, part in zip(self.student_rows, parts, strict=True)),
         )
 
     @property

@@ -45,7 +45,9 @@ class FewEventsInterval:
     n: float
     """Items; effective clusters where items are clustered."""
     reach: float
-    """Largest possible difference of one unit."""
+    """Largest possible loss of one unit; ``reach`` must truly bound it."""
+    reach_up: float | None = None
+    """Largest possible gain of one unit; None: as ``reach``."""
     rest: StudentInterval | None = None
     """Mean of the other units; None where all of them are zero."""
     not_gained: StudentInterval | None = None
@@ -74,20 +76,20 @@ class FewEventsInterval:
         return replace(self, losses=self.losses * factor, gains=self.gains * factor, n=n, rest=rest, not_gained=others)
 
     def _largest_loss(self, alpha: float) -> tuple[float, float]:
-        return self._largest(self.losses, self.rest, 1.0, alpha)
+        return self._largest(self.losses, self.rest, self.reach, 1.0, alpha)
 
     def _largest_gain(self, alpha: float) -> tuple[float, float]:
-        return self._largest(self.gains, self.not_gained or self.rest, -1.0, alpha)
+        return self._largest(self.gains, self.not_gained or self.rest, self.reach_up or self.reach, -1.0, alpha)
 
-    def _largest(self, odd: float, rest: StudentInterval | None, sign: float, alpha: float) -> tuple[float, float]:
+    def _largest(self, odd: float, rest: StudentInterval | None, reach: float, sign: float, alpha: float) -> tuple[float, float]:
         shares, quantiles = _shares(math.ceil(odd - 1e-9), max(math.floor(self.n + 1e-9), 1), alpha)
         if rest is None:
-            return float(shares[-1]) * self.reach, float(shares[-1])
+            return float(shares[-1]) * reach, float(shares[-1])
         mean, error = sign * rest.estimate, rest.error
         z = normal_quantile(1.0 - alpha)
         if error > 0 and z > 0:
             error *= student_quantile(1.0 - alpha, rest.df) / z
-        totals = shares * self.reach + (1.0 - shares) * (quantiles * error - mean)
+        totals = shares * reach + (1.0 - shares) * (quantiles * error - mean)
         most = int(np.argmax(totals))
         return float(totals[most]), float(shares[most])
 

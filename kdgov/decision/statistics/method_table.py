@@ -95,13 +95,15 @@ GATE_METHODS: tuple[Method, ...] = (
 """Every method, in the order of the documentation; a test holds docs/gate.md to it."""
 
 
-def estimate_by(name: str, teacher: Values, student: Values, *, clusters: Codes | None, reach: float | None) -> Estimate:
+def estimate_by(
+    name: str, teacher: Values, student: Values, *, clusters: Codes | None, reach: float | None, worst: float | None
+) -> Estimate:
     """`compare` with the method of that name in the place of the chosen one; ``auto`` lets the shape choose.
 
     Raises:
         InputError: if there is no such method, or it does not fit the scores.
     """
-    chosen = compare(teacher, student, clusters=clusters, reach=reach)
+    chosen = compare(teacher, student, clusters=clusters, reach=reach, worst=worst)
     if name in ("auto", chosen.interval.method):
         return chosen
     row = next((method for method in GATE_METHODS if method.name == name), None)

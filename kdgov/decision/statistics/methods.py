@@ -14,7 +14,6 @@ from typing import Literal
 import numpy as np
 
 from kdgov.decision.statistics.clusters import (
-    ClusterSums,
     Codes,
     cluster_sums,
     count_clusters,
@@ -23,7 +22,8 @@ from kdgov.decision.statistics.clusters import (
     is_spread_out,
     jackknife_error,
 )
-from kdgov.decision.statistics.few_events import MIN_EVENTS, MOST_EVENTS, FewEventsInterval, GuardedInterval
+from kdgov.decision.statistics.few_events import MIN_EVENTS, GuardedInterval
+from kdgov.decision.statistics.guards import few_events_of, guard_of_clusters, guard_of_items, hidden_words, losable_of
 from kdgov.decision.statistics.intervals import BcaInterval, ExactInterval, Interval, StudentInterval
 from kdgov.decision.statistics.moments import effective_events, skewness
 from kdgov.decision.statistics.paired import NewcombeInterval, TangoInterval, Values
@@ -66,7 +66,9 @@ class Estimate:
     """Newcombe's lower bound beside Tango's, at the 5 % level, set by `compare`."""
 
 
-def compare(teacher: Values, student: Values, *, clusters: Codes | None = None, reach: float | None = None) -> Estimate:
+def compare(
+    teacher: Values, student: Values, *, clusters: Codes | None = None, reach: float | None = None, worst: float | None = None
+) -> Estimate:
     """The interval of mean(student - teacher) that the shape of the scores calls for.
 
     Args:
@@ -74,6 +76,7 @@ def compare(teacher: Values, student: Values, *, clusters: Codes | None = None, 
         student: same items in the same order.
         clusters: cluster number of every item, shape (n,); None where items are independent.
         reach: largest possible difference of one item; None where nobody declares a range: numbers then never pass.
+        worst: worst possible score, where it is known: no unit can lose more than the teacher's best one has above it.
     """
     if clusters is not None and count_clusters(clusters) == len(clusters):
         clusters = None
@@ -81,7 +84,8 @@ def compare(teacher: Values, student: Values, *, clusters: Codes | None = None, 
         return _binary(teacher, student, clusters)
     scale = max(float(np.max(np.abs(scores), initial=0.0)) for scores in (teacher, student))
     widest = float(max(teacher.max(), student.max()) - min(teacher.min(), student.min()))
-    return _numbers(_without_noise(student - teacher, scale), clusters, reach, widest)
+    losable = None if worst is None else losable_of(teacher, clusters, worst)
+    return _numbers(_without_noise(student - teacher, scale), clusters, reach, widest, losable=losable)
 
 
 def absolute(scores: Values, *, clusters: Codes | None = None, reach: float | None = None) -> Estimate:
@@ -125,11 +129,18 @@ def _binary(teacher: Values, student: Values, clusters: Codes | None) -> Estimat
         cells = {"both": both / effect, "lost": lost / effect, "won": won / effect, "neither": neither / effect}
         return NewcombeInterval(**cells, df=df, method="newcombe/deff")
 
-    return _clustered(difference, clusters, spread, 1.0, bound, unit="share")
+    return _clustered(difference, clusters, spread, 1.0, bound, unit="share", losable=losable_of(teacher, clusters, 0.0))
 
 
 def _clustered(
-    values: Values, clusters: Codes, spread: float, reach: float, bound: Callable[[float, float, float], Interval], *, unit: Unit = "raw"
+    values: Values,
+    clusters: Codes,
+    spread: float,
+    reach: float,
+    bound: Callable[[float, float, float], Interval],
+    *,
+    unit: Unit = "raw",
+    losable: float | None = None,
 ) -> Estimate:
     """``bound`` gives the interval from design effect, degrees of freedom and error; few odd clusters hold it back."""
     sums = cluster_sums(values, clusters)
@@ -139,7 +150,7 @@ def _clustered(
     varies = math.sqrt(spread) > NOISE * float(np.max(np.abs(values), initial=0.0)) and math.isfinite(error)
     effect = max(error * error / naive, 1.0) if varies else max(sums.n / sums.effective, 1.0)
     interval = bound(effect, df, error)
-    guard = None if varies and is_spread_out(sums, effect, df) else _guard_of_clusters(sums, reach)
+    guard = None if varies and is_spread_out(sums, effect, df) else guard_of_clusters(sums, reach, losable)
     hindrance = hindrance_of(sums, df)
     return Estimate(
         interval=interval if guard is None else GuardedInterval(of=interval, guard=guard),
@@ -149,34 +160,19 @@ def _clustered(
         unit=unit,
         hindrance=hindrance,
         items_for_trust=None if hindrance else 0,
-        hidden="" if guard is None else _hidden(guard, sums.k, "clusters"),
+        hidden="" if guard is None else hidden_words(guard, sums.k, "clusters"),
     )
 
 
-def _guard_of_clusters(sums: ClusterSums, reach: float) -> FewEventsInterval | None:
-    off = sums.means - float(np.median(sums.means))
-    lost, gained = off < -reach / 2, off > reach / 2
-    worth = sums.effective / sums.n
-    losses, gains = float(sums.sizes @ lost) * worth, float(sums.sizes @ gained) * worth
-    if max(losses, gains) > MOST_EVENTS:
-        return None
-    rests = [_mean_of(sums.keep(~odd) if odd.any() else sums) for odd in (lost, gained)]
-    return FewEventsInterval(
-        estimate=sums.mean, losses=losses, gains=gains, n=sums.effective, reach=reach, rest=rests[0], not_gained=rests[1]
-    )
-
-
-def _mean_of(sums: ClusterSums) -> StudentInterval | None:
-    return StudentInterval(estimate=sums.mean, error=jackknife_error(sums), df=freedom(sums)) if sums.k > 1 else None
-
-
-def _hidden(guard: FewEventsInterval, units: int, name: str) -> str:
-    worth = f", worth {guard.n:.0f} equal ones" if guard.n < units - 0.5 else ""
-    seen = "none" if guard.losses == 0 else f"about {max(guard.losses, 1):.0f}"
-    return f"{seen} of the {units:,} {name}{worth} lost more than half of what one can lose, which proves little of the rarest losses"
-
-
-def _numbers(difference: Values, clusters: Codes | None, reach: float | None, widest: float, *, one_sample: bool = False) -> Estimate:
+def _numbers(
+    difference: Values,
+    clusters: Codes | None,
+    reach: float | None,
+    widest: float,
+    *,
+    one_sample: bool = False,
+    losable: float | None = None,
+) -> Estimate:
     mean, spread = float(difference.mean()), float(difference.var())
     span = widest if reach is None else reach
     if clusters is not None:
@@ -184,9 +180,9 @@ def _numbers(difference: Values, clusters: Codes | None, reach: float | None, wi
         def bound(_effect: float, df: float, error: float) -> Interval:
             return StudentInterval(estimate=mean, error=error, df=df, method="cluster-t")
 
-        found = _clustered(difference, clusters, spread, span, bound)
+        found = _clustered(difference, clusters, spread, span, bound, losable=losable)
     else:
-        found = _independent(difference, spread, span, one_sample=one_sample)
+        found = _independent(difference, spread, span, one_sample=one_sample, losable=losable)
     return found if reach is not None else _without_range(found)
 
 
@@ -204,23 +200,23 @@ def _without_range(found: Estimate) -> Estimate:
     )
 
 
-def _independent(difference: Values, spread: float, reach: float, *, one_sample: bool) -> Estimate:
+def _independent(difference: Values, spread: float, reach: float, *, one_sample: bool, losable: float | None) -> Estimate:
     n = len(difference)
     mean = float(difference.mean())
     events = effective_events(difference)
     hindrance = ""
     enough: int | None = 0
     if events < MIN_EVENTS:
-        few = _few_events(difference, reach, events, spread)
+        few = few_events_of(difference, reach, events, spread)
         if not one_sample:
-            return Estimate(interval=few, clusters=n, design_effect=1.0, spread=spread, hidden=_hidden(few, n, "items"))
+            return Estimate(interval=few, clusters=n, design_effect=1.0, spread=spread, hidden=hidden_words(few, n, "items"))
         hindrance = f"the mean rests on about {events:.0f} items"
         enough = math.ceil(MIN_EVENTS * n / events) if events > 0 else None
     if n >= MIN_T_ITEMS and abs(skewness(difference)) / math.sqrt(n) <= TOLERATED_SKEW:
         interval: Interval = StudentInterval(estimate=mean, error=math.sqrt(spread / max(n - 1, 1)), df=max(n - 1, 1))
     else:
         interval = BcaInterval(values=difference)
-    guard = _guard_of_items(difference, reach)
+    guard = guard_of_items(difference, reach, losable)
     return Estimate(
         interval=interval if guard is None else GuardedInterval(of=interval, guard=guard),
         clusters=n,
@@ -228,26 +224,8 @@ def _independent(difference: Values, spread: float, reach: float, *, one_sample:
         spread=spread,
         hindrance=hindrance,
         items_for_trust=enough,
-        hidden="" if guard is None else _hidden(guard, n, "items"),
+        hidden="" if guard is None else hidden_words(guard, n, "items"),
     )
-
-
-def _guard_of_items(difference: Values, reach: float) -> FewEventsInterval | None:
-    """The rare large losses that a spread cannot have seen; None where they are too many to be rare."""
-    off = difference - np.median(difference)
-    lost, gained = off < -reach / 2, off > reach / 2
-    losses, gains = int(np.count_nonzero(lost)), int(np.count_nonzero(gained))
-    if max(losses, gains) > MOST_EVENTS:
-        return None
-    rests = [_plain_mean(difference[~odd] if count else difference) for odd, count in ((lost, losses), (gained, gains))]
-    return FewEventsInterval(
-        estimate=float(difference.mean()), losses=losses, gains=gains, n=len(difference), reach=reach, rest=rests[0], not_gained=rests[1]
-    )
-
-
-def _plain_mean(values: Values) -> StudentInterval | None:
-    n = len(values)
-    return StudentInterval(estimate=float(values.mean()), error=math.sqrt(float(values.var()) / (n - 1)), df=n - 1) if n > 1 else None
 
 
 def _without_noise(values: Values, scale: float) -> Values:
@@ -256,25 +234,3 @@ def _without_noise(values: Values, scale: float) -> Values:
     settled: Values = np.where(np.abs(values - centre) <= NOISE * scale, centre, values)
     settled[np.abs(settled) <= NOISE * scale] = 0.0
     return settled
-
-
-def _few_events(difference: Values, reach: float, events: float, spread: float) -> FewEventsInterval:
-    n = len(difference)
-    residual = difference - np.median(difference)
-    widest = float(np.max(np.abs(residual), initial=0.0))
-    odd = np.abs(residual) > widest / 2
-    others = difference[~odd]
-    # The mean of equal numbers may be off by a rounding: what doesn't vary has no error.
-    varies = len(others) > 1 and float(np.ptp(others)) > 0
-    error = float(others.std(ddof=1)) / math.sqrt(len(others)) if varies else 0.0
-    rest = StudentInterval(estimate=float(others.mean()), error=error, df=max(len(others) - 1, 1)) if len(others) else None
-    return FewEventsInterval(
-        estimate=float(difference.mean()),
-        losses=int(np.count_nonzero(odd & (residual < 0))),
-        gains=int(np.count_nonzero(odd & (residual > 0))),
-        n=n,
-        reach=max(reach, widest),
-        rest=rest,
-        events=events,
-        variance=spread,
-    )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+
+from kdgov.decision.policy import STATISTIC_NAMES, is_statistic
 
 
 def _no_boolean(value: Any) -> Any:
@@ -23,3 +25,12 @@ OpenShare = Annotated[float, Field(gt=0, lt=1), A_NUMBER]
 Count = Annotated[int, Field(ge=1), A_NUMBER]
 CriterionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$", max_length=100)]
 Confidence = Annotated[float, Field(gt=0.5, lt=1.0), A_NUMBER]
+
+
+def _known_statistic(name: str) -> str:
+    if not is_statistic(name):
+        raise ValueError(f"names the statistic {name!r}, which is none\nWrite one of {', '.join(STATISTIC_NAMES)}.")
+    return name
+
+
+StatisticName = Annotated[str, AfterValidator(_known_statistic)]
