@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.finished_work.step_results import EvaluateResult, GateResult
 from kdgov.pipeline.run import resolve
-from kdgov.pipeline.step_results import EvaluateResult, GateResult
 
 
 def evaluated(context: ReleaseContext) -> EvaluateResult:

@@ -37,7 +37,7 @@ RESULTS = {
     "kdgov.items": ("ItemTable", "MetricDeclaration"),
     "kdgov.license": ("LicenseAnswer", "Edge", "Obligation"),
     "kdgov.decision.drill": ("DrillReport",),
-    "kdgov.pipeline.store": ("StepResult",),
+    "kdgov.pipeline.finished_work.store": ("StepResult",),
     "kdgov.recording.promotion": ("Act",),
     "kdgov.recording.verified_loading": ("LoadedModel", "NotReleasedError"),
     "kdgov.auditing.review.result": ("VersionAudit",),

@@ -101,9 +101,9 @@ def license_check(case: PathLike | Mapping[str, Any], *, today: datetime.date | 
         >>> answer.gate
         'hold'
     """
+    from kdgov.api.license_case import read_case
     from kdgov.license import case_from_json
     from kdgov.license import check as judged
-    from kdgov.pipeline.license_case import read_case
 
     if not isinstance(case, Mapping):
         return judged(read_case(Path(case)))
@@ -134,7 +134,8 @@ def drill(
         >>> report.policy["name"]
         'lm-eval'
     """
-    from kdgov.declarations.policy_file import find_policy
-    from kdgov.pipeline.drill import drill_file
+    from kdgov.decision.drill.drill_cores import drill_file
+    from kdgov.declarations.policy_file import find_policy, load_policy
 
-    return drill_file(find_policy(os.fspath(policy)), items=items, quick=quick, seed=seed, only=only, progress=progress)
+    file = find_policy(os.fspath(policy))
+    return drill_file(file, read=load_policy, items=items, quick=quick, seed=seed, only=only, progress=progress)

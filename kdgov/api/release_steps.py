@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kdgov.api.arguments import PathLike, release_context
 
 if TYPE_CHECKING:
-    from kdgov.pipeline.step_results import CheckResult, DistillResult, EvaluateResult, RecordResult
+    from kdgov.pipeline.finished_work.step_results import CheckResult, DistillResult, EvaluateResult, RecordResult
     from kdgov.progress import Progress
 
 
@@ -81,8 +81,8 @@ def evaluate(release: PathLike, *, store: PathLike | None = None, progress: Prog
         >>> evaluated.findings
         0
     """
+    from kdgov.pipeline.finished_work.step_results import EvaluateResult
     from kdgov.pipeline.run import resolve
-    from kdgov.pipeline.step_results import EvaluateResult
 
     return resolve(release_context(release, store, progress), until="evaluate").of(EvaluateResult)
 
@@ -112,8 +112,8 @@ def record(
         >>> recorded.name, recorded.version, recorded.verdict
         ('miniature-student', 1, 'pass')
     """
+    from kdgov.pipeline.finished_work.step_results import RecordResult
     from kdgov.pipeline.run import StepOptions, resolve
-    from kdgov.pipeline.step_results import RecordResult
 
     options = StepOptions(registry=registry, upload_weights=upload_weights)
     return resolve(release_context(release, store, progress), until="record", options=options).of(RecordResult)

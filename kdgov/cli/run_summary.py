@@ -10,8 +10,8 @@ import typer
 from kdgov.cli.standard_output import columns, wants_colour
 from kdgov.decision.decision import decision_from_json
 from kdgov.evidence.bundle_layout import DECISION, FINDINGS
+from kdgov.pipeline.finished_work.step_results import PromoteResult, RecordResult
 from kdgov.pipeline.run import RunOutcome
-from kdgov.pipeline.step_results import PromoteResult, RecordResult
 from kdgov.report.text import as_text
 from kdgov.report.verdict_header import counted
 

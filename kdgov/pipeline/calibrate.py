@@ -11,7 +11,7 @@ from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.distill import DistillInputs, distill_inputs, step_key
-from kdgov.pipeline.step_results import CalibrateResult
+from kdgov.pipeline.finished_work.step_results import CalibrateResult
 from kdgov.source_digest import source_digest
 
 TABLE = "calibration.json"

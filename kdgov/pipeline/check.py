@@ -36,8 +36,8 @@ from kdgov.evaluation.plan.replay_inputs import fitting_answer
 from kdgov.evidence.bundle_layout import CARDS, CONTAMINATION, FINDINGS, LICENCE_ANSWER, LICENCE_CASE
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.finished_work.step_results import SCAN_REPORTS, CheckResult
 from kdgov.pipeline.load_inputs import load_release_inputs
-from kdgov.pipeline.step_results import SCAN_REPORTS, CheckResult
 from kdgov.source_digest import source_digest
 
 _CHECKS = ("licence", "provenance", "privacy", "contamination", "coverage", "practice", "evidence")

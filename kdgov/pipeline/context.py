@@ -9,7 +9,7 @@ from pathlib import Path
 from kdgov.declarations.load import resolve
 from kdgov.declarations.release import Release, load_release
 from kdgov.errors import InputError
-from kdgov.pipeline.store import Store
+from kdgov.pipeline.finished_work.store import Store
 from kdgov.progress import Progress, silent
 from kdgov.resources import DataFolder, data_folder
 

@@ -22,7 +22,7 @@ from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import DISTILLATION
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.step_results import DistillResult
+from kdgov.pipeline.finished_work.step_results import DistillResult
 from kdgov.processes import is_first
 from kdgov.quantities import quantity
 from kdgov.source_digest import source_digest

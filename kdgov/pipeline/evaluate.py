@@ -27,9 +27,9 @@ from kdgov.evidence.bundle_layout import EVALUATION, FINDINGS, ITEMS, PLAN, ROLE
 from kdgov.finding import Finding
 from kdgov.items.files import read_items
 from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.finished_work.step_results import DistillResult, EvaluateResult, ModelEvaluation, StepResult
+from kdgov.pipeline.finished_work.store import Work
 from kdgov.pipeline.load_inputs import load_release_inputs
-from kdgov.pipeline.step_results import DistillResult, EvaluateResult, ModelEvaluation, StepResult
-from kdgov.pipeline.store import Work
 from kdgov.processes import is_first
 from kdgov.quantities import quantity
 from kdgov.source_digest import source_digest

@@ -34,8 +34,8 @@ from kdgov.evidence.rejudge import items_judged_apart, read_findings, read_table
 from kdgov.evidence.trust_store import TrustStore, load_trust, trust_path
 from kdgov.pipeline.bundle_assembly import write_bundle
 from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.finished_work.step_results import CheckResult, DistillResult, EvaluateResult, GateResult, TeacherTextResult
 from kdgov.pipeline.judge_paths import late_policy
-from kdgov.pipeline.step_results import CheckResult, DistillResult, EvaluateResult, GateResult, TeacherTextResult
 from kdgov.source_digest import source_digest
 
 _COUNTED = ("parameters", "size_bytes", "layers")

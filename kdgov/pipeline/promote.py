@@ -9,7 +9,7 @@ from typing import Any
 
 from kdgov.digest import digest_json, write_atomic
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.step_results import PromoteResult, RecordResult
+from kdgov.pipeline.finished_work.step_results import PromoteResult, RecordResult
 from kdgov.recording.client.sqlite_lookup import embedded_holder, embedded_version
 from kdgov.recording.client.target import RegistryTarget, registry_target
 from kdgov.source_digest import source_digest

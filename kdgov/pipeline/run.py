@@ -15,11 +15,19 @@ from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.distill import distill_step
 from kdgov.pipeline.evaluate import evaluate_step
+from kdgov.pipeline.finished_work.step_results import (
+    CheckResult,
+    DistillResult,
+    EvaluateResult,
+    GateResult,
+    PromoteResult,
+    RecordResult,
+    StepResult,
+)
 from kdgov.pipeline.gate import Judgeable, gate_step
 from kdgov.pipeline.promote import promote_step
 from kdgov.pipeline.record import record_step
 from kdgov.pipeline.scan_teacher_text import written_step
-from kdgov.pipeline.step_results import CheckResult, DistillResult, EvaluateResult, GateResult, PromoteResult, RecordResult, StepResult
 
 StepName = Literal["check", "distill", "evaluate", "gate", "record", "promote"]
 StoppedBy = Literal["", "check", "gate", "promote"]

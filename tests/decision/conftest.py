@@ -14,8 +14,8 @@ from kdgov.decision.policy import Criterion, Policy
 from kdgov.digest import digest_bytes
 from kdgov.items import ItemTable, MetricDeclaration, write_items
 from kdgov.pipeline.context import ReleaseContext, open_release
+from kdgov.pipeline.finished_work.step_results import CheckResult, DistillResult, EvaluateResult, GateResult
 from kdgov.pipeline.gate import Judgeable, gate_step
-from kdgov.pipeline.step_results import CheckResult, DistillResult, EvaluateResult, GateResult
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 
 from kdgov.decision.drill import drill
 from kdgov.decision.drill import run_drill as run_module
+from kdgov.decision.drill.drill_cores import drill_file
 from kdgov.declarations.policy_file import load_policy
 from kdgov.errors import InputError
-from kdgov.pipeline.drill import drill_file
 from kdgov.resources import data_folder
 
 DEFAULT = data_folder("policies") / "default.yaml"
@@ -16,7 +16,7 @@ DEFAULT = data_folder("policies") / "default.yaml"
 
 def test_a_name_that_is_no_plant_is_refused():
     with pytest.raises(InputError, match="R99"):
-        drill_file(DEFAULT, quick=True, only=["R99"])
+        drill_file(DEFAULT, read=load_policy, quick=True, only=["R99"])
 
 
 def test_how_plants_are_run_changes_no_figure():
@@ -29,7 +29,7 @@ def test_how_plants_are_run_changes_no_figure():
 
 @pytest.mark.nightly
 def test_several_processes_give_the_report_of_one(monkeypatch):
-    monkeypatch.setattr("kdgov.pipeline.drill.FULL_RUNS", 1)
+    monkeypatch.setattr("kdgov.decision.drill.drill_cores.FULL_RUNS", 1)
     monkeypatch.setattr(run_module, "FULL_RUNS", 1)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
-    assert drill_file(DEFAULT) == drill(load_policy(DEFAULT))
+    assert drill_file(DEFAULT, read=load_policy) == drill(load_policy(DEFAULT))

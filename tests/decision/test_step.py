@@ -17,7 +17,7 @@ from kdgov.evidence.bundle_layout import LAYOUT, described
 from kdgov.evidence.rejudge import rejudge
 from kdgov.evidence.trust_store import load_trust, trust_path
 from kdgov.items import ItemTable, write_items
-from kdgov.pipeline.store import RESULT
+from kdgov.pipeline.finished_work.store import RESULT
 from tests.decision.conftest import POLICY, gated, made
 
 

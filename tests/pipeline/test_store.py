@@ -16,9 +16,9 @@ from typing import ClassVar
 import pytest
 
 from kdgov.errors import UnavailableError
-from kdgov.pipeline.lock import held
-from kdgov.pipeline.step_results import StepResult, told
-from kdgov.pipeline.store import Store
+from kdgov.pipeline.finished_work.lock import held
+from kdgov.pipeline.finished_work.step_results import StepResult, told
+from kdgov.pipeline.finished_work.store import Store
 
 KEY = "sha256:" + "a" * 64
 
@@ -168,7 +168,7 @@ def test_of_two_runs_at_once_one_works_and_the_other_waits_and_reuses(tmp_path):
 
 def test_a_killed_run_blocks_nobody(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from kdgov.pipeline.lock import held\n"
+        "import sys, time; from pathlib import Path; from kdgov.pipeline.finished_work.lock import held\n"
         "with held(Path(sys.argv[1]), what='x', tell=print):\n    print('held', flush=True); time.sleep(60)\n"
     )
     place = tmp_path / "a.lock"

@@ -18,7 +18,7 @@ from kdgov.quantities import quantity
 
 if TYPE_CHECKING:
     from kdgov.pipeline.context import ReleaseContext
-    from kdgov.pipeline.step_results import CheckResult
+    from kdgov.pipeline.finished_work.step_results import CheckResult
 
 EXAMPLES = """
 [bold]Examples[/bold]

@@ -45,8 +45,8 @@ def distill(
         from kdgov.pipeline.calibrate import calibrate_step
         from kdgov.pipeline.context import open_release
         from kdgov.pipeline.distill import distill_step
+        from kdgov.pipeline.finished_work.step_results import DistillResult
         from kdgov.pipeline.scan_teacher_text import written_step
-        from kdgov.pipeline.step_results import DistillResult
 
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress)

@@ -15,7 +15,7 @@ from kdgov.processes import is_first
 
 if TYPE_CHECKING:
     from kdgov.evaluation.backends.settings import BackendSettings
-    from kdgov.pipeline.step_results import EvaluateResult
+    from kdgov.pipeline.finished_work.step_results import EvaluateResult
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -85,8 +85,8 @@ def register(app: typer.Typer) -> None:
 def _release(release: Path, store: Path | None, code: list[Path]) -> EvaluateResult:
     from kdgov.evaluation.plan.suite_code import allowed_code
     from kdgov.pipeline.context import open_release
+    from kdgov.pipeline.finished_work.step_results import EvaluateResult
     from kdgov.pipeline.run import resolve
-    from kdgov.pipeline.step_results import EvaluateResult
 
     with progress_bars() as progress, allowed_code(code):
         return resolve(open_release(release, store=store, progress=progress), until="evaluate").of(EvaluateResult)

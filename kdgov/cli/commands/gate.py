@@ -163,8 +163,8 @@ def _judge_subject(
         from kdgov.evidence.rejudge import rejudge
         from kdgov.evidence.trust_store import load_trust, trust_path
         from kdgov.pipeline.context import open_release
+        from kdgov.pipeline.finished_work.step_results import GateResult
         from kdgov.pipeline.run import StepOptions, resolve
-        from kdgov.pipeline.step_results import GateResult
 
         context = open_release(Path(subject[0]), store=store, progress=progress)
         gated = resolve(context, until="gate", options=StepOptions(statements=statements, trust=trust)).of(GateResult)

@@ -183,7 +183,7 @@ def _files_of(case: LicenseCase, answer: LicenseAnswer) -> dict[str, str]:
 
 
 def _read_case(file: Path) -> LicenseCase:
-    from kdgov.pipeline.license_case import read_case
+    from kdgov.api.license_case import read_case
 
     return read_case(file)
 

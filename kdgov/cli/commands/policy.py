@@ -81,13 +81,15 @@ def drill(
     """Plant every known regression and every good student, and count what this policy does with them."""
     with error_boundary(output_format=output_format):
         from kdgov.cli.progress_display import progress_bars
-        from kdgov.declarations.policy_file import find_policy
-        from kdgov.pipeline.drill import drill_file
+        from kdgov.decision.drill.drill_cores import drill_file
+        from kdgov.declarations.policy_file import find_policy, load_policy
         from kdgov.report.charts.operating_curves import curves_svg
         from kdgov.report.drill_report import drill_markdown
 
         with progress_bars() as progress:
-            report = drill_file(find_policy(policy), items=items, quick=quick, seed=seed, only=only or (), progress=progress)
+            report = drill_file(
+                find_policy(policy), read=load_policy, items=items, quick=quick, seed=seed, only=only or (), progress=progress
+            )
         if svg is not None:
             title = f"Policy {report.policy['name']} {report.policy['version']}: chance of promotion"
             write_answer(svg, curves_svg(report.curves, title=title))

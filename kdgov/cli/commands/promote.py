@@ -157,8 +157,8 @@ def target_of(store: Path | None, registry: str | None) -> RegistryTarget:
 
 def _promote_release(release: Path, alias: str, registry: str | None, store: Path | None, output_format: ActFormat) -> None:
     from kdgov.pipeline.context import open_release
+    from kdgov.pipeline.finished_work.step_results import PromoteResult
     from kdgov.pipeline.run import StepOptions, resolve
-    from kdgov.pipeline.step_results import PromoteResult
 
     if not release.suffix and not release.exists():
         raise InputError(f"{str(release)!r} is no release file, and no version is named", mend="Write `kdgov promote MODEL VERSION`.")

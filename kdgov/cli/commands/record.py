@@ -41,8 +41,8 @@ def record(
     """Record a release in the registry: runs, evidence, model card, signed decision."""
     with error_boundary(output_format=output_format):
         from kdgov.pipeline.context import open_release
+        from kdgov.pipeline.finished_work.step_results import RecordResult
         from kdgov.pipeline.run import StepOptions, resolve
-        from kdgov.pipeline.step_results import RecordResult
 
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress)

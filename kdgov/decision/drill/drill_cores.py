@@ -11,33 +11,49 @@ from pathlib import Path
 
 from kdgov.decision.drill import DrillReport, PlantResult, drill
 from kdgov.decision.drill.run_drill import FULL_RUNS, plant_result
-from kdgov.declarations.policy_file import load_policy
+from kdgov.decision.policy import Policy
 from kdgov.progress import Progress
 
 
 def drill_file(
-    path: Path, *, items: int | None = None, quick: bool = False, seed: int = 0, only: Sequence[str] = (), progress: Progress | None = None
+    path: Path,
+    *,
+    read: Callable[[Path], Policy],
+    items: int | None = None,
+    quick: bool = False,
+    seed: int = 0,
+    only: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> DrillReport:
     """As `drill`, for a policy file; the same report, from as many processes as there are cores.
+
+    Args:
+        path: the policy file.
+        read: reads it, here and in every process.
+        items: items per metric, as `drill` takes them.
+        quick: a tenth of the tables.
+        seed: random seed.
+        only: ids of plants to run.
+        progress: called as ``progress(label, done, total)``.
 
     A quick drill and one of single plants stay in this process: starting others would take longer.
 
     Raises:
         InputError: if the policy is at fault, or ``only`` names no plant.
     """
-    policy = load_policy(path)
+    policy = read(path)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if quick or only or cores == 1:
         return drill(policy, items=items, quick=quick, seed=seed, only=only, progress=progress)
 
     def each(_: Callable[[str], PlantResult], names: Sequence[str]) -> Iterator[PlantResult]:
         # Workers read the file themselves: a policy's read-only mappings do not travel between processes.
-        work = partial(_in_worker, path, items=items, runs=FULL_RUNS, seed=seed)
+        work = partial(_in_worker, path, read=read, items=items, runs=FULL_RUNS, seed=seed)
         with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
             yield from pool.map(work, names)
 
     return drill(policy, items=items, seed=seed, progress=progress, each=each)
 
 
-def _in_worker(path: Path, name: str, *, items: int | None, runs: int, seed: int) -> PlantResult:
-    return plant_result(name, policy=load_policy(path), items=items, runs=runs, seed=seed)
+def _in_worker(path: Path, name: str, *, read: Callable[[Path], Policy], items: int | None, runs: int, seed: int) -> PlantResult:
+    return plant_result(name, policy=read(path), items=items, runs=runs, seed=seed)

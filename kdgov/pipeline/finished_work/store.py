@@ -24,8 +24,8 @@ from typing import Any, Generic, TypeVar
 from kdgov import digest
 from kdgov.checkpoints.digests import remember_digest, remembered_digest
 from kdgov.errors import UnavailableError
-from kdgov.pipeline.lock import Tell, announce, held, is_joined
-from kdgov.pipeline.step_results import StepResult
+from kdgov.pipeline.finished_work.lock import Tell, announce, held, is_joined
+from kdgov.pipeline.finished_work.step_results import StepResult
 from kdgov.processes import is_first
 
 RESULT = "result.json"
