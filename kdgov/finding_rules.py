@@ -87,6 +87,7 @@ RULES: dict[str, Rule] = {
     "privacy.pii-noted": _rule("warn", "personal identifiers in the data", f"{AI_600_1} MP-4.1-009"),
     "privacy.names-found": _rule("review", "more names of people or places than the policy allows", f"{AI_600_1} MP-4.1-009"),
     "privacy.pii-contradicts-card": _rule("review", "personal identifiers where the card says there are none", f"{AI_600_1} MP-4.1-009"),
+    "privacy.sent-to-endpoint": _rule("review", "personal data that leaves for an endpoint", f"{GDPR} Art. 28 and 44"),
     "privacy.secret-found": _rule("block", "credentials in the data", "CWE-798"),
     # Contamination: has the student seen what it will be judged by?
     "contamination.verbatim": _rule("block", "items of the suites occur word for word in the data", "arXiv:2005.14165 appendix C"),

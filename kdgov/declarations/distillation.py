@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from kdgov.declarations.endpoint_fields import KeyVariable, PlainAddress
+from kdgov.declarations.endpoint_fields import KeyVariable, PlainAddress, region_code
 from kdgov.declarations.load import Declared
 from kdgov.declarations.named_row import NamedRow
 
@@ -105,6 +105,12 @@ class Endpoint(Declared):
     """Seconds to wait for one answer."""
     retries: int = Field(default=4, ge=0)
     """How often a failed request is repeated, with doubling pauses."""
+    region: Annotated[str | None, BeforeValidator(region_code)] = None
+    """Country in which it works (two-letter code or name), or ``EU``; what is sent there is held against the data's card."""
+    retention_days: int | None = Field(default=None, ge=0)
+    """Days for which what is sent is kept there; 0: not kept."""
+    processor_agreement: str | None = Field(default=None, min_length=3)
+    """Id of the data-processing agreement with whoever runs it."""
 
 
 class TeacherText(Declared):

@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator
 
+from kdgov.license.case.countries import country_code, place_mend
+
 _KEY_NAME = re.compile(r"^[A-Z][A-Z0-9_]*(_API_KEY|_TOKEN)$")
 _OWN = "KDGOV_KEY"
 _SECRET_WORDS = re.compile(r"(key|token|secret|passw|passphrase|credential|auth|sig)", re.IGNORECASE)
@@ -48,6 +50,21 @@ def plain_address(address: str) -> str:
     if parts.scheme not in ("http", "https") or not has_host or any(c.isspace() or not c.isprintable() for c in address):
         raise ValueError("is no http(s) address\nWrite https://host/v1.")
     return address
+
+
+def region_code(value: object) -> object:
+    """The two-letter code of a country, or ``EU``; anything that is no text is left to pydantic.
+
+    Raises:
+        ValueError: if a text stands for no country.
+    """
+    text = "NO" if value is False else value  # YAML 1.1 reads Norway's code as false
+    if not isinstance(text, str) or text.strip().upper() in ("EU", "EEA"):
+        return text.strip().upper() if isinstance(text, str) else text
+    code = country_code(text)
+    if code is None:
+        raise ValueError(f"{text!r} is no country\n{place_mend(text)}")
+    return code
 
 
 KeyVariable = Annotated[str, AfterValidator(key_variable)]

@@ -21,6 +21,7 @@ from kdgov.checks.findings.privacy import personal_data_findings, withdrawn_ids
 from kdgov.checks.findings.provenance import provenance_findings
 from kdgov.checks.findings.rules import Stances, read_stances
 from kdgov.checks.findings.scan_findings import contaminated_items, not_testable_finding, scan_findings, taught_reports
+from kdgov.checks.findings.sent_to_endpoint import sent_findings
 from kdgov.checks.licensing.licence_case import licence_case
 from kdgov.checks.licensing.portable_case import portable_case
 from kdgov.checks.pii.person_names import NameCount, NamesModel, count_names, names_model
@@ -191,6 +192,7 @@ def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> 
     unseen = [key for key in index.not_testable if key not in media.looked_for]
     names = _names(question.names, reports)
     findings += scan_findings(materials, reports, question.items, stances, names, not_looked_for=index.not_testable)
+    findings += sent_findings(materials, reports, stances, today=question.today)
     findings += [*not_testable_finding(unseen, len(index.items), stances), *media_findings(media, stances)]
     findings += practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))
     findings += record_findings(materials, stances, today=question.today, approvals=question.policy.approvals)

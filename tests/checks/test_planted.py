@@ -49,6 +49,15 @@ def _endpoint(world: World) -> None:
     world.release["distillation"]["terms"] = [{"kind": "teacher_text"}]
 
 
+def _mailed(world: World) -> None:
+    """Prompts with addresses, a card that allows DE only, an endpoint in the US."""
+    _endpoint(world)
+    world.release["teacher"]["endpoint"] |= {"base_url": "https://eu.example.com/v1", "region": "US"}
+    world.data |= {"personal_data": {**PERSONS, "geography_allowed": ["DE"]}}
+    world.rows = [{**row, "person": f"p{n}"} for n, row in enumerate(world.rows)]
+    _row(world, prompt="Write to jane.roe@mail.example.org about it.")
+
+
 def _elsewhere(world: World) -> None:
     world.release["student"] = {"model": "teacher", "license": "MIT"}
     world.release["data"] = []
@@ -84,6 +93,7 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     ),
     "provenance.teacher-endpoint": (_endpoint, "big-model"),
     "provenance.student-unpinned": (lambda w: w.release.update(student={"model": "some/base", "license": "MIT"}), "some/base"),
+    "privacy.sent-to-endpoint": (_mailed, "eu.example.com"),
     "provenance.model-changed": (lambda w: w.teacher.update(digest="sha256:" + "0" * 64), "teacher.yaml"),
     "provenance.file-missing": (lambda w: w.data["files"].append({"path": "more.jsonl", "digest": "sha256:" + "0" * 64}), "more.jsonl"),
     "provenance.file-unpinned": (lambda w: setattr(w, "is_pinned", False), "data.jsonl"),

@@ -30,6 +30,8 @@ EXAMPLES = """
 
   kdgov registry log --out acts.json                              every act, its chain and signatures verified
 
+  kdgov registry find-text "Maria Lopez" --data data/             which recorded releases hold a person's text
+
   kdgov registry protect postgresql://owner@db/mlflow             trigger against unguarded clients
 """
 registry_app = typer.Typer(help="List versions with their standing; read the log of acts.", no_args_is_help=True, epilog=EXAMPLES)
@@ -107,6 +109,34 @@ def protect(
 
         protect_database(database, remove=remove, free_aliases=free_alias)
         typer.echo("the trigger is removed" if remove else "the trigger is installed: only the guarded registry can promote")
+
+
+@registry_app.command("find-text", epilog=EXAMPLES)
+def find_text_command(
+    text: Annotated[str, typer.Argument(help="What the person wrote, or a part of it; `-` reads standard input.")],
+    data: Annotated[list[Path] | None, typer.Option(help="File or folder with training data, found by digest; repeatable.")] = None,
+    registry: Registry = None,
+    store: StoreFolder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Name every recorded release whose evidence or training data holds a person's text: the answer to a deletion request."""
+    with error_boundary(output_format="json" if as_json else "text"):
+        import sys
+
+        from kdgov.auditing.registry.find_text import find_text
+
+        wanted = sys.stdin.read() if text == "-" else text
+        found = find_text(wanted, target_of(store, registry), data=data or [Path("registry/datasets")])
+        if as_json:
+            print_json(found.as_json())
+            return
+        for place in found.places:
+            typer.echo(f"{place.model} {place.version}: {place.where}{'' if place.readable else ' (digest only)'}")
+        for line in found.not_at_hand:
+            typer.echo(f"not at hand, so not searched: {line}", err=True)
+        for line in found.unreadable:
+            typer.echo(f"no readable evidence: {line}", err=True)
+        typer.echo(f"{quantity(len(found.places), 'place')} in {quantity(found.versions, 'version')} searched", err=True)
 
 
 def _line(row: VersionRow) -> str:

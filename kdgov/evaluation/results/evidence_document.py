@@ -10,7 +10,6 @@ from typing import Any
 
 from kdgov import __version__
 from kdgov.checkpoints.identity import ModelIdentity
-from kdgov.checks.pii.redaction import masked
 from kdgov.digest import digest_json
 from kdgov.evaluation.backends.response_log import Record
 from kdgov.evaluation.backends.settings import BackendSettings
@@ -19,13 +18,14 @@ from kdgov.evaluation.plan.request import CHAT, Plan, PlannedItem, PlannedTask
 from kdgov.evaluation.scoring.scores import ItemScore
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.table import ItemTable
+from kdgov.items.text_digest import text_digest
 
 _TEXT_LIMIT = 400
 _LIBRARIES = ("torch", "transformers", "tokenizers", "lm_eval", "datasets")
 
 
 def item_rows(task: PlannedTask, scores: Sequence[ItemScore]) -> list[dict[str, Any]]:
-    """Rows of the item table for one task's scores; texts of personal tasks are masked."""
+    """Rows of the item table for one task's scores; of personal tasks nothing readable is kept, only digests and lengths."""
     items = {i.item_id: i for i in task.items}
     is_personal = task.scorer.declared.sensitive == "personal"
     rows = []
@@ -33,7 +33,7 @@ def item_rows(task: PlannedTask, scores: Sequence[ItemScore]) -> list[dict[str, 
         item = items[score.item_id]
         texts = {"prediction": score.prediction, "label": score.label, "text": score.text or _shown(item)}
         if is_personal:
-            texts = {k: masked(v) for k, v in texts.items()}
+            texts = {k: text_digest(str(v)) if v is not None else v for k, v in texts.items()}
         if is_personal and task.kind == "canary_exposure":
             texts.update(text="", prediction=score.prediction, label=score.label)
         rows.append(
