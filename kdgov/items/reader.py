@@ -26,6 +26,14 @@ from kdgov.items.formats.source import Source
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.table import ItemTable
 
+TOOL_SUITES = frozenset(
+    {
+        "lm_eval", "inspect", "lighteval", "helm", "openai_evals", "evalplus", "alpaca_eval", "promptfoo", "deepeval", "nemo_evaluator",
+        "mlflow",
+    }
+)  # fmt: skip
+"""Suite names that the readers of other tools give to rows."""
+
 Claim = Literal["scores", "beside", ""]
 """``scores``: the file holds scores of items; ``beside``: it is the tool's and holds none; empty: it is not the tool's."""
 

@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 from kdgov.errors import InputError
+from kdgov.items.reader import TOOL_SUITES
 from kdgov.items.readers.item_readers import READERS
 from kdgov.items.results import read_results
 from tests.items import foreign
@@ -74,6 +75,10 @@ def test_every_reader_of_ours_is_a_row_with_a_writer_in_the_tests():
     }
     assert set(READERS.own) - {"item_table"} <= covered
     assert all(reader.seen and reader.tool and reader.name == name for name, reader in READERS.own.items())
+
+
+def test_the_suites_of_the_readers_are_listed():
+    assert set(READERS.own) - {"item_table", "lm_eval_write_out"} == TOOL_SUITES
 
 
 def write_samples(folder, records, **results) -> None:

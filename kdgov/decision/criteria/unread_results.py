@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from kdgov.decision.criteria.calibration import is_left_out
 from kdgov.decision.criteria.comparison_cells import Tables
 from kdgov.decision.policy import Criterion, Policy
-from kdgov.finding import Finding
+from kdgov.finding import Finding, FindingVerdict
 from kdgov.items import MetricKey
+from kdgov.items.reader import TOOL_SUITES
 
 _NAMED = 12
 
 
 def unread_findings(policy: Policy, tables: Tables) -> list[Finding]:
     """``evidence.not-judged`` for evaluated metrics that no criterion reads; ``evidence.not-applicable`` for criteria left out."""
-    found = (_not_judged(policy.criteria, tables), _not_applicable(policy.criteria, tables))
-    return [finding for finding in found if finding is not None]
+    idle = _not_applicable(policy.criteria, tables)
+    return [*_not_judged(policy.criteria, tables), *([] if idle is None else [idle])]
 
 
 def applies(criterion: Criterion, tables: Tables) -> bool:
@@ -30,15 +31,23 @@ def applies(criterion: Criterion, tables: Tables) -> bool:
     return criterion.when == "production_inputs" and tables.names_inputs
 
 
-def _not_judged(criteria: Sequence[Criterion], tables: Tables) -> Finding | None:
+def _not_judged(criteria: Sequence[Criterion], tables: Tables) -> list[Finding]:
     unread = [key for key in tables.metric_keys() if not any(_reads(criterion, key, tables) for criterion in criteria)]
+    read = {(key.suite, key.task) for key in tables.metric_keys() if key not in unread}
+    # A harness logs several numbers of the same answers, whoever wants them: where one of them is judged, the others are named only.
+    logged = [key for key in unread if key.suite in TOOL_SUITES and (key.suite, key.task) in read]
+    found = [_unread_finding([key for key in unread if key not in logged], "review"), _unread_finding(logged, "warn")]
+    return [finding for finding in found if finding is not None]
+
+
+def _unread_finding(unread: Sequence[MetricKey], verdict: FindingVerdict) -> Finding | None:
     if not unread:
         return None
     named = [f"{key.suite}/{key.task}/{key.metric}" for key in unread]
     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     return Finding(
         check="evidence",
-        verdict="review",
+        verdict=verdict,
         subject=", ".join(named[:_NAMED]) + more,
         reason=f"{'It was' if len(named) == 1 else 'They were'} evaluated, and no criterion of the policy reads "
         f"{'it' if len(named) == 1 else 'them'}: whatever the numbers say, they decide nothing.",
