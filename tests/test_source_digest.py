@@ -67,7 +67,7 @@ def test_one_byte_of_any_module_a_step_can_reach_gives_another_key(copy, keyed):
             ("distillation", "evaluation.backends", "evaluation.scoring", "evaluation.results", "recording", "guard", "auditing", "report"),
         ),
         ("kdgov.pipeline.distill", ("checks", "evaluation", "recording", "guard", "auditing", "decision", "report")),
-        ("kdgov.pipeline.evaluate", ("checks.licensing", "checks.pii", "distillation", "recording", "guard", "auditing", "report")),
+        ("kdgov.pipeline.evaluate", ("checks.licensing", "distillation", "recording", "guard", "auditing", "report")),
         ("kdgov.pipeline.gate", ("distillation", "evaluation", "recording", "guard", "auditing")),
         ("kdgov.pipeline.record", ("checks", "distillation", "evaluation", "auditing")),
         ("kdgov.pipeline.promote", ("checks", "distillation", "evaluation", "auditing")),

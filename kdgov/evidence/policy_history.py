@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kdgov.decision.policy import Policy
 from kdgov.digest import PREFIX, canonical_json, digest_json, write_atomic
+from kdgov.finding import Finding
 
 SEALS, LOOKS = "policy-seals", "looks"
 
@@ -76,3 +77,16 @@ class PolicyHistory:
             return list(json.loads(self._count.read_bytes())["students"])
         except FileNotFoundError:
             return []
+
+
+def late_policy(reason: str) -> Finding:
+    """The finding that names a policy younger than the results it judges."""
+    return Finding(
+        check="evidence",
+        verdict="warn",
+        subject="policy",
+        reason=reason,
+        mend="Set margins before looking at results; `findings: {evidence.policy-newer: block}` makes this stop.",
+        rule="evidence.policy-newer",
+        source="FDA 2016, Non-Inferiority Clinical Trials: the margin is fixed before the trial",
+    )

@@ -29,13 +29,12 @@ from kdgov.evidence.bundle_layout import (
 )
 from kdgov.evidence.gate_inputs import GateInputs
 from kdgov.evidence.permission_files import read_statements, statements_about
-from kdgov.evidence.policy_history import PolicyHistory
+from kdgov.evidence.policy_history import PolicyHistory, late_policy
 from kdgov.evidence.rejudge import items_judged_apart, read_findings, read_tables
 from kdgov.evidence.trust_store import TrustStore, load_trust, trust_path
 from kdgov.pipeline.bundle_assembly import write_bundle
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import CheckResult, DistillResult, EvaluateResult, GateResult, TeacherTextResult
-from kdgov.pipeline.judge_paths import late_policy
 from kdgov.source_digest import source_digest
 
 _COUNTED = ("parameters", "size_bytes", "layers")

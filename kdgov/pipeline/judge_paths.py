@@ -16,6 +16,7 @@ from kdgov.declarations.policy_file import load_named_policy
 from kdgov.errors import InputError
 from kdgov.evaluation.results.compare_results import compare_results
 from kdgov.evidence.gate_inputs import GateInputs, Statements
+from kdgov.evidence.policy_history import late_policy
 from kdgov.finding import Finding
 from kdgov.items import ItemTable, read_items
 from kdgov.items.results import ITEMS_FILE, Results, read_results
@@ -122,16 +123,3 @@ def _newer_policy(policy: Path, results: Sequence[str]) -> tuple[Finding, ...]:
     if not files or sides[0] is None or sides[1] is None or sides[0] <= sides[1]:
         return ()
     return (late_policy("The policy was changed after the results it judges were written."),)
-
-
-def late_policy(reason: str) -> Finding:
-    """The finding that names a policy younger than the results it judges."""
-    return Finding(
-        check="evidence",
-        verdict="warn",
-        subject="policy",
-        reason=reason,
-        mend="Set margins before looking at results; `findings: {evidence.policy-newer: block}` makes this stop.",
-        rule="evidence.policy-newer",
-        source="FDA 2016, Non-Inferiority Clinical Trials: the margin is fixed before the trial",
-    )
