@@ -12,8 +12,8 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 
 from kdgov.digest import digest_json
-from kdgov.recording.card.escaping import plain
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
+from kdgov.report.escaping import plain
 
 _ODD = re.compile(r"[^\w\-. :/]")
 _PARAM_LIMIT = 5000

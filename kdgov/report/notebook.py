@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from html import escape
 
 from kdgov.decision.decision import Decision
+from kdgov.report.escaping import escaped
 from kdgov.report.severity_order import columns, worst_first
 from kdgov.report.verdict_header import COLOURS, verdict_header
 
@@ -26,12 +26,12 @@ def shown(decision: Decision) -> NotebookDecision:
 def as_html(decision: Decision) -> str:
     """The decision as one self-contained HTML fragment: no script, no network, readable without colour."""
     header = verdict_header(decision)
-    told = "".join(f"<br><b>{escape(label)}:</b> {escape(sentence)}" for label, sentence in header.lines())
+    told = "".join(f"<br><b>{escaped(label)}:</b> {escaped(sentence)}" for label, sentence in header.lines())
     rows = "".join(_row(decision, index) for index in range(len(decision.criteria)))
     held = [r for r in worst_first(decision) if r.verdict != "pass"]
-    reasons = "".join(f"<li>{escape(r.id)}: {escape(r.reason)}</li>" for r in held)
+    reasons = "".join(f"<li>{escaped(r.id)}: {escaped(r.reason)}</li>" for r in held)
     reasons += "".join(
-        f"<li>{escape(f.check)} {escape(f.verdict)}: {escape(f.subject)}: {escape(f.reason)}</li>"
+        f"<li>{escaped(f.check)} {escaped(f.verdict)}: {escaped(f.subject)}: {escaped(f.reason)}</li>"
         for f in decision.findings
         if f.verdict != "pass"
     )
@@ -42,10 +42,10 @@ def as_html(decision: Decision) -> str:
     policy = decision.policy
     return (
         f"<section class='kdgov-decision'><p><strong style='color:{header.colour}'>{header.shape} "
-        f"{escape(header.answer)}</strong>{told}</p>"
+        f"{escaped(header.answer)}</strong>{told}</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         + (f"<ul>{reasons}</ul>" if reasons else "")
-        + f"<p><small>policy {escape(policy['name'])} {escape(policy['version'])}, "
+        + f"<p><small>policy {escaped(policy['name'])} {escaped(policy['version'])}, "
         f"decision <code>{decision.digest}</code></small></p></section>"
     )
 
@@ -56,6 +56,6 @@ def _row(decision: Decision, index: int) -> str:
     numbers = (str(result.n or "–"), *columns(result))
     cells = "".join(f"<td style='text-align:right'>{text}</td>" for text in numbers)
     return (
-        f"<tr><td style='color:{COLOURS[result.verdict]}'>{escape(verdict)}</td><td>{escape(result.id)}</td>"
-        f"<td>{escape(result.place)}</td>{cells}</tr>"
+        f"<tr><td style='color:{COLOURS[result.verdict]}'>{escaped(verdict)}</td><td>{escaped(result.id)}</td>"
+        f"<td>{escaped(result.place)}</td>{cells}</tr>"
     )

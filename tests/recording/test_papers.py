@@ -21,13 +21,13 @@ from kdgov.finding import Finding
 from kdgov.items import read_items
 from kdgov.recording.card.card_charts import charts_of
 from kdgov.recording.card.card_page import html_card
-from kdgov.recording.card.escaping import escaped, markdown, plain
 from kdgov.recording.card.evidence_bundle import read_dossier
 from kdgov.recording.card.huggingface_readme import hub_readme
 from kdgov.recording.card.model_card import DESCRIPTION_LIMIT, full_card, short_card
 from kdgov.recording.card.tags import TAG_LIMIT, version_tags
 from kdgov.recording.card.write import write_papers
 from kdgov.recording.runs import model_metrics
+from kdgov.report.escaping import escaped, markdown, plain
 from tests.recording.evidence_bundle import drawn_bundle as bundle
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)

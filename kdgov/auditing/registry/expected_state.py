@@ -12,11 +12,11 @@ from mlflow.entities import DatasetInput
 from kdgov.auditing.registry.snapshot import Expected
 from kdgov.digest import digest_json, tree_manifest
 from kdgov.errors import InputError
-from kdgov.recording.card.escaping import plain
 from kdgov.recording.card.evidence_bundle import EvidenceBundle, read_dossier
 from kdgov.recording.card.write import write_papers
 from kdgov.recording.release_recording import RECORDING_TAG, SEALED_TAG
 from kdgov.recording.runs import criterion_metrics, dataset_inputs, identity_params, model_metrics, release_params
+from kdgov.report.escaping import plain
 
 ROLE_TAG = "kdgov-role"
 

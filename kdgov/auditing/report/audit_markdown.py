@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kdgov.auditing.report.html import outcome_words
 from kdgov.auditing.review.audit_findings import AREAS
 from kdgov.auditing.review.practice_record import SHOWN
+from kdgov.report.escaping import markdown, visible_characters
 
 Document = Mapping[str, Any]
-_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~$!])")
 
 
 def render_summary(document: Document) -> str:
@@ -39,8 +37,7 @@ def render_summary(document: Document) -> str:
 
 def plain(value: object) -> str:
     """One line of text that Markdown and HTML take as text."""
-    kept = "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn") else " " for c in str(value))
-    return _SPECIAL.sub(r"\\\1", " ".join(kept.split()).replace("&", "&amp;")).replace("\\<", "&lt;").replace("\\>", "&gt;")
+    return markdown(visible_characters(value, instead=" "), limit=100_000)
 
 
 def rows(head: Iterable[str], body: Iterable[Iterable[object]]) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import html
-import unicodedata
 from collections.abc import Iterable
+
+from kdgov.report.escaping import escaped_lines
 
 _VOID = frozenset({"meta", "br", "hr", "line", "circle", "rect", "path", "polygon"})
 
@@ -19,8 +19,7 @@ def text(value: object) -> Safe:
     """A value as escaped text, without control and direction characters; markup stays as it is."""
     if isinstance(value, Safe):
         return value
-    kept = "".join(c for c in str(value) if c in "\t\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
-    return Safe(html.escape(kept, quote=True))
+    return Safe(escaped_lines(value))
 
 
 def tag(name: str, *children: object, **attributes: object) -> Safe:

@@ -140,7 +140,7 @@ def find_text_command(
 
 
 def _line(row: VersionRow) -> str:
-    from kdgov.recording.card.escaping import plain
+    from kdgov.report.escaping import plain
 
     aliases = " ".join(f"@{alias}" for alias in row.aliases)
     extra = f"waiver until {row.waiver_expires}" if row.waiver_expires else row.blocked_by

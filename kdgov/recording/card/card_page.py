@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from kdgov.decision.decision import CriterionResult
-from kdgov.recording.card.escaping import escaped
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
 from kdgov.recording.card.summary_sentences import distillation_sentence, limits, suite_sentences
+from kdgov.report.escaping import escaped
 from kdgov.report.severity_order import columns
 from kdgov.report.verdict_header import COLOURS, SHAPES
 

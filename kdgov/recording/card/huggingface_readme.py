@@ -9,9 +9,9 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from kdgov.recording.card.escaping import plain
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
 from kdgov.recording.card.model_card import full_card
+from kdgov.report.escaping import plain
 
 # Identifiers the Hub lists under these spellings; anything else is license: other plus its name.
 _HUB_LICENSES = frozenset({

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdgov.decision.decision import CriterionResult
-from kdgov.recording.card.escaping import code, markdown, plain
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
 from kdgov.recording.card.summary_sentences import distillation_sentence, limits, suite_sentences
+from kdgov.report.escaping import code, markdown, plain
 from kdgov.report.severity_order import columns
 
 DESCRIPTION_LIMIT = 5000

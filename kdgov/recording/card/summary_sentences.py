@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kdgov.recording.card.escaping import plain
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
+from kdgov.report.escaping import plain
 
 _WORDS = {
     "pass": "holds",

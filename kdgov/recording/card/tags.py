@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from pathlib import PurePath
 
-from kdgov.recording.card.escaping import plain
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
+from kdgov.report.escaping import plain
 
 TAG_LIMIT = 900
 """Longer values flood MLflow's page; the artifacts have them in full."""

@@ -6,9 +6,9 @@ meaning has a shape or a word beside its colour, so that print in grey loses not
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
-from html import escape
+
+from kdgov.report.escaping import escaped, plain
 
 Colour = str
 """Name of a meaning in `COLOURS`."""
@@ -87,7 +87,7 @@ class Drawing:
 
     def mark(self, x: float, y: float, verdict: str) -> None:
         """The mark of a verdict: dot for pass, cross for fail, half ring for inconclusive, triangle for invalid."""
-        here = f'data-verdict="{escape(verdict)}" data-x="{_n(x)}"'
+        here = f'data-verdict="{escaped(verdict)}" data-x="{_n(x)}"'
         if verdict == "fail":
             path = f"M{_n(x - 5)} {_n(y - 5)}L{_n(x + 5)} {_n(y + 5)}M{_n(x + 5)} {_n(y - 5)}L{_n(x - 5)} {_n(y + 5)}"
             self._parts.append(f'<path class="kd-fail-line" stroke-width="3" d="{path}" {here}/>')
@@ -127,7 +127,7 @@ class Drawing:
         """One line of words, escaped and cut; ``halo`` keeps it readable where a line runs behind it."""
         weight = ' font-weight="bold"' if bold else ""
         place = f'x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}" font-size="{_n(size)}"{weight}'
-        shown = escape(cut(words, limit))
+        shown = escaped(words, limit=limit)
         classes = f"kd-{colour} kd-halo" if halo else f"kd-{colour}"
         self._parts.append(f'<text class="{classes}" {place}>{shown}</text>')
 
@@ -138,8 +138,8 @@ class Drawing:
             f'width="{_n(self.width)}" height="{_n(height)}" '
             f'role="img" aria-labelledby="{self.name}-title" aria-describedby="{self.name}-desc" class="chart" '
             'font-family="system-ui, sans-serif">'
-            f'<title id="{self.name}-title">{escape(_visible(self._title))}</title>'
-            f'<desc id="{self.name}-desc">{escape(_visible(self._description))}</desc>{_STYLE}'
+            f'<title id="{self.name}-title">{escaped(self._title)}</title>'
+            f'<desc id="{self.name}-desc">{escaped(self._description, limit=20_000)}</desc>{_STYLE}'
             f'<defs><marker id="{self.name}-head" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto" '
             'markerUnits="userSpaceOnUse"><path class="kd-quiet" d="M0 0L8 4L0 8Z"/></marker></defs>'
             '<rect class="kd-paper" width="100%" height="100%"/>'
@@ -149,13 +149,7 @@ class Drawing:
 
 def cut(words: object, limit: int) -> str:
     """Words on one line without invisible characters, at most so many of them."""
-    shown = _visible(words)
-    return shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "…"
-
-
-def _visible(words: object) -> str:
-    kept = "".join(c for c in str(words) if c in " \t\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
-    return " ".join(kept.split())
+    return plain(words, limit=limit)
 
 
 def _n(value: float) -> str:

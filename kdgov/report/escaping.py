@@ -1,4 +1,7 @@
-"""Words of others made safe for Markdown and HTML: a card shows what a release says, it never runs it."""
+"""Words of others made safe for Markdown, HTML and SVG: a report shows what a release says, it never runs it.
+
+Every report, card, page and picture escapes through this module.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,14 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#+!|~$])")
 _AUTOLINK = re.compile(r"(?i)\b(https?|ftp|javascript|data|file|mailto|vbscript):")
 
 
+def visible_characters(text: object, *, instead: str = "") -> str:
+    """Text without control, direction, private and unassigned characters; tabs and line ends are kept."""
+    return "".join(c if c in "\t\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn") else instead for c in str(text))
+
+
 def plain(text: object, *, limit: int = 500) -> str:
     """One line of text without control, direction or invisible characters, cut at a limit."""
-    kept = "".join(c for c in str(text) if c in " \t\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
-    line = " ".join(kept.split())
+    line = " ".join(visible_characters(text).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
@@ -31,3 +38,8 @@ def code(text: object, *, limit: int = 200) -> str:
 def escaped(text: object, *, limit: int = 2000) -> str:
     """As `plain`, for HTML and SVG."""
     return html.escape(plain(text, limit=limit), quote=True)
+
+
+def escaped_lines(text: object) -> str:
+    """For HTML, with tabs and line ends as they are and no limit."""
+    return html.escape(visible_characters(text), quote=True)
