@@ -160,7 +160,7 @@ def _with_rest(card: ModelCard | DatasetCard, matter: dict[str, Any], used: set[
     used = used | {"license", "license_name", "license_link", "language", "tags"}
     rest = {str(key): copy.deepcopy(value) for key, value in matter.items() if key not in used}
     shown = hub_fields(card)
-    differs = {key: copy.deepcopy(matter[key]) for key in matter if key in used and shown.get(key) != matter[key]}
+    differs = {key: copy.deepcopy(matter[key]) for key in matter if key in used and (key not in shown or shown[key] != matter[key])}
     # Plain forms that say the same need no second copy: one name alone or in a list.
     kept = {
         key: value for key, value in differs.items() if not (key in _LISTS and key in shown and _plain(value) == _plain(shown.get(key)))

@@ -187,6 +187,10 @@ def model_facts(
             readme = folder / "README.md"
             file = readme if readme.is_file() else folder / str(beside.license_text)
             found = CardFile(card=beside, path=file, name=f"{name}/{file.name}", digest=digest_file(file))
+    if found is None and not is_local and name:
+        # A pinned Hub id: its card lies among the local ones or in the Hub's cache, or it has none here.
+        found = find_named_card(name, near=Path(where))
+        found = found if found is not None and isinstance(found.card, ModelCard) else None
     hub_name = name_of_folder(folder) if is_local and folder is not None else name
     return ModelFacts(role=role, name=name, card=found, is_local=is_local, revision=revision, identity=identity, hub_name=hub_name)
 

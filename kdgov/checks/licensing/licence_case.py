@@ -178,8 +178,10 @@ def _name_of(model: ModelFacts) -> str:
 
 
 def _of_data(body: Body, use: str, materials: ReleaseInputs) -> dict[str, Any]:
-    entry: dict[str, Any] = {"use": use, "name": body.name, "license": UNKNOWN}
     card = body.dataset
+    # A pretty name hides the id that licence facts are found by.
+    name = card.id if card is not None and card.id and "/" in card.id else body.name
+    entry: dict[str, Any] = {"use": use, "name": name, "license": UNKNOWN}
     if card is None or body.card is None:
         return entry
     entry |= _licence_of(card, body.card)

@@ -10,7 +10,6 @@ import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json
 from kdgov.errors import EXIT_BLOCKED
-from kdgov.quantities import quantity
 
 if TYPE_CHECKING:
     from kdgov.license import LicenseAnswer, LicenseCase
@@ -47,6 +46,17 @@ NOTICE_EXAMPLES = """
   kdgov license notice release.yaml --out student/    the same for a release with its cards
 
   kdgov license notice release.yaml --out student/ --check      which obligations these files meet, read one by one
+"""
+
+
+UPDATE_EXAMPLES = """
+[bold]Examples[/bold]
+
+  kdgov license sign-facts facts/ --key keys/facts.pem --release 2026.12     whoever keeps the facts
+
+  kdgov license update --from facts/                  verified against the trust store, then in force
+
+Exit code 2: not signed by a key trusted for policy, changed since, older, or knowing less than what is in force.
 """
 
 
@@ -134,22 +144,39 @@ def show(
 @license_app.command()
 def facts(
     check_files: Annotated[bool, typer.Option("--check", help="Validate the fact files; exit code 2 where one is at fault.")] = False,
-    folder: Annotated[Path | None, typer.Option(help="Folder of fact files; default the shipped ones.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Folder of fact files; default those in force.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="Day (YYYY-MM-DD) to judge the age of facts by; default today.")] = None,
 ) -> None:
-    """Count the fact files' licences, names and rules; with --check hold every rule to its duties."""
+    """Count the fact files' licences, names and rules; with --check hold every rule to its duties and tell what is due for another look."""
     with error_boundary():
-        from kdgov.errors import DeclarationError
-        from kdgov.license.catalogue.fact_validation import fact_faults
-        from kdgov.license.catalogue.facts import DATA, build, documents
+        from kdgov.cli.license_facts import facts_lines
 
-        content = dict(documents(folder or DATA))
-        if check_files and (faults := fact_faults(content)):
-            raise DeclarationError(faults)
-        known = build(content)
-        rules = sum(len(entry.rules) + len(entry.bars) for entry in known.licenses.values())
-        counts = {"file": len(content), "licence": len(known.licenses), "name": len(known.names), "rule": rules}
-        typer.echo(", ".join(quantity(count, noun) for noun, count in counts.items()))
-        typer.echo(f"digest {known.digest}" + (", every rule has clause, source, date and confidence" if check_files else ""))
+        typer.echo("\n".join(facts_lines(folder, check_files=check_files, as_of=as_of)))
+
+
+@license_app.command(epilog=UPDATE_EXAMPLES)
+def update(
+    source: Annotated[Path, typer.Option("--from", help="Folder of a signed release of facts.")],
+    trust: Annotated[Path | None, typer.Option(help="Trust store; default the project's (`kdgov keys trust --for policy`).")] = None,
+) -> None:
+    """Take over a newer, signed release of the licence facts: without a new kdgov, and only if it knows all that is known now."""
+    with error_boundary():
+        from kdgov.cli.license_facts import updated_line
+
+        typer.echo(updated_line(source, trust))
+
+
+@license_app.command("sign-facts", epilog=UPDATE_EXAMPLES)
+def sign_facts(
+    folder: Annotated[Path, typer.Argument(help="Folder of fact files to release.")],
+    key: Annotated[list[str], typer.Option(help="Key that signs; more than one may.")],
+    release: Annotated[str, typer.Option(help="Version of the release, such as 2026.12.")],
+) -> None:
+    """Sign a folder of fact files as a release that others can take over with `kdgov license update`."""
+    with error_boundary():
+        from kdgov.cli.license_facts import signed_line
+
+        typer.echo(signed_line(folder, key, release))
 
 
 @license_app.command(epilog=NOTICE_EXAMPLES)

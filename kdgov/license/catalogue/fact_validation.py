@@ -17,9 +17,10 @@ from kdgov.license.vocabulary import BASES, CONFIDENCES, DISTRIBUTIONS, OBLIGATI
 
 _TOP = ("family", "licenses", "families", "members", "exceptions", "artifacts", "texts", "blocks")
 _LICENSE = (
-    "id", "name", "aliases", "licensor", "kind", "traits", "or_later", "edition_of", "words", "source", "seen", "confidence", "like",
-    "bars", "more_bars", "rules",
+    "id", "name", "aliases", "licensor", "kind", "traits", "or_later", "edition_of", "superseded_by", "words", "source", "seen",
+    "confidence", "like", "bars", "more_bars", "rules",
 )  # fmt: skip
+_TEXTS = ("id", "name", "aliases", "licensor", "or_later", "edition_of", "superseded_by", "source", "like")
 _RULE = ("uses", "when", "verdict", "duties", "basis", "clause", "says", "source", "seen", "confidence")
 _DUTY = ("kind", "value", "text", "trigger", "only", "condition", "met_by", "carried_by")
 _KINDS = ("generic", "model", "data", "api")
@@ -78,7 +79,9 @@ def _not_text(file: str, key: str, raw: Mapping[str, Any], names: Sequence[str] 
 def _license_faults(file: str, raw: Mapping[str, Any], raw_by_id: Mapping[Any, Mapping[str, Any]]) -> Iterator[Fault]:
     name = str(raw.get("id", "?"))
     yield from _unknown(file, name, raw, _LICENSE)
-    yield from _not_text(file, name, raw, ("id", "name", "aliases", "licensor", "or_later", "edition_of", "source", "like"))
+    yield from _not_text(
+        file, name, raw, ("id", "name", "aliases", "licensor", "or_later", "edition_of", "superseded_by", "source", "like")
+    )
     yield from _not_text(file, f"{name}.words", raw.get("words") or {})
     if raw.get("like") and raw["like"] not in raw_by_id:
         yield _fault(file, f"{name}.like", f"names {raw['like']!r}, which no file defines", "Name a licence by its id.")
@@ -91,6 +94,8 @@ def _license_faults(file: str, raw: Mapping[str, Any], raw_by_id: Mapping[Any, M
         yield _fault(file, f"{name}.kind", f"{full.get('kind')!r} is not known", f"Write one of {', '.join(_KINDS)}.")
     if full.get("or_later") and full["or_later"] not in raw_by_id:
         yield _fault(file, f"{name}.or_later", f"names {full['or_later']!r}, which no file defines", "Name a licence by its id.")
+    if raw.get("superseded_by") and raw["superseded_by"] not in raw_by_id:
+        yield _fault(file, f"{name}.superseded_by", f"names {raw['superseded_by']!r}, which no file defines", "Name a licence by its id.")
     for part in ("bars", "more_bars", "rules"):
         for index, rule in enumerate(full.get(part, ())):
             yield from _rule_faults(file, f"{name}.{part}[{index}]", rule, full)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,10 @@ import yaml
 
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
+from kdgov.license.catalogue.fact_release import DATA, facts_folder
 from kdgov.license.catalogue.known_ids import KnownIds, read_known_ids
 from kdgov.license.catalogue.names import parenthesised, plain, plain_keys, spellings
 from kdgov.license.vocabulary import USE_GROUPS, Basis, Confidence, Distribution, ObligationKind, Trigger, Use, Verdict
-
-DATA = Path(str(files("kdgov"))) / "license" / "data"
-"""Folder of the shipped fact files, one per licence family."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +88,8 @@ class License:
     """Id of the -or-later form; empty where there is none."""
     edition_of: str
     """What this and other ids are editions of, whose rules do not differ: a text of one is no conflict with another."""
+    superseded_by: str
+    """Id of the later edition that took its place; empty where it is the one in force."""
     bars: tuple[Rule, ...]
     """Rules that are all weighed: thresholds, territories, conflicts with the outbound licence."""
     rules: tuple[Rule, ...]
@@ -134,6 +133,8 @@ class Facts:
     known_ids: KnownIds = field(default_factory=KnownIds)
     """Published models and datasets with the licences they were ever given."""
 
+    folder: Path = DATA
+    """Folder they were read from."""
     digest: str = ""
     """Digest of the content of every fact file: what an answer rested on."""
 
@@ -181,11 +182,12 @@ def documents(folder: Path = DATA) -> Iterator[tuple[str, Any]]:
 
 @cache
 def facts() -> Facts:
-    """The shipped facts, read once per process."""
-    return build(dict(documents()), known_ids=read_known_ids(DATA))
+    """The facts in force, read once per process: a newer release that was taken over, else the shipped ones."""
+    folder = facts_folder()
+    return build(dict(documents(folder)), known_ids=read_known_ids(folder), folder=folder)
 
 
-def build(content: Mapping[str, Any], *, known_ids: KnownIds | None = None) -> Facts:
+def build(content: Mapping[str, Any], *, known_ids: KnownIds | None = None, folder: Path = DATA) -> Facts:
     """Facts from parsed files; `kdgov.license.catalogue.fact_validation` says what is wrong with files that do not fit."""
     licenses: dict[str, License] = {}
     raw_by_id = {raw["id"]: raw for document in content.values() for raw in document.get("licenses", ())}
@@ -213,6 +215,7 @@ def build(content: Mapping[str, Any], *, known_ids: KnownIds | None = None) -> F
         exceptions=exceptions,
         artifacts=tuple(artifacts),
         texts=texts,
+        folder=folder,
         plain_names=plain_keys(names),
         known_ids=known_ids or KnownIds(),
         digest=digest_bytes(repr((sorted(content.items(), key=lambda item: item[0]), known_ids)).encode()),
@@ -237,6 +240,7 @@ def _license(raw: Mapping[str, Any], raw_by_id: Mapping[str, Mapping[str, Any]],
         traits=frozenset(full.get("traits", ())),
         or_later=raw.get("or_later", ""),
         edition_of=raw.get("edition_of", ""),
+        superseded_by=raw.get("superseded_by", ""),
         bars=tuple(_rule(rule, full) for rule in (*full.get("bars", ()), *full.get("more_bars", ()))),
         rules=tuple(_rule(rule, full) for rule in full["rules"]),
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kdgov.license.catalogue.facts import DATA, Facts
+from kdgov.license.catalogue.facts import Facts
 from kdgov.license.catalogue.text_difference import difference, read_runs
 
 RUNS = "text_runs.txt"
@@ -58,11 +58,11 @@ def identify(text: str, facts: Facts) -> TextMatch:
         return TextMatch(license=None, is_sure=False, why="no known digest and no known phrases")
     if len(found) > 1:
         return TextMatch(license=None, is_sure=False, why="it holds phrases of " + " and ".join(found))
-    return _compared(text, found[0], facts.texts[found[0]])
+    return _compared(text, found[0], facts)
 
 
-def _compared(text: str, name: str, known: Mapping[str, Any]) -> TextMatch:
-    runs = read_runs(DATA / RUNS).get(name)
+def _compared(text: str, name: str, facts: Facts) -> TextMatch:
+    runs, known = read_runs(facts.folder / RUNS).get(name), facts.texts[name]
     if runs is None:
         return TextMatch(license=name, is_sure=False, why="it has its distinguishing phrases, and no text to compare it with is at hand")
     found = difference(text, runs, known["words"])

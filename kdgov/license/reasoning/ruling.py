@@ -8,6 +8,7 @@ from dataclasses import replace
 from kdgov.license.answer import Obligation
 from kdgov.license.catalogue.expression import NOT_STATED, Expression, One, Several
 from kdgov.license.catalogue.facts import License, Rule
+from kdgov.license.catalogue.known_ids import Kind
 from kdgov.license.catalogue.names import near_names
 from kdgov.license.reasoning.conditions import Situation, holds, is_contradicted
 from kdgov.license.reasoning.family_answer import common_answer, editions_of
@@ -200,7 +201,7 @@ def _missing(one: One, situation: Situation) -> Ruling:
     key = one.name.lower()
     if key in NOT_STATED:
         reason = f"No licence is stated ({one.name}), and no licence is not permission."
-        mend = "Find the licence file and name its licence."
+        mend = f"{_known_under(situation)}Find the licence file and name its licence."
     elif (family := situation.facts.family(one.name)) is not None:
         reason = f"'{one.name}' names a family, not a licence: {situation.facts.families[family]}."
         mend = "Name the licence and its version, or give its file as license_text."
@@ -219,6 +220,16 @@ def _missing(one: One, situation: Situation) -> Ruling:
         mend=mend,
         resolved=(one.name,),
     )
+
+
+def _known_under(situation: Situation) -> str:
+    """What the fact files know of the upstream's name, as a start for whoever looks."""
+    kind: Kind = "dataset" if situation.taken in DATASET_USES else "model"
+    row = situation.facts.known_ids.find(situation.upstream.name, kind)
+    names = [name for name in row.licenses if name.lower() not in NOT_STATED] if row is not None else []
+    if row is None or not names:
+        return ""
+    return f"{situation.upstream.name} is known under {' or '.join(names[:3])} ({row.source}, {row.seen}): state it where that holds. "
 
 
 def _unknown_exception(one: One, owner: License, situation: Situation) -> Ruling:
