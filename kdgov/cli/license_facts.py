@@ -48,7 +48,7 @@ def _day(text: str | None) -> datetime.date:
 def updated_line(source: Path, trust: Path | None) -> str:
     """Take over a release of facts, and what that changed in one line."""
     from kdgov.evidence.trust_store import load_trust, trust_path
-    from kdgov.pipeline.license_facts import update_facts
+    from kdgov.pipeline.licensing.fact_updates import update_facts
 
     done = update_facts(source, load_trust(trust or trust_path()), at=datetime.datetime.now(tz=datetime.UTC))
     who = ", ".join(done.signed_by)
@@ -58,7 +58,7 @@ def updated_line(source: Path, trust: Path | None) -> str:
 def signed_line(folder: Path, keys: Sequence[str], release: str) -> str:
     """Sign a folder of facts, and where its manifest lies in one line."""
     from kdgov.evidence.signing_keys import load_signer
-    from kdgov.pipeline.license_facts import sign_facts
+    from kdgov.pipeline.licensing.fact_updates import sign_facts
 
     path = sign_facts(folder, [load_signer(key) for key in keys], version=release, at=datetime.datetime.now(tz=datetime.UTC))
     return f"signed {path}"

@@ -16,7 +16,7 @@ from kdgov.license import case_from_json, check
 from kdgov.license.catalogue.fact_age import facts_due
 from kdgov.license.catalogue.fact_release import DATA, VARIABLE, facts_folder
 from kdgov.license.catalogue.facts import facts
-from kdgov.pipeline.license_facts import sign_facts, update_facts
+from kdgov.pipeline.licensing.fact_updates import sign_facts, update_facts
 from tests.command import kdgov
 
 NOW = datetime.datetime(2026, 12, 1, tzinfo=datetime.UTC)

@@ -1,0 +1,1 @@
+"""Steps on the licence facts themselves: releases of them, signed and taken over."""
