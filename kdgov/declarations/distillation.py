@@ -218,8 +218,8 @@ class Distillation(Declared):
     """Gradient clipping."""
     max_length: int = Field(default=512, ge=2)
     """Tokens kept of each example."""
-    loss_on: Literal["auto", "completion", "all"] = "auto"
-    """Which tokens count; ``auto``: the completion where the data has one, everything otherwise."""
+    loss_on: Literal["auto", "completion", "last", "assistant_turns", "all"] = "auto"
+    """Tokens learnt: ``auto``, ``completion``, ``last``: a completion, a conversation's last answer, else all; or all assistant turns."""
     weighting: Literal["token", "example"] = "token"
     """What weighs equally: every kept token, or every example however long."""
     length_bucketing: bool = True

@@ -93,7 +93,7 @@ def _run(material: DistillationInputs, output: Path, progress: Progress) -> Dist
         prepared.lengths, steps=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed, by_length=recipe.length_bucketing
     )
     planned = Planned(prepared.items, order)
-    learner = Learner(student, teacher, recipe, task=material.task)
+    learner = Learner(student, teacher, recipe, task=material.task, problem=material.prepared.problem)
     learner.add_projections(collate([planned[0]]))
     checkpoints = output / _CHECKPOINTS
     trainer = DistillationTrainer(
@@ -210,6 +210,9 @@ def _left_out(material: DistillationInputs) -> Iterator[str]:
     if prepared.left_out:
         first = prepared.left_out[0]
         yield f"{len(prepared.left_out)} examples leave nothing to learn within max_length and were left out, the first: {first}"
+    if material.ignored_keys:
+        told = ", ".join(f"`{key}` ({count:,} lines)" for key, count in material.ignored_keys.items())
+        yield f"not learnt from: {told}"
     if prepared.truncated:
         yield f"{quantity(prepared.truncated, 'example')} were cut to max_length {material.recipe.max_length}"
 

@@ -15,7 +15,7 @@ from kdgov.declarations.distillation import Distillation, Endpoint, HardLabels, 
 from kdgov.digest import digest_file, digest_json
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.data.collation import Prepared, prepare
-from kdgov.distillation.data.examples import Example, read_examples
+from kdgov.distillation.data.examples import Example, read_data, read_examples
 from kdgov.distillation.data.teacher_text import written_examples
 from kdgov.distillation.data.tokenization import TokenCollator
 from kdgov.distillation.losses.cross_tokenizer import with_teacher_tokens
@@ -56,6 +56,8 @@ class DistillationInputs:
     """Digest of everything that decides the trained weights."""
     cache_root: Path
     """Where teacher caches lie."""
+    ignored_keys: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Key of data lines that is not learnt from → lines that have it."""
 
     @property
     def tokenizer_path(self) -> Path:
@@ -90,7 +92,8 @@ def gather_inputs(
     facts = start_facts(start, recipe, teacher)
     if not data_files:
         raise InputError("names no file to learn from", where="data", mend="Add a card or a file.")
-    examples = read_examples(data_files)
+    read = read_data(data_files)
+    examples = read.examples
     written, shards = _written(recipe, examples, prompt_files, teacher_path, output, progress)
     learnt = [example for example in (*examples, *written) if example.completion or example.messages or example.file]
     progress("tokenising", 0, 0)
@@ -112,6 +115,7 @@ def gather_inputs(
         shards=tuple(shards),
         run=run_digest(recipe, known, facts, decided_by),
         cache_root=cache_root,
+        ignored_keys=read.ignored_keys,
     )
 
 

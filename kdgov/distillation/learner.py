@@ -25,10 +25,12 @@ from kdgov.declarations.distillation import (
     TeacherText,
     UniversalLogits,
 )
+from kdgov.distillation.data.classification_data import Problem
 from kdgov.distillation.losses import layer_losses as layers
 from kdgov.distillation.losses.cross_tokenizer import paired_rows, universal_distance
 from kdgov.distillation.losses.forward import Pass, Passed, Wanted
 from kdgov.distillation.losses.fused_loss import KeptTargets, LogitTerms, Targets, loss_of_hidden, loss_of_logits
+from kdgov.distillation.losses.label_losses import per_label, squared_error, two_classes
 from kdgov.distillation.memory import rows_at_once
 from kdgov.errors import InputError
 
@@ -36,15 +38,18 @@ FeatureTerm = HiddenStates | Attention | AttentionRelation
 _FEATURES = (HiddenStates, Attention, AttentionRelation)
 
 
-def logit_terms(recipe: Distillation) -> LogitTerms:
-    """The recipe's soft targets and hard labels as one request; teacher-written text counts as labels."""
+def logit_terms(recipe: Distillation, *, problem: Problem = "single_label") -> LogitTerms:
+    """The recipe's soft targets and hard labels as one request; teacher-written text counts as labels.
+
+    Numbers have no temperature: for a regression the soft targets' weight stands as it is.
+    """
     soft = next((term for term in recipe.terms if isinstance(term, SoftTargets)), None)
     hard = sum(term.weight for term in recipe.terms if isinstance(term, HardLabels))
     if not hard and any(isinstance(term, TeacherText) for term in recipe.terms):
         hard = 1.0
     if soft is None:
         return LogitTerms(hard_weight=hard)
-    factor = soft.temperature**2 if soft.temperature_squared else 1.0
+    factor = soft.temperature**2 if soft.temperature_squared and problem != "regression" else 1.0
     return LogitTerms(soft_weight=soft.weight * factor, hard_weight=hard, kind=soft.loss, temperature=soft.temperature, beta=soft.beta)
 
 
@@ -61,14 +66,16 @@ class Learner(nn.Module):
         teacher: the frozen teacher; ``None`` where only labels or a cache are learnt from.
         recipe: what is added up.
         task: what both do.
+        problem: what a classifier's outputs are.
     """
 
-    def __init__(self, student: Any, teacher: Any | None, recipe: Distillation, *, task: Task) -> None:
+    def __init__(self, student: Any, teacher: Any | None, recipe: Distillation, *, task: Task, problem: Problem = "single_label") -> None:
         super().__init__()
         self.student = student
+        self._problem: Problem = problem
         self._is_causal = task == "causal_lm"
         self._chunk_tokens = recipe.chunk_tokens
-        self.terms = logit_terms(recipe)
+        self.terms = logit_terms(recipe, problem=problem)
         self._features: list[FeatureTerm] = [term for term in recipe.terms if isinstance(term, _FEATURES)]
         self._policy = next((on_policy_terms(term) for term in recipe.terms if isinstance(term, OnPolicy)), None)
         self._universal = next((term for term in recipe.terms if isinstance(term, UniversalLogits)), None)
@@ -86,6 +93,14 @@ class Learner(nn.Module):
         kinds = [term.kind for term in self._features]
         named = [f"{kind}_{kinds[:place].count(kind) + 1}" if kind in kinds[:place] else kind for place, kind in enumerate(kinds)]
         return ["soft_targets", "hard_labels", *named, *(["universal_logits"] if self._universal is not None else [])]
+
+    @property
+    def weighted_terms(self) -> frozenset[str]:
+        """Names of the parts that the loss of every step counts; on-policy steps count others."""
+        if self._policy is not None:
+            return frozenset()
+        asked = {"soft_targets": self.terms.soft_weight, "hard_labels": self.terms.hard_weight}
+        return frozenset(name for name in self.names if asked.get(name, 1.0))
 
     @property
     def teacher(self) -> Any | None:
@@ -115,12 +130,19 @@ class Learner(nn.Module):
         labels, weights = batch["labels"][kept], batch["weights"][kept]
         loss = passed.answer.new_zeros((), dtype=torch.float32)
         parts = torch.zeros(2, device=loss.device)
-        if terms.soft_weight or terms.hard_weight:
+        if self._problem == "regression":
+            loss, parts = self._regression(passed, taught, batch, terms)
+        elif terms.soft_weight or terms.hard_weight:
             targets = self._targets_of(batch, taught, kept)
             rows, head = passed.answer[kept], self._run_student.head
             if head is not None:
                 at_once = rows_at_once(self._chunk_tokens, head.weight.shape[0], rows.device)
                 loss, parts = loss_of_hidden(rows, head, labels, weights, targets, terms, chunk_rows=at_once)
+            elif self._problem == "multi_label":
+                made = per_label(rows, labels, weights)
+                whole = targets(slice(0, len(rows)))
+                wanted = two_classes(whole) if isinstance(whole, Tensor) else None
+                loss, parts = loss_of_logits(made.logits, made.labels, made.weights, wanted, terms)
             else:
                 loss, parts = loss_of_logits(rows, labels, weights, targets(slice(0, len(rows))), terms)
         sums = [parts]
@@ -134,6 +156,13 @@ class Learner(nn.Module):
             loss = loss + self._universal.weight * value
             sums.append(value.detach()[None])
         return loss, torch.cat(sums)
+
+    def _regression(self, passed: Passed, taught: Passed | None, batch: Mapping[str, Any], terms: LogitTerms) -> tuple[Tensor, Tensor]:
+        outputs, weights = passed.answer, batch["weights"]
+        nothing = outputs.new_zeros((), dtype=torch.float32)
+        soft = squared_error(outputs, taught.answer, weights) if terms.soft_weight and taught is not None else nothing
+        hard = squared_error(outputs, batch["labels"], weights) if terms.hard_weight else nothing
+        return terms.soft_weight * soft + terms.hard_weight * hard, torch.stack([soft, hard]).detach()
 
     def _teach(self, batch: Mapping[str, Any], features: list[FeatureTerm], terms: LogitTerms) -> Passed | None:
         is_cached = "kept_ids" in batch

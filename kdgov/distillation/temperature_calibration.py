@@ -101,7 +101,7 @@ def _trial(material: DistillationInputs, recipe: Distillation, taught: Sequence[
     items = [prepared.items[row] for row in taught]
     trial = dataclasses.replace(material, recipe=recipe)
     teacher, student = load_models(trial)
-    learner = Learner(student, teacher, recipe, task=material.task)
+    learner = Learner(student, teacher, recipe, task=material.task, problem=material.prepared.problem)
     order = batch_order(
         prepared.lengths[np.asarray(taught)],
         steps=recipe.steps,

@@ -22,6 +22,8 @@ from kdgov.errors import InputError
 from kdgov.progress import Progress
 
 _CURVE = "curve.json"
+_STEPS_TO_JUDGE = 8
+"""Batches after which a term that never changed is told; fewer may agree by chance."""
 _SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
 
@@ -104,6 +106,22 @@ class DistillationTrainer(Trainer):
             parts = self.accelerator.reduce(parts, reduction="sum")
         self.curve.append([round(value, 9) for value in parts.tolist()])
         self._step_parts = None
+        self._refuse_constant_terms()
+
+    def _refuse_constant_terms(self) -> None:
+        """A term that gave exactly the same value on every batch so far teaches nothing: a one-output softmax, labels of one kind."""
+        if len(self.curve) != _STEPS_TO_JUDGE:
+            return
+        learner = self.accelerator.unwrap_model(self.model)
+        weighted = learner.weighted_terms
+        for place, name in enumerate(learner.names):
+            values = {step[place] for step in self.curve}
+            if name in weighted and len(values) == 1:
+                raise InputError(
+                    f"the term {name} is {values.pop():g} on each of the first {_STEPS_TO_JUDGE} batches: nothing is learnt from it",
+                    where="distillation.terms",
+                    mend="Remove the term, or check what it compares: one output, one label, or a student that is its teacher.",
+                )
 
     def _stop_at(self, batch: Any, what: str) -> None:
         step = self.state.global_step + 1

@@ -24,8 +24,8 @@ def lively(model, factor=5.0):
     return model.eval()
 
 
-def bert(folder, *, layers=3, width=24, heads=4, labels=3, seed=0):
-    """A text classifier."""
+def bert(folder, *, layers=3, width=24, heads=4, labels=3, seed=0, **further):
+    """A text classifier; ``problem_type`` makes it one of several labels or of scores."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = write_tokenizer(folder)
     torch.manual_seed(seed)
@@ -37,6 +37,7 @@ def bert(folder, *, layers=3, width=24, heads=4, labels=3, seed=0):
         intermediate_size=2 * width,
         max_position_embeddings=32,
         num_labels=labels,
+        **further,
     )
     lively(transformers.BertForSequenceClassification(config)).save_pretrained(folder)
     return folder
@@ -164,7 +165,15 @@ def build(folder):
     """Everything the releases beside this module name under ``world/``."""
     for make in (bert, gpt2, t5, vit, wav2vec2, stranger):
         make(folder / make.__name__)
+    bert(folder / "bert-labels", labels=3, problem_type="multi_label_classification")
+    bert(folder / "bert-scores", labels=1)
     labelled_texts(folder / "labelled.jsonl")
+    rng = random.Random(2)
+    rows = [{"text": text, "labels": [rng.randrange(2) for _ in range(3)]} for text in sentences(48, seed=3)]
+    (folder / "several-labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pairs = zip(sentences(48, seed=4), sentences(48, seed=5), strict=True)
+    rows = [{"text": first, "text_pair": second, "score": rng.random()} for first, second in pairs]
+    (folder / "scored-pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     labelled_images(folder / "images")
     labelled_sounds(folder / "sounds")
     rows = [{"id": f"t{n}", "text": text} for n, text in enumerate(sentences(60))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +12,17 @@ from kdgov.cli.error_boundary import error_boundary, print_json
 from kdgov.cli.progress_display import progress_bars
 from kdgov.processes import is_first
 
+if TYPE_CHECKING:
+    from kdgov.pipeline.context import ReleaseContext
+
 EXAMPLES = """
 [bold]Examples[/bold]
 
   kdgov distill registry/releases/miniature.yaml              train, or reuse what an unchanged recipe has produced
 
   kdgov distill release.yaml --calibrate                      propose temperature and weights, with the table behind them
+
+  kdgov distill release.yaml --show 5                         five examples: prompt, and in colour what is learnt
 
   torchrun --nproc-per-node 2 -m kdgov distill release.yaml   several processes; accelerate launch works alike
 
@@ -38,6 +43,7 @@ def distill(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Propose temperature and weights on a held-out split; train nothing else.")
     ] = False,
+    show: Annotated[int, typer.Option("--show", min=0, help="Print so many examples as the student will see them, and train nothing.")] = 0,
     output_format: Annotated[DistillFormat, typer.Option("--format", help="text for people, json for programs.")] = DistillFormat.text,
 ) -> None:
     """Train the student of a release, or propose its temperature and weights."""
@@ -48,6 +54,9 @@ def distill(
         from kdgov.pipeline.finished_work.step_results import DistillResult
         from kdgov.pipeline.scan_teacher_text import written_step
 
+        if show:
+            _show(open_release(release, store=store), show, output_format)
+            return
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress)
             finished = calibrate_step(context) if calibrate else distill_step(context)
@@ -66,6 +75,31 @@ def distill(
             warnings = finished.warnings if isinstance(finished, DistillResult) else ()
             for warning in [*warnings, *told]:
                 typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
+
+
+def _show(context: ReleaseContext, count: int, output_format: DistillFormat) -> None:
+    from dataclasses import asdict
+
+    from kdgov.cli.standard_output import wants_colour
+    from kdgov.distillation.shown_examples import LEARNT, shown_examples
+    from kdgov.errors import InputError
+    from kdgov.pipeline.distill import distill_inputs
+
+    inputs, recipe = distill_inputs(context), context.release.distillation
+    tokenizer = inputs.student_path or inputs.source
+    if recipe is None or not isinstance(tokenizer, Path):
+        raise InputError("has no distillation to show examples of", where=str(context.path), mend="Add `distillation:` and data.")
+    shown = shown_examples(recipe, tokenizer, inputs.data, count)
+    if output_format is DistillFormat.json:
+        print_json([asdict(example) for example in shown])
+        return
+    for example in shown:
+        typer.secho(f"{example.item_id}: {example.learnt} of {example.tokens} tokens are learnt", bold=True, color=wants_colour())
+        for kind, text in example.pieces:
+            # Without colours the learnt part stands between marks that no text is likely to hold.
+            marked = f"⟦{text}⟧" if kind == LEARNT and not wants_colour() else text
+            typer.secho(marked, fg=typer.colors.GREEN if kind == LEARNT else None, nl=False, color=wants_colour())
+        typer.echo("\n")
 
 
 def register(app: typer.Typer) -> None:

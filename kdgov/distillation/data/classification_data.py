@@ -1,23 +1,66 @@
-"""Examples and batches of classifiers (text, images, audio) and of sequence-to-sequence models."""
+"""Examples and batches of classifiers: texts, pairs of texts, images, sounds; one class, several labels, or numbers."""
 
 from __future__ import annotations
 
 import importlib
 import wave
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from kdgov.distillation.data.examples import Example
+from kdgov.distillation.data.sequence_pairs import padded
 from kdgov.errors import DeclarationError, Fault, InputError
 
 _FAULTS_SHOWN = 20
+
+
+Problem = Literal["single_label", "multi_label", "regression"]
+"""What a classifier's outputs are: one class of several, any of several labels, or numbers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """What a classifier's labels look like."""
+
+    problem: Problem
+    """What its outputs are."""
+    names: tuple[str, ...]
+    """Names of the outputs, in order."""
+
+    @property
+    def count(self) -> int:
+        """Outputs."""
+        return len(self.names)
+
+
+def labels_of(config: Mapping[str, Any], examples: Sequence[Example]) -> Labels:
+    """What a classifier's outputs are: by its configuration, else by the labels of the data.
+
+    Args:
+        config: ``config.json``.
+        examples: of the data; a list of numbers per example makes a multi-label classifier where the configuration is silent.
+    """
+    stated = config.get("id2label")
+    by_id = {int(key): str(name) for key, name in stated.items()} if isinstance(stated, Mapping) else {}
+    count = len(by_id) or int(config.get("num_labels", 2))
+    names = tuple(by_id.get(number, f"LABEL_{number}") for number in range(count))
+    kinds: dict[str, Problem] = {
+        "regression": "regression",
+        "multi_label_classification": "multi_label",
+        "single_label_classification": "single_label",
+    }
+    if (declared := kinds.get(str(config.get("problem_type")))) is not None:
+        return Labels(problem=declared, names=names)
+    if count == 1:
+        return Labels(problem="regression", names=names)
+    many = any(isinstance(example.label, tuple) for example in examples)
+    return Labels(problem="multi_label" if many else "single_label", names=names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,49 +70,121 @@ class ClassExample:
     item_id: str
     """Its name in messages."""
     ids: NDArray[np.int32]
-    """(time,) token ids of a text; one nought for anything else."""
+    """(time,) token ids of a text or a pair of texts; one nought for anything else."""
+    types: NDArray[np.int32] | None
+    """(time,) which text of a pair a token belongs to, where the model reads that."""
     file: str
     """Image or audio file; empty for a text."""
-    label: int
-    """Its class; 0 where only the teacher's word counts."""
+    label: int | tuple[float, ...]
+    """Its class; one number per output for several labels or scores. Noughts where only the teacher's outputs count."""
     weight: float
     """Factor of its weight."""
 
 
 def class_examples(
-    examples: Sequence[Example], *, classes: int, needs_labels: bool, tokenizer: Any | None, max_length: int
+    examples: Sequence[Example], *, labels: Labels, needs_labels: bool, tokenizer: Any | None, max_length: int
 ) -> tuple[ClassExample, ...]:
-    """Examples of a classifier; texts as token ids.
+    """Examples of a classifier; texts and pairs of texts as token ids.
 
     Raises:
-        DeclarationError: naming every example whose label or file is missing.
+        DeclarationError: naming every example whose label or file is missing or does not fit.
     """
-    faults = [fault for example in examples if (fault := _fault(example, classes, needs_labels, tokenizer is not None)) is not None]
+    known: list[int | tuple[float, ...]] = []
+    faults: list[Fault] = []
+    for example in examples:
+        label = _label(example, labels, needed=needs_labels)
+        fault = label if isinstance(label, Fault) else _fault(example, tokenizer is not None)
+        if fault is not None:
+            faults.append(fault)
+        elif not isinstance(label, Fault):
+            known.append(label)
     if faults:
         raise DeclarationError(faults[:_FAULTS_SHOWN])
     ids: list[list[int]] = [[0]] * len(examples)
+    types: list[list[int] | None] = [None] * len(examples)
     if tokenizer is not None:
-        texts = [example.prompt + example.completion for example in examples]
-        ids = tokenizer(texts, truncation=True, max_length=max_length, return_attention_mask=False)["input_ids"]
+        ids, types = _texts(examples, tokenizer, max_length)
     return tuple(
         ClassExample(
             item_id=example.item_id,
             ids=np.asarray(row, dtype=np.int32),
+            types=None if kind is None else np.asarray(kind, dtype=np.int32),
             file=example.file,
-            label=max(0, example.label),
+            label=label,
             weight=example.weight,
         )
-        for example, row in zip(examples, ids, strict=True)
+        for example, row, kind, label in zip(examples, ids, types, known, strict=True)
     )
 
 
-def _fault(example: Example, classes: int, needs_labels: bool, is_text: bool) -> Fault | None:
-    if needs_labels and not 0 <= example.label < classes:
-        what = "has no label" if example.label < 0 else f"has label {example.label}"
-        mend = f"Write `label` from 0 to {classes - 1}, or leave out the hard_labels term."
-        return Fault(file="data", key=example.item_id, what=what, mend=mend)
+def _texts(examples: Sequence[Example], tokenizer: Any, max_length: int) -> tuple[list[list[int]], list[list[int] | None]]:
+    """Ids and segment ids; pairs are encoded as pairs, so that the second text is part of what both models read."""
+    options: dict[str, Any] = {"truncation": True, "max_length": max_length, "return_attention_mask": False}
+    ids: list[list[int]] = [[]] * len(examples)
+    types: list[list[int] | None] = [None] * len(examples)
+    for is_pair in (False, True):
+        places = [n for n, example in enumerate(examples) if bool(example.second) is is_pair]
+        if not places:
+            continue
+        first = [examples[n].prompt + examples[n].completion for n in places]
+        made = tokenizer(first, [examples[n].second for n in places], **options) if is_pair else tokenizer(first, **options)
+        for row, place in enumerate(places):
+            ids[place] = list(made["input_ids"][row])
+            types[place] = list(made["token_type_ids"][row]) if "token_type_ids" in made else None
+    return ids, types
+
+
+def _label(example: Example, labels: Labels, *, needed: bool) -> int | tuple[float, ...] | Fault:
+    many = labels.problem != "single_label"
+    value = example.label
+    if value is None:
+        if needed:
+            return Fault(file="data", key=example.item_id, what="has no label", mend=_label_mend(labels))
+        return (0.0,) * labels.count if many else 0
+    if many:
+        numbers = value if isinstance(value, tuple) else (_number(value),)
+        fits = len(numbers) == labels.count and all(v is not None for v in numbers)
+        if fits and labels.problem == "multi_label":
+            fits = all(v in (0.0, 1.0) for v in numbers)
+        if not fits:
+            return Fault(file="data", key=example.item_id, what=f"has label {value!r}", mend=_label_mend(labels))
+        return tuple(float(v) for v in numbers if v is not None)
+    if isinstance(value, tuple):
+        return Fault(file="data", key=example.item_id, what=f"has label {value!r}", mend=_label_mend(labels))
+    # A class may be written by its name or by its number, in the data and in the suite alike; the name comes first.
+    if str(value) in labels.names:
+        return labels.names.index(str(value))
+    number = _number(value)
+    if number is None or number != int(number) or not 0 <= number < labels.count:
+        return Fault(file="data", key=example.item_id, what=f"has label {value!r}", mend=_label_mend(labels))
+    return int(number)
+
+
+def _label_mend(labels: Labels) -> str:
+    shown = ", ".join(labels.names[:6]) + (" …" if labels.count > 6 else "")
+    match labels.problem:
+        case "single_label":
+            return f"Write `label` from 0 to {labels.count - 1} or a name ({shown}), or leave out the hard_labels term."
+        case "multi_label":
+            return f"Write `labels` as {labels.count} noughts and ones ({shown}), or leave out the hard_labels term."
+        case "regression":
+            return f"Write `score` (or `labels`, {labels.count} of them), or leave out the hard_labels term."
+        case _:
+            assert_never(labels.problem)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _fault(example: Example, is_text: bool) -> Fault | None:
     if is_text and not (example.prompt or example.completion):
         return Fault(file="data", key=example.item_id, what="has no text", mend="Write `text`.")
+    if not is_text and example.second:
+        return Fault(file="data", key=example.item_id, what="has a second text beside a file", mend="Remove it: the model reads files.")
     if not is_text and not Path(example.file).is_file():
         return Fault(file="data", key=example.item_id, what=f"names no existing file: {example.file!r}", mend="Correct its path.")
     return None
@@ -92,9 +207,12 @@ class TextClassCollator:
 
     def __call__(self, items: Sequence[tuple[int, ClassExample]]) -> dict[str, Any]:
         """``inputs``, ``labels`` and ``weights`` (batch,), ``lengths``, ``rows``."""
-        ids, lengths = _padded([example.ids for _, example in items], self.pad_id)
+        ids, lengths = padded([example.ids for _, example in items], self.pad_id)
         mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
-        return {"inputs": {"input_ids": ids, "attention_mask": mask}, "lengths": lengths, **_shared(items)}
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if all(example.types is not None for _, example in items):
+            inputs["token_type_ids"] = padded([example.types for _, example in items if example.types is not None], 0)[0]
+        return {"inputs": inputs, "lengths": lengths, **_shared(items)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,79 +260,3 @@ def _sound(example: ClassExample, rate: int) -> NDArray[np.float32]:
     samples = np.frombuffer(frames, dtype="<i2").astype(np.float32) / 32768
     mono: NDArray[np.float32] = samples.reshape(-1, channels).mean(axis=1)
     return mono
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairExample:
-    """One example of a sequence-to-sequence model."""
-
-    item_id: str
-    """Its name in messages."""
-    ids: NDArray[np.int32]
-    """(time,) token ids the encoder reads."""
-    target: NDArray[np.int32]
-    """(time,) token ids the decoder writes, end included."""
-    weight: float
-    """Factor of its weight."""
-
-
-def pair_examples(examples: Sequence[Example], tokenizer: Any, max_length: int) -> tuple[PairExample, ...]:
-    """Prompts and completions for encoder and decoder.
-
-    Raises:
-        DeclarationError: naming every example without a prompt or a completion.
-    """
-    faults = [
-        Fault(file="data", key=e.item_id, what="needs a prompt and a completion", mend="Write both, or remove the line.")
-        for e in examples
-        if not (e.prompt and e.completion)
-    ]
-    if faults:
-        raise DeclarationError(faults[:_FAULTS_SHOWN])
-    options: dict[str, Any] = {"truncation": True, "max_length": max_length, "return_attention_mask": False}
-    read = tokenizer([e.prompt for e in examples], **options)["input_ids"]
-    written = tokenizer(text_target=[e.completion for e in examples], **options)["input_ids"]
-    end = tokenizer.eos_token_id
-    written = [ids if end is None or (ids and ids[-1] == end) else [*ids[: max_length - 1], end] for ids in written]
-    return tuple(
-        PairExample(item_id=e.item_id, ids=np.asarray(a, dtype=np.int32), target=np.asarray(b, dtype=np.int32), weight=e.weight)
-        for e, a, b in zip(examples, read, written, strict=True)
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairCollator:
-    """Padded batches for encoder and decoder."""
-
-    pad_id: int
-    """Id behind shorter sequences."""
-    start_id: int
-    """Id the decoder starts from."""
-    by_example: bool
-    """Whether every example weighs the same however long."""
-
-    def __call__(self, items: Sequence[tuple[int, PairExample]]) -> dict[str, Any]:
-        """``inputs``, ``labels`` and ``weights`` (batch, time of the decoder), its ``lengths``, ``rows``."""
-        ids, lengths = _padded([example.ids for _, example in items], self.pad_id)
-        labels, ends = _padded([example.target for _, example in items], self.pad_id)
-        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
-        decoder = labels.roll(1, dims=1)
-        decoder[:, 0] = self.start_id
-        weights = (torch.arange(labels.shape[1]) < ends[:, None]).float() * torch.tensor([e.weight for _, e in items])[:, None]
-        if self.by_example:
-            weights = weights / ends[:, None]
-        return {
-            "inputs": {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": decoder},
-            "labels": labels,
-            "weights": weights,
-            "lengths": ends,
-            "rows": torch.tensor([row for row, _ in items]),
-        }
-
-
-def _padded(rows: Sequence[NDArray[np.int32]], pad_id: int) -> tuple[Tensor, Tensor]:
-    lengths = torch.tensor([len(row) for row in rows])
-    ids = torch.full((len(rows), int(lengths.max())), pad_id, dtype=torch.long)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = torch.from_numpy(row)
-    return ids, lengths

@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 from kdgov.checkpoints.identity import read_config
 from kdgov.checkpoints.loading import Task, load_tokenizer
 from kdgov.declarations.distillation import Distillation, HardLabels
-from kdgov.distillation.data.classification_data import FileClassCollator, PairCollator, TextClassCollator, class_examples, pair_examples
+from kdgov.distillation.data.classification_data import (
+    FileClassCollator,
+    Problem,
+    TextClassCollator,
+    class_examples,
+    labels_of,
+)
 from kdgov.distillation.data.examples import Example
+from kdgov.distillation.data.sequence_pairs import PairCollator, pair_examples
 from kdgov.distillation.data.tokenization import TokenCollator, tokenized
 from kdgov.errors import InputError
 
@@ -40,6 +47,8 @@ class Prepared:
     """Id put behind shorter examples."""
     end_id: int | None = None
     """Id that ends a text."""
+    problem: Problem = "single_label"
+    """What a classifier's outputs are."""
 
 
 def prepare(task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
@@ -88,15 +97,17 @@ def _pairs(examples: Sequence[Example], model_path: Path, recipe: Distillation) 
 def _classes(task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
     is_text = task == "text_classification"
     tokenizer = load_tokenizer(model_path) if is_text else None
+    labels = labels_of(read_config(model_path), examples)
     items = class_examples(
         examples,
-        classes=_class_count(model_path),
+        labels=labels,
         needs_labels=any(isinstance(term, HardLabels) for term in recipe.terms),
         tokenizer=tokenizer,
         max_length=recipe.max_length,
     )
     collate: Collate = TextClassCollator(pad_id=_pad_id(tokenizer)) if is_text else _file_collator(task, model_path)
-    return Prepared(items=items, lengths=np.array([len(item.ids) for item in items], dtype=np.int64), collate=collate)
+    lengths = np.array([len(item.ids) for item in items], dtype=np.int64)
+    return Prepared(items=items, lengths=lengths, collate=collate, problem=labels.problem)
 
 
 def _file_collator(task: Task, model_path: Path) -> FileClassCollator:
@@ -111,12 +122,6 @@ def _file_collator(task: Task, model_path: Path) -> FileClassCollator:
             mend="The folder needs preprocessor_config.json.",
         ) from error
     return FileClassCollator(processor=processor, kind="image" if is_image else "audio")
-
-
-def _class_count(model_path: Path) -> int:
-    config = read_config(model_path)
-    labels = config.get("id2label")
-    return len(labels) if isinstance(labels, dict) else int(config.get("num_labels", 2))
 
 
 def _pad_id(tokenizer: Any) -> int:

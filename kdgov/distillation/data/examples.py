@@ -1,17 +1,20 @@
-"""Reading distillation data: JSON lines, text files; every fault of a file at once, by line."""
+"""Reading distillation data: one shape per example whatever shape and file format people keep it in; every fault at once, by line."""
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kdgov.checks.scan.shards import Tally, read_rows
 from kdgov.digest import digest_json
+from kdgov.distillation.data.row_shapes import RowError, content_of
 from kdgov.errors import DeclarationError, Fault, InputError
 
 _FAULTS_SHOWN = 20
+FORMATS = "JSON lines, JSON, CSV, TSV, Parquet or plain text (.txt, .md), each also as .gz, .bz2, .xz or .zst"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +27,14 @@ class Example:
     """What precedes the completion; empty where all text counts alike."""
     completion: str = ""
     """What is to be learnt: the completion, or the whole text."""
-    messages: tuple[Mapping[str, str], ...] = ()
-    """A conversation ending in an answer, put into the tokenizer's chat template; then prompt and completion are empty."""
-    label: int = -1
-    """Class of a classifier's example; -1 where it has none."""
+    second: str = ""
+    """Second text of a pair, for classifiers and rerankers."""
+    messages: tuple[Mapping[str, Any], ...] = ()
+    """A conversation with an answer in it, put into the tokenizer's chat template; then prompt and completion are empty."""
+    tools: tuple[Mapping[str, Any], ...] = ()
+    """Tools a conversation may call, as JSON schemas; the template renders them."""
+    label: int | str | float | tuple[float, ...] | None = None
+    """Class number or name, score, or one number per label of a multi-label classifier; None where it has none."""
     file: str = ""
     """Image or audio file of a classifier's example."""
     weight: float = 1.0
@@ -36,110 +43,98 @@ class Example:
     @property
     def digest(self) -> str:
         """Digest of the content a teacher sees."""
-        return digest_json([self.prompt, self.completion, [dict(message) for message in self.messages], self.file])
+        seen: list[Any] = [self.prompt, self.completion, [dict(message) for message in self.messages], self.file]
+        # Only where there are any: a teacher cache made before pairs and tools were read stays valid.
+        extra = [self.second, [dict(tool) for tool in self.tools]] if self.second or self.tools else []
+        return digest_json([*seen, *extra])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamplesRead:
+    """Examples of some files, and what of them is not learnt from."""
+
+    examples: tuple[Example, ...]
+    """In the order of the files."""
+    ignored_keys: Mapping[str, int] = field(default_factory=dict)
+    """Key of a line that is not learnt from, such as ``source`` → lines that have it."""
 
 
 def read_examples(paths: Sequence[Path]) -> list[Example]:
-    """All examples of some files, in order.
+    """All examples of some files, in order; see `read_data`."""
+    return list(read_data(paths).examples)
 
-    ``.jsonl``/``.json`` lines hold ``text``, or ``prompt`` and ``completion``, or ``messages``, or ``text``/``image``/``audio``
-    with ``label``; optional ``id`` and ``weight``. A ``.txt`` file holds one example per blank-line-separated paragraph.
+
+def read_data(paths: Sequence[Path]) -> ExamplesRead:
+    """All examples of some files, in order, with the keys that were not learnt from.
+
+    A line holds ``text``, or ``prompt`` and ``completion``, or ``messages`` (also TRL's conversational pairs, ShareGPT's
+    ``conversations``, Alpaca's ``instruction``/``input``/``output``), or ``text``/``image``/``audio`` with ``label``; optional
+    ``id``, ``weight``, ``tools``. A text file holds one example per paragraph.
 
     Raises:
         InputError: if a file is absent, unreadable or holds no example; `DeclarationError` names every wrong line.
     """
     examples: list[Example] = []
     faults: list[Fault] = []
+    ignored: Counter[str] = Counter()
     for path in paths:
-        found = list(_text_examples(path) if path.suffix.lower() in (".txt", ".md", "") else _line_examples(path))
-        faults += [item for item in found if isinstance(item, Fault)]
-        fresh = [item for item in found if isinstance(item, Example)]
-        if not found:
+        count = 0
+        for found in _examples_of(path, ignored):
+            count += 1
+            if isinstance(found, Fault):
+                faults.append(found)
+            else:
+                examples.append(found)
+        if not count:
             faults.append(Fault(file=str(path), key="", what="holds no example", mend="Add lines to it, or leave it out of `data:`."))
-        examples += fresh
     if faults:
         raise DeclarationError(faults[:_FAULTS_SHOWN])
-    return examples
+    return ExamplesRead(examples=tuple(examples), ignored_keys=dict(sorted(ignored.items())))
 
 
-def _text_examples(path: Path) -> Iterator[Example]:
-    paragraphs = [part.strip() for part in _read(path).replace("\r\n", "\n").split("\n\n")]
+def _examples_of(path: Path, ignored: Counter[str]) -> Iterator[Example | Fault]:
+    if path.suffix.lower() in (".txt", ".md", ""):
+        yield from _paragraphs(path)
+        return
+    if not path.is_file():
+        raise InputError("there is no such data file", where=str(path), mend="Correct the path under `data:`.")
+    tally = Tally()
+    for row in read_rows(path, tally):
+        if row.value is None and row.pieces and not path.suffix.lower().startswith(".json"):
+            yield Example(item_id=f"{path.name}:{row.number}", completion=row.pieces[0].text)
+            continue
+        if row.value is None:
+            continue
+        yield _example(row.value, path, row.number, ignored)
+    for number in tally.unreadable:
+        yield Fault(file=str(path), key="", line=number, what="is not JSON", mend="Write one JSON object per line.")
+    if tally.long_lines:
+        yield Fault(file=str(path), key="", what="has lines too long to be one example", mend=f"Split it. Formats read: {FORMATS}.")
+    if tally.invalid_utf8:
+        yield Fault(file=str(path), key="", what="is not UTF-8 text", mend=f"Save the file as UTF-8. Formats read: {FORMATS}.")
+
+
+def _paragraphs(path: Path) -> Iterator[Example | Fault]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError("there is no such data file", where=str(path), mend="Correct the path under `data:`.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"is not UTF-8 text (byte {error.start})", where=str(path), mend=f"Save the file as UTF-8. Formats read: {FORMATS}."
+        ) from error
+    paragraphs = [part.strip() for part in text.replace("\r\n", "\n").split("\n\n")]
     for number, paragraph in enumerate((part for part in paragraphs if part), start=1):
         yield Example(item_id=f"{path.name}#{number}", completion=paragraph)
 
 
-def _line_examples(path: Path) -> Iterator[Example | Fault]:
-    for number, line in enumerate(_read(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            yield Fault(file=str(path), key="", line=number, what=f"is no JSON: {error}", mend="Write one JSON object per line.")
-            continue
-        yield _example(row, path, number)
-
-
-def _example(row: Any, path: Path, number: int) -> Example | Fault:
-    if not isinstance(row, dict):
-        return Fault(file=str(path), key="", line=number, what="is no JSON object", mend='Write {"text": "..."} per line.')
-    shared: dict[str, Any] = {"item_id": str(row.get("id", row.get("item_id", f"{path.name}:{number}")))}
-    weight, label = row.get("weight", 1.0), row.get("label", -1)
-    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
-        return Fault(file=str(path), key="weight", line=number, what=f"{weight!r} is no positive number", mend="Write 1.0 or leave it out.")
-    if isinstance(label, bool) or not isinstance(label, int):
-        return Fault(file=str(path), key="label", line=number, what=f"{label!r} is no class number", mend="Write 0, 1, 2, …")
-    shared |= {"weight": float(weight), "label": label}
-    keys = {key for key in ("text", "prompt", "completion", "messages", "image", "audio") if key in row}
-    fault = _shape_fault(keys, row, path, number)
-    if fault is not None:
-        return fault
-    if "messages" in keys:
-        return Example(**shared, messages=tuple(row["messages"]))
-    if keys & {"image", "audio"}:
-        return Example(**shared, file=str(path.parent / str(row.get("image", row.get("audio")))))
-    if "text" in keys:
-        return Example(**shared, completion=row["text"])
-    return Example(**shared, prompt=row["prompt"], completion=row.get("completion", ""))
-
-
-def _shape_fault(keys: set[str], row: Mapping[str, Any], path: Path, number: int) -> Fault | None:
-    shapes: tuple[set[str], ...] = ({"text"}, {"prompt", "completion"}, {"prompt"}, {"messages"}, {"image"}, {"audio"})
-    if keys not in shapes:
-        named = ", ".join(sorted(keys)) or "none of them"
-        return Fault(
-            file=str(path),
-            key="",
-            line=number,
-            what=f"needs `text`, or `prompt` and `completion`, or `messages`, or `image`, or `audio`; it has {named}",
-            mend="Keep one of these shapes per line.",
-        )
-    if "messages" in keys:
-        messages = row["messages"]
-        fits = (
-            isinstance(messages, list)
-            and len(messages) > 1
-            and all(isinstance(m, dict) and {"role", "content"} <= set(m) for m in messages)
-        )
-        if not fits or messages[-1]["role"] != "assistant":
-            return Fault(
-                file=str(path),
-                key="messages",
-                line=number,
-                what="is no conversation that ends in an assistant's answer",
-                mend='Write a list of {"role": ..., "content": ...} whose last role is assistant.',
-            )
-        return None
-    wrong = next((key for key in sorted(keys) if not isinstance(row[key], str) or (key != "prompt" and not row[key])), None)
-    if wrong is None:
-        return None
-    return Fault(file=str(path), key=wrong, line=number, what=f"{row[wrong]!r} is no text", mend="Write a non-empty string.")
-
-
-def _read(path: Path) -> str:
+def _example(row: Any, path: Path, number: int, ignored: Counter[str]) -> Example | Fault:
     try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError("there is no such data file", where=str(path), mend="Correct the path under `data:`.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"is not UTF-8 text (byte {error.start})", where=str(path), mend="Save the file as UTF-8.") from error
+        content = content_of(row)
+    except RowError as fault:
+        return Fault(file=str(path), key=fault.key, line=number, what=fault.what, mend=fault.mend)
+    ignored.update(content.ignored)
+    fields = dict(content.fields)
+    if "file" in fields:
+        fields["file"] = str(path.parent / str(fields["file"]))
+    return Example(item_id=content.name or f"{path.name}:{number}", **fields)

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from kdgov.checkpoints.bounded_templates import chat_text
+from kdgov.checkpoints.encoding import encode_batch
 from kdgov.declarations.distillation import Distillation
+from kdgov.distillation.data.conversation import LossOn, Rendered, render
 from kdgov.distillation.data.examples import Example
-from kdgov.errors import InputError
+from kdgov.errors import DeclarationError, Fault, InputError
+
+_FAULTS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,13 @@ class TokenExample:
     """Factor of its weight."""
     content: str
     """Digest of what a teacher sees: the token ids themselves."""
+    targets: NDArray[np.bool_] | None = None
+    """(time,) which tokens count, where they are not all from ``first_target`` on."""
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """(time,) which tokens count."""
+        return np.arange(len(self.ids)) >= self.first_target if self.targets is None else self.targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,38 +58,37 @@ class Tokenized:
 
 
 def tokenized(examples: Sequence[Example], tokenizer: Any, recipe: Distillation) -> Tokenized:
-    """Examples as token ids; the end-of-text token is appended where the tokenizer has one.
+    """Examples as token ids; the end-of-text token is appended where nothing else ends the text.
 
     A completion's ids are those that prompt and completion together have beyond the prompt's own: the convention of
-    lm-eval's log-likelihoods, so that what is trained is what is asked.
+    lm-eval's log-likelihoods, so that what is trained is what is asked. A conversation's are those of the answers that
+    ``loss_on`` names, with the tokens that close them.
 
     Raises:
-        InputError: if a conversation has no template to be put into, or nothing is left.
+        InputError: if a conversation does not fit the template, or nothing is left; `DeclarationError` names every conversation.
     """
-    pairs = [_as_text(example, tokenizer) for example in examples]
-    whole = _encode(tokenizer, [prompt + completion for prompt, completion in pairs])
-    prompts = iter(_encode(tokenizer, [prompt for prompt, _ in pairs if prompt]))
+    plain = iter(_plain_ids([e for e in examples if not e.messages], tokenizer, recipe))
+    chats = iter(_chat_ids([e for e in examples if e.messages], tokenizer, recipe))
     kept: list[TokenExample] = []
     left_out: list[str] = []
-    truncated, end = 0, tokenizer.eos_token_id
-    for example, (prompt, completion), ids in zip(examples, pairs, whole, strict=True):
-        start = _common(ids, next(prompts)) if prompt else 0
-        if recipe.loss_on == "all":
-            start = 0
-        ids = _ended(ids, end) if completion else ids
+    truncated = 0
+    for example in examples:
+        ids, counted = next(chats) if example.messages else next(plain)
         truncated += len(ids) > recipe.max_length
-        ids = ids[: recipe.max_length]
-        if len(ids) <= max(1, start):
+        array, targets = np.asarray(ids[: recipe.max_length], dtype=np.int32), counted[: recipe.max_length].copy()
+        targets[:1] = False
+        if not targets.any():
             left_out.append(example.item_id)
             continue
-        array = np.asarray(ids, dtype=np.int32)
+        first = int(np.argmax(targets))
         kept.append(
             TokenExample(
                 item_id=example.item_id,
                 ids=array,
-                first_target=max(1, start),
+                first_target=first,
                 weight=example.weight,
-                content=_content(array, max(1, start)),
+                content=_content(array, first),
+                targets=None if targets[first:].all() else targets,
             )
         )
     if not kept:
@@ -91,30 +100,72 @@ def tokenized(examples: Sequence[Example], tokenizer: Any, recipe: Distillation)
     return Tokenized(examples=tuple(kept), left_out=tuple(left_out), truncated=truncated)
 
 
-def _as_text(example: Example, tokenizer: Any) -> tuple[str, str]:
-    if not example.messages:
-        # lm-eval moves a prompt's trailing blanks into the completion; tokens come out alike only if training does the same.
-        bare = example.prompt.rstrip()
-        return bare, example.prompt[len(bare) :] + example.completion
-    if not tokenizer.chat_template:
+Counted = tuple[list[int], NDArray[np.bool_]]
+"""Token ids, and which of them count."""
+
+
+def _plain_ids(examples: Sequence[Example], tokenizer: Any, recipe: Distillation) -> list[Counted]:
+    # lm-eval moves a prompt's trailing blanks into the completion; tokens come out alike only if training does the same.
+    bare = [example.prompt.rstrip() for example in examples]
+    texts = [example.prompt + example.completion for example in examples]
+    whole = _encode(tokenizer, texts)
+    prompts = iter(_encode(tokenizer, [prompt for prompt in bare if prompt]))
+    end = tokenizer.eos_token_id
+    made = []
+    for example, prompt, ids in zip(examples, bare, whole, strict=True):
+        start = _common(ids, next(prompts)) if prompt else 0
+        ids = _ended(ids, end) if example.completion else ids
+        made.append((ids, np.arange(len(ids)) >= (0 if recipe.loss_on == "all" else start)))
+    return made
+
+
+def _chat_ids(examples: Sequence[Example], tokenizer: Any, recipe: Distillation) -> list[Counted]:
+    if not examples:
+        return []
+    loss_on: LossOn = recipe.loss_on if recipe.loss_on in ("all", "assistant_turns") else "last"
+    rendered: list[Rendered] = []
+    faults: list[Fault] = []
+    for example in examples:
+        try:
+            rendered.append(render(example, tokenizer, loss_on=loss_on))
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise DeclarationError(faults[:_FAULTS_SHOWN])
+    end = tokenizer.eos_token_id
+    encoded = _with_offsets(tokenizer, [one.text for one in rendered])
+    made = []
+    for one, (ids, offsets) in zip(rendered, encoded, strict=True):
+        counted = np.array([_in_spans(span, one.spans) for span in offsets], dtype=bool)
+        if not one.ends_itself and end is not None and (not ids or ids[-1] != end):
+            ids, counted = [*ids, end], np.append(counted, True)
+        made.append((ids, counted))
+    return made
+
+
+def _with_offsets(tokenizer: Any, texts: list[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+    if not getattr(tokenizer, "is_fast", False):
         raise InputError(
-            f"example {example.item_id} is a conversation, and the teacher's tokenizer has no chat template",
+            "conversations need a fast tokenizer, which tells where in the text each token stands",
             where="data",
-            mend="Write `prompt` and `completion` instead, or add a chat_template.jinja to the teacher's folder.",
+            mend="Save the tokenizer with transformers as tokenizer.json, or write `prompt` and `completion`.",
         )
-    messages = [dict(message) for message in example.messages]
-    prompt = chat_text(tokenizer, messages[:-1], where="data", add_generation_prompt=True)
-    whole = chat_text(tokenizer, messages, where="data")
-    return (prompt, whole.removeprefix(prompt)) if whole.startswith(prompt) else ("", whole)
+    return encode_batch(tokenizer, texts, offsets=True)
+
+
+def _in_spans(token: tuple[int, int], spans: Sequence[tuple[int, int]]) -> bool:
+    # A token that merges the end of a header with the answer's first letters counts, as in lm-eval's convention; an empty one
+    # (a special token that the tokenizer added) does not.
+    start, end = token
+    return end > start and any(first < end and start < last for first, last in spans)
 
 
 def _encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:
     if not texts:
         return []
-    encoded: list[list[int]] = tokenizer(texts, add_special_tokens=True, return_attention_mask=False, verbose=False)["input_ids"]
     # Read once: transformers looks a special token up anew every time it is asked for.
     end = tokenizer.eos_token_id
-    return [_without_end(ids, end) for ids in encoded]
+    return [_without_end(ids, end) for ids in encode_batch(tokenizer, texts)]
 
 
 def _without_end(ids: list[int], end: int | None) -> list[int]:
@@ -123,7 +174,7 @@ def _without_end(ids: list[int], end: int | None) -> list[int]:
 
 
 def _ended(ids: list[int], end: int | None) -> list[int]:
-    return ids if end is None or ids[-1] == end else [*ids, end]
+    return ids if end is None or (ids and ids[-1] == end) else [*ids, end]
 
 
 def _common(ids: Sequence[int], prompt: Sequence[int]) -> int:
@@ -171,8 +222,9 @@ class TokenCollator:
         for place, (_, example) in enumerate(items):
             end = len(example.ids)
             ids[place, :end] = torch.from_numpy(example.ids)
-            share = example.weight / (end - example.first_target) if self.by_example else example.weight
-            weights[place, example.first_target - 1 : end - 1] = share
+            counted = example.counted
+            share = example.weight / int(counted.sum()) if self.by_example else example.weight
+            weights[place, : end - 1] = torch.from_numpy(counted[1:]).float() * share
         return {
             "inputs": {"input_ids": ids},
             "labels": ids.roll(-1, dims=1),

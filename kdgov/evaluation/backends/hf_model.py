@@ -15,6 +15,7 @@ import transformers
 from lm_eval.models.utils import resolve_max_length
 
 from kdgov.checkpoints.bounded_templates import chat_text
+from kdgov.checkpoints.encoding import encode_batch
 from kdgov.checkpoints.loading import load_model, load_tokenizer, task_of
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.request import CHAT
@@ -61,14 +62,9 @@ class HuggingFaceModel:
 
     def encode_ahead(self, texts: Iterable[str], *, special: bool | None = None) -> None:
         """Encode many texts in one call: a fast tokenizer takes a tenth of the time that single calls take."""
-        bos = self.tokenizer.bos_token
         wanted = [t for t in dict.fromkeys(texts) if (t, special) not in self.known]
-        for starts in (False, True):
-            part = [t for t in wanted if bool(bos and t.startswith(bos)) is starts]
-            rule = False if special is None and starts else special
-            if part:
-                ids = self.tokenizer(part, **({} if rule is None else {"add_special_tokens": rule}))["input_ids"]
-                self.known.update({(t, special): list(i) for t, i in zip(part, ids, strict=True)})
+        ids = encode_batch(self.tokenizer, wanted, special=special)
+        self.known.update({(t, special): i for t, i in zip(wanted, ids, strict=True)})
 
     def pairs_ahead(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Encode what `pair` will ask for."""

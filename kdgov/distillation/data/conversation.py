@@ -1,0 +1,156 @@
+"""A conversation in a model's own chat template, and which characters of it the student is to learn.
+
+The answer's place is found by rendering prefixes: what the template writes up to a turn, and what it writes with the turn. A template
+that writes no such prefix (it changes earlier turns, or opens a thought that the finished text lacks) is searched for the answer's own
+words. Where they are not there whole, the template left something out, and training on the rest would teach something else: refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kdgov.checkpoints.bounded_templates import chat_text
+from kdgov.distillation.data.examples import Example
+from kdgov.errors import InputError
+
+LossOn = Literal["last", "assistant_turns", "all"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """A conversation as text."""
+
+    text: str
+    """All of it, as the model sees it."""
+    spans: tuple[tuple[int, int], ...]
+    """Character ranges that are learnt, in order, without overlap."""
+    ends_itself: bool
+    """Whether the template closes the last answer with a token of its own, so that no end-of-text token is added."""
+
+
+def render(example: Example, tokenizer: Any, *, loss_on: LossOn) -> Rendered:
+    """A conversation in the tokenizer's chat template.
+
+    Args:
+        example: one with messages.
+        tokenizer: whose template and special tokens are used.
+        loss_on: the last answer, every assistant turn, or all text.
+
+    Raises:
+        InputError: naming the item: no template, a template that refuses the conversation, or one that loses part of an answer.
+    """
+    if not tokenizer.chat_template:
+        raise InputError(
+            f"example {example.item_id} is a conversation, and the tokenizer has no chat template",
+            where="data",
+            mend="Write `prompt` and `completion` instead, or add a chat_template.jinja to the teacher's folder.",
+        )
+    messages = [dict(message) for message in example.messages]
+    whole = _apply(example, tokenizer, messages)
+    for place, message in enumerate(messages):
+        if message["role"] != "assistant" and _content(message).strip() not in whole:
+            raise InputError(
+                f"the chat template leaves out message {place + 1} ({message['role']}) of example {example.item_id}",
+                where="data",
+                mend="Put its words into the first user message, or use a template that keeps it.",
+            )
+    if loss_on == "all":
+        return Rendered(text=whole, spans=((0, len(whole)),), ends_itself=_ends_itself(tokenizer, whole))
+    answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+    wanted = answers if loss_on == "assistant_turns" else answers[-1:]
+    spans, floor = [], 0
+    for place in answers:
+        start, end = _span(example, tokenizer, messages, place, whole, floor)
+        floor = end
+        if place in wanted:
+            spans.append((start, end))
+    return Rendered(text=whole, spans=tuple(spans), ends_itself=_ends_itself(tokenizer, whole))
+
+
+def _span(example: Example, tokenizer: Any, messages: Sequence[Mapping[str, Any]], place: int, whole: str, floor: int) -> tuple[int, int]:
+    """Characters of one answer with the tokens that close it."""
+    is_last = place == len(messages) - 1
+    before = _apply(example, tokenizer, messages[:place], generation=True)
+    upto = whole if is_last else _apply(example, tokenizer, messages[: place + 1])
+    end = len(upto) if whole.startswith(upto) else None
+    if whole.startswith(before) and end is not None and len(before) >= floor:
+        _whole_answer(example, messages[place], whole[len(before) : end], place)
+        return len(before), end
+    return _searched(example, tokenizer, messages, place, whole, floor)
+
+
+def _searched(
+    example: Example, tokenizer: Any, messages: Sequence[Mapping[str, Any]], place: int, whole: str, floor: int
+) -> tuple[int, int]:
+    content = _content(messages[place])
+    start = whole.find(content, floor) if content else -1
+    if start < 0:
+        raise InputError(
+            f"the chat template leaves out part of the answer in message {place + 1} of example {example.item_id}",
+            where="data",
+            mend="Cut what the template drops (often reasoning between <think> marks) from the data, or use a template that keeps it.",
+        )
+    _whole_answer(example, messages[place], whole[start : start + len(content)], place)
+    end = start + len(content)
+    for closing in _closings(tokenizer):
+        if whole.startswith(closing, end):
+            end += len(closing)
+            break
+    return start, end
+
+
+def _whole_answer(example: Example, message: Mapping[str, Any], rendered: str, place: int) -> None:
+    lacking = [part for part in _parts(message) if part.strip() and part.strip() not in rendered]
+    if lacking:
+        raise InputError(
+            f"the chat template leaves out part of the answer in message {place + 1} of example {example.item_id}: "
+            f"{lacking[0].strip()[:60]!r} is not in the text",
+            where="data",
+            mend="Cut what the template drops (often reasoning or tool calls) from the data, or use a template that keeps it.",
+        )
+
+
+def _parts(message: Mapping[str, Any]) -> list[str]:
+    """What an answer holds that must reach the text: content, reasoning, names of the called tools."""
+    parts = [_content(message)]
+    parts += [str(message[key]) for key in ("reasoning_content", "reasoning", "thinking") if message.get(key)]
+    for call in message.get("tool_calls") or ():
+        function = call.get("function", call) if isinstance(call, Mapping) else {}
+        parts.append(str(function.get("name", "")))
+    return parts
+
+
+def _content(message: Mapping[str, Any]) -> str:
+    content = message.get("content", "")
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+    return str(content)
+
+
+def _apply(example: Example, tokenizer: Any, messages: Sequence[Mapping[str, Any]], *, generation: bool = False) -> str:
+    options: dict[str, Any] = {"tools": [dict(tool) for tool in example.tools]} if example.tools else {}
+    try:
+        return chat_text(tokenizer, list(messages), where="data", add_generation_prompt=generation, **options)
+    except InputError as error:
+        raise _refused(example, error.faults[0].what) from error
+
+
+def _refused(example: Example, why: str) -> InputError:
+    roles = ", ".join(dict.fromkeys(str(message["role"]) for message in example.messages))
+    return InputError(
+        f"the chat template refuses example {example.item_id} (roles {roles}): {why}",
+        where="data",
+        mend="Remove that role from the conversation, or put its words into the first user message.",
+    )
+
+
+def _closings(tokenizer: Any) -> list[str]:
+    marks = {str(mark) for mark in tokenizer.get_added_vocab()} | {str(tokenizer.eos_token or "")}
+    return sorted((mark for mark in marks if mark), key=len, reverse=True)
+
+
+def _ends_itself(tokenizer: Any, text: str) -> bool:
+    shown = text.rstrip()
+    return any(shown.endswith(mark) for mark in _closings(tokenizer))

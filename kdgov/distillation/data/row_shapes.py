@@ -1,0 +1,225 @@
+"""The shapes in which people keep training examples, each brought into kdgov's own; a key nobody would learn from is counted.
+
+A key that looks like content and belongs to no known shape is a fault: silence would train something else than was meant.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+_SHARED = {"id", "item_id", "weight"}
+_PAIR = {"text_pair", "text2", "sentence2", "passage", "document"}
+_LABELS = {"label", "labels", "score"}
+# Keys that hold something a student could learn, or that change what it is shown: left out silently they would change the task.
+_CONTENT = {
+    "text", "prompt", "completion", "messages", "conversations", "conversation", "instruction", "input", "output", "response", "answer",
+    "question", "query", "chosen", "rejected", "system", "tools", "functions", "image", "images", "audio", "reasoning", "reasoning_content",
+    "thinking", "context", "tool_calls", "chat_template_kwargs", *_PAIR, *_LABELS,
+}  # fmt: skip
+_SHAREGPT_ROLES = {
+    "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "model": "assistant", "chatgpt": "assistant",
+    "system": "system", "tool": "tool", "function_response": "tool", "observation": "tool",
+}  # fmt: skip
+SHAPES = "`text`, or `prompt` and `completion`, or `messages`, or `image` or `audio` with `label`"
+
+
+class RowError(Exception):
+    """What is wrong with one line."""
+
+    def __init__(self, what: str, mend: str, *, key: str = "") -> None:
+        super().__init__(what)
+        self.what, self.mend, self.key = what, mend, key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowContent:
+    """One line, understood."""
+
+    fields: Mapping[str, Any]
+    """Fields of an `Example`."""
+    name: str = ""
+    """The line's own id."""
+    ignored: Sequence[str] = field(default=())
+    """Keys that are not learnt from."""
+
+
+def content_of(row: Any) -> RowContent:
+    """What one parsed line holds.
+
+    Raises:
+        RowError: if it fits no shape, fits two, or holds content that none of them takes.
+    """
+    if not isinstance(row, Mapping):
+        raise RowError("is not a JSON object", 'Write {"text": "..."} per line.')
+    # Columns of tables that are empty in this row are no content of it.
+    present = {str(key): value for key, value in row.items() if value is not None and value != ""}
+    used = set(_SHARED)
+    fields: dict[str, Any] = {"weight": _weight(present.get("weight", 1.0))}
+    used |= _content(present, row, fields)
+    used |= _label(present, fields)
+    if left := sorted((present.keys() & _CONTENT) - used):
+        raise RowError(
+            f"holds {', '.join(f'`{key}`' for key in left)} beside {', '.join(sorted(used - _SHARED - _LABELS)) or 'nothing to learn'}, "
+            "which would not be learnt from",
+            f"Remove it, or keep one shape per line: {SHAPES}.",
+            key=left[0],
+        )
+    name = present.get("id", present.get("item_id", ""))
+    return RowContent(fields=fields, name=str(name), ignored=sorted(present.keys() - used))
+
+
+def _content(present: Mapping[str, Any], row: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
+    if "messages" in present or "conversations" in present or "conversation" in present:
+        return _conversation(present, fields)
+    if isinstance(present.get("prompt"), list) or isinstance(present.get("completion"), list):
+        return _conversational_pair(present, fields)
+    if "instruction" in present and "output" in present:
+        return _alpaca(present, fields)
+    for key in ("image", "audio"):
+        if key in present:
+            fields["file"] = _text(present, key)
+            return {key}
+    if "text" in present or ("text" in row and row["text"] == ""):
+        if "prompt" in present or "completion" in present:
+            raise RowError("holds both `text` and a pair", f"Keep one shape per line: {SHAPES}.")
+        fields["completion"] = _text({"text": row["text"]}, "text")
+        if second := next((key for key in sorted(_PAIR) if key in present), None):
+            fields["second"] = _text(present, second)
+            return {"text", second}
+        return {"text"}
+    if "prompt" in row:
+        fields["prompt"] = _text(row, "prompt", may_be_empty=True)
+        if "completion" in row:
+            fields["completion"] = _text(row, "completion")
+        return {"prompt", "completion"}
+    named = ", ".join(sorted(str(key) for key in row)) or "no key"
+    raise RowError(f"needs {SHAPES}; it has {named}", "Keep one of these shapes per line.")
+
+
+def _conversation(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
+    key = next(name for name in ("messages", "conversations", "conversation") if name in present)
+    said = present[key]
+    if isinstance(said, str):
+        said = _parsed(said, key)
+    if not isinstance(said, list) or not said:
+        raise RowError("is no list of messages", 'Write a list of {"role": ..., "content": ...}.', key=key)
+    messages = [_message(turn, key) for turn in said]
+    used = {key}
+    if "system" in present and messages[0]["role"] != "system":
+        messages.insert(0, {"role": "system", "content": _text(present, "system")})
+        used.add("system")
+    # UltraChat repeats the first user turn beside the messages.
+    if isinstance(present.get("prompt"), str) and any(m.get("content") == present["prompt"] for m in messages if m["role"] == "user"):
+        used.add("prompt")
+    for name in ("tools", "functions"):
+        if name in present:
+            tools = _parsed(present[name], name) if isinstance(present[name], str) else present[name]
+            if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
+                raise RowError("is no list of tools", "Write a list of JSON schemas.", key=name)
+            fields["tools"] = tuple(tools)
+            used.add(name)
+    _checked(messages, key)
+    fields["messages"] = tuple(messages)
+    return used
+
+
+def _conversational_pair(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
+    prompt, completion = present.get("prompt"), present.get("completion")
+    if not isinstance(prompt, list) or not isinstance(completion, list):
+        raise RowError("has a conversation on one side only", "Write prompt and completion both as text, or both as lists of messages.")
+    messages = [_message(turn, "prompt") for turn in prompt] + [_message(turn, "completion") for turn in completion]
+    _checked(messages, "completion")
+    fields["messages"] = tuple(messages)
+    return {"prompt", "completion"}
+
+
+def _alpaca(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
+    instruction, output = _text(present, "instruction"), _text(present, "output")
+    asked = f"{instruction}\n\n{_text(present, 'input')}" if "input" in present else instruction
+    # Alpaca's own wrapper differs between data sets; a plain join says what was asked and nothing else.
+    fields["prompt"], fields["completion"] = f"{asked}\n\n", output
+    return {"instruction", "input", "output"}
+
+
+def _message(turn: Any, key: str) -> dict[str, Any]:
+    if not isinstance(turn, Mapping):
+        raise RowError("holds a message that is no object", 'Write {"role": ..., "content": ...}.', key=key)
+    if "from" in turn and "value" in turn:
+        role = _SHAREGPT_ROLES.get(str(turn["from"]).lower())
+        if role is None:
+            raise RowError(f"has a turn from {turn['from']!r}", f"Use one of {', '.join(_SHAREGPT_ROLES)}.", key=key)
+        return {"role": role, "content": turn["value"]}
+    if "role" not in turn or not ("content" in turn or turn.get("tool_calls")):
+        raise RowError("has a message without role, or without content and tool calls", 'Write {"role": ..., "content": ...}.', key=key)
+    message = {str(name): value for name, value in turn.items() if value is not None}
+    if not isinstance(message["role"], str):
+        raise RowError(f"has the role {message['role']!r}", "Write system, user, assistant or tool.", key=key)
+    message.setdefault("content", "")
+    return message
+
+
+def _checked(messages: Sequence[Mapping[str, Any]], key: str) -> None:
+    if len(messages) < 2 or messages[-1]["role"] != "assistant":
+        raise RowError("is no conversation that ends in an assistant's answer", "Let the last message be the assistant's.", key=key)
+    for message in messages:
+        if message["role"] == "assistant" and not (_said(message) or message.get("tool_calls")):
+            raise RowError("has an empty answer", "Remove the turn, or write what was answered.", key=key)
+
+
+def _said(message: Mapping[str, Any]) -> str:
+    content = message.get("content", "")
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+    return str(content)
+
+
+def _label(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
+    named = [key for key in ("label", "labels", "score") if key in present]
+    if not named:
+        return set()
+    if len(named) > 1:
+        raise RowError(f"holds {' and '.join(named)}", "Keep one of them.", key=named[1])
+    value = present[named[0]]
+    if isinstance(value, list):
+        if not value or not all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in value):
+            raise RowError("is no list of numbers", "Write one number per label.", key=named[0])
+        fields["label"] = tuple(float(v) for v in value)
+    elif isinstance(value, bool) or not isinstance(value, (int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
+        raise RowError(f"{value!r} is no label", "Write a class number, a class name, a score, or a list of numbers.", key=named[0])
+    else:
+        fields["label"] = value
+    return set(named)
+
+
+def _weight(value: Any) -> float:
+    number = _number(value)
+    if number is None or not 0 < number < math.inf:
+        raise RowError(f"{value!r} is not a positive number", "Write 1.0 or leave it out.", key="weight")
+    return number
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def _text(row: Mapping[str, Any], key: str, *, may_be_empty: bool = False) -> str:
+    value = row[key]
+    if not isinstance(value, str) or not (value or may_be_empty):
+        raise RowError(f"{value!r} is not text", "Write a non-empty string.", key=key)
+    return value
+
+
+def _parsed(text: str, key: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RowError("is text that is not JSON", "Write a list.", key=key) from error

@@ -1,0 +1,94 @@
+"""Examples and batches of sequence-to-sequence models: what the encoder reads, what the decoder writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kdgov.distillation.data.examples import Example
+from kdgov.errors import DeclarationError, Fault
+
+_FAULTS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairExample:
+    """One example of a sequence-to-sequence model."""
+
+    item_id: str
+    """Its name in messages."""
+    ids: NDArray[np.int32]
+    """(time,) token ids the encoder reads."""
+    target: NDArray[np.int32]
+    """(time,) token ids the decoder writes, end included."""
+    weight: float
+    """Factor of its weight."""
+
+
+def pair_examples(examples: Sequence[Example], tokenizer: Any, max_length: int) -> tuple[PairExample, ...]:
+    """Prompts and completions for encoder and decoder.
+
+    Raises:
+        DeclarationError: naming every example without a prompt or a completion.
+    """
+    faults = [
+        Fault(file="data", key=e.item_id, what="needs a prompt and a completion", mend="Write both, or remove the line.")
+        for e in examples
+        if not (e.prompt and e.completion)
+    ]
+    if faults:
+        raise DeclarationError(faults[:_FAULTS_SHOWN])
+    options: dict[str, Any] = {"truncation": True, "max_length": max_length, "return_attention_mask": False}
+    read = tokenizer([e.prompt for e in examples], **options)["input_ids"]
+    written = tokenizer(text_target=[e.completion for e in examples], **options)["input_ids"]
+    end = tokenizer.eos_token_id
+    written = [ids if end is None or (ids and ids[-1] == end) else [*ids[: max_length - 1], end] for ids in written]
+    return tuple(
+        PairExample(item_id=e.item_id, ids=np.asarray(a, dtype=np.int32), target=np.asarray(b, dtype=np.int32), weight=e.weight)
+        for e, a, b in zip(examples, read, written, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairCollator:
+    """Padded batches for encoder and decoder."""
+
+    pad_id: int
+    """Id behind shorter sequences."""
+    start_id: int
+    """Id the decoder starts from."""
+    by_example: bool
+    """Whether every example weighs the same however long."""
+
+    def __call__(self, items: Sequence[tuple[int, PairExample]]) -> dict[str, Any]:
+        """``inputs``, ``labels`` and ``weights`` (batch, time of the decoder), its ``lengths``, ``rows``."""
+        ids, lengths = padded([example.ids for _, example in items], self.pad_id)
+        labels, ends = padded([example.target for _, example in items], self.pad_id)
+        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+        decoder = labels.roll(1, dims=1)
+        decoder[:, 0] = self.start_id
+        weights = (torch.arange(labels.shape[1]) < ends[:, None]).float() * torch.tensor([e.weight for _, e in items])[:, None]
+        if self.by_example:
+            weights = weights / ends[:, None]
+        return {
+            "inputs": {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": decoder},
+            "labels": labels,
+            "weights": weights,
+            "lengths": ends,
+            "rows": torch.tensor([row for row, _ in items]),
+        }
+
+
+def padded(rows: Sequence[NDArray[np.int32]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """(rows, longest) ids with ``pad_id`` behind shorter rows, and (rows,) lengths."""
+    lengths = torch.tensor([len(row) for row in rows])
+    ids = torch.full((len(rows), int(lengths.max())), pad_id, dtype=torch.long)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = torch.from_numpy(row)
+    return ids, lengths

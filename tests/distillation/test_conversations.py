@@ -1,0 +1,171 @@
+"""What of a conversation is learnt: golden files a person can read, and laws that no template may break."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kdgov.checkpoints.encoding import encode_batch
+from kdgov.declarations.distillation import Distillation
+from kdgov.distillation.data.conversation import render
+from kdgov.distillation.data.examples import Example, read_examples
+from kdgov.distillation.data.row_shapes import content_of
+from kdgov.distillation.data.tokenization import TokenCollator, tokenized
+from kdgov.errors import InputError
+from tests.distillation.chat_templates import CONVERSATIONS, TEMPLATES, chat_tokenizer
+
+GOLDEN = Path(__file__).with_name("golden")
+
+
+def _example(name: str) -> Example:
+    return Example(item_id=name, **content_of(CONVERSATIONS[name]).fields)
+
+
+def _shown(name: str, tokenizer, loss_on: str) -> str:
+    """The text with what is learnt between ⟦ and ⟧, by tokens; or why it is refused."""
+    try:
+        (made,) = tokenized([_example(name)], tokenizer, Distillation(loss_on=loss_on, max_length=4096)).examples
+    except InputError as error:
+        return "refused: " + "; ".join(fault.what for fault in error.faults)
+    out, open_ = "", False
+    for token, counted in zip(made.ids.tolist(), made.counted.tolist(), strict=True):
+        if counted != open_:
+            out, open_ = out + ("⟦" if counted else "⟧"), counted
+        out += tokenizer.decode([token])
+    return (out + ("⟧" if open_ else "")).replace("\n", "⏎")
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_what_is_learnt_is_what_the_golden_file_shows(template):
+    """Six conversations, the last answer and all assistant turns; a change here changes what students learn."""
+    tokenizer = chat_tokenizer(TEMPLATES[template])
+    lines = [f"{name} / {on}: {_shown(name, tokenizer, on)}" for name in CONVERSATIONS for on in ("last", "assistant_turns")]
+    file = GOLDEN / f"{template}.txt"
+    assert "\n".join(lines) + "\n" == file.read_text(encoding="utf-8"), "\n".join(lines)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_user_turn_is_never_a_target_and_every_answer_is_whole(template):
+    tokenizer = chat_tokenizer(TEMPLATES[template])
+    for name in CONVERSATIONS:
+        try:
+            made = render(_example(name), tokenizer, loss_on="assistant_turns")
+        except InputError:
+            continue
+        learnt = "".join(made.text[a:b] for a, b in made.spans)
+        for message in _example(name).messages:
+            if message["role"] in ("user", "system", "tool"):
+                assert message["content"] not in learnt
+            else:
+                assert str(message["content"]).split("</think>")[-1].strip() in learnt
+
+
+def test_one_beginning_of_text_in_training_and_in_evaluation():
+    tokenizer = chat_tokenizer(TEMPLATES["bos-twice"])
+    (made,) = tokenized([_example("one")], tokenizer, Distillation()).examples
+    assert made.ids.tolist().count(tokenizer.bos_token_id) == 1
+    asked = tokenizer.apply_chat_template(list(_example("one").messages)[:1], tokenize=False, add_generation_prompt=True)
+    (prompt,) = encode_batch(tokenizer, [asked])
+    assert made.ids.tolist()[: len(prompt)] == prompt
+
+
+def test_a_template_that_strips_reasoning_is_refused_with_the_items_name():
+    with pytest.raises(InputError, match="leaves out part of the answer in message 2 of example thought"):
+        render(_example("thought"), chat_tokenizer(TEMPLATES["deepseek-r1"]), loss_on="last")
+
+
+def test_a_template_that_refuses_a_role_is_one_fault():
+    with pytest.raises(InputError, match="refuses example system .*System role not supported"):
+        render(_example("system"), chat_tokenizer(TEMPLATES["gemma-3"]), loss_on="last")
+
+
+def test_tools_reach_the_text_and_a_call_without_content_is_learnt():
+    made = render(_example("call"), chat_tokenizer(TEMPLATES["chatml-tools"]), loss_on="assistant_turns")
+    assert made.text.startswith("<|im_start|>system\nTools: weather")
+    first = made.text[slice(*made.spans[0])]
+    assert first == '<tool_call>weather {"city": "Oslo"}</tool_call><|im_end|>\n'
+
+
+def test_two_turns_weigh_as_two_spans():
+    tokenizer = chat_tokenizer(TEMPLATES["chatml"])
+    recipe = Distillation(loss_on="assistant_turns", weighting="example")
+    (made,) = tokenized([_example("turns")], tokenizer, recipe).examples
+    batch = TokenCollator(pad_id=0, by_example=True)([(0, made)])
+    assert batch["weights"].sum().item() == pytest.approx(1.0)
+    assert (batch["weights"][0] > 0).sum().item() == made.counted.sum()
+
+
+ROWS = [
+    ({"text": "a"}, {"completion": "a"}),
+    ({"prompt": "a", "completion": "b"}, {"prompt": "a", "completion": "b"}),
+    ({"instruction": "do", "input": "x", "output": "y"}, {"prompt": "do\n\nx\n\n", "completion": "y"}),
+    ({"instruction": "do", "input": "", "output": "y"}, {"prompt": "do\n\n", "completion": "y"}),
+    ({"text": "a", "text_pair": "b", "label": 0.5}, {"completion": "a", "second": "b", "label": 0.5}),
+    ({"text": "a", "labels": [0, 1, 1]}, {"completion": "a", "label": (0.0, 1.0, 1.0)}),
+    ({"text": "a", "label": "dog"}, {"completion": "a", "label": "dog"}),
+]
+
+
+@pytest.mark.parametrize(("row", "fields"), ROWS)
+def test_the_shapes_people_keep_their_data_in(row, fields):
+    assert dict(content_of(row).fields) == {"weight": 1.0, **fields}
+
+
+def test_conversations_of_other_tools_come_to_messages():
+    expected = ({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"})
+    for row in (
+        {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+        {"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}]},
+        {"prompt": "a", "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+    ):
+        assert content_of(row).fields["messages"] == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"text": "a", "tools": []}, "`tools`"),
+        ({"prompt": "a", "completion": "b", "system": "s"}, "`system`"),
+        ({"prompt": "a", "completion": "b", "reasoning": "r"}, "`reasoning`"),
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, "`chosen`, `rejected`"),
+        ({"messages": [{"role": "user", "content": "a"}]}, "ends in an assistant's answer"),
+        ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": ""}]}, "empty answer"),
+        ({"text": "a", "prompt": "b"}, "both `text` and a pair"),
+        ({"label": 1}, "needs `text`"),
+        ([1], "not a JSON object"),
+    ],
+)
+def test_content_that_would_not_be_learnt_from_is_refused(row, said):
+    from kdgov.distillation.data.row_shapes import RowError
+
+    with pytest.raises(RowError, match=said.replace("`", "`")):
+        content_of(row)
+
+
+def test_a_key_that_nobody_learns_from_is_counted_not_refused():
+    assert list(content_of({"text": "a", "source": "web", "date": "2026"}).ignored) == ["date", "source"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet", ".csv", ".json"])
+def test_every_format_gives_the_same_examples(suffix, tmp_path):
+    import gzip
+
+    import pandas as pd
+
+    rows = [{"prompt": f"p{n}", "completion": f"c{n}"} for n in range(3)]
+    path = tmp_path / f"data{suffix}"
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    match suffix:
+        case ".jsonl":
+            path.write_text(lines)
+        case ".jsonl.gz":
+            path.write_bytes(gzip.compress(lines.encode()))
+        case ".parquet":
+            pd.DataFrame(rows).to_parquet(path)
+        case ".csv":
+            pd.DataFrame(rows).to_csv(path, index=False)
+        case _:
+            path.write_text(json.dumps(rows))
+    assert [(e.prompt, e.completion) for e in read_examples([path])] == [(f"p{n}", f"c{n}") for n in range(3)]
