@@ -22,6 +22,8 @@ CONTAMINATION, LICENCE_CASE, LICENCE_ANSWER = "contamination.json", "licence-cas
 MANIFEST = "manifest.json"
 ITEMS, EVALUATION, IDENTITY = "items.parquet", "evidence.json", "identity.json"
 """One of each per model, in the folder of its role."""
+EVALUATION_SIGNATURE = "evaluation.dsse.json"
+"""Beside them, where whoever asked the models signed the evaluation."""
 ROLE_FILES = (ITEMS, EVALUATION, IDENTITY)
 CARDS, LICENCES, STATEMENTS, REPORTS = "cards", "licences", "statements", "reports"
 """Folders of a bundle."""
@@ -37,7 +39,7 @@ ROLES = (*PAIR, "control", "root")
 BUNDLE_FOLDER, ATTESTATION_FOLDER, WEIGHTS_FOLDER = "evidence", "attestation", "weights"
 """Artifact folders of a recorded run: the bundle, what was signed about it, and the weights where they were uploaded."""
 
-_WIDTH, _COLUMN = 118, 26
+_WIDTH, _COLUMN = 118, 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,10 @@ LAYOUT: tuple[BundleFile, ...] = (
             ROLES, ("of the teacher", "of the student", "of a model that knows nothing", "of the first teacher of a chain"), strict=True
         )
         for name, meaning in zip(ROLE_FILES, ("item table", "how the evaluation came about,", "identity"), strict=True)
+    ),
+    *(
+        BundleFile(path=f"{role}/{EVALUATION_SIGNATURE}", meaning="the evaluation, signed by whoever asked the model", is_required=False)
+        for role in ROLES
     ),
     BundleFile(path=DISTILLATION, meaning="recipe, seed, data and teacher digests; of a student trained elsewhere, the identities alone"),
     BundleFile(path=f"{CARDS}/*", meaning="model and dataset cards as they were", is_required=False),

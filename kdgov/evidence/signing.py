@@ -28,6 +28,9 @@ DECISION_PREDICATE = "urn:kdgov:predicate:release-decision:v1"
 WAIVER_PREDICATE = "urn:kdgov:predicate:waiver:v1"
 APPROVAL_PREDICATE = "urn:kdgov:predicate:approval:v1"
 ACT_PREDICATE = "urn:kdgov:predicate:act:v1"
+EVALUATION_PREDICATE = "urn:kdgov:predicate:evaluation:v1"
+POLICIES_PREDICATE = "urn:kdgov:predicate:policy-list:v1"
+LAYOUT_PREDICATE = "urn:kdgov:predicate:layout:v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

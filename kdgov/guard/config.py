@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import fnmatch
 import os
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from urllib.parse import urlparse
 
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
+from kdgov.evidence.derivation.owner_rules import OwnerRules, load_owner_rules
 from kdgov.evidence.signing_keys import load_signer
 from kdgov.evidence.trust_store import TRUST_VARIABLE, TrustStore, load_trust
 
@@ -53,6 +55,14 @@ class GuardConfig:
             InputError: if the file is at fault.
         """
         return trust_of(*self.trust_stamp())
+
+    def rules(self, at: datetime.datetime) -> OwnerRules:
+        """What the registry's owner signed, read beside the trust store at every call.
+
+        Raises:
+            InputError: if the trust store is at fault.
+        """
+        return load_owner_rules(self.trust_path, self.trust(), at=at)
 
     def trust_stamp(self) -> tuple[Path, TrustStamp]:
         """Which state of the trust store is the present one."""

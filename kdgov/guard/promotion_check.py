@@ -1,7 +1,7 @@
 """What stands against promoting one version: its stored decision, verified anew, then evidence, card and weights, read anew.
 
 What takes long and cannot have changed is remembered inside this process: a signature by the words it is over and the state of the
-trust store, a folder's digests by size, times and inode of every file in it.
+trust store, a judgement by the digests of everything it was made from. Bytes are read and hashed at every promotion.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from kdgov.evidence.derivation.derive import Asker, Derivation
 from kdgov.evidence.release_statement import Refusal, promotion_refusals
 from kdgov.evidence.signing import Verification, verify_statement
 from kdgov.evidence.trust_store import Purpose
 from kdgov.guard import tables
 from kdgov.guard.config import GuardConfig, TrustStamp, trust_of
-from kdgov.guard.evidence import card_refusals, evidence_refusals, weights_refusals
+from kdgov.guard.evidence import card_refusals, derive_stored, weights_refusals
 from kdgov.guard.version_rows import KnownVersion
 
 _REMEMBERED = 256
@@ -37,10 +38,20 @@ def judge(session: Session, version: KnownVersion, config: GuardConfig, *, at: d
     named = promotion_refusals(decision, version.facts, at=at, policies=config.policies)
     if named or decision is None:
         return named, ""
-    predicate = decision.predicate
-    found = evidence_refusals(predicate, version.artifact_uri) + card_refusals(predicate, version.description)
-    found += weights_refusals(predicate, required=config.weights_required)
-    return tuple(found), str(predicate["decision"])
+    received = stored["decision"].received_at
+    found = list(derived(decision, version, config, received=received, at=at).against_promotion)
+    found += card_refusals(decision.predicate, version.description)
+    found += weights_refusals(decision.predicate, required=config.weights_required)
+    return tuple(found), str(decision.predicate["decision"])
+
+
+def derived(
+    statement: Verification, version: KnownVersion, config: GuardConfig, *, received: datetime.datetime, at: datetime.datetime
+) -> Derivation:
+    """What becomes of deriving a verified statement from the evidence in the registry, by this server's own trust store."""
+    signers = tuple(key.keyid for key in statement.signers)
+    asker = Asker(trust=config.trust(), received=received, at=at, signers=signers, rules=config.rules(at))
+    return derive_stored(statement.predicate, version.artifact_uri, asker)
 
 
 def verified(stored: tables.StoredEnvelope, config: GuardConfig, *, purpose: Purpose) -> Verification:

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from kdgov.evidence.event_chain import LogEntry
-from kdgov.evidence.release_statement import VERDICT_TAG, VersionFacts, binding_fault
+from kdgov.evidence.release_statement import VERDICT_TAG, VersionFacts, binding_fault, refusal_text
 from kdgov.evidence.signing import ACT_PREDICATE, DECISION_PREDICATE, Verification, claimed_type, signing_date, verify_statement
 from kdgov.guard import tables
 from kdgov.guard.config import GuardConfig
+from kdgov.guard.promotion_check import derived
 from kdgov.guard.request_context import json_object, now, refuse
 from kdgov.guard.version_rows import KnownVersion, write_tag
 
@@ -33,19 +34,21 @@ class Submissions:
     def _submit(self, name: str, version: str, text: str) -> None:
         envelope = json_object(text)
         with self._act() as session:
-            facts = self._known(session, name, version).facts
+            known = self._known(session, name, version)
+            facts = known.facts
             trust = self.config.trust()
             if claimed_type(envelope) == ACT_PREDICATE:
                 answer = verify_statement(envelope, trust, purpose="act", at=now(), predicate_type=ACT_PREDICATE)
-                accept = self._accept_act
+                accept: Any = self._accept_act
             else:
                 answer = verify_statement(envelope, trust, purpose="decision", at=now(), predicate_type=DECISION_PREDICATE)
                 accept = self._accept_decision
             if not answer.is_valid:
                 refuse(f"kdgov refuses this statement about {name} version {facts.version}: {answer.reason}. {answer.mend}")
-            accept(session, facts, answer, envelope)
+            accept(session, known, answer, envelope)
 
-    def _accept_decision(self, session: Session, facts: VersionFacts, answer: Verification, envelope: Mapping[str, Any]) -> None:
+    def _accept_decision(self, session: Session, version: KnownVersion, answer: Verification, envelope: Mapping[str, Any]) -> None:
+        facts = version.facts
         if fault := binding_fault(answer.predicate, facts):
             refuse(
                 f"kdgov refuses this decision for {facts.name} version {facts.version}: {fault}. Record the release of this very version."
@@ -59,12 +62,16 @@ class Submissions:
         if known is not None and signing_date(known.body) >= str(answer.predicate["signed_at"]):
             what = f"a decision of {signing_date(known.body)} is in force, and this one is not later"
             refuse(f"kdgov refuses this decision for {facts.name} version {facts.version}: {what}. Judge and record it again.")
+        # The owner's rules say what may be promoted, not what may be recorded: here only the evidence counts.
+        if named := derived(answer, version, self.config, received=now(), at=now()).refusals:
+            refuse(refusal_text(facts.name, facts.version, "take this decision about", named))
         entry = self._log(session, "decide", facts, decision=answer.predicate["decision"], verdict=answer.predicate["verdict"])
         tables.store_envelope(session, "decision", facts, envelope, entry)
         for key, value in answer.predicate["tags"].items():
             write_tag(session, facts, key, value)
 
-    def _accept_act(self, session: Session, facts: VersionFacts, answer: Verification, envelope: Mapping[str, Any]) -> None:
+    def _accept_act(self, session: Session, version: KnownVersion, answer: Verification, envelope: Mapping[str, Any]) -> None:
+        facts = version.facts
         predicate = answer.predicate
         about = {"name": facts.name, "version": facts.version, "creation_timestamp": facts.creation_timestamp, "workspace": facts.workspace}
         if odd := [key for key, value in about.items() if predicate.get(key) != value]:

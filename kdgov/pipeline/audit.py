@@ -24,6 +24,7 @@ from kdgov.auditing.review.signatures import read_attestation
 from kdgov.auditing.review.weights import places_of
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
+from kdgov.evidence.derivation.owner_rules import load_owner_rules
 from kdgov.evidence.rejudge import rejudge
 from kdgov.evidence.trust_store import TrustStore, load_trust, trust_path
 from kdgov.progress import Progress, silent
@@ -199,6 +200,7 @@ def reviewer_of(request: AuditRequest) -> Reviewer:
         trust=trust,
         at=request.moment,
         rejudge=lambda folder, received: judge_again(folder, trust, received=received),
+        rules=load_owner_rules(request.trust_file, trust, at=request.moment),
         frameworks=tuple(request.frameworks),
         weights=request.weights,
     )

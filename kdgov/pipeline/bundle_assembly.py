@@ -19,6 +19,7 @@ from kdgov.evidence.bundle_layout import (
     DISAGGREGATION,
     DISTILLATION,
     EFFICIENCY,
+    EVALUATION_SIGNATURE,
     FINDINGS,
     INPUTS,
     LICENCE_ANSWER,
@@ -96,7 +97,7 @@ def _copy_results(folder: Path, distilled: Path, evaluated: Path) -> None:
     shutil.copyfile(evaluated / PLAN, folder / PLAN)
     shutil.copyfile(distilled / DISTILLATION, folder / DISTILLATION)
     for theirs in ROLES:
-        for name in ROLE_FILES:
+        for name in (*ROLE_FILES, EVALUATION_SIGNATURE):
             source = evaluated / theirs / name
             if source.exists():
                 (folder / theirs).mkdir(exist_ok=True)

@@ -6,6 +6,7 @@ loaded only when something has to be asked.
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import json
 import shutil
@@ -23,7 +24,8 @@ from kdgov.evaluation.backends.settings import BackendSettings, how_of
 from kdgov.evaluation.plan.replay_inputs import data_digest, replay_inputs, suite_coverage
 from kdgov.evaluation.plan.sources import suites_digest
 from kdgov.evaluation.results.comparability import compare_evidence, stopping
-from kdgov.evidence.bundle_layout import EVALUATION, FINDINGS, ITEMS, PLAN, ROLE_FILES
+from kdgov.evidence.bundle_layout import EVALUATION, EVALUATION_SIGNATURE, FINDINGS, ITEMS, PLAN, ROLE_FILES
+from kdgov.evidence.derivation.evaluation_statement import sign_evaluation
 from kdgov.finding import Finding
 from kdgov.items.files import read_items
 from kdgov.pipeline.context import ReleaseContext
@@ -32,6 +34,7 @@ from kdgov.pipeline.finished_work.store import Work
 from kdgov.pipeline.load_inputs import load_release_inputs
 from kdgov.processes import is_first
 from kdgov.quantities import quantity
+from kdgov.recording.client.signers import evaluation_signing_for
 from kdgov.source_digest import source_digest
 
 R = TypeVar("R", bound=StepResult)
@@ -177,6 +180,9 @@ def _part(context: ReleaseContext, plan: Any, one: Asked, teacher: Asked, work: 
         progress=context.progress,
     )
     barrier()
+    if is_first():
+        # At once and here: later nobody could tell whether these tables are what the model answered.
+        sign_evaluation(work.folder, evaluation_signing_for(context.store.root).signers, at=datetime.datetime.now(datetime.UTC))
     finished = work.finish(**facts) if is_first() else None
     barrier()
     return finished or _of_another_process(context, context.store.finished(ModelEvaluation, one.key))
@@ -184,8 +190,9 @@ def _part(context: ReleaseContext, plan: Any, one: Asked, teacher: Asked, work: 
 
 def _bring(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    for name in ROLE_FILES:
-        shutil.copyfile(source / name, target / name)
+    for name in (*ROLE_FILES, EVALUATION_SIGNATURE):
+        if name in ROLE_FILES or (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
 
 
 def _facts(folder: Path, asked: list[Asked]) -> dict[str, Any]:

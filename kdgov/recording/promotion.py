@@ -22,7 +22,7 @@ from kdgov.recording.client.read_log import guard_status, log_of, memory_of
 from kdgov.recording.client.signers import signing_for
 from kdgov.recording.client.target import RegistryTarget
 from kdgov.recording.release_recording import version_facts
-from kdgov.recording.verify import VersionReport, inspect_version
+from kdgov.recording.verify import VersionReport, inspect_version, rules_of
 
 FREE_ALIASES = ("candidate", "challenger")
 
@@ -83,7 +83,7 @@ def promote(name: str, version: int | str, target: RegistryTarget, *, alias: str
     with registry_client(target) as client:
         found = find_version(client, name, version)
         number = int(found.version)
-        report = inspect_version(client, found, trust=load_trust(trust_path(target.store)), weights=weights, memory=memory_of(target))
+        report = _inspected(client, found, target, weights=weights)
         guarded = guard_status(client) is not None
         refusals = _stopping(report, guarded=guarded)
         previous = _holder(client, name, alias)
@@ -142,7 +142,7 @@ def rollback(name: str, target: RegistryTarget, *, alias: str = "champion", to: 
         current = _holder(client, name, alias)
         number = to if to is not None else _previous_holder(client, name, alias, current)
         found = find_version(client, name, number)
-        report = inspect_version(client, found, trust=load_trust(trust_path(target.store)), memory=memory_of(target))
+        report = _inspected(client, found, target)
         guarded = guard_status(client) is not None
         if refusals := _stopping(report, guarded=guarded):
             return Act(kind="rollback", name=name, version=number, alias=alias, done=False, refusals=refusals, previous=current)
@@ -170,8 +170,13 @@ def _stopping(report: VersionReport, *, guarded: bool) -> tuple[dict[str, str], 
     return tuple(
         {"criterion": check.what, "reason": check.detail, "mend": check.mend}
         for check in report.violations
-        if not (guarded and check.what == "signature" and "not trusted here" in check.detail)
+        if not (guarded and check.what in ("signature", "permission") and "not trusted here" in check.detail)
     )
+
+
+def _inspected(client: MlflowClient, version: Any, target: RegistryTarget, *, weights: Path | None = None) -> VersionReport:
+    trust = load_trust(trust_path(target.store))
+    return inspect_version(client, version, trust=trust, rules=rules_of(target, trust), weights=weights, memory=memory_of(target))
 
 
 def _signed_act(target: RegistryTarget, version: Any, act: dict[str, str]) -> str:
@@ -200,6 +205,7 @@ def _previous_holder(client: MlflowClient, name: str, alias: str, current: int) 
 
 def _note(report: VersionReport, guarded: bool) -> str:
     parts = [f"{check.what}: {check.detail}" for check in report.checks if check.state == "not verifiable"]
+    parts += report.standing
     if not guarded:
         parts.append("this registry has no guard: anyone with a client can move the alias; serve it with `kdgov serve`")
     return "; ".join(parts)

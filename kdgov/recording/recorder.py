@@ -35,6 +35,7 @@ from kdgov.recording.run_seal import (
     known_keys,
     put,
     refuse_foreign,
+    refuse_unsigned,
     runs_of,
     seal_bytes,
 )
@@ -162,7 +163,9 @@ class Recorder:
             return "", is_guarded
         tags = version_tags(self.dossier, at=self.at)
         now = self._with_card(now)
-        envelope = self._standing(now) or self._signed(now, signers, weights, upload_weights, tags)
+        standing = self._standing(now)
+        refuse_unsigned(standing, signers)
+        envelope = standing or self._signed(now, signers, weights, upload_weights, tags)
         tell("record", 6, STEPS)
         if is_guarded and not self._accepted(str(version.version), json.dumps(envelope)):
             self._seal(str(version.run_id))

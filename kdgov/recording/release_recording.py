@@ -76,7 +76,7 @@ def record_release(
         bundle: folder `kdgov gate` assembled.
         target: which registry.
         weights: the student's checkpoint folder; named by path and digest, not copied.
-        name: registered model; the release's name by default.
+        name: registered model; the release's name, which it must be.
         upload_weights: copy the weights into the run's artifacts as well.
         state: file that remembers what has been created, for resuming after a kill.
         progress: called as ``progress(label, done, total)``.
@@ -91,6 +91,9 @@ def record_release(
     model = name or dossier.name
     if re.search(r"[/:%\"'<>`\x00-\x1f]", model):
         raise InputError(f"{model!r} cannot be a registered model's name", mend="Leave out / : % quotes and control characters.")
+    if model != dossier.name:
+        what = f"the evidence is about {dossier.name}, and no other name can be given to what was judged"
+        raise InputError(what, where=model, mend="Change `name:` of the release, judge it again, and record that.")
     key = digest_json({"name": model, "decision": dossier.decision_digest, "bundle": dossier.digest})
     remembered = RecordingState.read(state, key)
     moment = at or datetime.datetime.now(datetime.UTC)

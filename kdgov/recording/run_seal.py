@@ -6,7 +6,7 @@ Until then anyone who can write to the registry may have put a file there first.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,3 +159,15 @@ class Statements:
             return False
         is_known = any(keyid in self.keys for keyid in named)
         return is_known and predicate.get("decision") == self.decision and not binding_fault(predicate, version_facts(self.version))
+
+
+def refuse_unsigned(envelope: Mapping[str, Any] | None, signers: Sequence[Any]) -> None:
+    """Nothing where every key of ours signed the statement that stands: it may have been refused for want of one.
+
+    Raises:
+        SpoiledRunError: naming the key; a closed folder takes no second statement.
+    """
+    signed = {str(signature.get("keyid")) for signature in (envelope or {}).get("signatures", [])}
+    lacking = [str(signer.public_key.keyid) for signer in signers if str(signer.public_key.keyid) not in signed]
+    if envelope is not None and lacking:
+        raise SpoiledRunError(f"the run was closed over a statement that key {lacking[0][:12]}… did not sign")

@@ -6,7 +6,7 @@ import datetime
 import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +14,11 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from kdgov.checkpoints.model_files import folder_fault
-from kdgov.digest import digest_bytes, digest_file
+from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.evidence.artifact_places import folder_of
-from kdgov.evidence.bundle import bundle_digest, compare_bundle
-from kdgov.evidence.bundle_layout import DECISION
+from kdgov.evidence.derivation.derive import Asker, derive
+from kdgov.evidence.derivation.owner_rules import OwnerRules, load_owner_rules
 from kdgov.evidence.event_chain import LogEntry
 from kdgov.evidence.release_statement import binding_fault, promotion_refusals, refusal_text
 from kdgov.evidence.signing import DECISION_PREDICATE, Verification, verify_statement
@@ -61,6 +61,8 @@ class VersionReport:
     """In the order they were made."""
     predicate: Mapping[str, Any]
     """The signed decision's words; empty where none counts."""
+    standing: tuple[str, ...] = ()
+    """What a pass lacks or rests on beside its evidence: no list of policies, evaluation unsigned, separation off."""
 
     @property
     def violations(self) -> tuple[Check, ...]:
@@ -75,7 +77,14 @@ class VersionReport:
     def as_json(self) -> dict[str, Any]:
         """Plain dictionary."""
         checks = [asdict(check) for check in self.checks]
-        return {"name": self.name, "version": self.version, "verdict": self.verdict, "holds": self.holds, "checks": checks}
+        return {
+            "name": self.name,
+            "version": self.version,
+            "verdict": self.verdict,
+            "holds": self.holds,
+            "checks": checks,
+            "standing": list(self.standing),
+        }
 
 
 def verify_version(
@@ -97,11 +106,22 @@ def verify_version(
     with registry_client(target) as client:
         found = find_version(client, name, version)
         whose = trust or load_trust(trust_path(target.store))
-        return inspect_version(client, found, trust=whose, weights=weights, memory=memory_of(target))
+        return inspect_version(client, found, trust=whose, rules=rules_of(target, whose), weights=weights, memory=memory_of(target))
+
+
+def rules_of(target: RegistryTarget, trust: TrustStore) -> OwnerRules:
+    """What the registry's owner signed, as it lies beside the trust store of whoever asks."""
+    return load_owner_rules(trust_path(target.store), trust, at=datetime.datetime.now(datetime.UTC))
 
 
 def inspect_version(
-    client: MlflowClient, version: ModelVersion, *, trust: TrustStore, weights: Path | None = None, memory: Path | None = None
+    client: MlflowClient,
+    version: ModelVersion,
+    *,
+    trust: TrustStore,
+    rules: OwnerRules | None = None,
+    weights: Path | None = None,
+    memory: Path | None = None,
 ) -> VersionReport:
     """As `verify_version`, with client and version at hand; ``memory`` is that of `kdgov.recording.client.read_log.check_log`."""
     now = datetime.datetime.now(datetime.UTC)
@@ -122,8 +142,10 @@ def inspect_version(
     if not refusals:
         detail = f"covers this very version until {predicate['expires']}"
         checks.append(Check(what="decision", state="verified", detail=detail))
+    asker = Asker(trust=trust, received=_received(predicate, received, now), at=now, rules=rules or OwnerRules())
+    derived, standing = _derivation_checks(client, version, answer, asker)
     checks += [
-        _evidence_check(client, version, predicate),
+        *derived,
         _card_check(version, predicate),
         _tags_check(version, predicate),
         _metrics_check(client, version, predicate),
@@ -131,7 +153,12 @@ def inspect_version(
         _revocation_check(version, log),
     ]
     return VersionReport(
-        name=version.name, version=int(version.version), verdict=str(predicate["verdict"]), checks=tuple(checks), predicate=predicate
+        name=version.name,
+        version=int(version.version),
+        verdict=str(predicate["verdict"]),
+        checks=tuple(checks),
+        predicate=predicate,
+        standing=standing,
     )
 
 
@@ -177,22 +204,29 @@ def _log_check(log: LogCheck | None) -> Check:
     return Check(what="log", state=state, detail=log.faults[0], mend="" if unsigned else "Compare with a copy of the log kept elsewhere.")
 
 
-def _evidence_check(client: MlflowClient, version: ModelVersion, predicate: Mapping[str, Any]) -> Check:
-    mend = "Record the release again; evidence is never edited."
+def _derivation_checks(
+    client: MlflowClient, version: ModelVersion, answer: Verification, asker: Asker
+) -> tuple[list[Check], tuple[str, ...]]:
+    """The statement against the evidence, by the function that the guard asks too; and what its standing is."""
+    asker = replace(asker, signers=tuple(key.keyid for key in answer.signers))
     with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
         try:
             bundle = download_bundle(client, version, into=Path(folder))
-            difference = compare_bundle(bundle)
-            if bundle_digest(bundle) != predicate["bundle"]:
-                return Check(what="evidence", state="violated", detail="its manifest is not the one that was signed", mend=mend)
-            if difference:
-                return Check(what="evidence", state="violated", detail=str(difference), mend=mend)
-            if digest_file(bundle / DECISION) != predicate["decision"]:
-                return Check(what="evidence", state="violated", detail="it holds another decision than was signed", mend=mend)
+            derived = derive(bundle, answer.predicate, asker)
             count = sum(1 for p in bundle.rglob("*") if p.is_file()) - 1
-        except InputError as error:
-            return Check(what="evidence", state="violated", detail=error.what, mend=mend)
-    return Check(what="evidence", state="verified", detail=f"{quantity(count, 'file')}, each with the digest that was signed")
+        except (InputError, OSError) as error:
+            what = error.what if isinstance(error, InputError) else str(error.strerror)
+            return [Check(what="evidence", state="violated", detail=what, mend="Record the release again; evidence is never edited.")], ()
+    found = [Check(what=r.criterion, state="violated", detail=r.reason, mend=r.mend) for r in derived.against_promotion]
+    if not found:
+        detail = f"{quantity(count, 'file')}, each with the digest that was signed; judged again from the item tables: {derived.verdict}"
+        found.append(Check(what="evidence", state="verified", detail=detail))
+    return found, derived.standing
+
+
+def _received(predicate: Mapping[str, Any], received: Mapping[str, str], now: datetime.datetime) -> datetime.datetime:
+    logged = received.get(str(predicate.get("decision")))
+    return datetime.datetime.fromisoformat(logged) if logged else now
 
 
 def _card_check(version: ModelVersion, predicate: Mapping[str, Any]) -> Check:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from kdgov.digest import digest_file
+from kdgov.evidence.bundle import bundle_digest, write_manifest
 from kdgov.evidence.event_chain import GENESIS, LogEntry, signed_head
 from kdgov.evidence.signing import DECISION_PREDICATE, envelope_digest, sign_statement, statement
 from kdgov.evidence.signing_keys import load_signer, new_key
@@ -45,6 +47,19 @@ class LargeRegistry:
         marks = ", ".join("?" * len(row))
         self.connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values()))  # noqa: S608
 
+    def evidence_of(self, name: str) -> Path:
+        """The release's evidence, about another model: names, decision and manifest made anew, once per model."""
+        folder = self.store / "renamed" / name
+        if not folder.exists():
+            shutil.copytree(self.files / "evidence", folder)
+            for path in ("decision.json", "inputs.json", "release.json"):
+                text = (folder / path).read_text().replace('"support-student"', f'"{name}"')
+                (folder / path).write_text(text)
+            write_manifest(folder)
+        self.predicate |= {"decision": digest_file(folder / "decision.json"), "bundle": bundle_digest(folder)}
+        self.predicate["tags"] = {**self.predicate["tags"], "kdgov.decision": self.predicate["decision"]}
+        return folder
+
     def folder(self, run_id: str) -> Path:
         """Artifacts of a run."""
         return self.store / "artifacts" / "grown" / run_id / "artifacts"
@@ -55,8 +70,12 @@ class LargeRegistry:
         created = int(self.version["creation_time"]) + number
         source = f"models:/m-{run_id}"
         folder = self.folder(run_id)
-        for path in (p for p in self.files.rglob("*") if p.is_file() and "attestation" not in p.parts):
-            target = folder / path.relative_to(self.files)
+        evidence = self.evidence_of(name)
+        apart = {"attestation", "evidence"}
+        beside = [p for p in self.files.rglob("*") if p.is_file() and not apart & set(p.relative_to(self.files).parts)]
+        named = [(p, folder / p.relative_to(self.files)) for p in beside]
+        named += [(p, folder / "evidence" / p.relative_to(evidence)) for p in evidence.rglob("*") if p.is_file()]
+        for path, target in named:
             target.parent.mkdir(parents=True, exist_ok=True)
             os.link(path, target)
         self._insert("runs", {**self.run, "run_uuid": run_id, "artifact_uri": f"kdgov-artifacts:{folder}"})

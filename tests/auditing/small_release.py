@@ -134,7 +134,7 @@ def write_bundle(
         *(f for f in licensing.findings(answer) if f.verdict == "pass"),
     ]
     identities = {role: model_identity(model).as_json() for role, (_, model) in roles.items()}
-    digests = {"plan": plan.root, **{f"{role}_weights": identity["weights"] for role, identity in identities.items()}}
+    digests = {"plan": plan.root, **{f"{r}_{part}": i[part] for r, i in identities.items() for part in ("weights", "model")}}
     counted = {role: {"parameters": float(i["parameters"])} for role, i in identities.items()}
     subject = {"release": name, "teacher": "support-teacher", "student": name}
 

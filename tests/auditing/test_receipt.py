@@ -82,6 +82,7 @@ def waived(tmp_path_factory: pytest.TempPathFactory) -> Waived:
         trust=root / "signing.json",
     )  # fmt: skip
     target = registry_target(root / "store")
+    save_trust(trust, TrustStore(keys=[own]))
     record_release(bundle, target, weights=weights)
     with registry_client(target) as client:
         client.set_registered_model_alias("support-student", "champion", "1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import json
 from collections.abc import Callable
@@ -12,13 +13,13 @@ import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from kdgov.evidence.release_statement import DecisionBinding, VersionFacts, release_statement
+from kdgov.evidence.release_statement import VersionFacts
 from kdgov.evidence.signing import sign_statement
 from kdgov.evidence.signing_keys import load_signer
+from kdgov.recording.client.fetch_bundle import attestations
 from kdgov.recording.release_recording import RecordedVersion, version_facts
 
 NOW = datetime.datetime.now(datetime.UTC)
-DIGEST = "sha256:" + "a" * 64
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,27 @@ class Attack:
     def decision(
         self, recorded: RecordedVersion, *, key: str = "", change: Any = None, expires: Any = None, verdict: str = "pass", at: Any = None
     ) -> str:
-        """A signed decision about a version; by the trusted key unless another is named."""
+        """The version's own statement, forged and signed anew; by the trusted key unless another is named."""
         source = key or f"file:{self.site.target.store}/keys/project.key"
-        judged = DecisionBinding(
-            decision=DIGEST, bundle=DIGEST, weights=DIGEST, model=DIGEST, weights_uri="", card=DIGEST, verdict=verdict,
-            policy={"name": "p", "version": "1", "digest": DIGEST}, criteria={}, blocking=(), tags={"kdgov.verdict": verdict.upper()},
-        )  # fmt: skip
-        body = release_statement(self.facts(recorded), judged, expires=expires or NOW + datetime.timedelta(days=9))
+        body = self.honest(recorded)
+        facts = self.facts(recorded)
+        body["predicate"] |= {"verdict": verdict, "blocking": [], "expires": _text(expires or NOW + datetime.timedelta(days=9))}
+        body["predicate"] |= {"source": facts.source, "run_id": facts.run_id, "creation_timestamp": facts.creation_timestamp}
+        body["predicate"]["tags"] |= {"kdgov.verdict": verdict.upper()}
         if change:
             change(body["predicate"])
         return json.dumps(sign_statement(body, [load_signer(source)], at=at or datetime.datetime.now(datetime.UTC)))
+
+    def signed(self, body: dict[str, Any]) -> str:
+        """A statement's body signed by the registry's own decision key."""
+        signer = load_signer(f"file:{self.site.target.store}/keys/project.key")
+        return json.dumps(sign_statement(body, [signer], at=datetime.datetime.now(datetime.UTC)))
+
+    def honest(self, recorded: RecordedVersion) -> dict[str, Any]:
+        """The statement that was signed when a version was recorded: what a forger changes a word of."""
+        version = self.client.get_model_version(recorded.name, str(recorded.version))
+        envelope = attestations(self.client, version)[0]
+        return dict(json.loads(base64.b64decode(envelope["payload"])))
 
     def submit(self, recorded: RecordedVersion, envelope: str) -> None:
         """Hand a statement to the guard."""
@@ -66,6 +78,10 @@ class Attack:
     def champion(self, recorded: RecordedVersion, alias: str = "champion") -> None:
         """Try to promote."""
         self.client.set_registered_model_alias(recorded.name, alias, str(recorded.version))
+
+
+def _text(at: datetime.datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class NotHereError(Exception):

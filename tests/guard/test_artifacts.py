@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import errno
 import io
+import json
 import os
 import shutil
 import socket
@@ -186,33 +188,43 @@ def test_nothing_is_written_outside(tmp_path, outside):
 
 
 @pytest.mark.parametrize("change", ["teacher/items.parquet", "decision.json", "extra.json", "gone"])
-def test_evidence_in_a_bucket_is_read_once_and_every_change_is_seen(bucket, tmp_path, change, monkeypatch):
-    """Any file, not the manifest alone; what has not changed is not fetched again."""
+def test_evidence_in_a_bucket_is_read_at_every_promotion_and_every_change_is_seen(bucket, tmp_path, change, monkeypatch):
+    """Any file, not the manifest alone, every time: no stamp of a store stands for bytes. Only the judgement is remembered."""
     import boto3
 
-    from kdgov.digest import digest_file
+    from kdgov.digest import digest_bytes, digest_file
     from kdgov.evidence.bundle import bundle_digest
-    from kdgov.guard.evidence import evidence_refusals
+    from kdgov.evidence.derivation import derive as derivation
+    from kdgov.evidence.derivation.derive import Asker
+    from kdgov.evidence.trust_store import TrustStore
+    from kdgov.guard.evidence import derive_stored
     from tests.recording.evidence_bundle import bundle
 
     folder = bundle(tmp_path / "bundle")
     run = f"{bucket}/{tmp_path.name}"
     WriteOnceRepository(f"kdgov-artifacts:{run}").log_artifacts(str(folder), "evidence")
-    predicate = {"bundle": bundle_digest(folder), "decision": digest_file(folder / "decision.json")}
-    fetched = []
+    predicate = {"bundle": bundle_digest(folder), "decision": digest_file(folder / "decision.json"), "name": "support-student"}
+    predicate |= {"weights": digest_bytes(b"student"), "model": digest_bytes(b"student"), "model_files": {}, "verdict": "pass"}
+    predicate |= {"policy": json.loads((folder / "decision.json").read_bytes())["policy"]}
+    predicate["tags"] = {"kdgov.verdict": "PASS", "kdgov.decision": predicate["decision"]}
+    now = datetime.datetime.now(datetime.UTC)
+    asker = Asker(trust=TrustStore(), received=now, at=now)
+    fetched, judged = [], []
+    original_rejudge = derivation.rejudge
+    monkeypatch.setattr(derivation, "rejudge", lambda *more, **named: (judged.append(1), original_rejudge(*more, **named))[1])
     original = S3ArtifactRepository.download_artifacts
     heard = lambda self, *more, **named: (fetched.append(more), original(self, *more, **named))[1]  # noqa: E731
     monkeypatch.setattr(S3ArtifactRepository, "download_artifacts", heard)
     for _ in range(3):
-        assert evidence_refusals(predicate, f"kdgov-artifacts:{run}") == []
-    assert len(fetched) == 1
+        assert derive_stored(predicate, f"kdgov-artifacts:{run}", asker).is_derived_pass
+    assert (len(fetched), len(judged)) == (3, 1)
     client = boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"])
     prefix = f"registry/{tmp_path.name}/evidence"
     if change == "gone":
         client.delete_object(Bucket="models", Key=f"{prefix}/plan.json")
     else:
         client.put_object(Bucket="models", Key=f"{prefix}/{change}", Body=b"forged items"[:13])
-    (refusal,) = evidence_refusals(predicate, f"kdgov-artifacts:{run}")
+    (refusal,) = derive_stored(predicate, f"kdgov-artifacts:{run}", asker).refusals
     assert ("plan.json" if change == "gone" else change) in refusal.reason
 
 

@@ -20,6 +20,7 @@ from kdgov.evidence.signing_keys import new_key
 from kdgov.recording.release_recording import RecordedVersion
 from kdgov.recording.verify import verify_version
 from tests.guard.attack import NOW, Attack, NotHereError, Way
+from tests.guard.ways_with_key import WITH_KEY
 from tests.guard.ways_without_key import WITHOUT_KEY
 
 
@@ -44,6 +45,15 @@ def _replay_an_older_pass(a: Attack) -> None:
     made = a.site.record("fail")
     older = a.decision(made, at=NOW - datetime.timedelta(hours=2))
     a.submit(made, older)
+
+
+def _expired(a: Attack) -> None:
+    made = a.site.record()
+    a.submit(
+        made,
+        a.decision(made, expires=NOW - datetime.timedelta(days=1), at=datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2)),
+    )
+    a.champion(made)
 
 
 def _copy(a: Attack) -> None:
@@ -233,7 +243,7 @@ WAYS = (
     Way("a decision that leaves out the weights", _left_out("weights")),
     Way("a decision that leaves out its expiry", _left_out("expires")),
     Way("a decision that leaves out the policy", _left_out("policy")),
-    Way("an expired decision", lambda a: (a.submit(a.bad, a.decision(a.bad, expires=NOW - datetime.timedelta(days=1))), a.champion(a.bad))),
+    Way("an expired decision", _expired),
     Way("a decision dated in the future", lambda a: a.submit(a.bad, a.decision(a.bad, at=NOW + datetime.timedelta(hours=1)))),
     Way("a decision whose tags lie outside kdgov.", lambda a: a.submit(a.bad, a.decision(a.bad, change=lambda p: p["tags"].update({"team": "x"})))),
     Way("a decision with a tag longer than the registry keeps", lambda a: a.submit(a.bad, a.decision(a.bad, change=lambda p: p["tags"].update({"kdgov.x": "y" * 100_001})))),
@@ -275,6 +285,7 @@ WAYS = (
     Way("plain client on the same database: verdict tag", _plain_client_tags, "detected"),
     Way("plain client on the same database: a metric", _plain_client_metrics, "detected"),
     Way("plain client on the same database: the card", _plain_client_card, "detected"),
+    *WITH_KEY,
     *WITHOUT_KEY,
     Way("take @champion away (a demotion)", _demote, "logged"),
 )  # fmt: skip

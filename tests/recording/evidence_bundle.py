@@ -171,7 +171,8 @@ def drawn_bundle(
     **decision,
 ) -> Path:
     """A sealed bundle with drawn numbers, for cards and charts; no registry takes it, since its decision follows from nothing."""
-    student = model_identity(weights).as_json() if weights else {"weights": digest_bytes(b"student"), "parameters": 40_000_000}
+    named = dict.fromkeys(("weights", "model"), digest_bytes(b"student"))
+    student = model_identity(weights).as_json() if weights else {**named, "parameters": 40_000_000}
     found = [Finding(check="licence", verdict="pass", subject="teacher", reason="Apache-2.0 allows it", rule="licence.allow")]
     made = Decision(
         verdict=verdict,

@@ -200,12 +200,15 @@ def test_a_signer_nobody_trusts_is_refused_by_the_guard_and_nothing_is_lost(embe
     assert promote(recorded.name, recorded.version, embedded.target).done
 
 
-def test_names_and_secrets(embedded, made):
-    folder, weights = made
-    recorded = record_release(folder, embedded.target, weights=weights, name="Modèle 模型-7")
+def test_names_and_secrets(embedded, made, tmp_path):
+    _, weights = made
+    folder = bundle(tmp_path / "named", name="Modèle 模型-7", weights=weights)
+    recorded = record_release(folder, embedded.target, weights=weights)
     assert promote("Modèle 模型-7", recorded.version, embedded.target).done
     with pytest.raises(InputError):
         record_release(folder, embedded.target, weights=weights, name="a/b")
+    with pytest.raises(InputError, match="is about Modèle 模型-7"):
+        record_release(folder, embedded.target, weights=weights, name="another-name")
     assert without_password("postgresql://u:secret@db/x") == "postgresql://u@db/x"
     key = (embedded.target.store / "keys/project.key").read_text().splitlines()[1]
     with embedded.client() as client:

@@ -9,12 +9,13 @@ from typing import Any
 
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, Outcome, outcome_of, worst_first
+from kdgov.auditing.review.derived_standing import review_derivation
 from kdgov.auditing.review.event_log import review_acts
 from kdgov.auditing.review.receipt import bundle_receipt, logged_receipt
 from kdgov.auditing.review.review import NOWHERE, Reviewer
 from kdgov.auditing.review.signatures import read_attestation, review_binding, review_bundle, review_seals
 from kdgov.auditing.review.signed_statements import review_statements
-from kdgov.auditing.review.waivers_and_approvals import review_permission
+from kdgov.auditing.review.waivers_and_approvals import guarded_aliases, review_permission
 from kdgov.digest import digest_json
 from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.visible_text import visible
@@ -62,7 +63,7 @@ class VersionRow:
 
 
 def review_briefly(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> VersionRow:
-    """One version's row: seals, signature, binding, tags, card, log, waivers and ends; nothing is judged again.
+    """One version's row: seals, signature, binding, tags, card, log, waivers and ends; what holds a guarded alias is judged again.
 
     Files are hashed where they can be reached without a download; elsewhere the manifest and the statement are.
     """
@@ -80,6 +81,9 @@ def review_briefly(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> Ve
         *review_acts(shown, log, attested),
         *review_permission(material, shown, attested, as_of=reviewer.day, log=log, receipt=receipt),
     ]
+    if (aliases := guarded_aliases(shown, log)) and not shown.is_partial and shown.evidence is not None and is_sealed:
+        # What is in use is derived again, as at a promotion.
+        findings += review_derivation(material, attested, reviewer.asker(attested, receipt.at), aliases=aliases).findings
     stopping = [f for f in worst_first(dict.fromkeys(findings)) if f.stops]
     signed = str(attested.predicate.get("signed_at", ""))
     return VersionRow(

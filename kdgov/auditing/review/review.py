@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from kdgov.auditing.crosswalk.framework import Framework, assess
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, outcome_of, unverifiable, worst_first
 from kdgov.auditing.review.decision_review import Rejudged, review_decision, review_identities, review_plan
+from kdgov.auditing.review.derived_standing import review_derivation
 from kdgov.auditing.review.event_log import log_findings, review_acts, timeline
 from kdgov.auditing.review.licences import lineage_of, review_licences
 from kdgov.auditing.review.mlflow_runs import review_runs
@@ -22,10 +23,12 @@ from kdgov.auditing.review.receipt import bundle_receipt, logged_receipt
 from kdgov.auditing.review.result import Act, Subject, VersionAudit
 from kdgov.auditing.review.signatures import Attested, read_attestation, review_binding, review_bundle
 from kdgov.auditing.review.signed_statements import review_statements
-from kdgov.auditing.review.waivers_and_approvals import permission_of, review_permission
+from kdgov.auditing.review.waivers_and_approvals import guarded_aliases, permission_of, review_permission
 from kdgov.auditing.review.weights import review_weights
 from kdgov.evidence.bundle_layout import DECISION, RELEASE, in_run
 from kdgov.evidence.bundle_reader import BundleReader
+from kdgov.evidence.derivation.derive import Asker
+from kdgov.evidence.derivation.owner_rules import OwnerRules
 from kdgov.evidence.trust_store import TrustStore
 
 Rejudge = Callable[[Path, datetime.datetime], Rejudged]
@@ -44,12 +47,18 @@ class Reviewer:
     """The moment of the review, with a zone: expiries are judged on its day."""
     rejudge: Rejudge
     """How a decision is made again."""
+    rules: OwnerRules = field(default_factory=OwnerRules)
+    """What the registry's owner signed, as the reviewer has it."""
     frameworks: Sequence[Framework] = ()
     """Crosswalks to fill."""
     weights: Path | None = None
     """Folder that is served, where the reviewer names one."""
     reads_weights: bool = True
     """Whether weight files may be read."""
+
+    def asker(self, attested: Attested, received: datetime.datetime) -> Asker:
+        """The reviewer as one who asks whether a statement follows."""
+        return Asker(trust=self.trust, received=received, at=self.at, signers=attested.keyids, rules=self.rules)
 
     @property
     def day(self) -> datetime.date:
@@ -77,6 +86,7 @@ def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, fu
     again = reviewer.rejudge(material.folder, receipt.at)
     statements = review_statements(material, reviewer.trust, receipt, at=reviewer.at)
     licences, licence_findings = review_licences(material, today=reviewer.day)
+    derived = review_derivation(material, attested, reviewer.asker(attested, receipt.at), aliases=guarded_aliases(shown, log))
     findings: list[AuditFinding] = [
         *sealed,
         *signature,
@@ -88,6 +98,7 @@ def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, fu
         *licence_findings,
         *statements.findings,
         *review_permission(material, shown, attested, as_of=reviewer.day, log=log, receipt=receipt),
+        *derived.findings,
         *review_practice(material),
         *review_weights(material, shown, attested, named=reviewer.weights, reads=reviewer.reads_weights),
         *further,
@@ -96,6 +107,7 @@ def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, fu
     roles = roles_of(material)
     evidence = Evidence(material=material, shown=shown, attested=attested, log=log, findings=findings, roles=roles)
     facts = facts_of(evidence)
+    conditions = (*statements.conditions, *derived.conditions)
     outcome = outcome_of(findings)
     return VersionAudit(
         subject=_subject(shown, attested, material),
@@ -105,7 +117,13 @@ def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, fu
         description=str(material.release.get("description") or ""),
         findings=tuple(findings),
         permission=permission_of(
-            material, shown, attested, outcome=outcome, as_of=reviewer.day, findings=findings, further=statements.conditions
+            material,
+            shown,
+            attested,
+            outcome=outcome,
+            as_of=reviewer.day,
+            findings=findings,
+            further=conditions,
         ),
         roles=roles,
         trade_offs=str(material.release.get("trade_offs") or ""),

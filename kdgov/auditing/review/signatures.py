@@ -6,7 +6,7 @@ import base64
 import binascii
 import datetime
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Attested:
     """Whether a trusted key signed them."""
     signers: tuple[str, ...] = ()
     """Names of the trusted keys."""
+    keyids: tuple[str, ...] = ()
+    """Their identifiers."""
     file: str = ""
     """Artifact it was read from."""
     digest: str = ""
@@ -153,7 +155,9 @@ def _read(
         told = f"Signed by {', '.join(signers)} on {predicate['signed_at']}, about this very version."
         told += f" It counted when it was received; today it would not: {today.reason}." if today.reason else ""
         found.append(verified("signature", name, told, digest=named))
-    return Attested(predicate=answer.predicate, is_signed=True, signers=signers, file=name, digest=named, fault_today=today.reason), found
+    keyids = tuple(key.keyid for key in answer.signers)
+    attested = Attested(predicate=answer.predicate, is_signed=True, signers=signers, keyids=keyids, file=name, digest=named)
+    return replace(attested, fault_today=today.reason), found
 
 
 def review_binding(shown: VersionShown, attested: Attested) -> Iterator[AuditFinding]:

@@ -134,6 +134,8 @@ def verify(
             typer.echo(f"{report.name} version {report.version}: verdict {report.verdict}")
             for check in report.checks:
                 typer.echo(f"  {typer.style(f'{check.state:<15}', fg=_COLOURS[check.state])}{check.what}: {check.detail}")
+            for told in report.standing:
+                typer.echo(f"  {'standing':<15}{told}")
         if not report.holds:
             raise typer.Exit(EXIT_BLOCKED)
 

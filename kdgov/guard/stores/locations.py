@@ -45,10 +45,12 @@ def location_fault(name: str, location: str, *, known: Iterable[str], root: str,
         return "its location goes past the write-once store that guards those files"
     if other := next((theirs for theirs in known if theirs and _overlap(place, _place(theirs))), ""):
         return f"its location lies inside, or holds, that of another experiment ({other.removeprefix(WRITE_ONCE)})"
-    for folder in protected:
-        own = ("file", "", os.path.realpath(folder))
-        artifacts = ("file", "", os.path.join(os.path.realpath(folder), "artifacts"))
-        if _overlap(place, own) and not (is_write_once and _is_below(place, artifacts)):
+    own = [os.path.realpath(folder) for folder in protected]
+    # Trusted settings may lie above the registry: its artifacts are still where they belong.
+    if is_write_once and any(_is_below(place, ("file", "", os.path.join(folder, "artifacts"))) for folder in own):
+        return ""
+    for folder in own:
+        if _overlap(place, ("file", "", folder)):
             return "its location lies inside, or holds, the registry's own folder"
     return ""
 

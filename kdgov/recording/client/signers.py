@@ -13,6 +13,7 @@ from kdgov.evidence.signing_keys import SOURCE_VARIABLE, keyid_of, load_signer, 
 from kdgov.evidence.trust_store import PROJECT_PURPOSES, TrustedKey, load_trust, save_trust, trust_path
 
 PROJECT_KEY = "project"
+EVALUATION_VARIABLE = "KDGOV_EVALUATION_KEY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,19 @@ def signing_for(store: Path) -> Signing:
         "the store; `kdgov keys new` makes a real one"
     )
     return Signing(signers=(load_signer(f"file:{private}"),), note=note)
+
+
+def evaluation_signing_for(store: Path) -> Signing:
+    """The keys that vouch for an evaluation: those KDGOV_EVALUATION_KEY names, else as `signing_for`.
+
+    Raises:
+        InputError: if a key cannot be read.
+        UnavailableError: if a signing command fails.
+    """
+    declared = os.environ.get(EVALUATION_VARIABLE, "").strip()
+    if not declared:
+        return signing_for(store)
+    return Signing(signers=tuple(load_signer(source) for source in _sources(declared)), note="")
 
 
 def own_key(public: str) -> TrustedKey:

@@ -1,0 +1,201 @@
+"""What the owner of a registry signs: which policies count for which models, and who must have signed what before a promotion.
+
+Two files lie beside the trust store, each an envelope signed for the purpose ``policy``:
+
+====================== ==============================================================================================
+``policies.dsse.json`` policy digests, each with patterns of model names (`kdgov registry policy allow`)
+``layout.dsse.json``   per pattern of model names: purposes that must be signed, by which keys, how many
+                       (`kdgov registry layout`), in the manner of an in-toto layout
+====================== ==============================================================================================
+
+A file that lies there and does not count refuses every promotion: a broken rule is no absent rule.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field
+from securesystemslib.signer import Signer  # type: ignore[attr-defined]
+
+from kdgov.declarations.load import Declared, validate
+from kdgov.declarations.policy_file import load_policy
+from kdgov.digest import digest_json, write_atomic
+from kdgov.errors import KdgovError
+from kdgov.evidence.release_statement import Refusal
+from kdgov.evidence.signing import LAYOUT_PREDICATE, POLICIES_PREDICATE, sign_statement, statement, verify_statement
+from kdgov.evidence.trust_store import Purpose, TrustStore
+from kdgov.resources import data_folder
+from kdgov.safe_parse import json_file
+
+_Words = TypeVar("_Words", bound=Declared)
+POLICIES_FILE, LAYOUT_FILE = "policies.dsse.json", "layout.dsse.json"
+
+
+class AllowedPolicy(Declared):
+    """One policy and the models it counts for."""
+
+    name: str
+    """Its name."""
+    version: str
+    """Its version."""
+    digest: str
+    """Its digest: what counts."""
+    models: list[str] = Field(min_length=1)
+    """Shell patterns of registered models."""
+
+
+class PolicyList(Declared):
+    """Every policy that counts."""
+
+    number: int = Field(default=1, ge=1)
+    """Counted up with every change."""
+    allow: list[AllowedPolicy] = Field(default_factory=list)
+    """What counts; nothing else does."""
+
+
+class Demand(Declared):
+    """Signatures of one purpose."""
+
+    keys: list[str] = Field(default_factory=list)
+    """Names or identifiers of keys that count; empty: every key trusted for the purpose."""
+    threshold: int = Field(default=1, ge=1)
+    """How many different ones."""
+
+
+class LayoutRule(Declared):
+    """What must be signed before versions of some models are promoted."""
+
+    models: list[str] = Field(min_length=1)
+    """Shell patterns of registered models."""
+    signatures: dict[Purpose, Demand] = Field(default_factory=dict)
+    """Purpose → who and how many."""
+
+
+class Layout(Declared):
+    """Every rule; all that match a model's name hold together."""
+
+    number: int = Field(default=1, ge=1)
+    """Counted up with every change."""
+    rules: list[LayoutRule] = Field(default_factory=list)
+    """In the order they were written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerRules:
+    """The owner's signed words, as far as there are any."""
+
+    policies: PolicyList | None = None
+    """Policies that count; None: no list was signed."""
+    layout: Layout | None = None
+    """Signatures that are demanded; None: none are."""
+    faults: tuple[str, ...] = ()
+    """Files that lie there and do not count."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Identifier → name of every key of the trust store."""
+
+    @property
+    def digest(self) -> str:
+        """Names this state of the rules."""
+        parts = [None if part is None else part.model_dump(mode="json") for part in (self.policies, self.layout)]
+        return digest_json([*parts, list(self.faults), dict(self.names)])
+
+    def refusals(self, *, model: str, policy: Mapping[str, str], signed: Mapping[str, Sequence[str]]) -> list[Refusal]:
+        """What the rules say against a promotion.
+
+        Args:
+            model: registered model.
+            policy: name, version and digest of the policy that judged.
+            signed: purpose → identifiers of the keys that signed and count.
+        """
+        found = [Refusal(criterion="policy", reason=fault, mend="Let the owner sign it again.") for fault in self.faults]
+        if self.policies is not None and not any(a.digest == policy["digest"] and _matches(model, a.models) for a in self.policies.allow):
+            named = f"policy {policy['name']} {policy['version']} ({policy['digest'][:19]}…)"
+            told = f"{named} does not count for {model}: the owner's list lacks it"
+            mend = "Judge by a policy of the list, or let the owner sign: kdgov registry policy allow POLICY --models PATTERN."
+            found.append(Refusal(criterion="policy", reason=told, mend=mend))
+        for rule in self.layout.rules if self.layout is not None else []:
+            if _matches(model, rule.models):
+                found += [r for purpose, demand in rule.signatures.items() if (r := self._lacking(purpose, demand, signed)) is not None]
+        return found
+
+    def standing(self, *, model: str, policy: Mapping[str, str]) -> list[str]:
+        """What a pass lacks or rests on, for whoever reads it."""
+        if self.policies is not None:
+            return []
+        shipped = "a shipped policy" if policy["digest"] in shipped_policies() else "not a shipped policy"
+        told = f"no list of policies is signed by the registry's owner: {policy['name']} {policy['version']} ({shipped}) counts for {model}"
+        return [told]
+
+    def _lacking(self, purpose: str, demand: Demand, signed: Mapping[str, Sequence[str]]) -> Refusal | None:
+        keys = {key for key in signed.get(purpose, ()) if not demand.keys or key in demand.keys or self.names.get(key) in demand.keys}
+        if len(keys) >= demand.threshold:
+            return None
+        whose = f" of {', '.join(demand.keys)}" if demand.keys else ""
+        word = "evaluation unsigned" if purpose == "evaluation" else f"{purpose} not signed as demanded"
+        told = f"{word}: the registry's layout demands {demand.threshold} {purpose} signature(s){whose}, and {len(keys)} count"
+        return Refusal(criterion="layout", reason=told, mend=f"Have it signed with a key trusted for the purpose {purpose}.")
+
+
+def load_owner_rules(trust_file: Path, trust: TrustStore, *, at: datetime.datetime) -> OwnerRules:
+    """The rules that lie beside a trust store.
+
+    Args:
+        trust_file: the trust store's file.
+        trust: its content: whose signatures count for the purpose ``policy``.
+        at: now, with a zone.
+    """
+    faults: list[str] = []
+    policies = _read(trust_file.parent / POLICIES_FILE, POLICIES_PREDICATE, PolicyList, trust, at, faults)
+    layout = _read(trust_file.parent / LAYOUT_FILE, LAYOUT_PREDICATE, Layout, trust, at, faults)
+    return OwnerRules(policies=policies, layout=layout, faults=tuple(faults), names={key.keyid: key.name for key in trust.keys})
+
+
+def write_policies(trust_file: Path, listed: PolicyList, signers: Sequence[Signer], *, at: datetime.datetime) -> Path:
+    """Sign the list of policies and put it beside a trust store; the file written."""
+    return _write(trust_file.parent / POLICIES_FILE, POLICIES_PREDICATE, listed, signers, at)
+
+
+def write_layout(trust_file: Path, layout: Layout, signers: Sequence[Signer], *, at: datetime.datetime) -> Path:
+    """Sign the layout and put it beside a trust store; the file written."""
+    return _write(trust_file.parent / LAYOUT_FILE, LAYOUT_PREDICATE, layout, signers, at)
+
+
+@lru_cache(maxsize=1)
+def shipped_policies() -> frozenset[str]:
+    """Digests of the policies that come with kdgov."""
+    return frozenset(load_policy(path).digest for path in sorted(data_folder("policies").glob("*.yaml")))
+
+
+def _read(path: Path, kind: str, model: type[_Words], trust: TrustStore, at: datetime.datetime, faults: list[str]) -> _Words | None:
+    if not path.exists():
+        return None
+    try:
+        envelope = json_file(path)
+        answer = verify_statement(envelope, trust, purpose="policy", at=at, predicate_type=kind)
+        if answer.is_valid:
+            words = {key: value for key, value in answer.predicate.items() if key != "signed_at"}
+            return validate(words, model, file=path.name)
+        faults.append(f"{path.name}, which the registry's owner signs, does not count: {answer.reason}")
+    except (KdgovError, OSError, ValueError, TypeError, AttributeError) as error:
+        told = error.what if isinstance(error, KdgovError) else type(error).__name__
+        faults.append(f"{path.name}, which the registry's owner signs, cannot be read: {told}")
+    return None
+
+
+def _write(path: Path, kind: str, words: Declared, signers: Sequence[Signer], at: datetime.datetime) -> Path:
+    predicate: dict[str, Any] = words.model_dump(mode="json")
+    body = statement(kind, predicate, subjects={path.name: digest_json(predicate)})
+    write_atomic(path, (json.dumps(sign_statement(body, signers, at=at), indent=1, sort_keys=True) + "\n").encode())
+    return path
+
+
+def _matches(model: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(model, pattern) for pattern in patterns)
