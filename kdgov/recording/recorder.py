@@ -163,8 +163,7 @@ class Recorder:
             return "", is_guarded
         tags = version_tags(self.dossier, at=self.at)
         now = self._with_card(now)
-        standing = self._standing(now)
-        refuse_unsigned(standing, signers)
+        refuse_unsigned(standing := self._standing(now), signers)
         envelope = standing or self._signed(now, signers, weights, upload_weights, tags)
         tell("record", 6, STEPS)
         if is_guarded and not self._accepted(str(version.version), json.dumps(envelope)):

@@ -87,3 +87,26 @@ def test_keys_from_new_to_revoked(command, tmp_path):
     assert "compromised" in command("keys", "list", "--trust", trust).stdout
     private = (tmp_path / "bot.key").read_text().splitlines()[1]
     assert private not in trust.read_text()
+
+
+def test_the_owner_lists_policies_and_demands_signatures(command, embedded):
+    store, recorded = embedded.target.store, embedded.record()
+    listed = ("registry", "policy", "list", "--store", store)
+    try:
+        assert "every standing says so" in command(*listed).stdout
+        command("registry", "policy", "allow", "strict", "--models", recorded.name, "--store", store)
+        assert "strict" in command(*listed).stdout
+        refused = command("promote", recorded.name, recorded.version, "--store", store, expect=1).stdout
+        assert "the owner's list lacks it" in refused
+        (store / "keys" / "policies.dsse.json").unlink()
+        command("registry", "layout", "--models", "*", "--demand", "everything", "--store", store, expect=2)
+        command("registry", "layout", "--models", "*", "--demand", "decision", "--by", "nobody", "--store", store, expect=2)
+        command("registry", "layout", "--models", recorded.name, "--demand", "evaluation", "--store", store)
+        shown = json.loads(command("registry", "layout", "--json", "--store", store).stdout)
+        assert shown["rules"][0]["signatures"] == {"evaluation": {"keys": [], "threshold": 1}}
+        assert "evaluation unsigned" in command("promote", recorded.name, recorded.version, "--store", store, expect=1).stdout
+        command("registry", "layout", "--clear", "--store", store)
+        command("promote", recorded.name, recorded.version, "--store", store)
+    finally:
+        for name in ("policies.dsse.json", "layout.dsse.json"):
+            (store / "keys" / name).unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kdgov.cli import registry_rules
 from kdgov.cli.commands.promote import Registry, StoreFolder, target_of
 from kdgov.cli.error_boundary import error_boundary, print_json, write_answer
 from kdgov.errors import EXIT_BLOCKED
@@ -31,6 +32,10 @@ EXAMPLES = """
   kdgov registry log --out acts.json                              every act, its chain and signatures verified
 
   kdgov registry find-text "Maria Lopez" --data data/             which recorded releases hold a person's text
+
+  kdgov registry policy allow policies/support.yaml --models 'support-*'                   only listed policies count
+
+  kdgov registry layout --models 'support-*' --demand evaluation  evaluations must be signed
 
   kdgov registry protect postgresql://owner@db/mlflow             trigger against unguarded clients
 """
@@ -151,4 +156,5 @@ def _line(row: VersionRow) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    registry_rules.register(registry_app)
     app.add_typer(registry_app, name="registry")

@@ -1,0 +1,147 @@
+"""What a registry's owner signs holds on every kind of registry: which policies count, and which signatures must be there."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from kdgov.declarations.policy_file import load_policy
+from kdgov.evidence.bundle import write_manifest
+from kdgov.evidence.derivation.evaluation_statement import sign_evaluation
+from kdgov.evidence.derivation.owner_rules import (
+    AllowedPolicy,
+    Demand,
+    Layout,
+    LayoutRule,
+    PolicyList,
+    load_owner_rules,
+    write_layout,
+    write_policies,
+)
+from kdgov.evidence.signing_keys import load_signer, new_key
+from kdgov.evidence.trust_store import load_trust, save_trust, trust_path, trusted_key
+from kdgov.recording.promotion import promote
+from kdgov.recording.release_recording import record_release
+from kdgov.recording.verify import verify_version
+from tests.recording.evidence_bundle import bundle, checkpoint
+
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+class Owner:
+    """The owner of one registry, who signs rules and takes them away again."""
+
+    def __init__(self, site) -> None:
+        self.trust = trust_path(site.target.store)
+        self.signers = [load_signer(f"file:{site.target.store}/keys/project.key")]
+
+    def allows(self, policy: Path, *models: str) -> None:
+        """From now on only this policy counts."""
+        found = load_policy(policy)
+        listed = AllowedPolicy(name=found.name, version=found.version, digest=found.digest, models=list(models))
+        write_policies(self.trust, PolicyList(allow=[listed]), self.signers, at=NOW)
+
+    def demands(self, purpose: str, **demand) -> None:
+        """From now on this must be signed."""
+        rule = LayoutRule(models=["*"], signatures={purpose: Demand(**demand)})
+        write_layout(self.trust, Layout(rules=[rule]), self.signers, at=NOW)
+
+    def takes_back(self) -> None:
+        """No rules any more."""
+        for name in ("policies.dsse.json", "layout.dsse.json"):
+            (self.trust.parent / name).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def owner(site) -> Iterator[Owner]:
+    site.record()
+    found = Owner(site)
+    yield found
+    found.takes_back()
+
+
+def _refused(site, recorded, word: str) -> None:
+    """By the guard, whoever asks; by promote with the reason; and by verify."""
+    with site.client() as client, pytest.raises(MlflowException, match=word):
+        client.set_registered_model_alias(recorded.name, "champion", str(recorded.version))
+    assert word in promote(recorded.name, recorded.version, site.target).sentence
+    assert not verify_version(recorded.name, recorded.version, site.target).holds
+
+
+def test_only_listed_policies_count_and_only_for_their_models(site, owner, tmp_path):
+    recorded = site.record()
+    policy = tmp_path / "policy.yaml"
+    policy.write_bytes((next(site.folder.glob("release-*")) / "bundle" / "policy.yaml").read_bytes())
+    owner.allows(policy, "bank-*")
+    _refused(site, recorded, "the owner's list lacks it")
+    owner.allows(policy, "bank-*", "model-*")
+    assert promote(recorded.name, recorded.version, site.target).done
+    assert not [told for told in verify_version(recorded.name, recorded.version, site.target).standing if "list of policies" in told]
+
+
+def test_without_a_list_the_standing_says_so(site, owner):
+    recorded = site.record()
+    act = promote(recorded.name, recorded.version, site.target)
+    assert act.done
+    assert "no list of policies is signed by the registry's owner" in act.note
+    assert "evaluation unsigned" in act.note
+
+
+def test_an_evaluation_that_nobody_signed_is_refused_where_the_layout_demands_it(site, owner, tmp_path):
+    plain = site.record()
+    owner.demands("evaluation")
+    _refused(site, plain, "evaluation unsigned")
+    weights = checkpoint(tmp_path / "weights", seed=hash(site.kind) % 1000)
+    folder = bundle(tmp_path / "bundle", name=f"signed-{tmp_path.name}", weights=weights)
+    for role in ("teacher", "student"):
+        sign_evaluation(folder / role, owner.signers, at=NOW)
+    write_manifest(folder)
+    signed = record_release(folder, site.target, weights=weights)
+    assert promote(signed.name, signed.version, site.target).done
+    assert not [told for told in verify_version(signed.name, 1, site.target).standing if "evaluation unsigned" in told]
+
+
+def test_the_layout_names_keys_and_how_many(site, owner, tmp_path):
+    recorded = site.record()
+    owner.demands("decision", threshold=2)
+    _refused(site, recorded, "demands 2 decision")
+    name = load_trust(owner.trust).keys[0].name
+    owner.demands("decision", keys=[name])
+    assert promote(recorded.name, recorded.version, site.target).done
+    owner.demands("decision", keys=["somebody-else"])
+    _refused(site, recorded, "of somebody-else")
+
+
+def test_a_list_that_does_not_count_refuses_everything(site, owner, tmp_path):
+    """A broken rule is no absent rule: edited, signed by a key without the purpose, or not readable."""
+    recorded = site.record()
+    stranger = new_key(tmp_path, "stranger", passphrase=None)
+    write_policies(owner.trust, PolicyList(), [load_signer(f"file:{stranger.private_path}")], at=NOW)
+    _refused(site, recorded, "does not count")
+    (owner.trust.parent / "policies.dsse.json").write_text("[" * 100)
+    _refused(site, recorded, "policies.dsse.json")
+
+
+def test_a_key_signs_rules_only_with_that_purpose(tmp_path):
+    made = new_key(tmp_path, "ci", passphrase=None)
+    trust = load_trust(tmp_path / "trust.json").with_key(trusted_key(made.public_path.read_text(), name="ci", purposes=["decision"]))
+    save_trust(tmp_path / "trust.json", trust)
+    write_policies(tmp_path / "trust.json", PolicyList(), [load_signer(f"file:{made.private_path}")], at=NOW)
+    (fault,) = load_owner_rules(tmp_path / "trust.json", trust, at=NOW).faults
+    assert "not trusted to sign a policy" in fault
+
+
+def test_separation_off_is_said(embedded, tmp_path):
+    recorded = embedded.record()
+    path = trust_path(embedded.target.store)
+    before = path.read_bytes()
+    try:
+        path.write_text(json.dumps({**json.loads(before), "separation": "off"}))
+        assert any("separation is off" in told for told in verify_version(recorded.name, recorded.version, embedded.target).standing)
+    finally:
+        path.write_bytes(before)
