@@ -96,7 +96,18 @@ def sign_statement(body: Mapping[str, Any], signers: Sequence[Signer], *, at: da
     if at.tzinfo is None:
         raise InputError("the date of signing has no time zone", mend="Give it in UTC.")
     dated = {**body, "predicate": {**body["predicate"], "signed_at": _text_of(at)}}
-    envelope = Envelope(canonical_json(dated), PAYLOAD_TYPE, {})
+    return seal_statement(dated, signers)
+
+
+def seal_statement(body: Mapping[str, Any], signers: Sequence[Signer]) -> dict[str, Any]:
+    """DSSE envelope of a statement exactly as it is, for predicates that say themselves when they were made.
+
+    Raises:
+        InputError: without a signer.
+    """
+    if not signers:
+        raise InputError("nobody signs", mend="Name at least one key source.")
+    envelope = Envelope(canonical_json(body), PAYLOAD_TYPE, {})
     for signer in signers:
         envelope.sign(signer)
     return dict(envelope.to_dict())

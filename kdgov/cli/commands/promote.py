@@ -121,13 +121,20 @@ def verify(
     registry: Registry = None,
     store: StoreFolder = None,
     weights: Weights = None,
+    svr: Annotated[Path | None, typer.Option(help="Write the answer as a signed in-toto Simple Verification Result.")] = None,
+    vsa: Annotated[Path | None, typer.Option(help="Write the answer as a signed SLSA Verification Summary.")] = None,
     output_format: Format = ActFormat.text,
 ) -> None:
     """Re-read and re-verify one recorded version."""
     with error_boundary(output_format=output_format):
         from kdgov.recording import verify_version
 
-        report = verify_version(model, version, target_of(store, registry), weights=weights)
+        target = target_of(store, registry)
+        report = verify_version(model, version, target, weights=weights)
+        if svr or vsa:
+            from kdgov.recording.verdict_files import write_verdicts
+
+            write_verdicts(report, target, svr=svr, vsa=vsa)
         if output_format is ActFormat.json:
             print_json(report.as_json())
         else:
