@@ -20,7 +20,7 @@ from kdgov.recording.release_recording import RecordedVersion, record_release
 from tests.guard.attack import NOW, Attack, Way
 from tests.recording.evidence_bundle import POLICY, Speak, answers, bundle, checkpoint
 
-LAX = POLICY.replace(b"margin: 0.05", b"margin: 0.95").replace(b"name: default", b"name: lax")
+LAX = POLICY.replace(b"margin: 0.05", b"margin: 0.5").replace(b"name: default", b"name: lax")
 APPROVED = POLICY + b"approvals: [risk]\n"
 
 
@@ -57,8 +57,8 @@ def _sealed_decision_says_pass(a: Attack) -> None:
 
 
 def _lax_policy(a: Attack) -> None:
-    """Judged with a margin of 95 points; the statement names the policy that the owner allows."""
-    made = _record(a, _bundle(a, verdict="pass", lost=40, policy=LAX.replace(b"margin: 0.02", b"margin: 0.95")))
+    """Judged with a margin of 50 points; the statement names the policy that the owner allows."""
+    made = _record(a, _bundle(a, verdict="pass", lost=40, policy=LAX.replace(b"margin: 0.02", b"margin: 0.5")))
     honest = a.honest(a.good)["predicate"]["policy"]
     a.submit(made, a.decision(made, change=lambda p: p.update(policy=honest)))
 
@@ -238,7 +238,7 @@ def _after_the_decision(name: str, data: bytes | None) -> Callable[[Attack], obj
 WITH_KEY = (
     Way("a signed pass over a decision that says fail", _pass_over_a_fail),
     Way("a decision that says pass over tables that say fail", _sealed_decision_says_pass),
-    Way("judged by a policy with a margin of 95 points, signed as another policy", _lax_policy),
+    Way("judged by a policy with a margin of 50 points, signed as another policy", _lax_policy),
     Way("a waiver by a key that the registry does not know", _stranger_waives),
     Way("an approval by a key that the registry does not know", _stranger_approves),
     Way("a waiver by whoever signed the decision", lambda a: _own_statement(a, "waiver")),
