@@ -75,8 +75,8 @@ require_digests: [plan]
         ),
         ("require_digests: [plan]", "require_digests: [plan]\npromotion: {valid_days: 360}", "possibly looser", "from 180 to 360"),
         ("{practice.little-data: review}", "{}", "possibly looser", "goes from review to its default"),
-        ("little-data: review", "little-data: review, practice.x: block", "stricter", "goes from its default to block"),
-        ("little-data: review", "little-data: review, practice.x: warn", "possibly looser", "goes from its default to warn"),
+        ("little-data: review", "little-data: review, practice.not-informed: block", "stricter", "goes from its default to block"),
+        ("little-data: review", "little-data: review, practice.not-informed: warn", "possibly looser", "goes from its default to warn"),
         ("require_digests: [plan]", "require_digests: [plan]\nallowed_differences: [dtype]", "looser", "may differ in dtype"),
     ],
 )
