@@ -34,7 +34,14 @@ from kdgov.evidence.rejudge import items_judged_apart, read_findings, read_table
 from kdgov.evidence.trust_store import TrustStore, load_trust, trust_path
 from kdgov.pipeline.bundle_assembly import write_bundle
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.finished_work.step_results import CheckResult, DistillResult, EvaluateResult, GateResult, TeacherTextResult
+from kdgov.pipeline.finished_work.step_results import (
+    CheckResult,
+    DistillResult,
+    EvaluateResult,
+    GateResult,
+    PlannedItemsResult,
+    TeacherTextResult,
+)
 from kdgov.source_digest import source_digest
 
 _COUNTED = ("parameters", "size_bytes", "layers")
@@ -52,11 +59,14 @@ class Judgeable:
     """What both models answered."""
     written: TeacherTextResult | None = None
     """What the teacher wrote, scanned; None where it wrote nothing."""
+    planned: PlannedItemsResult | None = None
+    """Items of Hub benchmarks, looked for in the data; None where the check knew every item."""
 
     @property
     def scanned(self) -> tuple[Path, ...]:
-        """Folders that hold what was found in data: the declared, then the teacher's own."""
-        return (self.checked.folder, *([self.written.folder] if self.written is not None else []))
+        """Folders that hold what was found in data: the declared, the teacher's own, and what only the plan let one look for."""
+        later = [result.folder for result in (self.written, self.planned) if result is not None]
+        return (self.checked.folder, *later)
 
 
 def gate_step(context: ReleaseContext, made: Judgeable, *, statements: Sequence[Path] = (), trust: Path | None = None) -> GateResult:

@@ -25,6 +25,7 @@ from kdgov.pipeline.finished_work.step_results import (
     StepResult,
 )
 from kdgov.pipeline.gate import Judgeable, gate_step
+from kdgov.pipeline.late_scans.planned_items import planned_items_step
 from kdgov.pipeline.promote import promote_step
 from kdgov.pipeline.record import record_step
 from kdgov.pipeline.scan_teacher_text import written_step
@@ -133,6 +134,7 @@ class _Way:
             distilled=distilled,
             evaluated=made.of(EvaluateResult),
             written=written_step(self.context, distilled.folder),
+            planned=planned_items_step(self.context, made.of(EvaluateResult).plan, distilled.folder),
         )
         return gate_step(self.context, judgeable, statements=self.options.statements, trust=self.options.trust)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,15 @@ def _items(name: str, task: TaskInSuite, path: Path) -> Iterator[SuiteItem]:
     for identity, value in zip(_names(rows, task), rows, strict=True):
         texts = tuple(dict.fromkeys(text for text in _texts(value, task) if text.strip()))
         yield SuiteItem(key=f"{name}/{identity}", texts=texts)
+
+
+def items_of_rows(name: str, task: TaskInSuite, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[SuiteItem]:
+    """The items of a task as texts to look for, from rows that were at hand only later: those of a Hub benchmark."""
+    found = []
+    for identity, value in rows:
+        texts = tuple(dict.fromkeys(text for text in _texts(value, task) if text.strip()))
+        found.append(SuiteItem(key=f"{name}/{identity}", texts=texts))
+    return found
 
 
 def _rows(task: TaskInSuite, path: Path) -> list[Mapping[str, Any]]:

@@ -122,6 +122,18 @@ class TeacherTextResult(StepResult):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedItemsResult(StepResult):
+    """The items of Hub benchmarks, looked for in the training data once the plan held them."""
+
+    STEP: ClassVar[str] = "planned_items"
+
+    items: int = 0
+    """Items looked for."""
+    found: int = 0
+    """Items that occur in the data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelEvaluation(StepResult):
     """One model's answers to a plan."""
 

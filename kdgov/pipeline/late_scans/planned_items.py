@@ -1,0 +1,105 @@
+"""Items of Hub benchmarks, looked for in the training data and in the teacher's text as soon as the plan has them.
+
+The check runs before any compute and knows only items that lie beside their suite. The plan holds the others; the gate reads
+these findings beside the check's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from kdgov.checkpoints.digests import remembered_digest
+from kdgov.checks.findings.rules import read_stances
+from kdgov.checks.findings.scan_findings import contaminated_items, contamination_findings
+from kdgov.checks.scan.contamination import ItemIndex
+from kdgov.checks.scan.scan import Shard, ShardReport, scan
+from kdgov.checks.scan.suite_items import SuiteItems, items_of_rows, suite_items
+from kdgov.declarations.policy_file import load_policy
+from kdgov.digest import digest_json, write_atomic
+from kdgov.evaluation.plan.build import build_plan, read_suites
+from kdgov.evidence.bundle_layout import CONTAMINATION, FINDINGS
+from kdgov.finding import Finding
+from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.finished_work.step_results import SCAN_REPORTS, PlannedItemsResult
+from kdgov.pipeline.load_inputs import load_release_inputs, suite_files
+from kdgov.pipeline.scan_teacher_text import FOLDER
+from kdgov.source_digest import source_digest
+
+
+def planned_items_step(context: ReleaseContext, plan: str, distilled: Path, *, workers: int = 1) -> PlannedItemsResult | None:
+    """Scan all data for the planned items that the check could not look for; None where it could look for every one.
+
+    Args:
+        context: the release on its way.
+        plan: root of the plan that was evaluated: the items are those of it, or nothing is said.
+        distilled: folder of the distill step, for what the teacher wrote.
+        workers: processes for the scan.
+
+    Raises:
+        InputError: if the policy or a suite is at fault.
+        UnavailableError: if the items cannot be had any more.
+    """
+    at_hand = suite_items(suite_files(context))
+    shards = _shards(context, distilled)
+    if not at_hand.absent or not shards:
+        return None
+    policy = load_policy(context.policy_path())
+    key = digest_json(
+        {
+            "plan": plan,
+            "shards": [[shard.name, shard.digest] for shard in shards],
+            "policy": policy.digest,
+            "code": source_digest("kdgov.pipeline.late_scans.planned_items"),
+        }
+    )
+    if (done := context.store.finished(PlannedItemsResult, key)) is not None:
+        return done
+    with context.store.work(PlannedItemsResult, key, tell=context.wait) as work:
+        if work.finished is not None:
+            return work.finished
+        items = _planned(context, at_hand)
+        index = ItemIndex(items.items)
+        reports = scan(shards, index, workers=workers, progress=context.progress)
+        stances = read_stances(policy.findings, file=str(context.policy_path()), data=policy.sections.get("data", {}))
+        findings = contamination_findings(
+            reports, items, stances, subject="data, for the items of Hub benchmarks", not_looked_for=index.not_testable
+        )
+        _write(work.folder, findings, reports)
+        return work.finish(items=len(items.items), found=len(contaminated_items(reports)))
+
+
+def _shards(context: ReleaseContext, distilled: Path) -> list[Shard]:
+    materials = load_release_inputs(context)
+    declared = [file for body in (*materials.bodies, *materials.prompts) for file in body.files if file.digest]
+    shards = [Shard(name=file.name, path=file.path, digest=file.digest) for file in declared]
+    written = sorted((distilled / FOLDER).glob("*/shard-*.jsonl"))
+    return [*shards, *(Shard(name=path.relative_to(distilled).as_posix(), path=path, digest=remembered_digest(path)) for path in written)]
+
+
+def _planned(context: ReleaseContext, at_hand: SuiteItems) -> SuiteItems:
+    """The items of every task that had none beside its suite."""
+    sources = read_suites(context.release.suites, beside=context.path)
+    absent = {name.partition(": ")[0] for name in at_hand.absent}
+    declared = {(source.suite.name, task.task): task for source in sources for task in source.suite.tasks}
+    names = sorted({task for suite, task in declared if f"{suite}/{task}" in absent})
+    plan = build_plan(sources, tasks=names, progress=context.progress)
+    items = []
+    for planned in plan.tasks:
+        name = f"{planned.suite}/{planned.task}"
+        if name in absent and (planned.suite, planned.task) in declared:
+            rows = ((item.item_id, item.doc) for item in planned.items)
+            items += items_of_rows(name, declared[planned.suite, planned.task], rows)
+    return SuiteItems(items=tuple(items), absent=(), digests={})
+
+
+def _write(folder: Path, findings: Sequence[Finding], reports: Sequence[ShardReport]) -> None:
+    documents = {
+        FINDINGS: [finding.as_json() for finding in findings],
+        CONTAMINATION: contaminated_items(reports),
+        SCAN_REPORTS: [asdict(report) for report in reports],
+    }
+    for name, document in documents.items():
+        write_atomic(folder / name, json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
