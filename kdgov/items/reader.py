@@ -24,6 +24,7 @@ from kdgov.finding import Finding, FindingVerdict
 from kdgov.finding_rules import RULES
 from kdgov.items.formats.source import Source
 from kdgov.items.metric import MetricDeclaration
+from kdgov.items.per_item_rules import scalar
 from kdgov.items.table import ItemTable
 
 TOOL_SUITES = frozenset(
@@ -100,8 +101,10 @@ def one_row_per_item(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         key: tuple[str, ...] = (str(row["suite"]), str(row["task"]), str(row["item_id"]), str(row["metric"]))
         kept.setdefault(key, dict(row))
-        scores.setdefault(key, []).append(float(row["score"]))
+        number = scalar(row["score"])
+        scores.setdefault(key, []).append(math.nan if number is None else number)
     for place, row in kept.items():
+        row["score"] = scores[place][0]
         if len(scores[place]) > 1:
             row["score"] = math.fsum(scores[place]) / len(scores[place])
             row.pop("prediction", None)

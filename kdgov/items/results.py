@@ -6,6 +6,7 @@ Every door goes through here: item tables, folders that `kdgov evaluate --out` w
 from __future__ import annotations
 
 import glob
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ MEND_FORMAT = (
 _READ_ENDINGS = (*ENDINGS, ".json", ".eval")
 _MOST_FILES = 20_000
 _NAMED = 4
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What a reader stumbles over where a file has a tool's keys and not its types; a reader need not foresee every such file."""
 _MEND_EVIDENCE = "Evaluate again, or move it away."
 
 
@@ -73,7 +76,7 @@ def read_results(path: str | Path, *paths: str | Path) -> Results:
     if not any(scores for _, scores, _ in claimed):
         return _unclaimed(given, sources)
     scoring = [claim for claim in claimed if claim[1]]
-    readings = [(reader, reader.read(scores, beside)) for reader, scores, beside in scoring]
+    readings = [(reader, _reading(reader, scores, beside)) for reader, scores, beside in scoring]
     table = _joined([_table(reading, scores[0]) for (_, reading), (_, scores, _) in zip(readings, scoring, strict=True)])
     if len(table) == 0:
         raise InputError("holds no rows", where=given[0], mend="An empty table proves nothing: write one row per item and metric.")
@@ -89,6 +92,16 @@ def read_results(path: str | Path, *paths: str | Path) -> Results:
         places=frozenset(str(s.path.resolve()) for _, scores, _ in claimed for s in scores),
         folder=str(Path(given[0]).resolve()) if len(given) == 1 and Path(given[0]).is_dir() else "",
     )
+
+
+def _reading(reader: Reader, scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
+    try:
+        return reader.read(scores, beside)
+    except _MALFORMED as error:
+        what = f"is not as {reader.tool} writes its results ({type(error).__name__}: {str(error)[:120]})"
+        raise InputError(
+            what, where=str(scores[0]), mend="Write the results again with the tool; docs/gate.md lists its versions."
+        ) from error
 
 
 def _sources(given: Sequence[str]) -> list[Source]:
@@ -165,7 +178,7 @@ def _claimed(sources: Sequence[Source]) -> tuple[list[Claimed], list[Source]]:
 def _claim(reader: Reader, source: Source) -> str:
     try:
         return reader.claims(source)
-    except InputError:
+    except (InputError, *_MALFORMED):
         # Whoever is asked first must not decide the message: the file is read, and named, below.
         return ""
 
@@ -196,6 +209,10 @@ def _unclaimed(given: Sequence[str], sources: Sequence[Source]) -> Results:
 def _table(reading: Reading, first: Source) -> ItemTable:
     if reading.table is not None:
         return reading.table
+    for row in reading.rows:
+        if isinstance(row.get("score"), float) and math.isinf(row["score"]):
+            what = f"gives {row.get('metric')} of the item {row.get('item_id')!r} a value beyond the largest number there is"
+            raise InputError(what, where=str(first.path), mend="Write the results again: every score is one finite number.")
     return ItemTable.from_rows(reading.rows, source=str(first.path))
 
 

@@ -259,3 +259,83 @@ def test_a_killed_run_is_refused(tmp_path):
     (tmp_path / "log.jsonl").write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(InputError, match="killed"):
         read_results(tmp_path)
+
+
+HEADER = {"version": 2, "status": "success", "eval": {"task": "t"}}
+
+
+def test_members_that_unpack_beyond_the_limit_are_refused_while_they_unpack(tmp_path, monkeypatch):
+    """Both compressions; 16 MiB of blanks pack into kilobytes. The limit of 128 MiB is lowered for the sake of time."""
+    monkeypatch.setattr("kdgov.items.formats.zip_members.MOST_MEMBER_BYTES", 1 << 20)
+    with zipfile.ZipFile(tmp_path / "a.eval", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", json.dumps(HEADER))
+        with archive.open("samples/1.json", "w", force_zip64=True) as member:
+            for _ in range(16):
+                member.write(b" " * (1 << 20))
+    foreign.zstandard_zip(tmp_path / "b.eval", {"header.json": HEADER, "samples/1.json": b" " * (16 << 20)})
+    for name in ("a.eval", "b.eval"):
+        with pytest.raises(InputError, match="unpacks to more than 1 MiB"):
+            read_results(tmp_path / name)
+
+
+def test_an_unknown_compression_is_named(tmp_path):
+    foreign.inspect_eval(tmp_path, SCORES)
+    file = tmp_path / "log.eval"
+    file.write_bytes(file.read_bytes().replace(b"\x5d\x00\x00\x00\x00\x00", b"\x62\x00\x00\x00\x00\x00"))
+    with pytest.raises(InputError, match="damaged in|no whole zip"):
+        read_results(file)
+
+
+ROW = '{"suite":"s","task":"t","item_id":"1","metric":"m","score":1}'
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (ROW[:-1] + ',"group":' + '{"a":' * 20_000 + "1" + "}" * 20_000 + "}", "nested deeper"),
+        (ROW[:-1] + ',"x":' + "[" * 50_000 + "]" * 50_000 + "}", "nested deeper"),
+        (ROW[:-2] + "1" + "0" * 400 + "}", "beyond the largest number"),
+        (ROW[:-2] + "1e400}", "beyond the largest number"),
+        (ROW[:-2] + "1" + "0" * 5000 + "}", "thousands of digits"),
+        (ROW[:-2] + "[1]}", "not a number"),
+        (ROW.replace('"1"', '"\\ud800"'), "surrogate"),
+    ],
+)
+def test_a_line_that_no_parser_should_see_is_one_line_of_error(tmp_path, line, words):
+    (tmp_path / "a.jsonl").write_text(line + "\n")
+    with pytest.raises(InputError, match=words):
+        read_results(tmp_path / "a.jsonl")
+
+
+def test_a_score_of_another_tool_beyond_floats_is_named(tmp_path):
+    foreign.nemo_evaluator(tmp_path, SCORES)
+    file = tmp_path / "results.jsonl"
+    file.write_text(file.read_text().replace('"reward": 1.0', f'"reward": {10**400}', 1))
+    with pytest.raises(InputError, match="beyond the largest number"):
+        read_results(tmp_path)
+
+
+def test_more_rows_than_are_read_are_refused_from_the_files_own_count(tmp_path, monkeypatch):
+    from kdgov.items import ItemTable, write_items
+
+    monkeypatch.setattr("kdgov.items.readers.item_table.MOST_ROWS", 10)
+    rows = [{"suite": "s", "task": "t", "item_id": str(n), "metric": "m", "score": 1.0} for n in range(11)]
+    write_items(ItemTable.from_rows(rows), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="holds 11 rows; at most 10"):
+        read_results(tmp_path)
+
+
+def test_a_short_text_repeated_a_million_times_is_no_bomb_and_a_long_one_is(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    count = 20_000
+    codes = pa.array([0] * count, type=pa.int32())
+    for name, text in (("short", "x"), ("long", "x" * (1 << 18))):
+        columns = {c: pa.DictionaryArray.from_arrays(codes, ["t"]) for c in ("suite", "task", "metric")}
+        columns |= {"item_id": pa.array([str(n) for n in range(count)]), "score": pa.array([1.0] * count)}
+        columns["prediction"] = pa.DictionaryArray.from_arrays(codes, [text])
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    assert len(read_results(tmp_path / "short.parquet").table) == count
+    with pytest.raises(InputError, match="repeats texts"):
+        read_results(tmp_path / "long.parquet")

@@ -10,20 +10,26 @@ import csv
 import json
 import mmap
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.json as pa_json
 
 from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.items.columns import COLUMNS, GROUP_MEND, KEY_COLUMNS, NUMBER_COLUMNS, canonical_group
 from kdgov.items.table import ItemTable
+from kdgov.safe_parse import MOST_DEPTH, json_lines
 
 _NUMBERS = frozenset({*NUMBER_COLUMNS, "repeat"})
 _REQUIRED = ("suite", "task", "item_id", "metric", "score")
 _BLOCK_BYTES = 1 << 24
+_LIST, _OBJECT, _NEWLINE = b"["[0], b"{"[0], b"\n"[0]
+_LARGEST = sys.float_info.max
 _NULL_LINE = re.compile(rb"\n\s*null")
 _NULL_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*null")
 
@@ -35,13 +41,15 @@ def read_json_lines(file: Path) -> ItemTable:
         InputError: naming the line that is cut short, not UTF-8, no object, or of the wrong type.
     """
     try:
-        if _holds_null_lines(file):
-            # Arrow's reader ends the whole process with a segmentation fault where a block of lines starts with null.
+        if _holds_null_lines(file) or _may_nest_deeply(file):
+            # Arrow's reader ends the whole process with a segmentation fault where a block of lines starts with null, and where
+            # one is nested deeply.
             return ItemTable.from_rows(_slow_rows(file), source=str(file))
         data = pa_json.read_json(file, read_options=pa_json.ReadOptions(block_size=_BLOCK_BYTES))
         if all(name in data.column_names and not data.column(name).null_count for name in _REQUIRED) and _is_plain(data):
             data.validate(full=True)
-            return ItemTable.from_arrow(data, source=str(file))
+            if not _overflows(data):
+                return ItemTable.from_arrow(data, source=str(file))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, InputError):
         # Read again, slowly, by what can name the line.
         pass
@@ -64,6 +72,7 @@ def read_csv(file: Path) -> ItemTable:
                 column_types=kinds, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
             ),
         )
+        data.column_names  # noqa: B018 - a name that is not UTF-8 shows itself here
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise _csv_fault(file, error) from error
     return ItemTable.from_arrow(data, source=str(file))
@@ -94,24 +103,16 @@ def json_objects(file: Path, *, unique_keys: bool = False) -> list[tuple[int, di
     Raises:
         InputError: naming the first line that is cut short or holds no object.
     """
-    lines = text_lines(file)
-    hook = _unique_keys if unique_keys else None
-    found = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line, object_pairs_hook=hook)
-        except _TwiceError as error:
-            raise _line_fault(file, number, f"line {number} names the key {error} twice", mend="Keep one of the two.") from error
-        except (ValueError, RecursionError) as error:
-            cut = number >= len(lines) - 1
-            what = "is cut short" if cut else "is not JSON"
-            mend = "The run that wrote it was killed or the file was edited; write it again."
-            raise _line_fault(file, number, f"line {number} {what}: {error}", mend=mend) from error
-        if not isinstance(value, dict):
-            raise _line_fault(file, number, f"line {number} is no JSON object", mend="Every line is one object with the columns as keys.")
-        found.append((number, value))
+    found: list[tuple[int, dict[str, Any]]] = []
+    try:
+        for number, _, value in json_lines(file, hook=_unique_keys if unique_keys else None):
+            if not isinstance(value, dict):
+                mend = "Every line is one object with the columns as keys."
+                raise _line_fault(file, number, f"line {number} is no JSON object", mend=mend)
+            found.append((number, value))
+    except _TwiceError as error:
+        number = found[-1][0] + 1 if found else 1
+        raise _line_fault(file, number, f"line {number} names the key {error} twice", mend="Keep one of the two.") from error
     return found
 
 
@@ -125,6 +126,28 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise _TwiceError(repr(next(name for name in names if names.count(name) > 1)))
     return found
+
+
+def _may_nest_deeply(file: Path) -> bool:
+    """Whether a line opens more lists and objects than may be nested; an upper bound that needs no parser."""
+    with file.open("rb") as stream:
+        opened = 0
+        while block := stream.read(_BLOCK_BYTES):
+            codes = np.frombuffer(block, dtype=np.uint8)
+            openers = ((codes == _LIST) | (codes == _OBJECT)).astype(np.int32)
+            starts = np.flatnonzero(codes == _NEWLINE) + 1
+            counts = np.add.reduceat(openers, [0, *starts[starts < len(codes)]])
+            counts[0] += opened
+            if int(counts.max()) > MOST_DEPTH:
+                return True
+            opened = 0 if block.endswith(b"\n") else int(counts[-1])
+    return False
+
+
+def _overflows(data: pa.Table) -> bool:
+    """Whether a number was too large for a float: JSON has no infinity."""
+    names = [name for name in _NUMBERS if name in data.column_names and pa.types.is_floating(data.schema.field(name).type)]
+    return any(pc.any(pc.is_inf(data.column(name))).as_py() for name in names)
 
 
 def _holds_null_lines(file: Path) -> bool:
@@ -154,8 +177,11 @@ def _slow_rows(file: Path) -> list[dict[str, Any]]:
                 raise _line_fault(file, number, what, mend=GROUP_MEND)
         for name in _NUMBERS & set(value):
             if not (value[name] is None or isinstance(value[name], (int, float))):
-                what = f"line {number}: {name} is {value[name]!r}, not a number"
+                what = f"line {number}: {name} is {str(value[name])[:60]!r}, not a number"
                 raise _line_fault(file, number, what, mend=f"Write {name} as one number in every line.")
+            if isinstance(value[name], int | float) and abs(value[name]) > _LARGEST:
+                what = f"line {number}: {name} is beyond the largest number there is"
+                raise _line_fault(file, number, what, mend=f"Write {name} as one finite number in every line.")
         rows.append({name: value[name] for name in COLUMNS if name in value})
     if not rows:
         raise InputError("holds no rows", where=str(file), mend="Write one line per item and metric.")

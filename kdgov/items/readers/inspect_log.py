@@ -121,9 +121,9 @@ def _rows(
     values: dict[tuple[str, str], list[Any]] = {}
     common: dict[str, dict[str, Any]] = {}
     answers: dict[tuple[str, str], Any] = {}
-    epochs: set[tuple[str, int]] = set()
+    epochs: set[tuple[str, str]] = set()
     for sample in samples:
-        name, epoch = str(sample.get("id")), int(sample.get("epoch") or 1)
+        name, epoch = str(sample.get("id")), str(sample.get("epoch") or 1)
         if (name, epoch) in epochs:
             raise InputError(f"the sample {name!r} stands twice in epoch {epoch}", where=str(source), mend="Use the log of one run.")
         epochs.add((name, epoch))
