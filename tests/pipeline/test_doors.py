@@ -172,6 +172,7 @@ def test_what_a_door_cannot_know_is_said_in_every_format(tmp_path, form):
     (tmp_path / "p.yaml").write_text(yaml.safe_dump(POLICY))
     told = call("gate", "--teacher", tmp_path / "t", "--student", tmp_path / "s", "--policy", tmp_path / "p.yaml", "--format", form).stdout
     assert "not checked: which weights answered" in told
+    assert "evaluation unsigned" in told
     if form == "junit":
         assert ET.fromstring(told).find("testsuite").get("failures") == "0"
 

@@ -6,6 +6,7 @@ What a release's evaluation is checked for is checked wherever both sides carry 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 from kdgov.decision.policy import Policy
 from kdgov.errors import InputError
 from kdgov.evaluation.results.comparability import compare_evidence
+from kdgov.evidence.bundle_layout import EVALUATION_SIGNATURE
 from kdgov.finding import Finding
 from kdgov.items import ItemTable, MetricDeclaration
 from kdgov.items.assumed_ranges import assumed_ranges
@@ -172,6 +174,11 @@ def _assumed(teacher: Results, student: Results, metrics: tuple[MetricDeclaratio
     return assumed_ranges(teacher.table, student.table, metrics, directions=stated)
 
 
+def _who_measured(teacher: Results, student: Results) -> str:
+    is_signed = all(side.folder and (Path(side.folder) / EVALUATION_SIGNATURE).is_file() for side in (teacher, student))
+    return "whether the signatures under both evaluations count" if is_signed else "who measured (evaluation unsigned)"
+
+
 def _not_checked(teacher: Results, student: Results, assumed: tuple[MetricDeclaration, ...]) -> Finding:
     parts = []
     if teacher.evidence is None or student.evidence is None:
@@ -181,6 +188,6 @@ def _not_checked(teacher: Results, student: Results, assumed: tuple[MetricDeclar
     if assumed:
         named = ", ".join(f"{d.metric} {d.low:g} to {d.high:g}" for d in assumed[:_NAMED]) + (" …" if len(assumed) > _NAMED else "")
         parts.append(f"how bad a score can be ({named} is assumed from those seen; `range:` in the policy states it)")
-    parts += ["whether the student was trained on these items", "licences and provenance"]
+    parts += [_who_measured(teacher, student), "whether the student was trained on these items", "licences and provenance"]
     reason = f"not checked: {'; '.join(parts)}. Files of results do not tell; `kdgov gate RELEASE` does."
     return evidence_finding("not-checked", "this door", reason)
