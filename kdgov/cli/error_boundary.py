@@ -40,7 +40,7 @@ def error_boundary(*, output_format: str = "text") -> Iterator[None]:
     except KdgovError as error:
         _end(error.faults, error.exit_code, output_format)
     except KeyboardInterrupt:
-        fault = Fault(file="", key="", what="interrupted", mend="Run the same command again: it goes on where it stood.")
+        fault = Fault(file="", key="", what="interrupted", mend="Run the same command again: it continues where it stopped.")
         _end((fault,), EXIT_ENVIRONMENT, output_format)
     except BrokenPipeError:
         # The reader has gone (`| head`): nobody is left to tell, and Python must not complain about it at its end.

@@ -29,7 +29,7 @@ CHECK_EXAMPLES = """
 
   kdgov card check registry/datasets/*.yaml      schema, digests, row counts, columns, lineage
 
-Exit code 0: all in order; 2: a card or a file it names is at fault, every fault with key and mend.
+Exit code 0: all in order; 2: a card or a file it names is invalid; every error is reported with key and fix.
 """
 EXPORT_EXAMPLES = """
 [bold]Examples[/bold]

@@ -35,7 +35,7 @@ EXAMPLES = """
 
   kdgov check --rules                            every rule, and what it means unless the policy says otherwise
 
-Exit code 0: nothing stands against the release; 1: a finding blocks it or holds it for review; 2: the declaration is at fault.
+Exit code 0: nothing stands against the release; 1: a finding blocks it or holds it for review; 2: invalid declaration.
 """
 
 _COLOURS = {"block": "red", "invalid": "red", "review": "yellow", "warn": "cyan", "pass": "green"}

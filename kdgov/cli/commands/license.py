@@ -143,7 +143,7 @@ def show(
 
 @license_app.command()
 def facts(
-    check_files: Annotated[bool, typer.Option("--check", help="Validate the fact files; exit code 2 where one is at fault.")] = False,
+    check_files: Annotated[bool, typer.Option("--check", help="Validate the fact files; exit code 2 if one is invalid.")] = False,
     folder: Annotated[Path | None, typer.Option(help="Folder of fact files; default those in force.")] = None,
     as_of: Annotated[str | None, typer.Option(help="Day (YYYY-MM-DD) to judge the age of facts by; default today.")] = None,
 ) -> None:

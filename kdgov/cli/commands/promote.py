@@ -46,7 +46,7 @@ VERIFY_EXAMPLES = """
 
   kdgov verify support-student @champion --weights /srv/models/support-student
 
-Exit code 0: everything at hand is as it was signed. 1: something is not, or may not be used.
+Exit code 0: everything that is available is as it was signed. 1: something is not, or may not be used.
 """
 _COLOURS = {"verified": typer.colors.GREEN, "violated": typer.colors.RED, "not verifiable": typer.colors.YELLOW}
 

@@ -138,7 +138,7 @@ def find_text_command(
         for place in found.places:
             typer.echo(f"{place.model} {place.version}: {place.where}{'' if place.readable else ' (digest only)'}")
         for line in found.not_at_hand:
-            typer.echo(f"not at hand, so not searched: {line}", err=True)
+            typer.echo(f"not available, so not searched: {line}", err=True)
         for line in found.unreadable:
             typer.echo(f"no readable evidence: {line}", err=True)
         typer.echo(f"{quantity(len(found.places), 'place')} in {quantity(found.versions, 'version')} searched", err=True)

@@ -23,7 +23,7 @@ EXAMPLES = """
 
   kdgov run release.yaml --format json > run.json     for a pipeline; exit code 0 promoted, 1 blocked
 
-A second run with nothing changed reuses every finished step and says so. A killed run goes on where it stood.
+A second run with nothing changed reuses every finished step and says so. A killed run continues where it stopped.
 """
 
 
