@@ -162,7 +162,7 @@ def test_ctrl_c_ends_with_a_message_and_the_run_goes_on_later(uninterrupted, tmp
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 3, err
-    assert "goes on where it stood" in err
+    assert "continues where it stopped" in err
     assert "Traceback" not in err
     answer = kdgov("run", path, "--store", tmp_path / "store", "--format", "json")
     assert (Path(step(answer, "gate")["folder"]) / "decision.json").read_bytes() == expected

@@ -33,7 +33,7 @@ FAULTS = [
         (DeclarationError(FAULTS), 2, "p.yaml:9: criteria[2].margin: -0.02 is below 0\n  Write 0.02."),
         (UnavailableError("registry unreachable", where="http://127.0.0.1:1", mend="Start it."), 3, "registry unreachable"),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), 3, "Free some disk space"),
-        (KeyboardInterrupt(), 3, "goes on where it stood"),
+        (KeyboardInterrupt(), 3, "continues where it stopped"),
     ],
 )
 def test_every_deliberate_error_ends_with_its_code_and_message(error, code, says, capsys):
@@ -148,5 +148,5 @@ shelf.main()
 def test_an_interrupt_that_a_library_hands_on_late_changes_no_exit_code():
     done = subprocess.run([sys.executable, "-c", LATE_ECHO], capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
-    assert "goes on where it stood" in done.stderr
+    assert "continues where it stopped" in done.stderr
     assert "Traceback" not in done.stderr
