@@ -128,7 +128,8 @@ class AnswerLog:
         """
         if missing := [i for i in range(self.requests) if i not in answers]:
             raise InputError(
-                f"{len(missing)} of {self.requests} requests have no answer", mend="Run the same command again: it continues where it stopped."
+                f"{len(missing)} of {self.requests} requests have no answer",
+                mend="Run the same command again: it continues where it stopped.",
             )
         record = Record(key=self.key, answers=tuple(answers[i] for i in range(self.requests)))
         write_atomic(self.path, _sealed_bytes(record))
