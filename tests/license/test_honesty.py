@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kdgov.license import LicenseCase, case_from_json, check
+from kdgov.license import case_from_json, check
 from kdgov.license.vocabulary import VERDICTS
-from tests.license.conftest import AS_OF, case_of, document_of, own_cases
+from tests.license.conftest import AS_OF, document_of, own_cases
+from tests.license.coverage import LICENSE_NAMES, confusion, coverage_lines, is_known
 
 RIGHT_SHARE, MOST_BLOCKED = 0.95, 0.03
 REAL = [param.values[0] for param in own_cases() if str(param.id).startswith("hub_names")]
@@ -75,15 +76,6 @@ def test_a_milder_tag_on_a_known_name_never_fares_better_than_its_own(tag: str, 
     assert rank({"uses": [{"use": "generated_text", "name": name, "license": tag}]})[0] >= VERDICTS.index("needs_review")
 
 
-def confusion() -> Counter[tuple[str, str]]:
-    """Right verdict and given verdict of every case with real names."""
-    return Counter((entry["verdict"], check(_case(entry)).verdict) for entry in REAL)
-
-
-def _case(entry: dict[str, Any]) -> LicenseCase:
-    return case_of(entry)
-
-
 def test_real_names_are_judged_without_a_false_pass() -> None:
     table = confusion()
     count = sum(table.values())
@@ -94,3 +86,13 @@ def test_real_names_are_judged_without_a_false_pass() -> None:
     assert false_passes == 0, table
     assert sum(n for (right, given), n in table.items() if right == given) >= RIGHT_SHARE * count, table
     assert over_blocked <= MOST_BLOCKED * count, table
+
+
+def test_the_names_of_the_hub_are_known() -> None:
+    assert [name for name in LICENSE_NAMES if not is_known(name)] == []
+    assert len(LICENSE_NAMES) >= 80
+
+
+def test_the_docs_show_the_coverage_as_it_is(project_root: Path) -> None:
+    page = (project_root / "docs" / "licences.md").read_text(encoding="utf-8")
+    assert "\n".join(coverage_lines()) in page, "run `python -m tests.license.coverage` and put its tables into docs/licences.md"
