@@ -34,7 +34,7 @@ def default():
 def test_the_catalogue_is_complete_and_its_ids_are_unique():
     ids = [p.id for p in (*PLANTS, *GOODS)]
     assert len(ids) == len(set(ids))
-    assert {f"R{n:02d}" for n in range(1, 34)} <= set(ids)
+    assert {f"R{n:02d}" for n in range(1, 49)} <= set(ids)
 
 
 def test_the_default_policy_catches_every_deterministic_plant_but_a_teacher_that_nothing_pins(default):

@@ -7,6 +7,7 @@ still planted: the drill then shows that it gets through, and says what the poli
 from __future__ import annotations
 
 from kdgov.decision.drill.plant import Builder, Plant
+from kdgov.decision.drill.planted_clusters import collapsed_templates, nothing_to_lose, samples, unequal_clusters
 from kdgov.decision.drill.planted_losses import (
     churn,
     clustered,
@@ -179,6 +180,31 @@ PLANTS: tuple[Plant, ...] = (
         "weaker teacher substituted in bare tables, pinned nowhere",
         teacher_swapped(described=False),
         "`pins: {teacher_weights: sha256:…}`, or a `floor` that no weak student clears; a release's own check compares the card's digest",
+    ),
+    _chance(
+        "R43",
+        "loss of the margin in 60 clusters of very different size",
+        unequal_clusters,
+        "the column `cluster`",
+        tolerated=AT_THE_MARGIN,
+    ),
+    *(
+        _chance(
+            name,
+            f"{templates} templates, each collapsed with such a chance that the loss is the margin",
+            collapsed_templates(templates),
+            "the column `cluster`, and more templates",
+            tolerated=AT_THE_MARGIN,
+        )
+        for name, templates in (("R44", 30), ("R45", 60), ("R46", 100))
+    ),
+    _sure("R47", "a teacher that has nothing right, and so nothing to lose", nothing_to_lose, "`assay:` other than skip"),
+    _chance(
+        "R48",
+        "ten samples of every item, true loss at the margin",
+        samples,
+        "the column `repeat`, item digests or clusters in the tables",
+        tolerated=AT_THE_MARGIN,
     ),
 )
 """Every planted regression, in catalogue order."""
