@@ -10,9 +10,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from kdgov.decision.statistics.betting import BettingInterval
 from kdgov.decision.statistics.conclusion import conclude
 from kdgov.decision.statistics.method_table import estimate_by
-from kdgov.decision.statistics.methods import is_binary
+from kdgov.decision.statistics.methods import Estimate, is_binary
 from kdgov.decision.statistics.paired import Values
 from kdgov.errors import InputError
 
@@ -65,7 +66,8 @@ def compare(
             never pass without it: one unseen item could then lose any amount.
         margin: how much worse the student may be, in the scores' own units.
         confidence: one-sided confidence.
-        method: ``auto`` chooses by the shape of the scores; a name of the table in docs/gate.md demands that method.
+        method: ``auto`` chooses by the shape of the scores; a name of the table in docs/gate.md demands that method. ``betting``
+            may be asked again after every further item, in the order in which they were answered, without inflating the error.
 
     Raises:
         InputError: for arrays of different lengths, scores that are no finite numbers, an empty range, a margin below 0, an
@@ -84,6 +86,7 @@ def compare(
         reach, worst = high - low, low
     estimate = estimate_by(method, scores[0], scores[1], clusters=codes, reach=reach, worst=worst)
     found = conclude((estimate,), margin=margin, alpha=1.0 - confidence)
+    said = _reason(found.verdict, found.lower, found.upper, margin, found.hindrance, estimate.hidden, clipped)
     return Comparison(
         verdict=found.verdict,
         difference=float(scores[1].mean() - scores[0].mean()),
@@ -92,7 +95,7 @@ def compare(
         method=estimate.interval.method,
         n=len(scores[0]),
         clusters=estimate.clusters,
-        reason=_reason(found.verdict, found.lower, found.upper, margin, found.hindrance, estimate.hidden, clipped),
+        reason=_when(estimate, margin, 1.0 - confidence) + said,
     )
 
 
@@ -141,6 +144,12 @@ def _range(score_range: tuple[float, float]) -> tuple[float, float]:
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InputError(f"the range is [{low}, {high}]", where="compare", mend="Write the smallest and the largest possible score.")
     return low, high
+
+
+def _when(estimate: Estimate, margin: float, alpha: float) -> str:
+    interval = estimate.interval
+    enough = interval.enough(margin, alpha) if isinstance(interval, BettingInterval) else None
+    return f"{enough:,} items were enough: " if enough is not None and not estimate.hindrance else ""
 
 
 def _reason(verdict: str, lower: float, upper: float, margin: float, hindrance: str, hidden: str, clipped: int) -> str:

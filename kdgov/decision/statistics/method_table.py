@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from kdgov.decision.statistics.betting import BettingInterval
 from kdgov.decision.statistics.clusters import Codes
 from kdgov.decision.statistics.few_events import GuardedInterval
 from kdgov.decision.statistics.intervals import BcaInterval, Interval, StudentInterval
@@ -24,18 +25,20 @@ class Method:
     """The shape of the scores that calls for it."""
     source: str
     """Where it is published."""
-    demanded: Callable[[Values, Values, Codes | None], Interval | None] | None = None
+    demanded: Callable[[Values, Values, Codes | None, float | None], Interval | None] | None = None
     """Builds it for `compare(method=...)`, None where it does not fit the scores; absent where only the gate chooses it."""
+    assumes_nothing: bool = False
+    """Whether it holds for any bounded scores, so that nothing needs to guard it."""
 
 
-def _tango(teacher: Values, student: Values, clusters: Codes | None) -> Interval | None:
+def _tango(teacher: Values, student: Values, clusters: Codes | None, _reach: float | None) -> Interval | None:
     if clusters is not None or not (is_binary(teacher) and is_binary(student)):
         return None
     difference = student - teacher
     return TangoInterval(lost=int((difference < 0).sum()), won=int((difference > 0).sum()), n=len(teacher))
 
 
-def _newcombe(teacher: Values, student: Values, clusters: Codes | None) -> Interval | None:
+def _newcombe(teacher: Values, student: Values, clusters: Codes | None, _reach: float | None) -> Interval | None:
     if clusters is not None or not (is_binary(teacher) and is_binary(student)):
         return None
     difference = student - teacher
@@ -43,7 +46,7 @@ def _newcombe(teacher: Values, student: Values, clusters: Codes | None) -> Inter
     return NewcombeInterval(both=right - lost, lost=lost, won=won, neither=len(teacher) - right - won)
 
 
-def _student(teacher: Values, student: Values, clusters: Codes | None) -> Interval | None:
+def _student(teacher: Values, student: Values, clusters: Codes | None, _reach: float | None) -> Interval | None:
     n = len(teacher)
     if clusters is not None or n < 2:
         return None
@@ -51,8 +54,13 @@ def _student(teacher: Values, student: Values, clusters: Codes | None) -> Interv
     return StudentInterval(estimate=float(difference.mean()), error=math.sqrt(float(difference.var()) / (n - 1)), df=n - 1)
 
 
-def _bca(teacher: Values, student: Values, clusters: Codes | None) -> Interval | None:
+def _bca(teacher: Values, student: Values, clusters: Codes | None, _reach: float | None) -> Interval | None:
     return None if clusters is not None else BcaInterval(values=student - teacher)
+
+
+def _betting(teacher: Values, student: Values, clusters: Codes | None, reach: float | None) -> Interval | None:
+    span = 1.0 if is_binary(teacher) and is_binary(student) else reach
+    return None if clusters is not None or span is None else BettingInterval(values=student - teacher, reach=span)
 
 
 _CR3 = "CR3 variance and Satterthwaite degrees of freedom, Bell and McCaffrey 2002"
@@ -83,6 +91,13 @@ GATE_METHODS: tuple[Method, ...] = (
         shape="numbers or clusters of which few, or none, lost: the exact bound of their share × the largest possible loss",
         source="Clopper and Pearson 1934",
     ),
+    Method(
+        name="betting",
+        shape="on demand: bounded scores in the order of the items, right at every number of them at once",
+        source="Waudby-Smith and Ramdas 2024",
+        demanded=_betting,
+        assumes_nothing=True,
+    ),
     Method(name="clopper-pearson", shape="a floor, ceiling or share of flips", source="Clopper and Pearson 1934"),
     Method(
         name="clopper-pearson/deff",
@@ -107,7 +122,7 @@ def estimate_by(
     if name in ("auto", chosen.interval.method):
         return chosen
     row = next((method for method in GATE_METHODS if method.name == name), None)
-    own = None if row is None or row.demanded is None else row.demanded(teacher, student, clusters)
+    own = None if row is None or row.demanded is None else row.demanded(teacher, student, clusters, reach)
     if own is None:
         known = ", ".join(m.name for m in GATE_METHODS if m.demanded is not None)
         what = (
@@ -117,5 +132,7 @@ def estimate_by(
         )
         raise InputError(what, where="compare", mend=f"Write auto, or one of {known} where they fit.")
     held = chosen.interval
+    if row is not None and row.assumes_nothing:
+        return replace(chosen, interval=own, hidden="")
     # A demanded method replaces the bound from the spread, never what guards it.
     return replace(chosen, interval=replace(held, of=own) if isinstance(held, GuardedInterval) else own)
