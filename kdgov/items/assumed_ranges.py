@@ -38,18 +38,24 @@ def assumed_ranges(
         the farthest score.
     """
     stated = dict(directions)
-    found = []
+    open_ended: dict[tuple[object, ...], list[tuple[MetricKey, MetricDeclaration]]] = {}
     for key in sorted(set(teacher.partitions) & set(student.partitions)):
-        scores = np.concatenate([teacher.scores[teacher.partitions[key]], student.scores[student.partitions[key]]])
-        scores = scores[np.isfinite(scores)]
         declared = declaration_for(metrics, *key)
         if declared is None and key in stated:
             declared = MetricDeclaration(suite=key.suite, task=key.task, metric=key.metric, direction=stated[key])
-        if declared is None or not len(scores) or np.all((scores == 0) | (scores == 1)):
+        if declared is not None and declared.direction != "target" and (declared.low is None or declared.high is None):
+            # Tasks that may be pooled get one range.
+            alike = (key.suite, key.metric, declared.direction, declared.low, declared.high)
+            open_ended.setdefault(alike, []).append((key, declared))
+    found = []
+    for members in open_ended.values():
+        rows = [table.scores[table.partitions[key]] for key, _ in members for table in (teacher, student)]
+        scores = np.concatenate(rows)
+        scores = scores[np.isfinite(scores)]
+        if not len(scores) or np.all((scores == 0) | (scores == 1)):
             continue
-        if declared.direction != "target" and (declared.low is None or declared.high is None):
-            low, high = _ends(float(scores.min()), float(scores.max()), declared.low, declared.high)
-            found.append(replace(declared, suite=key.suite, task=key.task, metric=key.metric, low=low, high=high))
+        low, high = _ends(float(scores.min()), float(scores.max()), members[0][1].low, members[0][1].high)
+        found += [replace(d, suite=key.suite, task=key.task, metric=key.metric, low=low, high=high) for key, d in members]
     return tuple(found)
 
 

@@ -339,3 +339,28 @@ def test_a_short_text_repeated_a_million_times_is_no_bomb_and_a_long_one_is(tmp_
     assert len(read_results(tmp_path / "short.parquet").table) == count
     with pytest.raises(InputError, match="repeats texts"):
         read_results(tmp_path / "long.parquet")
+
+
+def test_the_documentation_lists_every_reader_with_the_versions_it_has_seen(project_root):
+    page = (project_root / "docs" / "gate.md").read_text()
+    for reader in READERS.own.values():
+        assert f"| `{reader.name}` | {reader.tool} | {reader.seen} |" in page
+
+
+def test_the_documentation_lists_every_column(project_root):
+    from kdgov.items.columns import COLUMNS
+
+    page = (project_root / "docs" / "gate.md").read_text()
+    table = page[page.index("### Item tables") : page.index("### Results of other tools")]
+    assert all(f"`{name}`" in table for name in COLUMNS)
+
+
+def test_an_open_range_is_assumed_alike_for_tasks_that_may_be_pooled(tmp_path):
+    from kdgov.items.assumed_ranges import assumed_ranges
+
+    for task, low in (("a", -3.0), ("b", -9.0)):
+        record = lm_eval_record(0, perplexity=low)
+        (tmp_path / f"samples_{task}_2026-01-01T00-00-00.0.jsonl").write_text(json.dumps(record) + "\n")
+    results = read_results(tmp_path)
+    found = assumed_ranges(results.table, results.table, results.metrics)
+    assert {(d.task, d.low, d.high) for d in found} == {("a", -18.0, 0.0), ("b", -18.0, 0.0)}

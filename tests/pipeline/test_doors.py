@@ -184,3 +184,24 @@ def test_the_python_interface_is_no_other_door(tmp_path):
     assert kdgov.gate(teacher, student, POLICY).verdict == "invalid"
     table = ItemTable.from_rows([{"suite": "s", "task": "t", "item_id": str(n), "metric": "acc", "score": 1.0} for n in range(300)])
     assert "evidence.not-checked" in {f.rule for f in kdgov.gate(table, table, POLICY).findings}
+
+
+def test_an_exact_copy_of_many_small_subjects_passes_the_shipped_policy(tmp_path):
+    """MMLU's shape: 57 subjects of 100 to 300 documents, four choices."""
+    for who in ("t", "s"):
+        (tmp_path / who).mkdir()
+        for subject in range(57):
+            records = []
+            for n in range(100 + 25 * (subject % 9)):
+                record = lm_eval_record(n, choices=4, acc=float((n * 7 + subject) % 10 < 6))
+                record["doc_hash"] = f"{subject * 10_000 + n:064x}"
+                records.append(json.dumps(record))
+            (tmp_path / who / f"samples_mmlu_{subject}_2026-01-01T00-00-00.0.jsonl").write_text("\n".join(records))
+        (tmp_path / who / "results_2026-01-01T00-00-00.0.json").write_text(
+            json.dumps({"results": {}, "higher_is_better": {f"mmlu_{subject}": {"acc": True} for subject in range(57)}})
+        )
+    done = call("gate", "--teacher", tmp_path / "t", "--student", tmp_path / "s", "--policy", "lm-eval", "--format", "json")
+    document = json.loads(done.stdout)
+    assert document["verdict"] == "pass", document["reason"]
+    (pooled,) = [c for c in document["criteria"] if c["id"] == "scores-retained"]
+    assert pooled["n"] == sum(100 + 25 * (subject % 9) for subject in range(57))

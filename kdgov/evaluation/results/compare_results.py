@@ -186,7 +186,8 @@ def _not_checked(teacher: Results, student: Results, assumed: tuple[MetricDeclar
         if not (teacher.table.has("prompt_digest") and student.table.has("prompt_digest")):
             parts.append("whether both were asked the same")
     if assumed:
-        named = ", ".join(f"{d.metric} {d.low:g} to {d.high:g}" for d in assumed[:_NAMED]) + (" …" if len(assumed) > _NAMED else "")
+        ranges = list(dict.fromkeys(f"{d.metric} {d.low:g} to {d.high:g}" for d in assumed))
+        named = ", ".join(ranges[:_NAMED]) + (" …" if len(ranges) > _NAMED else "")
         parts.append(f"how bad a score can be ({named} is assumed from those seen; `range:` in the policy states it)")
     parts += [_who_measured(teacher, student), "whether the student was trained on these items", "licences and provenance"]
     reason = f"not checked: {'; '.join(parts)}. Files of results do not tell; `kdgov gate RELEASE` does."
