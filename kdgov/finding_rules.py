@@ -108,6 +108,10 @@ RULES: dict[str, Rule] = {
     # Practice: the field's common mistakes.
     "practice.completions-only": _rule("warn", "sampled completions although logits are at hand", "arXiv:1503.02531 section 2"),
     "practice.temperature-uncalibrated": _rule("warn", "temperature left at 1 without calibration", "arXiv:1503.02531 section 2"),
+    "practice.soft-share-low": _rule("warn", "soft labels that make up next to none of the loss", "arXiv:1503.02531 section 2"),
+    "practice.temperature-extreme": _rule("warn", "a temperature at which the teacher says little", "arXiv:1503.02531 section 2"),
+    "practice.calibration-unknown": _rule("review", "a calibration that is not at hand", "docs/practice.md, temperature"),
+    "practice.calibration-differs": _rule("warn", "a recipe that its calibration does not propose", "docs/practice.md, temperature"),
     "practice.benchmarks-only": _rule("warn", "judged on benchmarks only, with no production inputs", f"{AI_600_1} MS-2.5-001"),
     "practice.little-data": _rule("warn", "few examples for the training steps", "arXiv:2106.05237 section 3"),
     "practice.sensitive-without-safety": _rule(

@@ -237,7 +237,8 @@ class Distillation(Declared):
     checkpoint_every: int = Field(default=200, ge=1)
     """Steps between checkpoints a killed run resumes from."""
     calibration: str | None = None
-    """Digest of the table that proposed temperature and weights (`kdgov distill --calibrate` prints it)."""
+    """Digest (or path) of the table that proposed temperature and weights; `kdgov distill --calibrate` prints it. It is looked up and
+    compared with the recipe."""
     seed: int = Field(default=0, ge=0)
     """Seed of initialisation, order and dropout."""
     trainer: dict[str, Any] = Field(default_factory=dict)

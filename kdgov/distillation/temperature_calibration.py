@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ from kdgov.progress import Progress, silent
 
 TEMPERATURES = (1.0, 2.0, 4.0)
 HARD_SHARES = (0.0, 0.5, 0.9)
+HOTTEST, COLDEST = 32.0, 0.25
+"""Temperatures at which the grid stops growing."""
+_ENTROPY_EXAMPLES = 64
 _HELD_OUT_SHARE, _HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 400, 16
 _TRIAL_STEPS = 100
 
@@ -47,6 +50,8 @@ def calibrate(material: DistillationInputs, *, progress: Progress) -> dict[str, 
     steps = min(recipe.steps, _TRIAL_STEPS)
     candidates = [(t, h) for h in HARD_SHARES for t in TEMPERATURES]
     rows: list[dict[str, Any]] = []
+    entropies = _teacher_entropies(material, held_out)
+    # The list grows while it is gone through: a best candidate on the edge of the grid has not been shown to be best.
     for number, (temperature, hard) in enumerate(candidates):
         values = _trial(material, _candidate(recipe, temperature, hard, steps), taught, held_out)
         error = float(values.std(ddof=1) / np.sqrt(len(values)))
@@ -54,6 +59,10 @@ def calibrate(material: DistillationInputs, *, progress: Progress) -> dict[str, 
             {"temperature": temperature, "hard_share": hard, "cross_entropy": float(values.mean()), "values": values, "error": error}
         )
         progress("calibrating", number + 1, len(candidates))
+        if number + 1 == len(candidates):
+            candidates += _beyond_the_edge(rows)
+    for row in rows:
+        row["teacher_entropy"] = entropies(row["temperature"])
     best = min(rows, key=lambda row: row["cross_entropy"])
     for row in rows:
         difference = row["values"] - best["values"]
@@ -72,6 +81,39 @@ def calibrate(material: DistillationInputs, *, progress: Progress) -> dict[str, 
         "steps": steps,
         "text": _text(rows, proposal, len(held_out), steps),
     }
+
+
+def _beyond_the_edge(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """The next temperature for the best mix, where the best stands on the hot or cold edge of what was tried."""
+    best = min(rows, key=lambda row: row["cross_entropy"])
+    tried = [row["temperature"] for row in rows]
+    temperature, hard = float(best["temperature"]), float(best["hard_share"])
+    if temperature == max(tried) and temperature < HOTTEST:
+        return [(2 * temperature, hard)]
+    if temperature == min(tried) and temperature > COLDEST:
+        return [(temperature / 2, hard)]
+    return []
+
+
+def _teacher_entropies(material: DistillationInputs, held_out: Sequence[int]) -> Callable[[float], float]:
+    """Mean entropy of the teacher at a temperature, as a share of the largest possible, over held-out tokens."""
+    teacher, _ = load_models(material)
+    teacher.eval()
+    run = Pass(teacher, fused=False, is_generative=material.task in ("causal_lm", "seq2seq_lm"))
+    device, kept = next(teacher.parameters()).device, []
+    with torch.no_grad():
+        for row in held_out[:_ENTROPY_EXAMPLES]:
+            batch: Mapping[str, Any] = material.prepared.collate([(row, material.prepared.items[row])])
+            answer = run({name: tensor.to(device) for name, tensor in batch["inputs"].items()}, Wanted()).answer.cpu()
+            kept.append(answer[batch["weights"] > 0].float())
+    logits = torch.cat(kept)
+
+    def at(temperature: float) -> float:
+        log_p = torch.log_softmax(logits / temperature, dim=-1)
+        entropy = -(log_p.exp() * log_p).sum(dim=-1).mean()
+        return round(float(entropy / np.log(logits.shape[-1])), 6)
+
+    return at
 
 
 def _split(count: int, seed: int) -> tuple[list[int], list[int]]:
@@ -142,13 +184,14 @@ def _held_out_loss(student: Any, material: DistillationInputs, held_out: Sequenc
 
 
 def _text(rows: Sequence[Mapping[str, Any]], proposal: Mapping[str, float], held_out: int, steps: int) -> str:
-    lines = [f"{'temperature':>11} {'soft':>5} {'hard':>5}  held-out cross-entropy (nats)   behind the best"]
+    lines = [f"{'temperature':>11} {'soft':>5} {'hard':>5}  held-out cross-entropy (nats)   behind the best   teacher's entropy"]
     for row in rows:
         tied = "  not told apart from it" if row["indistinguishable"] and row["behind"] > 0 else ""
         mark = "  <- lowest" if row["behind"] == 0 else tied
         lines.append(
             f"{row['temperature']:>11g} {1 - row['hard_share']:>5.2f} {row['hard_share']:>5.2f}"
-            f"  {row['cross_entropy']:>8.4f} +- {row['error']:.4f}           {row['behind']:>+8.4f}{mark}"
+            f"  {row['cross_entropy']:>8.4f} +- {row['error']:.4f}           {row['behind']:>+8.4f}"
+            f"           {row['teacher_entropy']:>6.1%}{mark}"
         )
     lines.append(f"\n{held_out} examples held out, {steps} steps each, same seed and order. Proposed:")
     lines.append(f"  - {{kind: soft_targets, temperature: {proposal['temperature']:g}, weight: {proposal['soft_weight']:g}}}")

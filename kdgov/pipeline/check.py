@@ -19,6 +19,7 @@ from kdgov.checks.findings.media_findings import MediaComparison, compare_media,
 from kdgov.checks.findings.practice import practice_findings
 from kdgov.checks.findings.privacy import personal_data_findings, withdrawn_ids
 from kdgov.checks.findings.provenance import provenance_findings
+from kdgov.checks.findings.recipe_findings import recipe_findings
 from kdgov.checks.findings.rules import Stances, read_stances
 from kdgov.checks.findings.scan_findings import contaminated_items, not_testable_finding, scan_findings, taught_reports
 from kdgov.checks.findings.sent_to_endpoint import sent_findings
@@ -31,7 +32,7 @@ from kdgov.checks.scan.scan import Shard, ShardReport, scan
 from kdgov.checks.scan.suite_items import SuiteItems, suite_items
 from kdgov.decision.policy import Policy
 from kdgov.declarations.policy_file import load_policy
-from kdgov.digest import digest_file, digest_json, write_atomic
+from kdgov.digest import digest_file, digest_json, is_digest, write_atomic
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.replay_inputs import fitting_answer
 from kdgov.evidence.bundle_layout import CARDS, CONTAMINATION, FINDINGS, LICENCE_ANSWER, LICENCE_CASE
@@ -142,6 +143,7 @@ def _key(question: _Question) -> str:
             "withdrawn": [sorted(withdrawn_ids(body)) for body in materials.scanned],
             "names": question.names.digest if question.names is not None else "",
             "today": question.today.isoformat(),
+            "calibration": digest_json(_calibration_table(question.context)),
             "code": source_digest("kdgov.pipeline.check"),
         }
     )
@@ -195,8 +197,27 @@ def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> 
     findings += sent_findings(materials, reports, stances, today=question.today)
     findings += [*not_testable_finding(unseen, len(index.items), stances), *media_findings(media, stances)]
     findings += practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))
+    recipe = materials.release.distillation
+    if recipe is not None:
+        table, has_logits = _calibration_table(question.context), bool(materials.teacher.identity)
+        findings += recipe_findings(recipe, stances, table=table, has_logits=has_logits)
     findings += record_findings(materials, stances, today=question.today, approvals=question.policy.approvals)
     return findings + _coverage(question, reports)
+
+
+def _calibration_table(context: ReleaseContext) -> dict[str, Any] | None:
+    """The calibration table that the recipe names by digest or path, from the store or beside the release; None where there is none."""
+    named = context.release.distillation.calibration if context.release.distillation is not None else None
+    if named is None:
+        return None
+    path = context.path_of(named)
+    tables = [path] if path.is_file() else sorted((context.store.root / "steps").rglob("calibration.json")) if is_digest(named) else []
+    found = next((table for table in tables if table == path or digest_file(table) == named), None)
+    try:
+        value = json.loads(found.read_bytes()) if found is not None else None
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and {"rows", "proposal"} <= value.keys() else None
 
 
 def _names(model: NamesModel | None, reports: list[tuple[Body, ShardReport]]) -> dict[str, NameCount]:

@@ -159,9 +159,22 @@ def test_an_unknown_licence_is_never_allowed(world):
     assert any("data" in f.subject for f in found)
 
 
+def _calibrated_elsewhere(world: World) -> None:
+    rows = [{"temperature": t, "hard_share": 0.0, "indistinguishable": t == 4.0, "teacher_entropy": 0.3} for t in (1.0, 2.0, 4.0)]
+    proposal = {"temperature": 4.0, "soft_weight": 1.0, "hard_weight": 0.0}
+    (world.folder / "table.json").write_text(json.dumps({"rows": rows, "proposal": proposal}))
+    world.release["distillation"] |= {"calibration": "table.json", "terms": [{"kind": "soft_targets", "temperature": 1}]}
+
+
 PRACTICE = {
     "practice.completions-only": lambda w: w.release["distillation"].update(terms=[{"kind": "hard_labels"}]),
     "practice.temperature-uncalibrated": lambda w: w.release["distillation"].update(terms=[{"kind": "soft_targets", "temperature": 1}]),
+    "practice.soft-share-low": lambda w: w.release["distillation"].update(
+        terms=[{"kind": "soft_targets", "temperature": 2, "weight": 1e-7}, {"kind": "hard_labels"}]
+    ),
+    "practice.temperature-extreme": lambda w: w.release["distillation"].update(terms=[{"kind": "soft_targets", "temperature": 100}]),
+    "practice.calibration-unknown": lambda w: w.release["distillation"].update(calibration="yes we did"),
+    "practice.calibration-differs": _calibrated_elsewhere,
     "practice.benchmarks-only": lambda w: w.release.pop("production_inputs"),
     "practice.little-data": lambda w: w.release["distillation"].update(steps=100_000),
     "practice.sensitive-without-safety": lambda w: w.release.update(capabilities=["Medical"]),

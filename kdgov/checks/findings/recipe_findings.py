@@ -1,0 +1,103 @@
+"""Honesty of the recipe: how much of the loss is soft, whether its temperature was found, and whether the table says what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kdgov.checks.findings.rules import Stances
+from kdgov.declarations.distillation import Distillation, OnPolicy, SoftTargets, UniversalLogits
+from kdgov.finding import Finding
+
+LEAST_SOFT_SHARE = 0.05
+"""Share of the weighted loss below which soft labels are there in name only."""
+_SAME_MIX = 0.26
+"""Difference of hard shares within which a recipe is taken for a row of the table, whose mixes lie far apart."""
+PEAKED, FLAT = 0.5, 20.0
+"""Temperatures beyond which a teacher's distribution is all but one-hot, or all but uniform, whatever the teacher."""
+LEAST_ENTROPY, MOST_ENTROPY = 0.005, 0.9
+"""Measured entropy of the teacher at a temperature, as a share of the largest possible: outside, it teaches little."""
+
+
+def recipe_findings(recipe: Distillation, stances: Stances, *, table: Mapping[str, Any] | None, has_logits: bool) -> Iterable[Finding]:
+    """What is wrong with soft share, temperature and calibration of a recipe.
+
+    Args:
+        recipe: the recipe.
+        stances: the policy's levels.
+        table: the calibration table that the recipe names, where it could be found.
+        has_logits: whether the teacher's logits are at hand.
+    """
+    soft = [term for term in recipe.terms if isinstance(term, (SoftTargets, UniversalLogits, OnPolicy))]
+    if soft and has_logits:
+        yield from _soft_share(recipe, sum(_pull(term) for term in soft), stances)
+    yield from _calibration(recipe, stances, table)
+    extreme = [term for term in soft if not PEAKED <= term.temperature <= FLAT]
+    rows = {float(row["temperature"]): float(row["teacher_entropy"]) for row in (table or {}).get("rows", []) if "teacher_entropy" in row}
+    for term in soft:
+        entropy = rows.get(float(term.temperature))
+        if entropy is not None and not LEAST_ENTROPY <= entropy <= MOST_ENTROPY:
+            yield _extreme(term.kind, term.temperature, f"the teacher's entropy there is {entropy:.1%} of the largest possible", stances)
+        elif entropy is None and term in extreme:
+            yield _extreme(term.kind, term.temperature, "no calibration measured the teacher's entropy there", stances)
+
+
+def _pull(term: Any) -> float:
+    # A divergence is multiplied by the square of its temperature, which keeps its gradients of one size (arXiv:1503.02531).
+    return float(term.weight)
+
+
+def _soft_share(recipe: Distillation, soft: float, stances: Stances) -> Iterable[Finding]:
+    whole = sum(float(term.weight) for term in recipe.terms if term.kind not in ("hidden_states", "attention", "relations"))
+    share = soft / whole if whole > 0 else 0.0
+    if share < LEAST_SOFT_SHARE:
+        yield stances.finding(
+            "practice.soft-share-low",
+            "distillation.terms",
+            f"Soft labels make up {share:.2g} of the weighted loss on the answers: the student learns from hard labels in all but name.",
+            mend="Give the soft term a weight of at least a few tenths, or leave it out and say so.",
+            details={"soft_share": share},
+        )
+
+
+def _extreme(kind: str, temperature: float, why: str, stances: Stances) -> Finding:
+    flat = temperature > 1
+    return stances.finding(
+        "practice.temperature-extreme",
+        f"distillation.terms ({kind}, temperature {temperature:g})",
+        f"At temperature {temperature:g} the teacher's distribution is too {'flat' if flat else 'peaked'} to teach: {why}.",
+        mend="Run `kdgov distill RELEASE --calibrate` and take a temperature of its table; 1 to 10 is common.",
+    )
+
+
+def _calibration(recipe: Distillation, stances: Stances, table: Mapping[str, Any] | None) -> Iterable[Finding]:
+    if recipe.calibration is None:
+        return
+    if table is None:
+        yield stances.finding(
+            "practice.calibration-unknown",
+            "distillation.calibration",
+            f"It names {recipe.calibration[:80]!r}, and no calibration table of that digest or path is at hand.",
+            mend="Run `kdgov distill RELEASE --calibrate`, and write the digest it prints, or the path of its table.",
+        )
+        return
+    soft = next((term for term in recipe.terms if isinstance(term, SoftTargets)), None)
+    if soft is None:
+        return
+    hard = sum(float(term.weight) for term in recipe.terms if term.kind == "hard_labels")
+    share = hard / (hard + float(soft.weight)) if hard + float(soft.weight) > 0 else 0.0
+    near = [
+        r
+        for r in table["rows"]
+        if r.get("indistinguishable") and r["temperature"] == soft.temperature and abs(r["hard_share"] - share) < 0.26
+    ]
+    proposal = table["proposal"]
+    if not near:
+        yield stances.finding(
+            "practice.calibration-differs",
+            "distillation.calibration",
+            f"The table proposes temperature {proposal['temperature']:g} with {proposal['hard_weight']:g} hard; the recipe has temperature "
+            f"{soft.temperature:g} with {share:.2g} hard, which the table tells apart from the best or did not try.",
+            mend="Take what the table proposes, or calibrate again around your own values.",
+            details={"proposal": dict(proposal)},
+        )
