@@ -118,10 +118,23 @@ def _dataset(name: str, card: Mapping[str, Any]) -> dict[str, Any]:
     return data
 
 
+def _taught(student: str, edges: tuple[LineageEdge, ...]) -> set[str]:
+    """The student and the data it was trained on, however deep: what only the teacher saw is none of it."""
+    own = {student}
+    while more := {e.source for e in edges if e.target in own and e.use in _DATA_USES} - own:
+        own |= more
+    return own
+
+
+def _student_name_of(material: BundleReader) -> str:
+    return str((material.release.get("student") or {}).get("name") or material.release.get("name") or "student")
+
+
 def _model_card(material: BundleReader, edges: tuple[LineageEdge, ...]) -> dict[str, Any]:
     identity, release = material.identities["student"], material.release
     kind = str((release.get("student") or {}).get("kind") or "generative")
-    data = [{"ref": _ref(name)} for name in dict.fromkeys(e.source for e in edges if e.use == "dataset_train")]
+    own = _taught(_student_name_of(material), edges)
+    data = [{"ref": _ref(name)} for name in dict.fromkeys(e.source for e in edges if e.use == "dataset_train" and e.target in own)]
     parameters: dict[str, Any] = {
         "approach": {"type": "supervised"},
         "task": _TASKS.get(kind, kind),

@@ -26,6 +26,7 @@ def render_summary(document: Document) -> str:
         _bullets("Covered", document["permission"]["may"]),
         _bullets("Not covered", document["permission"]["may_not"]),
         _conditions(document),
+        _made_from(document),
         _practice(document),
         _findings(document),
         _clauses(document),
@@ -57,6 +58,11 @@ def _conditions(document: Document) -> str:
     if not conditions:
         return "Open conditions: none."
     return rows(("Open condition", "Until", "Owner"), [(c["text"], c["until"] or "no end", c["by"] or "nobody named") for c in conditions])
+
+
+def _made_from(document: Document) -> str:
+    made = document["made_from"]
+    return "## Made from\n\n" + rows(("Part", "What"), [(m["label"], m["value"]) for m in made]) if made else ""
 
 
 def _practice(document: Document) -> str:

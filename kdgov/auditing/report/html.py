@@ -49,7 +49,7 @@ def render_page(document: Document) -> str:
     """
     subject = document["subject"]
     title = f"Audit of {subject['name']} version {subject['version']}"
-    first = tag("div", _masthead(document, title), _permission(document), _practice(document), class_="first")
+    first = tag("div", _masthead(document, title), _permission(document), _practice(document), _made_from(document), class_="first")
     rest = join(evidence_sections(document))
     words = tag("section", tag("h2", "Words", id="glossary-title"), definitions(), id="glossary", aria_labelledby="glossary-title")
     foot = f"Made by kdgov {document['kdgov']} for {document['as_of']}. {_redo(subject)}"
@@ -134,6 +134,12 @@ def _permission(document: Document) -> Safe:
     else:
         parts.append(tag("p", "None."))
     return tag("section", *parts, id="permission", aria_labelledby="permission-title")
+
+
+def _made_from(document: Document) -> Safe:
+    lines = [tag("li", tag("strong", m["label"]), " ", linked(m["value"])) for m in document["made_from"]]
+    listed = tag("ul", *lines) if lines else tag("p", "The evidence says nothing of it.", class_="missing")
+    return tag("section", tag("h2", "Made from", id="made-title"), listed, aria_labelledby="made-title")
 
 
 def _practice(document: Document) -> Safe:

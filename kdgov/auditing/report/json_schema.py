@@ -37,6 +37,7 @@ def audit_schema() -> Schema:
         "policy": _map(text),
         "clauses": _list(_of(Clause)),
         "licences": _of(LicenceReview),
+        "made_from": _list(_object({"label": text, "value": text})),
         "lineage": _list(_of(LineageEdge)),
         "acts": _list(_of(Act)),
         "facts": _list(fact),

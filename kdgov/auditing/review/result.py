@@ -217,6 +217,8 @@ class VersionAudit:
     """Licence reasoning then and now."""
     lineage: tuple[LineageEdge, ...] = ()
     """What went into the student."""
+    made_from: tuple[tuple[str, str], ...] = ()
+    """What the student was made from, line by line: teacher, data files, recipe, seed, what only the teacher saw."""
     acts: tuple[Act, ...] = ()
     """Timeline."""
     facts: Mapping[str, Fact] = field(default_factory=dict)
@@ -254,6 +256,7 @@ class VersionAudit:
             "policy": dict(self.policy),
             "clauses": [asdict(clause) for clause in self.clauses],
             "licences": asdict(self.licences),
+            "made_from": [{"label": label, "value": value} for label, value in self.made_from],
             "lineage": [asdict(edge) for edge in self.lineage],
             "acts": [asdict(act) for act in self.acts],
             "facts": [fact.as_json() for fact in self.facts.values()],

@@ -29,6 +29,7 @@ from kdgov.evidence.bundle_layout import DECISION, RELEASE, in_run
 from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.evidence.derivation.derive import Asker
 from kdgov.evidence.derivation.owner_rules import OwnerRules
+from kdgov.evidence.made_from import made_from
 from kdgov.evidence.trust_store import TrustStore
 
 Rejudge = Callable[[Path, datetime.datetime], Rejudged]
@@ -132,6 +133,7 @@ def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, fu
         policy={k: str(v) for k, v in dict(material.decision.get("policy") or {}).items()},
         licences=licences,
         lineage=lineage_of(material),
+        made_from=tuple(made_from(material).lines()),
         acts=timeline(shown, log, attested, _dated(material)),
         facts=facts,
         frameworks=tuple((framework, assess(framework, facts)) for framework in reviewer.frameworks),

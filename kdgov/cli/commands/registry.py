@@ -31,6 +31,8 @@ EXAMPLES = """
 
   kdgov registry log --out acts.json                              every act, its chain and signatures verified
 
+  kdgov registry show support-student 3                           made from: teacher, data, recipe, seed
+
   kdgov registry find-text "Maria Lopez" --data data/             which recorded releases hold a person's text
 
   kdgov registry policy allow policies/support.yaml --models 'support-*'                   only listed policies count
@@ -114,6 +116,33 @@ def protect(
 
         protect_database(database, remove=remove, free_aliases=free_alias)
         typer.echo("the trigger is removed" if remove else "the trigger is installed: only the guarded registry can promote")
+
+
+@registry_app.command("show", epilog=EXAMPLES)
+def show_command(
+    model: Annotated[str, typer.Argument(help="Registered model.")],
+    version: Annotated[str, typer.Argument(help="Its version, or @alias.")],
+    registry: Registry = None,
+    store: StoreFolder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show what a version was made from: teacher, data files, recipe, seed, and what only the teacher saw."""
+    with error_boundary(output_format="json" if as_json else "text"):
+        import tempfile
+
+        from kdgov.evidence.bundle_reader import BundleReader
+        from kdgov.evidence.made_from import made_from
+        from kdgov.report.escaping import plain
+        from kdgov.recording.client.fetch_bundle import fetch_bundle
+
+        with tempfile.TemporaryDirectory(prefix="kdgov-show-") as scratch:
+            folder = fetch_bundle(model, version, target_of(store, registry), into=Path(scratch))
+            found = made_from(BundleReader(folder=folder))
+        if as_json:
+            print_json(found.as_json())
+            return
+        for label, value in found.lines():
+            typer.echo(f"{label:<26}{plain(value)}")
 
 
 @registry_app.command("find-text", epilog=EXAMPLES)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdgov.decision.decision import CriterionResult
+from kdgov.evidence.bundle_reader import BundleReader
+from kdgov.evidence.made_from import made_from
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
 from kdgov.recording.card.summary_sentences import distillation_sentence, limits, suite_sentences
 from kdgov.report.escaping import code, markdown, plain
@@ -32,6 +34,7 @@ def full_card(dossier: EvidenceBundle, *, charts: Sequence[tuple[str, str]] = ()
         _header(dossier),
         _what(dossier),
         markdown(distillation_sentence(dossier)),
+        "## Made from\n\n" + _made_from(dossier),
         "## Results\n\n" + _table(dossier.results),
         "## What each suite found\n\n" + _suites(dossier),
         "## Findings of the checks\n\n" + _findings(dossier),
@@ -44,6 +47,11 @@ def full_card(dossier: EvidenceBundle, *, charts: Sequence[tuple[str, str]] = ()
         "## How to verify\n\n" + _verify(dossier),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _made_from(dossier: EvidenceBundle) -> str:
+    lines = made_from(BundleReader(folder=dossier.folder)).lines()
+    return "\n".join(f"- {markdown(label)}: {markdown(value, limit=400)}" for label, value in lines)
 
 
 def _short_parts(dossier: EvidenceBundle, rows: int) -> list[str]:
