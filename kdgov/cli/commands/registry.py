@@ -132,8 +132,8 @@ def show_command(
 
         from kdgov.evidence.bundle_reader import BundleReader
         from kdgov.evidence.made_from import made_from
-        from kdgov.report.escaping import plain
         from kdgov.recording.client.fetch_bundle import fetch_bundle
+        from kdgov.report.escaping import plain
 
         with tempfile.TemporaryDirectory(prefix="kdgov-show-") as scratch:
             folder = fetch_bundle(model, version, target_of(store, registry), into=Path(scratch))
