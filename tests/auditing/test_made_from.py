@@ -8,7 +8,7 @@ from pathlib import Path
 from kdgov.auditing.bom.cyclonedx import _taught
 from kdgov.auditing.review.result import LineageEdge
 from kdgov.evidence.bundle_reader import BundleReader
-from kdgov.evidence.made_from import made_from
+from kdgov.recording.card.made_from import made_from
 
 DIGEST = "sha256:" + "1" * 64
 

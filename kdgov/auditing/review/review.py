@@ -29,8 +29,8 @@ from kdgov.evidence.bundle_layout import DECISION, RELEASE, in_run
 from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.evidence.derivation.derive import Asker
 from kdgov.evidence.derivation.owner_rules import OwnerRules
-from kdgov.evidence.made_from import made_from
 from kdgov.evidence.trust_store import TrustStore
+from kdgov.recording.card.made_from import made_from
 
 Rejudge = Callable[[Path, datetime.datetime], Rejudged]
 """Bundle folder, moment of receipt → the decision made again; a fault is a value."""

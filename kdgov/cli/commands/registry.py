@@ -131,7 +131,7 @@ def show_command(
         import tempfile
 
         from kdgov.evidence.bundle_reader import BundleReader
-        from kdgov.evidence.made_from import made_from
+        from kdgov.recording.card.made_from import made_from
         from kdgov.recording.client.fetch_bundle import fetch_bundle
         from kdgov.report.escaping import plain
 

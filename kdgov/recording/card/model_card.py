@@ -7,8 +7,8 @@ from typing import Any
 
 from kdgov.decision.decision import CriterionResult
 from kdgov.evidence.bundle_reader import BundleReader
-from kdgov.evidence.made_from import made_from
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
+from kdgov.recording.card.made_from import made_from
 from kdgov.recording.card.summary_sentences import distillation_sentence, limits, suite_sentences
 from kdgov.report.escaping import code, markdown, plain
 from kdgov.report.severity_order import columns
