@@ -49,7 +49,27 @@ _SECRET_WORDS: tuple[tuple[bytes, re.Pattern[bytes], IdentifierKind], ...] = (
         for word in (b"passw", b"Passw", b"PASSW", b"pwd", b"PWD", b"secret", b"SECRET", b"api", b"API", b"oken", b"OKEN")
     ),
 )
-_PLACEHOLDER = re.compile(rb"(?i)example|changeme|placeholder|your|xxxx|\*\*\*|password|<|test123|dummy|redacted")
+_PLACEHOLDER = re.compile(
+    rb"(?i)example|change_?me|placeholder|your|xxxx|\*\*\*|<|test123|dummy|redacted|insert|todo|\$\{|\{\{|%\(|none|null|undefined|os\.environ|getenv|"
+    rb"process\.env|secrets\.|vault|config\[|self\.|args\.|input\(|passw(?:or)?d"
+)
+# The words by which people name a secret in a file of settings, and what stands behind them without quotes.
+_NAME = (
+    rb"(?:pass(?:word|wd|phrase)?|pwd|secret|api_?key|apikey|access_?key|private_?key|auth_?key|token|credentials?|encryption_?key|"
+    rb"client_?secret|signing_?key)"
+)
+_ENV_LINE = re.compile(
+    rb"(?m)^[ \t]*(?:export[ \t]+|set[ \t]+|ENV[ \t]+|-[ \t]+)?(?P<name>[A-Z][A-Z0-9_]*)[ \t]*=[ \t]*"
+    rb"[\"']?(?P<value>[^\s\"'#]{6,200})[\"']?[ \t]*(?:#.*)?\r?$"
+)
+_ENV_NAME = re.compile(rb"(?i)(?:^|_)" + _NAME + rb"(?:_|$|[0-9])")
+_SETTING = re.compile(
+    rb"(?im)^[ \t]*[\"']?(?P<name>[a-z][a-z0-9_.\-]*)[\"']?[ \t]*[:=][ \t]*"
+    rb"[\"']?(?P<value>[^\s\"'#,;]{6,200})[\"']?[ \t]*[,;]?[ \t]*(?:#.*)?\r?$"
+)
+_SETTING_NAME = re.compile(rb"(?i)(?:^|[_.\-])" + _NAME + rb"$")
+# A password inside an address: scheme://user:password@host
+_ADDRESS = re.compile(rb"(?i)\b[a-z][a-z0-9+.\-]{1,20}://(?P<user>[^\s:/@\"'<>]{0,80}):(?P<value>[^\s:/@\"'<>]{3,120})@[a-z0-9.\-\[]")
 
 
 _BY_BEGINNING: dict[bytes, list[tuple[bytes, re.Pattern[bytes], IdentifierKind]]] = {}
@@ -90,6 +110,52 @@ def credentials_in(text: bytes, data: NDArray[np.uint8]) -> Iterator[Hit]:
             match = pattern.search(text, max(0, place - 12), min(len(text), place + 180))
             if match is not None and _is_secret(match["value"], kind):
                 yield Hit(start=match.start("value"), end=match.end("value"), kind=kind)
+
+
+def assignments_in(text: bytes, data: NDArray[np.uint8]) -> Iterator[Hit]:
+    """Secrets in files of settings and in addresses: ``DB_PASSWORD=…``, ``password: …`` in YAML, ``postgres://user:…@host``."""
+    if b"://" in text:
+        for match in _ADDRESS.finditer(text):
+            if not _PLACEHOLDER.search(match["value"]):
+                yield Hit(start=match.start("value"), end=match.end("value"), kind="password")
+    lowered = text.lower()
+    for word in (b"pass", b"pwd", b"secret", b"key", b"token", b"credential"):
+        place = lowered.find(word)
+        while place >= 0:
+            start, end = text.rfind(b"\n", 0, place) + 1, text.find(b"\n", place)
+            end = len(text) if end < 0 else end
+            if end - start < 400:
+                yield from _assignment(text, start, end)
+            place = lowered.find(word, end)
+
+
+def _assignment(text: bytes, start: int, end: int) -> Iterator[Hit]:
+    line = text[start:end]
+    match = _ENV_LINE.match(line)
+    if match is not None and _ENV_NAME.search(match["name"]) and _is_set_secret(match["value"], is_environment=True):
+        yield Hit(start=start + match.start("value"), end=start + match.end("value"), kind="password")
+        return
+    match = _SETTING.match(line)
+    if match is not None and _SETTING_NAME.search(match["name"]) and _is_set_secret(match["value"], is_environment=False):
+        yield Hit(start=start + match.start("value"), end=start + match.end("value"), kind="password")
+
+
+def is_placeholder(value: bytes) -> bool:
+    """Whether a value says that a secret belongs there, instead of being one."""
+    return _PLACEHOLDER.search(value) is not None
+
+
+def _is_set_secret(value: bytes, *, is_environment: bool) -> bool:
+    """Whether a value without quotes is one somebody chose as a secret, and not a word, a path, a call or a reference."""
+    if _PLACEHOLDER.search(value) or len(set(value)) < 5 or value[:1] in b"/$%{([<&@" or b"(" in value or b"[" in value:
+        return False
+    if re.fullmatch(rb"[A-Z][A-Z0-9_]*_[A-Z0-9_]+", value):
+        return False  # the name of another variable
+    has_digit, has_letter = any(48 <= b <= 57 for b in value), any(65 <= b <= 90 or 97 <= b <= 122 for b in value)
+    if value.isdigit():
+        return is_environment and len(value) >= 8
+    # A word of letters alone is more often a type, a name or prose; an environment file says what it sets.
+    return has_letter and (has_digit or (is_environment and len(value) >= 8))
 
 
 def _is_secret(value: bytes, kind: IdentifierKind) -> bool:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from kdgov.checks.pii.credentials import credentials_in
+from kdgov.checks.pii.credentials import assignments_in, credentials_in
 from kdgov.checks.pii.id_numbers import close_runs, numbers_in
 from kdgov.checks.pii.match import SECRETS, Hit
+from kdgov.checks.pii.secret_rules import secrets_in
 
 Finder = Callable[[bytes], list[Hit]]
 """What `scan` takes as its finder: `find_identifiers`, or one of your own (a model for names, for example)."""
@@ -24,7 +25,8 @@ Finder = Callable[[bytes], list[Hit]]
 def find_identifiers(text: bytes) -> list[Hit]:
     """Every identifier in UTF-8 text, in order of position, none overlapping another."""
     data = np.frombuffer(text, dtype=np.uint8)
-    found = [*_emails(text, data), *numbers_in(text, data), *_addresses(text, data), *credentials_in(text, data)]
+    secrets = [*credentials_in(text, data), *secrets_in(text, data), *assignments_in(text, data)]
+    found = [*_emails(text, data), *numbers_in(text, data), *_addresses(text, data), *secrets]
     return _without_overlaps(found)
 
 
@@ -65,7 +67,8 @@ def _emails(text: bytes, data: NDArray[np.uint8]) -> Iterator[Hit]:
 _IPV4 = re.compile(
     rb"(?<![0-9A-Za-z.\-_])(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?![0-9A-Za-z_]|\.[0-9])"
 )
-_VERSION_WORDS = re.compile(rb"(?i)(?:\bv|version|release|ver\.?|section|chapter|clause|build|firmware)[\s:=]{0,2}$")
+_VERSION_WORDS = re.compile(rb"(?i)\b(?:v|version|release|ver\.?|section|chapter|clause|build|firmware)[\s:=]{0,2}$")
+_LARGEST_SECTION = 40
 _IPV6 = re.compile(rb"(?<![0-9A-Za-z:.])[0-9A-Fa-f:]{2,39}(?:\.[0-9]{1,3}){0,3}(?![0-9A-Za-z:])")
 
 
@@ -76,13 +79,22 @@ def _addresses(text: bytes, data: NDArray[np.uint8]) -> Iterator[Hit]:
     inner = inner[is_digit[inner - 1] & is_digit[inner + 1]]
     for start, end in close_runs(inner, near=4, least=3):
         for match in _IPV4.finditer(text, max(0, start - 5), min(len(text), end + 5)):
-            if not _VERSION_WORDS.search(text, max(0, match.start() - 12), match.start()):
+            if not _VERSION_WORDS.search(text, max(0, match.start() - 12), match.start()) and not _is_section(text, match):
                 yield Hit(start=match.start(), end=match.end(), kind="ip_address")
     colons = np.flatnonzero(data == 58)
     for start, end in close_runs(colons, near=5, least=2):
         for match in _IPV6.finditer(text, max(0, start - 5), min(len(text), end + 20)):
             if _is_ipv6(match[0]):
                 yield Hit(start=match.start(), end=match.end(), kind="ip_address")
+
+
+def _is_section(text: bytes, match: re.Match[bytes]) -> bool:
+    """Whether four small numbers head a line of words, or stand in brackets or behind a section sign: a numbered heading, no address."""
+    if any(int(part) > _LARGEST_SECTION for part in match[0].split(b".")):
+        return False
+    before, after = text[max(0, match.start() - 2) : match.start()], text[match.end() : match.end() + 3]
+    heads_a_line = not before.strip(b" \t#*") or before[-1:] in b"\n#"
+    return (heads_a_line and re.match(rb"[.)]?[ \t][A-Z]", after) is not None) or b"\xa7" in before
 
 
 def _is_ipv6(text: bytes) -> bool:
