@@ -26,6 +26,8 @@ RULES_FILE = Path(__file__).with_name("gitleaks") / "gitleaks.toml"
 _BEFORE, _AFTER = 120, 600
 """Bytes around a keyword in which its rule's pattern is looked for."""
 _GENERIC = "generic-api-key"
+_WORDED = frozenset({_GENERIC, "hashicorp-tf-password"})
+"""Rules that rest on the word in front of a value, not on a form of its own."""
 _GENERIC_BEFORE, _GENERIC_AFTER = 52, 230
 # What the generic rule asks for behind its keyword, without its many ways in front of it; a value without a digit or of one word of
 # letters is excepted anyway. Held against the few bytes behind a keyword, it spares the rule's slow pattern nearly always.
@@ -103,9 +105,9 @@ def _found(name: str, text: bytes, place: int) -> Iterator[Hit]:
         secret = text[start:end]
         if end <= start or entropy(secret) < rule.entropy or _excepted(rule, match, secret, text):
             continue
-        if name == _GENERIC and is_placeholder(secret):
+        if name in _WORDED and is_placeholder(secret):
             continue
-        named_password = name == _GENERIC and b"pass" in text[match.start() : start].lower()
+        named_password = name in _WORDED and b"pass" in text[match.start() : start].lower()
         yield Hit(start=start, end=end, kind="password" if named_password else _KINDS.get(name, "api_key"))
 
 
