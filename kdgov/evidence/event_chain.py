@@ -16,7 +16,7 @@ from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from kdgov.digest import PREFIX, digest_json
 from kdgov.evidence.signing import ACT_PREDICATE, sign_statement, statement, verify_statement
-from kdgov.evidence.trust_store import TrustStore
+from kdgov.evidence.trust_store import CLOCK_SKEW, TrustStore
 
 ActKind = Literal["decide", "promote", "demote", "stage", "revoke", "rollback", "delete", "refuse"]
 GENESIS = PREFIX + "0" * 64
@@ -53,6 +53,11 @@ class LogEntry:
         return {**{n: getattr(self, n) for n in names}, "details": dict(self.details)}
 
     @property
+    def is_unreadable(self) -> bool:
+        """Whether it stands for a row of the log that cannot be read any more."""
+        return bool(self.details.get("unreadable")) and not self.previous
+
+    @property
     def hash(self) -> str:
         """Digest of the entry, which the next one names."""
         return digest_json(self.body())
@@ -61,6 +66,45 @@ class LogEntry:
 def entry_from_json(document: Mapping[str, Any]) -> LogEntry:
     """An entry read back from its JSON form (`LogEntry.body` plus ``head``)."""
     return LogEntry(**dict(document))
+
+
+def unreadable_entry(seq: int, *, workspace: str, name: str, version: int) -> LogEntry:
+    """What stands in the chain for a row that cannot be read: it breaks the chain there, and nowhere else."""
+    at, details = "1970-01-01T00:00:00Z", {"unreadable": True}
+    return LogEntry(
+        seq=seq, previous="", at=at, kind="refuse", workspace=workspace, name=name, version=version, by="nobody", details=details
+    )
+
+
+def standing_of(trust: TrustStore) -> dict[str, Any]:
+    """What an entry says of the trust store it was made under: its digest, and which keys it calls compromised or revoked."""
+    lost = {key.keyid for key in trust.keys if key.compromised}
+    ended = {key.keyid for key in trust.keys if key.revoked_at is not None} - lost
+    said: dict[str, Any] = {"trust": digest_json(trust.model_dump(mode="json"))}
+    return said | ({"compromised": sorted(lost)} if lost else {}) | ({"revoked": sorted(ended)} if ended else {})
+
+
+def trust_faults(entries: Sequence[LogEntry], trust: TrustStore) -> tuple[str, ...]:
+    """Keys that the log knows as compromised or revoked and that a later entry, or this trust store, lets count again."""
+    found: list[str] = []
+    known: dict[tuple[str, str], int] = {}
+    for entry in entries:
+        if "trust" not in entry.details:
+            continue
+        said = {(word, str(key)) for word in ("compromised", "revoked") for key in entry.details.get(word) or []}
+        for word, key in sorted(known.keys() - said):
+            if word == "revoked" and ("compromised", key) in said:
+                continue
+            found.append(f"entry {entry.seq}: key {key[:12]} was {word} by entry {known[word, key]}, and the trust store no longer says so")
+            del known[word, key]
+        for pair in said:
+            known.setdefault(pair, entry.seq)
+    listed = {key.keyid: key for key in trust.keys}
+    for (word, key), seq in sorted(known.items()):
+        mine = listed.get(key)
+        if mine is not None and not mine.compromised and (word == "compromised" or mine.revoked_at is None):
+            found.append(f"key {key[:12]} was {word} by entry {seq}, and this trust store lets it count again")
+    return tuple(found)
 
 
 def signed_head(entry: LogEntry, signer: Signer, *, at: datetime.datetime) -> dict[str, Any]:
@@ -80,12 +124,20 @@ def chain_faults(
         after: number and hash of the entry before the first, when the chain up to there has been verified earlier.
     """
     faults: list[str] = []
-    previous = after[1]
+    previous, latest = after[1], None
     for position, entry in enumerate(entries, start=after[0] + 1):
         if entry.seq != position:
             faults.append(f"entry {position} bears number {entry.seq}: an entry was dropped, inserted or moved")
+        if entry.is_unreadable:
+            faults.append(f"entry {position}: it cannot be read any more")
+            # The next one names what this one was; whether that is so can no longer be told.
+            previous = entries[position - after[0]].previous if position - after[0] < len(entries) else entry.hash
+            continue
         if entry.previous != previous:
             faults.append(f"entry {position} does not follow the one before it")
+        if latest and entry.at < (latest - CLOCK_SKEW).strftime("%Y-%m-%dT%H:%M:%SZ"):
+            faults.append(f"entry {position} is dated {entry.at}, before the one in front of it: the guard's clock was set back")
+        latest = _moment(entry.at) or latest
         previous = entry.hash
         if fault := head_fault(entry, trust):
             faults.append(f"entry {position}: {fault}")
@@ -98,13 +150,22 @@ def chain_faults(
     return tuple(faults)
 
 
+def _moment(text: str) -> datetime.datetime | None:
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
 def head_fault(entry: LogEntry, trust: TrustStore) -> str:
     """Why the guard's signature under one entry does not count; empty where it does, and its date is then vouched for."""
     if not any("act" in key.purposes for key in trust.keys):
         return "nobody is trusted to sign the log, so its signature was not checked"
     if not entry.head:
         return "is not signed"
-    logged_at = datetime.datetime.fromisoformat(entry.at)
+    logged_at = _moment(entry.at)
+    if logged_at is None or logged_at.tzinfo is None:
+        return "bears no date"
     answer = verify_statement(entry.head, trust, purpose="act", at=logged_at, predicate_type=ACT_PREDICATE)
     if not answer.is_valid:
         return answer.reason

@@ -20,6 +20,7 @@ from kdgov.evidence.trust_store import Purpose
 from kdgov.guard import tables
 from kdgov.guard.config import GuardConfig, TrustStamp, trust_of
 from kdgov.guard.evidence import card_refusals, derive_stored, weights_refusals
+from kdgov.guard.log_reading import log_refusals
 from kdgov.guard.version_rows import KnownVersion
 
 _REMEMBERED = 256
@@ -34,6 +35,8 @@ def judge(session: Session, version: KnownVersion, config: GuardConfig, *, at: d
         answer = verified(revoked, config, purpose="act")
         reason = str(answer.predicate.get("reason", "revoked"))
         return (Refusal(criterion="revoked", reason=reason, mend="A revoked version stays revoked; release a new one."),), ""
+    if odd := log_refusals(session, version.facts, stored):
+        return odd, ""
     decision = verified(stored["decision"], config, purpose="decision") if "decision" in stored else None
     named = promotion_refusals(decision, version.facts, at=at, policies=config.policies)
     if named or decision is None:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 from sqlalchemy.orm import Session
 
-from kdgov.evidence.event_chain import GENESIS, ActKind, LogEntry, entry_from_json, signed_head
+from kdgov.evidence.event_chain import GENESIS, ActKind, LogEntry, signed_head
 from kdgov.evidence.release_statement import VersionFacts
 from kdgov.evidence.signing import envelope_digest
 
@@ -106,6 +106,7 @@ def append(
 ) -> LogEntry:
     """Add one act to the log inside the caller's transaction, which must hold its lock (`hold`)."""
     head = session.execute(sa.select(HEAD.c.seq, HEAD.c.hash).where(HEAD.c.id == 1)).one()
+    at = max(at, last_moment(session) or at)
     fields: dict[str, Any] = {
         "seq": head.seq + 1,
         "previous": head.hash,
@@ -126,18 +127,14 @@ def append(
     return entry
 
 
-def entries_after(session: Session, seq: int, limit: int) -> list[LogEntry]:
-    """Log entries in order, from after a number."""
-    rows = session.execute(sa.select(LOG.c.entry).where(LOG.c.seq > seq).order_by(LOG.c.seq).limit(limit))
-    return [entry_from_json(json.loads(row.entry)) for row in rows]
-
-
-def entries_of(session: Session, workspace: str, name: str, version: int | None, *, after: int, limit: int) -> list[LogEntry]:
-    """Log entries about one version (or, None, about a model and all its versions) in order, from after a number."""
-    query = sa.select(LOG.c.entry).where(LOG.c.workspace == workspace, LOG.c.name == name, LOG.c.seq > after)
-    if version is not None:
-        query = query.where(LOG.c.version == version)
-    return [entry_from_json(json.loads(row.entry)) for row in session.execute(query.order_by(LOG.c.seq).limit(limit))]
+def last_moment(session: Session) -> datetime.datetime | None:
+    """When the last entry that can be read was made, by the clock of the guard that made it; None for an empty log."""
+    row = session.execute(sa.select(LOG.c.entry).order_by(LOG.c.seq.desc()).limit(1)).first()
+    try:
+        found = datetime.datetime.fromisoformat(str(json.loads(row.entry)["at"])) if row is not None else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found if found is not None and found.tzinfo is not None else None
 
 
 def store_envelope(session: Session, kind: str, version: VersionFacts, envelope: Mapping[str, Any], entry: LogEntry) -> str:
@@ -173,11 +170,3 @@ def latest_envelopes(session: Session, version: VersionFacts) -> dict[str, Store
     for row in session.execute(query):
         found[row.kind] = StoredEnvelope(kind=row.kind, received_at=datetime.datetime.fromisoformat(row.received_at), text=row.body)
     return found
-
-
-def was_promoted(session: Session, workspace: str, name: str, version: int | None = None) -> bool:
-    """Whether the log knows a promotion of this version, or of any version of the model."""
-    query = sa.select(LOG.c.seq).where(LOG.c.workspace == workspace, LOG.c.name == name, LOG.c.kind.in_(["promote", "stage", "rollback"]))
-    if version is not None:
-        query = query.where(LOG.c.version == version)
-    return session.execute(query.limit(1)).first() is not None

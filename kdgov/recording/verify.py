@@ -125,8 +125,9 @@ def inspect_version(
 ) -> VersionReport:
     """As `verify_version`, with client and version at hand; ``memory`` is that of `kdgov.recording.client.read_log.check_log`."""
     now = datetime.datetime.now(datetime.UTC)
-    checks = [_log_check(check_log(client, trust, memory=memory))]
+    log_found = check_log(client, trust, memory=memory)
     log = [entry for entry in log_of(client, version.name, int(version.version)) or [] if _about(entry, version)]
+    checks = [_log_check(log_found, log)]
     received = {str(e.details.get("decision")): e.at for e in log if e.kind == "decide"}
     answer = _decision(client, version, trust, now, received)
     if answer is None or not answer.is_valid:
@@ -194,12 +195,14 @@ def _as_received(envelope: Mapping[str, Any], trust: TrustStore, received: Mappi
     return None
 
 
-def _log_check(log: LogCheck | None) -> Check:
+def _log_check(log: LogCheck | None, mine: list[LogEntry]) -> Check:
     if log is None:
         return Check(what="log", state="not verifiable", detail="this registry has no guard, so it keeps no log of acts")
     if not log.faults:
         return Check(what="log", state="verified", detail=f"{quantity(log.entries, 'entry', 'entries')}, one chain, every head signed")
-    unsigned = all("was not checked" in fault or "is not signed" in fault for fault in log.faults)
+    # A row that cannot be read breaks the chain there; it keeps only the version it is about from being used.
+    told = ("was not checked", "is not signed", *(() if any(e.is_unreadable for e in mine) else ("cannot be read any more",)))
+    unsigned = all(any(words in fault for words in told) for fault in log.faults)
     state: State = "not verifiable" if unsigned else "violated"
     return Check(what="log", state=state, detail=log.faults[0], mend="" if unsigned else "Compare with a copy of the log kept elsewhere.")
 

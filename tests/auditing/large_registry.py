@@ -90,6 +90,7 @@ class LargeRegistry:
                 **self.predicate["tags"],
                 "kdgov.log": self.log("decide", name, number, {"decision": self.predicate["decision"], "verdict": "pass"}),
             }
+            self.keep(envelope, name, number, created)
         for key, value in tags.items():
             self.tag(name, number, key, value)
         return run_id
@@ -107,6 +108,13 @@ class LargeRegistry:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(envelope))
         return path
+
+    def keep(self, envelope: Mapping[str, Any], name: str, number: int, created: int) -> None:
+        """The statement as the guard stores it with the last entry."""
+        place = {"workspace": "default", "name": name, "version": number, "creation_timestamp": created, "kind": "decision"}
+        when = {"received_at": self.now.strftime("%Y-%m-%dT%H:%M:%SZ"), "seq": self.seq}
+        body = json.dumps(dict(envelope), sort_keys=True)
+        self._insert("kdgov_envelopes", {"digest": envelope_digest(envelope), **place, **when, "body": body})
 
     def log(self, kind: str, name: str, number: int, details: Mapping[str, Any]) -> str:
         """One more act; what the version's ``kdgov.log`` tag says of it."""

@@ -70,4 +70,6 @@ def _run_tags(dossier: EvidenceBundle, model: str, role: str, recording: str) ->
 def dataset_words(item: DatasetInput) -> str:
     """A dataset of a run in one line: digest, what it was used for, where it came from."""
     context = ", ".join(sorted(str(tag.value) for tag in item.tags or []))
-    return f"{item.dataset.digest} ({context}) from {item.dataset.source_type} {item.dataset.source}"
+    # What MLflow shows of its columns and size is part of what it says.
+    shape = digest_json([item.dataset.schema or "", item.dataset.profile or ""])[7:19]
+    return f"{item.dataset.digest} ({context}) from {item.dataset.source_type} {item.dataset.source}, shaped {shape}"

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from kdgov.auditing.registry.expected_state import ROLE_TAG, dataset_words, expected_of
 from kdgov.auditing.registry.snapshot import LoggedModelShown, LogShown, RunShown, VersionShown
-from kdgov.recording.client.read_log import guard_status, read_log
+from kdgov.recording.client.read_log import guard_status, log_faults, read_log
 from kdgov.recording.release_recording import RECORDING_TAG, version_facts
 from kdgov.recording.run_seal import sealed_runs
 
@@ -31,7 +31,7 @@ def fetch_log(client: MlflowClient) -> LogShown:
     status = guard_status(client)
     if entries is None or status is None:
         return LogShown(reason=_NO_GUARD)
-    return LogShown(entries=tuple(entries), free_aliases=frozenset(status.get("free_aliases", [])))
+    return LogShown(entries=tuple(entries), free_aliases=frozenset(status.get("free_aliases", [])), faults=log_faults(client))
 
 
 def fetch_version(client: MlflowClient, version: ModelVersion, into: Path, *, aliases: Mapping[str, str] | None = None) -> VersionShown:
@@ -45,7 +45,8 @@ def fetch_version(client: MlflowClient, version: ModelVersion, into: Path, *, al
     """
     facts = version_facts(version)
     # search_model_versions never gives aliases: they stand with the model.
-    known = aliases if aliases is not None else dict(client.get_registered_model(version.name).aliases)
+    model = client.get_registered_model(version.name)
+    known = aliases if aliases is not None else dict(model.aliases)
     mine = tuple(sorted(alias for alias, number in known.items() if int(number) == facts.version))
     faults: list[str] = []
     files = _files(client, version, into / "run", faults)
@@ -57,6 +58,10 @@ def fetch_version(client: MlflowClient, version: ModelVersion, into: Path, *, al
         tags=dict(version.tags),
         aliases=mine,
         stage=stage_of(version),
+        status=str(version.status or "READY"),
+        status_message=str(version.status_message or ""),
+        run_link=str(version.run_link or ""),
+        model_tags=dict(model.tags or {}),
         runs=runs,
         files=files,
         model_files=model_files,
@@ -93,6 +98,7 @@ def _logged_model(
             location=str(model.artifact_location),
             served_from=str(client.get_model_version_download_uri(version.name, version.version)),
             run_id=str(model.source_run_id or ""),
+            tags={str(k): str(v) for k, v in (model.tags or {}).items()},
             params=dict(model.params or {}),
         )
         return shown, Path(download_artifacts(artifact_uri=model.artifact_location, dst_path=str(into)))
@@ -130,6 +136,8 @@ def _runs(client: MlflowClient, version: ModelVersion, sealed: Mapping[str, str]
 
 def _run(client: MlflowClient, run: Run) -> RunShown:
     inputs = run.inputs.dataset_inputs if run.inputs is not None else []
+    # The page of a metric draws its history, not its latest value: a point added there would be seen and not be told.
+    history = {key: client.get_metric_history(run.info.run_id, key) for key in run.data.metrics}
     return RunShown(
         run_id=run.info.run_id,
         name=str(run.info.run_name or ""),
@@ -138,8 +146,11 @@ def _run(client: MlflowClient, run: Run) -> RunShown:
         lifecycle=run.info.lifecycle_stage,
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
-        # The page of a metric draws its history, not its latest value: a point added there would be seen and not be told.
-        history={key: tuple(point.value for point in client.get_metric_history(run.info.run_id, key)) for key in run.data.metrics},
+        history={key: tuple(point.value for point in points) for key, points in history.items()},
+        points={key: tuple((int(point.step), int(point.timestamp)) for point in points) for key, points in history.items()},
+        experiment=str(client.get_experiment(run.info.experiment_id).name),
+        started=int(run.info.start_time or 0),
+        ended=int(run.info.end_time or 0),
         tags=dict(run.data.tags),
         datasets={str(item.dataset.name): dataset_words(item) for item in inputs},
     )

@@ -24,14 +24,15 @@ def iterate_versions(client: MlflowClient, into: Path, *, model: str | None = No
 
     Where the files are elsewhere, manifest, decision and signed statements are downloaded to ``into``.
     """
-    aliases = {m.name: dict(m.aliases) for m in _models(client) if model is None or m.name == model}
+    models = [m for m in _models(client) if model is None or m.name == model]
+    aliases, tags = {m.name: dict(m.aliases) for m in models}, {m.name: dict(m.tags or {}) for m in models}
     runs = _release_runs(client)
     query, token = f"name = '{quoted(model)}'" if model else "", ""
     while True:
         page = client.search_model_versions(query, max_results=_PAGE, page_token=token or None)
         for version in page:
             if int(version.creation_timestamp) >= since_ms:
-                yield _brief(client, version, aliases.get(version.name, {}), runs, into)
+                yield _brief(client, version, (aliases.get(version.name, {}), tags), runs, into)
         token = page.token or ""
         if not token:
             return
@@ -68,7 +69,14 @@ def _release_runs(client: MlflowClient) -> dict[str, str]:
     return found
 
 
-def _brief(client: MlflowClient, version: ModelVersion, aliases: Mapping[str, str], runs: Mapping[str, str], into: Path) -> VersionShown:
+def _brief(
+    client: MlflowClient,
+    version: ModelVersion,
+    known: tuple[Mapping[str, str], Mapping[str, Mapping[str, str]]],
+    runs: Mapping[str, str],
+    into: Path,
+) -> VersionShown:
+    aliases, models = known
     facts = version_facts(version)
     uri = runs.get(facts.run_id, "")
     local = local_folder(uri)
@@ -80,6 +88,10 @@ def _brief(client: MlflowClient, version: ModelVersion, aliases: Mapping[str, st
         tags=dict(version.tags),
         aliases=tuple(sorted(alias for alias, number in aliases.items() if int(number) == facts.version)),
         stage=stage_of(version),
+        status=str(version.status or "READY"),
+        status_message=str(version.status_message or ""),
+        run_link=str(version.run_link or ""),
+        model_tags=models.get(version.name, {}),
         files=files,
         is_partial=local is None,
         faults=tuple(faults),

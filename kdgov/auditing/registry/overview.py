@@ -12,6 +12,7 @@ from kdgov.auditing.review.audit_findings import AuditFinding, Outcome, outcome_
 from kdgov.auditing.review.derived_standing import review_derivation
 from kdgov.auditing.review.event_log import review_acts
 from kdgov.auditing.review.receipt import bundle_receipt, logged_receipt
+from kdgov.auditing.review.registry_fields import review_record
 from kdgov.auditing.review.review import NOWHERE, Reviewer
 from kdgov.auditing.review.signatures import read_attestation, review_binding, review_bundle, review_seals
 from kdgov.auditing.review.signed_statements import review_statements
@@ -79,6 +80,7 @@ def review_briefly(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> Ve
         *review_binding(shown, attested),
         *review_statements(material, reviewer.trust, receipt, at=reviewer.at).findings,
         *review_acts(shown, log, attested),
+        *review_record(shown),
         *review_permission(material, shown, attested, as_of=reviewer.day, log=log, receipt=receipt),
     ]
     if (aliases := guarded_aliases(shown, log)) and not shown.is_partial and shown.evidence is not None and is_sealed:
@@ -138,6 +140,7 @@ def fingerprint(shown: VersionShown) -> str:
             "aliases": list(shown.aliases),
             "stage": shown.stage,
             "description": shown.description,
+            "row": [shown.status, shown.status_message, shown.run_link, dict(shown.model_tags)],
         }
     )
 

@@ -32,6 +32,14 @@ class RunShown:
     """Latest value per metric."""
     history: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Every value ever logged under a metric's name, as its page draws them."""
+    points: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    """Step and moment (milliseconds) of every value of a metric."""
+    experiment: str = ""
+    """Name of its experiment; empty where it was not fetched."""
+    started: int = 0
+    """When it began, in milliseconds; 0 where unknown."""
+    ended: int = 0
+    """When it ended, likewise."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags, MLflow's own included."""
     datasets: Mapping[str, str] = field(default_factory=dict)
@@ -50,6 +58,8 @@ class LoggedModelShown:
     """Where the registry sends whoever loads the version."""
     run_id: str
     """Run it says it comes from."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags, MLflow's own included."""
     params: Mapping[str, str] = field(default_factory=dict)
     """Parameters."""
 
@@ -86,6 +96,8 @@ class LogShown:
     """Why there is none; empty where there is."""
     broken: str = ""
     """Why it cannot be read although it is there; empty where it can."""
+    faults: tuple[str, ...] = ()
+    """What the guard itself found in its tables that the log's signed text contradicts."""
     free_aliases: frozenset[str] | None = None
     """Aliases the guard leaves free; None where no guard answered."""
 
@@ -104,6 +116,14 @@ class VersionShown:
     """Aliases that point at it."""
     stage: str = ""
     """MLflow stage."""
+    status: str = "READY"
+    """MLflow's status of the version."""
+    status_message: str = ""
+    """What MLflow shows beside it."""
+    run_link: str = ""
+    """Address MLflow shows for the run."""
+    model_tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of the registered model."""
     runs: Mapping[str, RunShown] = field(default_factory=dict)
     """Role (release, teacher, student) → run."""
     files: Path | None = None

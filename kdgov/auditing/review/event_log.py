@@ -9,7 +9,7 @@ from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, ver
 from kdgov.auditing.review.result import Act
 from kdgov.auditing.review.signatures import Attested
 from kdgov.digest import is_digest
-from kdgov.evidence.event_chain import LogEntry, chain_faults
+from kdgov.evidence.event_chain import LogEntry, chain_faults, trust_faults
 from kdgov.evidence.trust_store import TrustStore
 
 _RAISING = ("promote", "rollback", "stage")
@@ -22,7 +22,7 @@ def log_findings(log: LogShown, trust: TrustStore) -> tuple[AuditFinding, ...]:
         return (violated("log", "log of acts", f"The log of acts was changed: {log.broken}.", mend="Compare with a copy."),)
     if log.reason:
         return (unverifiable("log", "log of acts", f"There is no log: {log.reason}.", mend="Serve the registry with `kdgov serve`."),)
-    faults = chain_faults(log.entries, trust)
+    faults = (*chain_faults(log.entries, trust), *trust_faults(log.entries, trust), *log.faults)
     broken = [fault for fault in faults if _UNCHECKED not in fault]
     if broken:
         return tuple(

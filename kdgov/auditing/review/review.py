@@ -20,6 +20,7 @@ from kdgov.auditing.review.licences import lineage_of, review_licences
 from kdgov.auditing.review.mlflow_runs import review_runs
 from kdgov.auditing.review.practice_record import clauses_of, measures_of, review_practice, roles_of
 from kdgov.auditing.review.receipt import bundle_receipt, logged_receipt
+from kdgov.auditing.review.registry_fields import review_record, review_run_rows
 from kdgov.auditing.review.result import Act, Subject, VersionAudit
 from kdgov.auditing.review.signatures import Attested, read_attestation, review_binding, review_bundle
 from kdgov.auditing.review.signed_statements import review_statements
@@ -144,6 +145,8 @@ def _of_registry(shown: VersionShown, log: LogShown, reviewer: Reviewer, atteste
     yield from log_findings(log, reviewer.trust)
     yield from review_acts(shown, log, attested)
     yield from review_runs(shown, attested)
+    yield from review_record(shown)
+    yield from review_run_rows(shown)
 
 
 def _unread(shown: VersionShown, log: LogShown, reviewer: Reviewer, attested: Attested, findings: Sequence[AuditFinding]) -> VersionAudit:

@@ -20,7 +20,7 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from sqlalchemy.orm import Session
 
-from kdgov.evidence.event_chain import ActKind, LogEntry
+from kdgov.evidence.event_chain import ActKind, LogEntry, standing_of
 from kdgov.evidence.release_statement import (
     NO_VERDICT,
     RESERVED_PREFIX,
@@ -31,6 +31,7 @@ from kdgov.evidence.release_statement import (
 )
 from kdgov.guard import tables
 from kdgov.guard.config import GuardConfig, guard_config
+from kdgov.guard.log_reading import refuse_on_broken_log, was_promoted
 from kdgov.guard.promotion_check import judge
 from kdgov.guard.request_context import caller, now, refuse, says_prompt
 from kdgov.guard.stores.reserved_tags import ReservedTags
@@ -119,7 +120,10 @@ class _Guard(ReservedTags):
             return is_prompt(session, self._get_active_workspace(), name)  # type: ignore[attr-defined]
 
     def _log(self, session: Session, kind: ActKind, facts: VersionFacts, **details: Any) -> LogEntry:
-        entry = tables.append(session, kind, version=facts, by=caller(), details=details, signer=self._signer, at=now())
+        at = now()
+        refuse_on_broken_log(session, kind, at)
+        details |= standing_of(self.config.trust())
+        entry = tables.append(session, kind, version=facts, by=caller(), details=details, signer=self._signer, at=at)
         if facts.version and kind != "delete":
             write_tag(session, facts, LOG_TAG, f"{entry.seq}:{entry.hash}")
         return entry
@@ -225,7 +229,7 @@ class _Guard(ReservedTags):
             return
         with self._act() as session:
             facts = self._known(session, name, version).facts
-            if tables.was_promoted(session, facts.workspace, name, facts.version):
+            if was_promoted(session, facts.workspace, name, facts.version):
                 refuse(f"kdgov refuses to delete {name} version {version}: it was promoted, and its evidence is kept. Revoke it instead.")
             super().delete_model_version(name, version)  # type: ignore[misc]
             self._log(session, "delete", facts, what="version")
@@ -245,7 +249,7 @@ class _Guard(ReservedTags):
             return then()
         with self._act() as session:
             facts = self._whole_model(name)
-            if tables.was_promoted(session, facts.workspace, name):
+            if was_promoted(session, facts.workspace, name):
                 refuse(f"kdgov refuses to {action} {name}: a version of it was promoted, and its evidence is kept.")
             done = then()
             self._log(session, "delete", facts, what=action)

@@ -12,6 +12,7 @@ import json
 import os
 import re
 
+import sqlalchemy as sa
 from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
@@ -25,11 +26,13 @@ from kdgov.evidence.registry_query import question_of_text
 from kdgov.guard import tables
 from kdgov.guard.config import GuardConfig
 from kdgov.guard.database_query import list_page
+from kdgov.guard.log_reading import entries_about, entry_of, log_faults
 from kdgov.guard.serving import NONCE_VARIABLE
 
 # MLflow's client appends its own "AND …" that leaves prompts out.
 _LOG = re.compile(r"^\s*kdgov\.log\s*>\s*(\d+)\s*(AND\b.*)?$")
 _LOG_OF = re.compile(r"^\s*kdgov\.log\.of\s*=\s*'([\w=-]+)'\s*(AND\b.*)?$")
+_FAULTS = re.compile(r"^\s*kdgov\.log\.faults\s*=\s*'all'\s*(AND\b.*)?$")
 _VERSIONS = re.compile(r"^\s*kdgov\.versions\s*=\s*'([\w=-]+)'\s*(AND\b.*)?$")
 _STATUS = re.compile(r"^\s*kdgov\.guard\s*=\s*'status'\s*(AND\b.*)?$")
 PAGE = 500
@@ -37,7 +40,7 @@ PAGE = 500
 
 def is_view(filter_string: str | None) -> bool:
     """Whether a search asks for the guard's own records."""
-    return bool(filter_string and any(known.match(filter_string) for known in (_LOG, _LOG_OF, _VERSIONS, _STATUS)))
+    return bool(filter_string and any(known.match(filter_string) for known in (_LOG, _LOG_OF, _FAULTS, _VERSIONS, _STATUS)))
 
 
 def view(session: Session, filter_string: str, max_results: int, config: GuardConfig, *, workspace: str) -> PagedList:
@@ -55,10 +58,13 @@ def view(session: Session, filter_string: str, max_results: int, config: GuardCo
         return PagedList([RegisteredModel(name="kdgov.versions", description=text)], None)
     limit = min(max_results, PAGE)
     if match := _LOG.match(filter_string):
-        return _shown(tables.entries_after(session, int(match.group(1)), limit))
+        return _shown(_after(session, int(match.group(1)), limit))
     if match := _LOG_OF.match(filter_string):
         name, version, after = _place_of(match.group(1))
-        return _shown(tables.entries_of(session, workspace, name, version, after=after, limit=limit))
+        entries = [e for e in entries_about(session, workspace, name) if e.seq > after and version in (None, e.version)]
+        return _shown(entries[:limit])
+    if _FAULTS.match(filter_string):
+        return PagedList([RegisteredModel(name="kdgov.log.faults", description=json.dumps(log_faults(session)))], None)
     status = {
         "version": __version__,
         "free_aliases": sorted(config.free_aliases),
@@ -74,6 +80,11 @@ def view(session: Session, filter_string: str, max_results: int, config: GuardCo
 def _shown(entries: list[LogEntry]) -> PagedList:
     rows = [(f"kdgov.log/{e.seq}", json.dumps({**e.body(), "head": dict(e.head)}, ensure_ascii=False)) for e in entries]
     return PagedList([RegisteredModel(name=name, description=text) for name, text in rows], None)
+
+
+def _after(session: Session, seq: int, limit: int) -> list[LogEntry]:
+    rows = session.execute(sa.select(tables.LOG).where(tables.LOG.c.seq > seq).order_by(tables.LOG.c.seq).limit(limit))
+    return [entry_of(row) for row in rows]
 
 
 def _place_of(text: str) -> tuple[str, int | None, int]:

@@ -79,6 +79,17 @@ def memory_of(target: RegistryTarget) -> Path:
     return target.store / "log" / f"{digest_json(target.name)[7:23]}.json"
 
 
+def log_faults(client: MlflowClient) -> tuple[str, ...]:
+    """What the guard's own tables, and the versions there are, contradict in the log's signed text; empty where no guard tells."""
+    try:
+        page = client.search_registered_models("kdgov.log.faults = 'all'")
+        found: list[str] = json.loads(page[0].description or "[]")
+    except (MlflowException, IndexError, ValueError):
+        # An older guard, or none: its log is judged by its entries alone.
+        return ()
+    return tuple(str(fault) for fault in found)
+
+
 def guard_status(client: MlflowClient) -> dict[str, Any] | None:
     """How the registry's guard is set; None where there is none."""
     try:
