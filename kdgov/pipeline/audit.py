@@ -17,7 +17,7 @@ from kdgov.auditing.registry.overview import VersionRow, fingerprint, overview_d
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding
 from kdgov.auditing.review.decision_review import Rejudged
-from kdgov.auditing.review.event_log import log_findings, vanished
+from kdgov.auditing.review.event_log import log_findings, taken_away, vanished
 from kdgov.auditing.review.result import VersionAudit
 from kdgov.auditing.review.review import Reviewer, review_version
 from kdgov.auditing.review.signatures import read_attestation
@@ -149,7 +149,9 @@ def audit_registry(request: AuditRequest, scope: Scope | None = None, *, progres
     shown_rows = [row for row in sorted_rows(rows, day=reviewer.day) if row.outcome == "violated" or not scope.only_violated]
     asked = {workspace for workspace, _, _ in listed} or {os.environ.get("MLFLOW_WORKSPACE", "default")}
     gone = () if scope.since else vanished(log, listed, workspaces=asked, model=scope.model)
-    of_log = (*log_findings(log, reviewer.trust), *gone)
+    elsewhere = taken_away(log) if not (scope.since or scope.model) else ()
+    known = {finding.subject for finding in elsewhere}
+    of_log = (*log_findings(log, reviewer.trust), *elsewhere, *(finding for finding in gone if finding.subject not in known))
     return overview_document(shown_rows, of_log, day=reviewer.day, silent_models=silent_models)
 
 

@@ -273,8 +273,8 @@ class Recorder:
         )
 
     def _seal(self, release_run: str) -> None:
-        runs = [release_run, *(self.state.known.get(f"run.{role}", "") for role in ("teacher", "student"))]
-        for run_id in dict.fromkeys(run for run in runs if run):
+        runs = runs_of(self.client, release_run, self.key, self.state.known)
+        for run_id in dict.fromkeys(run for run in (release_run, *runs.values()) if run):
             if self._is_sealed(run_id):
                 continue
             if run_id != release_run:

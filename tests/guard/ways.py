@@ -20,6 +20,7 @@ from kdgov.evidence.signing_keys import new_key
 from kdgov.recording.release_recording import RecordedVersion
 from kdgov.recording.verify import verify_version
 from tests.guard.attack import NOW, Attack, NotHereError, Way
+from tests.guard.ways_database import EDITS
 from tests.guard.ways_with_key import WITH_KEY
 from tests.guard.ways_without_key import WITHOUT_KEY
 
@@ -304,6 +305,8 @@ def table() -> str:
         "logged": "allowed (errs on the safe side), in the log",
     }
     rows = [f"| {way.attempt} | {words[way.expected]} |" for way in WAYS]
+    edited = {"named": "not stopped; `kdgov audit` names it", "not covered": "not stopped and not named (docs/audit.md says why)"}
+    rows += [f"| the database's owner edits it: {edit.what} | {edited[edit.expected]} |" for edit in EDITS]
     return "\n".join(["| attempt | what becomes of it |", "|---|---|", *rows])
 
 

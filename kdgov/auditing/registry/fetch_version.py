@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -13,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from kdgov.auditing.registry.expected_state import ROLE_TAG, dataset_words, expected_of
 from kdgov.auditing.registry.snapshot import LoggedModelShown, LogShown, RunShown, VersionShown
+from kdgov.digest import tree_manifest
 from kdgov.recording.client.read_log import guard_status, log_faults, read_log
 from kdgov.recording.release_recording import RECORDING_TAG, version_facts
 from kdgov.recording.run_seal import sealed_runs
@@ -124,7 +127,7 @@ def _runs(client: MlflowClient, version: ModelVersion, sealed: Mapping[str, str]
     for role in ("teacher", "student"):
         # The seal names the runs of its recording: another run that bears the same tags is not taken for one.
         if (run_id := sealed.get(role)) and (run := next((r for r in beside if r.info.run_id == run_id), None)) is not None:
-            found[role] = _run(client, run)
+            found[role] = replace(_run(client, run), files=_files_beside(client, run_id, faults))
     if sealed:
         return found
     for run in beside:
@@ -132,6 +135,15 @@ def _runs(client: MlflowClient, version: ModelVersion, sealed: Mapping[str, str]
         if role in ("teacher", "student"):
             found.setdefault(role, _run(client, run))
     return found
+
+
+def _files_beside(client: MlflowClient, run_id: str, faults: list[str]) -> dict[str, str]:
+    with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
+        try:
+            client.download_artifacts(run_id, "", folder)
+        except (MlflowException, OSError) as error:
+            faults.append(f"the files of run {run_id} could not be downloaded ({words_of(error)})")
+        return tree_manifest(Path(folder))
 
 
 def _run(client: MlflowClient, run: Run) -> RunShown:

@@ -34,6 +34,8 @@ class RunShown:
     """Every value ever logged under a metric's name, as its page draws them."""
     points: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     """Step and moment (milliseconds) of every value of a metric."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Path → digest of every file in its folder, for the runs beside the release's."""
     experiment: str = ""
     """Name of its experiment; empty where it was not fetched."""
     started: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
@@ -13,6 +14,7 @@ from kdgov.evidence.event_chain import LogEntry, chain_faults, trust_faults
 from kdgov.evidence.trust_store import TrustStore
 
 _RAISING = ("promote", "rollback", "stage")
+_GONE = re.compile(r"^log entry \d+ tells of (?P<name>.+) version (?P<version>\d+)(?: of workspace (?P<workspace>\S+))?, and the registry")
 _UNCHECKED = "nobody is trusted to sign the log"
 
 
@@ -22,7 +24,7 @@ def log_findings(log: LogShown, trust: TrustStore) -> tuple[AuditFinding, ...]:
         return (violated("log", "log of acts", f"The log of acts was changed: {log.broken}.", mend="Compare with a copy."),)
     if log.reason:
         return (unverifiable("log", "log of acts", f"There is no log: {log.reason}.", mend="Serve the registry with `kdgov serve`."),)
-    faults = (*chain_faults(log.entries, trust), *trust_faults(log.entries, trust), *log.faults)
+    faults = (*chain_faults(log.entries, trust), *trust_faults(log.entries, trust), *(f for f in log.faults if not _GONE.match(f)))
     broken = [fault for fault in faults if _UNCHECKED not in fault]
     if broken:
         return tuple(
@@ -37,6 +39,14 @@ def log_findings(log: LogShown, trust: TrustStore) -> tuple[AuditFinding, ...]:
             ),
         )
     return (verified("log", "log of acts", f"{told}, each with a signed head."),)
+
+
+def taken_away(log: LogShown) -> tuple[AuditFinding, ...]:
+    """Versions the log tells of that the registry has in no workspace any more, as its guard found them."""
+    told = [(found, fault) for fault in log.faults if (found := _GONE.match(fault))]
+    mend = "Restore the registry from a copy; whoever deletes through the guard leaves an entry."
+    places = [("/".join(part for part in found.group("workspace", "name", "version") if part), fault) for found, fault in told]
+    return tuple(violated("log", subject, f"L{fault[1:]}.", mend=mend) for subject, fault in places)
 
 
 def of_version(log: LogShown, shown: VersionShown) -> list[LogEntry]:
