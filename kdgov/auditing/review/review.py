@@ -17,10 +17,9 @@ from kdgov.auditing.review.decision_review import Rejudged, review_decision, rev
 from kdgov.auditing.review.derived_standing import review_derivation
 from kdgov.auditing.review.event_log import log_findings, review_acts, timeline
 from kdgov.auditing.review.licences import lineage_of, review_licences
-from kdgov.auditing.review.mlflow_runs import review_runs
+from kdgov.auditing.review.mlflow_runs import review_record, review_run_rows, review_runs
 from kdgov.auditing.review.practice_record import clauses_of, measures_of, review_practice, roles_of
 from kdgov.auditing.review.receipt import bundle_receipt, logged_receipt
-from kdgov.auditing.review.registry_fields import review_record, review_run_rows
 from kdgov.auditing.review.result import Act, Subject, VersionAudit
 from kdgov.auditing.review.signatures import Attested, read_attestation, review_binding, review_bundle
 from kdgov.auditing.review.signed_statements import review_statements
