@@ -84,7 +84,10 @@ _TELLING = frozenset(
 )
 # Places that a licence leaves open for a name.
 _BEFORE_NAMES = ("name of", "names of", "provided by", "event shall", "name of the", "provided by the", "event shall the")
+_HOLDERS = frozenset(["owner", "owners", "holder", "holders", "author", "authors", "contributor", "contributors", "regents", "copyright"])
+_LINKS = frozenset(["and", "or", "the", "its"])
 _TITLE_WORDS = 14
+_LEADING_WORDS = 80
 _NAME_WORDS = 8
 
 
@@ -187,18 +190,30 @@ def _missing(is_there: Sequence[bool], count: int, room: int, lengths: Sequence[
 
 
 def _is_harmless(a: int, b: int, words: Sequence[str], matches: Sequence[re.Match[str]], text: str) -> bool:
-    if _TELLING & set(words[a:b]):
+    passage = words[a:b]
+    if list(passage) == ["non", "infringement"] or (b - a <= _NAME_WORDS and set(passage) - _LINKS and set(passage) <= _HOLDERS | _LINKS):
+        return True
+    if _TELLING & set(passage):
         return False
     start, end = matches[a].start(), matches[b - 1].end()
-    if a == 0 and b <= _TITLE_WORDS:
-        return True
     if all(_is_address(text, match) for match in matches[a:b]):
         return True
     if b - a <= _NAME_WORDS and " ".join(words[max(0, a - 3) : a]).endswith(_BEFORE_NAMES):
         return True
-    line = text[text.rfind("\n", 0, start) + 1 : _line_end(text, end)]
+    # Whole lines: who holds the rights, and before the text begins also what it is called.
+    lines = [line for line in text[text.rfind("\n", 0, start) + 1 : _line_end(text, end)].splitlines() if _WORD.search(line.lower())]
+    is_first = a == 0 and b <= _LEADING_WORDS
+    return bool(lines) and all(_is_holders_line(line) or (is_first and _is_title_line(line)) for line in lines)
+
+
+def _is_holders_line(line: str) -> bool:
     held = _WORD.findall(line.lower())
     return bool(_COPYRIGHT.match(line)) and len(held) <= 2 * _TITLE_WORDS and not (_TELLING & set(held))
+
+
+def _is_title_line(line: str) -> bool:
+    held = _WORD.findall(line.lower())
+    return len(held) <= _TITLE_WORDS and not (_TELLING & set(held))
 
 
 def _line_end(text: str, at: int) -> int:

@@ -66,7 +66,8 @@ def _compared(text: str, name: str, facts: Facts) -> TextMatch:
     if runs is None:
         return TextMatch(license=name, is_sure=False, why="it has its distinguishing phrases, and no text to compare it with is at hand")
     found = difference(text, runs, known["words"])
-    if found.is_none:
+    # Terms that are proven word for word may come without their appendix.
+    if found.is_none or (not found.added and _is_framed(normalised(text), known)):
         return TextMatch(license=name, is_sure=True, why="its words are those of the known text, names and addresses aside")
     return TextMatch(license=name, is_sure=False, why=found.told())
 
