@@ -21,11 +21,11 @@ MOST_DEPTH = 100
 """Deepest nesting of lists and objects that is read."""
 MOST_LINE_BYTES = 64 << 20
 """Longest line of a JSON-lines file."""
-MOST_DOCUMENT_BYTES = 384 << 20
+MOST_DOCUMENT_BYTES = 192 << 20
 """Largest single JSON document."""
 MOST_YAML_BYTES = 16 << 20
 """Largest YAML file."""
-_MOST_MEMORY = 700 << 20
+_MOST_MEMORY = 512 << 20
 _COUNTED_BYTES = 1 << 20
 # What CPython spends on an empty list, an empty dict and one more entry; a document's memory is below its size plus these.
 _LIST_BYTES, _DICT_BYTES, _ENTRY_BYTES = 72, 200, 48

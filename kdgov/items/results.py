@@ -31,6 +31,8 @@ MEND_FORMAT = (
 _READ_ENDINGS = (*ENDINGS, ".json", ".eval")
 _MOST_FILES = 20_000
 _NAMED = 4
+_BESIDE = ("results", "eval-", "run_spec", "stats", EVIDENCE_FILE)
+_MOST_BESIDE_BYTES = 64 << 20
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a reader stumbles over where a file has a tool's keys and not its types; a reader need not foresee every such file."""
 _MEND_EVIDENCE = "Evaluate again, or move it away."
@@ -108,16 +110,15 @@ def _sources(given: Sequence[str]) -> list[Source]:
     files = list(dict.fromkeys(file for name in given for file in _files_of(name)))
     if len(files) > _MOST_FILES:
         raise InputError(f"holds {quantity(len(files), 'file')}", where=given[0], mend="Name the folder of one model's results.")
-    if len(given) == 1 and len(files) == 1 and Path(given[0]).is_file():
-        # A file that is named alone brings what its tool wrote beside it: directions, filters, aggregates.
-        near = [p for p in sorted(files[0].parent.glob("*.json")) if p not in files and p.is_file()]
-        return [Source(files[0]), *(s for s in (_beside(p) for p in near[:_MOST_FILES]) if s is not None)]
-    return [Source(file) for file in files]
+    if any(Path(name).expanduser().is_dir() for name in given):
+        return [Source(file) for file in files]
+    # Files that are named alone, or by a glob, bring what their tool wrote beside them: directions, filters, aggregates.
+    near = [path for folder in sorted({file.parent for file in files}) for path in sorted(folder.glob("*.json")) if path not in files]
+    return [*(Source(file) for file in files), *(Source(path) for path in near if _may_lie_beside(path))]
 
 
-def _beside(path: Path) -> Source | None:
-    is_small = path.stat().st_size <= 64 << 20
-    return Source(path) if is_small and path.name.startswith(("results", "eval-", "run_spec", "stats", EVIDENCE_FILE)) else None
+def _may_lie_beside(path: Path) -> bool:
+    return path.is_file() and path.name.startswith(_BESIDE) and path.stat().st_size <= _MOST_BESIDE_BYTES
 
 
 def _files_of(given: str) -> list[Path]:
@@ -142,7 +143,9 @@ def _files_in(folder: Path) -> list[Path]:
     if roles := [role for role in ("teacher", "student") if (folder / role / ITEMS_FILE).is_file()]:
         named = " and ".join(f"{role}/" for role in roles)
         raise InputError(f"holds the results of {named}", where=str(folder), mend=f"Name one of them, such as {folder / roles[0]}.")
-    files = sorted(file for file in folder.rglob("*") if file.suffix in _READ_ENDINGS and file.is_file() and not _is_hidden(file, folder))
+    known = sorted(file for file in folder.rglob("*") if file.suffix in _READ_ENDINGS and file.is_file())
+    # Some tools write to hidden files only (.deepeval/.latest_test_run.json).
+    files = [file for file in known if not _is_hidden(file, folder)] or known
     if not files:
         raise InputError("holds neither an item table nor results that a reader knows", where=str(folder), mend=MEND_FORMAT)
     return files

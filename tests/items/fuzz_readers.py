@@ -73,7 +73,7 @@ def mutated_value(value: Any, rng: random.Random) -> Any:
     for _ in range(rng.randint(1, 3)):
         holders = list(_holders(value))
         if not holders:
-            return rng.choice(_ODD)
+            return copy.deepcopy(rng.choice(_ODD))
         holder, key = rng.choice(holders)
         match rng.randrange(5):
             case 0:
@@ -81,9 +81,9 @@ def mutated_value(value: Any, rng: random.Random) -> Any:
             case 1 if isinstance(holder, dict):
                 holder[rng.choice(("", "score", "x", str(key) + "2"))] = holder.pop(key)
             case 2 if isinstance(holder, list):
-                holder.append(holder[key])
+                holder.append(copy.deepcopy(holder[key]))
             case _:
-                holder[key] = rng.choice(_ODD)
+                holder[key] = copy.deepcopy(rng.choice(_ODD))
     return value
 
 

@@ -364,3 +364,28 @@ def test_an_open_range_is_assumed_alike_for_tasks_that_may_be_pooled(tmp_path):
     results = read_results(tmp_path)
     found = assumed_ranges(results.table, results.table, results.metrics)
     assert {(d.task, d.low, d.high) for d in found} == {("a", -18.0, 0.0), ("b", -18.0, 0.0)}
+
+
+def test_files_that_a_shell_expands_bring_what_lies_beside_them(tmp_path):
+    foreign.lm_eval_blocks(tmp_path, SCORES)
+    (file,) = tmp_path.glob("samples_*")
+    for named in ([file], [str(tmp_path / "samples_*")]):
+        assert scores_of(read_results(*named), "exact_match,strict") == SCORES
+
+
+def test_an_edited_inspect_log_contradicts_its_own_accuracy(tmp_path):
+    foreign.inspect_json(tmp_path, SCORES)
+    file = tmp_path / "2026-11-20_qa.json"
+    document = json.loads(file.read_text())
+    stated = {"name": "match", "scorer": "match", "metrics": {"accuracy": {"name": "accuracy", "value": 5 / 7}}}
+    file.write_text(json.dumps({**document, "results": {"scores": [stated]}}))
+    assert not read_results(tmp_path).findings
+    document["samples"][1]["scores"]["match"]["value"] = "C"
+    file.write_text(json.dumps({**document, "results": {"scores": [stated]}}))
+    assert [f.rule for f in read_results(tmp_path).findings] == ["evidence.aggregate"]
+
+
+def test_a_folder_of_hidden_files_alone_is_read(tmp_path):
+    foreign.deepeval(tmp_path / ".deepeval", SCORES)
+    (tmp_path / ".deepeval" / "test_run_1.json").rename(tmp_path / ".deepeval" / ".latest_test_run.json")
+    assert scores_of(read_results(tmp_path), "Exact") == SCORES

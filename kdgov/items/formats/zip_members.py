@@ -13,7 +13,7 @@ import pyarrow as pa
 from kdgov.errors import InputError
 from kdgov.safe_parse import opened
 
-MOST_MEMBER_BYTES = 128 << 20
+MOST_MEMBER_BYTES = 64 << 20
 """Largest member, unpacked."""
 MOST_ARCHIVE_BYTES = 8 << 30
 """Largest sum of all members, unpacked; they are read one at a time."""

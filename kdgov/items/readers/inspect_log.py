@@ -15,6 +15,7 @@ from typing import Any
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.finding import Finding
+from kdgov.items.aggregates import mean_faults
 from kdgov.items.formats.source import Source
 from kdgov.items.formats.zip_members import open_members
 from kdgov.items.metric import MetricDeclaration
@@ -57,6 +58,7 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
         findings += [not_judged(task, metric, reason) for metric, reason in sorted(unjudged.items())]
         for metric in graded:
             metrics[task, metric] = MetricDeclaration(suite=SUITE, task=task, metric=metric, direction="higher", low=0.0, high=1.0)
+        findings += mean_faults(found, _stated(header, task, {row["metric"] for row in found}), file=source.name)
         asked |= {f"{task}: {name}": str(value) for name, value in _settings(header).items()}
         model = model or str(_part(header, "eval").get("model") or "")
     return Reading(rows=rows, metrics=tuple(metrics.values()), findings=tuple(findings), asked=asked, model=model)
@@ -112,6 +114,22 @@ def _settings(header: Mapping[str, Any]) -> dict[str, Any]:
 def _reducers(header: Mapping[str, Any]) -> list[str]:
     stated = _part(_part(header, "eval"), "config").get("epochs_reducer")
     return [str(name) for name in stated] if isinstance(stated, list) and stated else ["mean"]
+
+
+def _stated(header: Mapping[str, Any], task: str, metrics: set[str]) -> dict[tuple[str, str], float]:
+    """Means that the log itself states of its scores; others of its metrics are no means of items."""
+    found: dict[tuple[str, str], float] = {}
+    listed = _part(header, "results").get("scores")
+    for score in listed if isinstance(listed, list) else ():
+        if not isinstance(score, dict) or score.get("unscored_samples"):
+            continue
+        name, scorer, reducer = (str(score.get(key) or "") for key in ("name", "scorer", "reducer"))
+        own = next((m for m in (f"{name}:{reducer}", f"{scorer}/{name}", name) if m in metrics), None)
+        for mean in ("accuracy", "mean"):
+            value = _part(_part(score, "metrics"), mean).get("value")
+            if own is not None and isinstance(value, (int, float)):
+                found[task, own] = float(value)
+    return found
 
 
 def _rows(
