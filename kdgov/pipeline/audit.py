@@ -17,7 +17,7 @@ from kdgov.auditing.registry.overview import VersionRow, fingerprint, overview_d
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding
 from kdgov.auditing.review.decision_review import Rejudged
-from kdgov.auditing.review.event_log import log_findings, taken_away, vanished
+from kdgov.auditing.review.event_log import log_findings, taken_away, vanished, witness_findings
 from kdgov.auditing.review.result import VersionAudit
 from kdgov.auditing.review.review import Reviewer, review_version
 from kdgov.auditing.review.signatures import read_attestation
@@ -47,6 +47,8 @@ class AuditRequest:
     """Folder that is served."""
     frameworks: Sequence[Framework] = ()
     """Crosswalks to fill."""
+    witness: Path | None = None
+    """File of heads of the log that an outside witness countersigned."""
     replay: int = 0
     """Items per task to evaluate again on the recorded weights; 0: none."""
 
@@ -101,6 +103,7 @@ def audit_version(name: str, version: int | str, request: AuditRequest, *, progr
         progress("fetching", 3, 3)
         reviewer = reviewer_of(request)
         further = _replayed(shown, request, progress) if request.replay else ()
+        further = (*further, *witness_findings(log, request.witness, reviewer.trust, at=reviewer.at))
         progress("doing it again", 0, 1)
         audit = review_version(shown, log, reviewer, further=further)
         progress("doing it again", 1, 1)
@@ -151,7 +154,9 @@ def audit_registry(request: AuditRequest, scope: Scope | None = None, *, progres
     gone = () if scope.since else vanished(log, listed, workspaces=asked, model=scope.model)
     elsewhere = taken_away(log) if not (scope.since or scope.model) else ()
     known = {finding.subject for finding in elsewhere}
-    of_log = (*log_findings(log, reviewer.trust), *elsewhere, *(finding for finding in gone if finding.subject not in known))
+    witnessed = witness_findings(log, request.witness, reviewer.trust, at=reviewer.at)
+    rest = (finding for finding in gone if finding.subject not in known)
+    of_log = (*log_findings(log, reviewer.trust), *witnessed, *elsewhere, *rest)
     return overview_document(shown_rows, of_log, day=reviewer.day, silent_models=silent_models)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
 from kdgov.auditing.review.result import Act
 from kdgov.auditing.review.signatures import Attested
 from kdgov.digest import is_digest
+from kdgov.evidence.derivation.witness import witness_faults, witnessed_heads
 from kdgov.evidence.event_chain import LogEntry, chain_faults, trust_faults
 from kdgov.evidence.trust_store import TrustStore
 
@@ -47,6 +50,25 @@ def taken_away(log: LogShown) -> tuple[AuditFinding, ...]:
     mend = "Restore the registry from a copy; whoever deletes through the guard leaves an entry."
     places = [("/".join(part for part in found.group("workspace", "name", "version") if part), fault) for found, fault in told]
     return tuple(violated("log", subject, f"L{fault[1:]}.", mend=mend) for subject, fault in places)
+
+
+def witness_findings(log: LogShown, witness: Path | None, trust: TrustStore, *, at: datetime.datetime) -> tuple[AuditFinding, ...]:
+    """The log against what an outside witness saw of it; nothing where no witness is named.
+
+    Raises:
+        InputError: if the witness's file cannot be read.
+    """
+    if witness is None:
+        return ()
+    heads, unreadable = witnessed_heads(witness, trust, at=at)
+    faults = (*unreadable, *witness_faults(log.entries, heads))
+    if faults:
+        mend = "Ask the witness, and compare with a copy."
+        return tuple(violated("log", "log, as witnessed", f"{fault[:1].upper()}{fault[1:]}.", mend=mend) for fault in faults)
+    if not heads:
+        return (unverifiable("log", "log, as witnessed", "The witness's file holds no head.", mend="Name the right file.", required=True),)
+    told = f"The log is as {heads[-1].by} saw it, last on {heads[-1].seen} (entry {heads[-1].seq}), and has only grown since."
+    return (verified("log", "log, as witnessed", told),)
 
 
 def of_version(log: LogShown, shown: VersionShown) -> list[LogEntry]:

@@ -62,6 +62,7 @@ def audit(
     only: Annotated[Only | None, typer.Option(help="Overview: only these rows.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Folder of the checkpoint that is served.")] = None,
     replay: Annotated[int, typer.Option(min=0, help="Items per task to evaluate again on the recorded weights.")] = 0,
+    witness: Annotated[Path | None, typer.Option(help="File of log heads that a witness countersigned; see `kdgov registry log`.")] = None,
     as_of: Annotated[str | None, typer.Option(help="Day for which expiries are judged (YYYY-MM-DD); default today.")] = None,
     trust: Annotated[Path | None, typer.Option(help="Trust store of the reviewer; default KDGOV_TRUST, else the store's.")] = None,
     registry: Annotated[str | None, typer.Option(help="Address of the registry; default KDGOV_REGISTRY, else the store's own.")] = None,
@@ -71,9 +72,11 @@ def audit(
 ) -> None:
     """Re-verify a recorded release using only the registry, and report."""
     with error_boundary(output_format=output_format):
+        from dataclasses import replace
+
         from kdgov.pipeline.audit import Scope
 
-        request = _request(registry, store, trust, as_of, weights, framework or [], replay)
+        request = replace(_request(registry, store, trust, as_of, weights, framework or [], replay), witness=witness)
         if version is not None and model is not None:
             _one(model, version, request, output_format, out)
         elif model is not None or all_models:

@@ -39,6 +39,8 @@ EXAMPLES = """
 
   kdgov registry layout --models 'support-*' --demand evaluation  evaluations must be signed
 
+  kdgov registry log --witness heads.jsonl --witness-key file:notary.key      was the log cut since? then countersign its head
+
   kdgov registry protect postgresql://owner@db/mlflow             trigger against unguarded clients
 """
 registry_app = typer.Typer(help="List versions with their standing; read the log of acts.", no_args_is_help=True, epilog=EXAMPLES)
@@ -79,6 +81,10 @@ def log_command(
     out: Annotated[Path | None, typer.Option(help="Write all entries to this file: a copy to compare with later.")] = None,
     registry: Registry = None,
     store: StoreFolder = None,
+    witness: Annotated[
+        Path | None, typer.Option(help="Compare with this file of witnessed heads, then countersign the present head.")
+    ] = None,
+    witness_key: Annotated[str, typer.Option(envvar="KDGOV_WITNESS_KEY", help="Key of the witness: file:PATH, env:NAME, command:…")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show every act and verify the chain and its signed heads."""
@@ -87,7 +93,12 @@ def log_command(
 
         from kdgov.recording.client.read_log import verified_log
 
-        entries, faults = verified_log(target_of(store, registry))
+        target = target_of(store, registry)
+        entries, faults = verified_log(target)
+        if witness is not None:
+            from kdgov.recording.client.witness_log import witness_log
+
+            faults = (*faults, *witness_log(target, entries, faults, witness, key=witness_key))
         rows = [{**entry.body(), "hash": entry.hash, "head": dict(entry.head)} for entry in entries]
         if out is not None:
             write_answer(out, json.dumps({"entries": rows}, indent=1, ensure_ascii=False))
