@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from kdgov.checks.cards.draft_card import card_yaml, imported_card
+from kdgov.checks.cards.draft_card import card_yaml, imported_card, new_model_card
 from kdgov.checks.cards.hub_export import hub_front_matter, hub_readme
 from kdgov.checks.cards.hub_front_matter import front_matter
 from kdgov.checks.cards.hub_identity import hub_identity
 from kdgov.checks.cards.interchange import card_beside_model
 from kdgov.declarations.cards import DatasetCard, ModelCard, load_card
+from tests.conftest import real_folder
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NOTICE_31 = "Llama 3.1 is licensed under the Llama 3.1 Community License, Copyright © Meta Platforms, Inc. All Rights Reserved.\n"
@@ -74,6 +75,11 @@ DATASETS: dict[str, str] = {
     "unknown": "license: unknown\nlanguage: en\npretty_name: Found\nsize_categories: [1M<n<10M]\ntask_categories: [text-classification]\n",
     "train-eval": "license: afl-3.0\ntrain-eval-index:\n- config: x\n  task: text-classification\ndataset_info: []\n",
 }
+
+
+@pytest.fixture
+def real_model() -> Path:
+    return real_folder("models") / "stories260k"
 
 
 def written(folder: Path, matter: str, body: str = "\n# A title\n\nSome words, über alles.\n") -> Path:
@@ -197,3 +203,17 @@ def test_what_the_facts_know_is_filled_in_and_says_where_from(tmp_path: Path) ->
     told = card.further["filled_from_facts"]
     assert "mistral-7b" in told["lineage[0].license"]
     assert yaml.safe_load(card_yaml(card))["further"]["filled_from_facts"] == told
+
+
+def test_a_snapshots_new_card_goes_back_as_it_came(tmp_path: Path, real_model: Path) -> None:
+    folder = tmp_path / "models--acme--Tiny" / "snapshots" / COMMIT
+    folder.mkdir(parents=True)
+    for file in real_model.iterdir():
+        (folder / file.name).symlink_to(file.resolve())
+    (folder / "README.md").unlink(missing_ok=True)
+    readme = written(folder, "license: mit\nlanguage: no\nlibrary_name: transformers\ndate: 2024-05-01\n")
+    card = new_model_card(folder)
+    assert (card.name, card.revision) == ("acme/Tiny", COMMIT)
+    ours = tmp_path / "card.yaml"
+    ours.write_text(card_yaml(card), encoding="utf-8")
+    assert plain(hub_front_matter(load_card(ours))) == plain(front_matter(readme))

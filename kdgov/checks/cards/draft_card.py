@@ -43,6 +43,9 @@ def new_model_card(folder: Path, *, beside: Path = Path()) -> ModelCard:
     identity = model_identity(folder)
     found = card_beside_model(folder)
     known = found.model_dump(mode="json", by_alias=True, exclude_defaults=True) if found is not None else {}
+    if found is not None:
+        # Dates and the like as they were written, not as JSON would have them.
+        known["further"] = copy.deepcopy(found.further)
     if found is not None and found.license_text is not None:
         known["license_text"] = _relative(folder / found.license_text, beside)
     value = {

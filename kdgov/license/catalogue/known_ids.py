@@ -100,7 +100,7 @@ def _rows(text: str) -> Iterator[KnownId]:
             for one in pattern.split("|"):
                 yield KnownId(
                     kind=kind,  # type: ignore[arg-type]
-                    pattern=one.strip(),
+                    pattern=one.strip().replace("_", "-"),
                     licenses=tuple(name.strip() for name in licenses.split("|") if name.strip()),
                     made_by=tuple((use.strip(), name.strip(), licence.strip()) for use, name, licence in upstreams),
                     note=note.strip(),
