@@ -29,6 +29,7 @@ _NUMBERS: tuple[tuple[str, int, str], ...] = (
     ("group_margin", 1, "the margin within groups"),
     ("root_margin", 1, "the margin against the root teacher"),
     ("brier_margin", 1, "the margin of the Brier score"),
+    ("share", -1, "the share to keep"),
     ("confidence", -1, "the confidence"),
     ("min_items", -1, "the smallest number of items"),
     ("min_group_items", -1, "the smallest number of items in a group"),
@@ -38,7 +39,24 @@ _NUMBERS: tuple[tuple[str, int, str], ...] = (
     ("min_ratio", -1, "the smallest ratio"),
 )
 _FALLBACKS = {"group_margin": "margin", "root_margin": "margin", "brier_margin": "margin", "min_group_items": "min_items"}
-_PLACES = ("kind", "suite", "tasks", "metric", "direction", "ideal", "threshold", "measure", "of", "where", "chance", "low", "high")
+_PLACES = (
+    "kind",
+    "suite",
+    "tasks",
+    "metric",
+    "direction",
+    "ideal",
+    "threshold",
+    "measure",
+    "of",
+    "where",
+    "chance",
+    "low",
+    "high",
+    "statistic",
+    "margins",
+    "advisory",
+)
 _STANCES = ("allow", "review", "deny")
 _PATTERN = frozenset("*?[")
 
@@ -138,6 +156,8 @@ def _confidence_of_exposure(new: Criterion, *, rises: bool) -> Effect:
 def _effect_of_place(field: str, old: Criterion, new: Criterion) -> Effect:
     if field == "tasks" and set(old.tasks) <= set(new.tasks) and not (old.pooled or new.pooled):
         return "stricter"
+    if field == "advisory":
+        return "looser" if new.advisory else "stricter"
     if field == "of" and old.kind == new.kind:
         # Items lost are some of the items that changed.
         return "stricter" if new.of == "changed" else "looser"
@@ -273,4 +293,6 @@ def _summary(criterion: Criterion) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return ", ".join(map(str, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {one:g}" for name, one in value.items()) or "nothing"
     return "nothing" if value is None else str(value)

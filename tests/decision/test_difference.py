@@ -33,6 +33,9 @@ require_digests: [plan]
     [
         ("margin: 0.02", "margin: 0.05", "looser", "the margin rises from 0.02 to 0.05"),
         ("margin: 0.02", "margin: 0.01", "stricter", "the margin falls from 0.02 to 0.01"),
+        ("margin: 0.02", "margin: 0.02\n    advisory: true", "looser", "`advisory` changes from False to True"),
+        ("margin: 0.02", "margin: 0.02\n    margins: {share: 0.5}", "possibly looser", "`margins` changes from nothing to share 0.5"),
+        ("margin: 0.02", "margin: 0.02\n    statistic: mcc", "possibly looser", "`statistic` changes from nothing to mcc"),
         ("confidence: 0.95", "confidence: 0.9", "looser", "the confidence falls from 0.95 to 0.9"),
         ("min_items: 300", "min_items: 30", "looser", "the smallest number of items falls from 300 to 30"),
         ("    floor: 0.5\n", "", "looser", "the floor of 0.5 no longer holds"),
@@ -131,3 +134,9 @@ def test_the_order_of_overlapping_finding_rules_is_part_of_their_meaning():
     sides = [BASE.replace("{practice.little-data: review}", text) for text in (one, other)]
     (change,) = policy_difference(*map(parse_policy, sides))
     assert change.may_loosen
+
+
+def test_a_smaller_share_to_keep_is_looser():
+    text = BASE.replace("findings:", "  - {id: r, kind: retention, share: 0.97}\nfindings:")
+    (change,) = policy_difference(parse_policy(text), parse_policy(text.replace("0.97", "0.9")))
+    assert (change.effect, change.words) == ("looser", "the share to keep falls from 0.97 to 0.9")
