@@ -21,7 +21,7 @@ MOST_DEPTH = 100
 """Deepest nesting of lists and objects that is read."""
 MOST_LINE_BYTES = 64 << 20
 """Longest line of a JSON-lines file."""
-MOST_DOCUMENT_BYTES = 192 << 20
+MOST_DOCUMENT_BYTES = 160 << 20
 """Largest single JSON document."""
 MOST_YAML_BYTES = 16 << 20
 """Largest YAML file."""

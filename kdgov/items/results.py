@@ -82,6 +82,8 @@ def read_results(path: str | Path, *paths: str | Path) -> Results:
     table = _joined([_table(reading, scores[0]) for (_, reading), (_, scores, _) in zip(readings, scoring, strict=True)])
     if len(table) == 0:
         raise InputError("holds no rows", where=given[0], mend="An empty table proves nothing: write one row per item and metric.")
+    for source in sources:
+        source.forget()
     evidence = _evidence(given, [s for _, scores, _ in claimed for s in scores])
     return Results(
         table=table if len(given) > 1 or len(sources) == 1 else ItemTable(table.data, table.source or given[0]),
@@ -168,6 +170,8 @@ def _claimed(sources: Sequence[Source]) -> tuple[list[Claimed], list[Source]]:
         for reader, claim in [scoring] if scoring else claims:
             _, scores, beside = found[reader.name]
             (scores if claim == "scores" else beside).append(source)
+        if len(sources) > 1 and source.is_large:
+            source.forget()
         if not claims and source.path.name != EVIDENCE_FILE:
             unread.append(source)
     if any(scores for name, (_, scores, _) in found.items() if name == "item_table"):

@@ -141,9 +141,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=None)
+    parser.add_argument("--only", default="", help="part of the case's name")
     given = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
-    cases = sorted(path for path in CORPUS.iterdir() if path.is_dir())
+    cases = sorted(path for path in CORPUS.iterdir() if path.is_dir() and given.only in path.name)
     until, tries, found = time.monotonic() + given.seconds, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         while time.monotonic() < until:
@@ -151,6 +152,8 @@ def main() -> int:
             rng = random.Random(seed)
             case = cases[tries % len(cases)]
             place = Path(folder) / case.name
+            # Stands there when a parser ends the process: the seed makes the same input again.
+            sys.stderr.write(f"\rseed {seed}, {case.name}      ")
             escaped = one_try(case, place, rng)
             tries += 1
             if escaped:

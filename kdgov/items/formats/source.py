@@ -16,7 +16,7 @@ from kdgov.errors import InputError
 from kdgov.safe_parse import first_bytes, json_file, json_lines, json_value
 
 _KEPT_BYTES = 8 << 20
-"""Documents up to this size are kept after the readers were asked whose they are; larger ones are parsed again."""
+"""Of several files, documents up to this size are kept after the readers were asked whose they are; larger ones are parsed again."""
 
 
 class Source:
@@ -48,21 +48,25 @@ class Source:
         return self.head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
 
     def document(self) -> Any:
-        """The value of a file that is one JSON document; small ones are kept.
+        """The value of a file that is one JSON document, kept until `forget`.
 
         Raises:
             InputError: if it is no JSON, or beyond the limits of `kdgov.safe_parse`.
         """
         if "_document" in self.__dict__:
             return self.__dict__["_document"]
-        value = json_file(self.path)
-        if self.path.stat().st_size <= _KEPT_BYTES:
-            self.__dict__["_document"] = value
+        value = self.__dict__["_document"] = json_file(self.path)
         return value
 
     def forget(self) -> None:
-        """Let go of the document."""
+        """Let go of the document; it is parsed again where somebody asks."""
         self.__dict__.pop("_document", None)
+        self.__dict__.pop("first", None)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the document is too large to be kept beside others."""
+        return self.path.stat().st_size > _KEPT_BYTES
 
     def records(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """Number and object of every record: lines of JSON lines, or entries of one JSON array.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +18,8 @@ from kdgov.items.table import ItemTable
 ENDINGS = (".parquet", ".jsonl", ".csv")
 MOST_ROWS = 50_000_000
 """Largest table that is read."""
-_MOST_TEXT_BYTES = 3 << 30
+_MOST_TEXT_BYTES = 4 << 30
+_MOST_PARTS = 64
 _REPEATING = frozenset({"suite", "task", "metric", "cluster", "group"})
 _REQUIRED = frozenset({*KEY_COLUMNS, "score"})
 
@@ -78,27 +80,30 @@ def _read_parquet(source: Source) -> ItemTable:
 
 
 def _refuse_swollen(parquet: pq.ParquetFile, file: object) -> None:
-    """Refuse a text that repeats a large dictionary entry in millions of rows: megabytes that unpack to terabytes."""
-    for group in range(parquet.metadata.num_row_groups):
-        meta = parquet.metadata.row_group(group)
-        for place in range(meta.num_columns):
-            chunk = meta.column(place)
-            name = chunk.path_in_schema.split(".")[0]
-            if name not in COLUMNS or chunk.physical_type != "BYTE_ARRAY" or not chunk.has_dictionary_page:
-                continue
-            if chunk.total_uncompressed_size * max(chunk.num_values, 1) <= _MOST_TEXT_BYTES or name in _REPEATING:
-                continue
-            if (usual := _usual_bytes(parquet, group, name)) * chunk.num_values > _MOST_TEXT_BYTES:
-                what = f"repeats texts of about {usual:,.0f} bytes in {chunk.num_values:,} rows of {name}"
-                raise InputError(what, where=str(file), mend="Leave the texts out; the decision does not read them.")
+    """Refuse a text that repeats a large dictionary entry in millions of rows: megabytes that unpack to terabytes.
+
+    The first texts of each part are looked at, never the metadata of its columns: on damaged metadata Arrow ends the process.
+    """
+    rows = parquet.metadata.num_rows
+    fields = [f for f in parquet.schema_arrow if f.name in COLUMNS and f.name not in _REPEATING and _is_text(f.type)]
+    for group in range(min(parquet.metadata.num_row_groups, _MOST_PARTS) if fields else 0):
+        for batch in islice(parquet.iter_batches(batch_size=64, row_groups=[group], columns=[f.name for f in fields]), 1):
+            for name in batch.schema.names:
+                usual = _usual_bytes(batch.column(batch.schema.names.index(name)))
+                if usual * rows > _MOST_TEXT_BYTES:
+                    what = f"repeats texts of about {usual:,.0f} bytes in {rows:,} rows of {name}"
+                    raise InputError(what, where=str(file), mend="Leave the texts out; the decision does not read them.")
 
 
-def _usual_bytes(parquet: pq.ParquetFile, group: int, name: str) -> float:
-    """Mean length of the first texts: what the whole column would take, where an entry is repeated."""
-    first = next(parquet.iter_batches(batch_size=64, row_groups=[group], columns=[name]), None)
-    if first is None or not len(first) or pa.types.is_nested(first.column(0).type):
-        return 0.0
-    lengths = [len(v) for v in first.column(0).cast(pa.large_binary()).to_pylist() if v is not None]
+def _is_text(kind: pa.DataType) -> bool:
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner) or pa.types.is_binary(inner))
+
+
+def _usual_bytes(column: pa.Array) -> float:
+    """Mean length of texts: what the whole column would take, where an entry is repeated."""
+    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    lengths = [len(v) for v in plain.cast(pa.large_binary()).to_pylist() if v is not None]
     return sum(lengths) / len(lengths) if lengths else 0.0
 
 
