@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from kdgov.license.case.case import Organization, Upstream
-from kdgov.license.catalogue.expression import NOT_STATED, Expression, One, ones, parse
+from kdgov.license.catalogue.expression import NOT_STATED, Expression, One, alternatives, ones, parse
 from kdgov.license.catalogue.facts import Facts, License
 from kdgov.license.catalogue.known_ids import Kind, KnownId
 from kdgov.license.reasoning.obligations import is_licensor
@@ -37,7 +37,9 @@ def against_tag(upstream: Upstream, expression: Expression, ruling: Ruling, fact
     if not stated or len(stated) < len(ones(expression)):
         return ruling
     given = _ids(known.licenses, facts)
-    if _same(_ids((one.name for one in stated), facts), given, facts) or _is_operators_alone(upstream, stated, given, facts):
+    # Of a choice every alternative must fit: the mildest would be taken.
+    choices = [_ids((one.name for one in choice), facts) for choice in alternatives(expression)]
+    if all(_same(ids, given, facts) for ids in choices) or _is_operators_alone(upstream, stated, given, facts):
         return ruling
     if any(_same(_ids(_names(inner), facts), given, facts) for inner in _behind(upstream)):
         return ruling
@@ -91,6 +93,10 @@ def operator_terms(upstream: Upstream, expression: Expression, ruling: Ruling, f
     if upstream.access not in {"api", "product"} and not upstream.hosted_by:
         return ruling
     contracts = [entry for entry in entries if entry is not None and entry.kind == "api"]
+    terms = {entry.id for entry in contracts}
+    if not all(_ids((one.name for one in choice), facts) & terms for choice in alternatives(expression)):
+        # Nobody may choose between a licence and the contract under which its outputs came.
+        contracts = []
     who = upstream.hosted_by or f"whoever offers this {upstream.access}"
     if not contracts:
         how = f"access: {upstream.access}" + (f", hosted_by: {upstream.hosted_by}" if upstream.hosted_by else "")
