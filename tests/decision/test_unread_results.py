@@ -96,3 +96,21 @@ def test_a_release_with_inputs_cannot_leave_their_results_out():
 def test_a_criterion_that_always_applies_is_invalid_without_rows():
     without = table([key for key in KEYS if key.suite != "safety"])
     assert judge(without, without, policy(*READERS.values()), digests=INPUTS).verdict == "invalid"
+
+
+def test_a_harness_further_numbers_of_a_judged_task_are_named_without_stopping():
+    """lm_eval logs acc_norm beside acc; of a suite of one's own every metric was chosen, so there it stops."""
+    import kdgov
+    from kdgov.items import ItemTable
+
+    for suite, level in (("lm_eval", "warn"), ("own", "review")):
+        rows = [
+            {"suite": suite, "task": "t", "item_id": str(n), "metric": metric, "score": float(n % 3 > 0)}
+            for n in range(300)
+            for metric in ("acc", "acc_norm")
+        ]
+        criterion = {"id": "c", "kind": "non_inferiority", "metric": "acc", "direction": "higher", "margin": 0.05}
+        policy = {"schema": "kdgov.policy/1", "name": "p", "version": "1", "criteria": [criterion]}
+        table = ItemTable.from_rows(rows)
+        found = [f.verdict for f in kdgov.gate(table, table, policy).findings if f.rule == "evidence.not-judged"]
+        assert found == [level]
