@@ -83,6 +83,7 @@ def layout(
         list[str] | None, typer.Option(help="Key that counts for it, by name or keyid; repeatable. Default: any trusted.")
     ] = None,
     threshold: Annotated[int, typer.Option(help="How many different keys.", min=1)] = 1,
+    replay: Annotated[int, typer.Option(help="Items per task that must be asked again: kdgov audit --replay N --attest.", min=0)] = 0,
     clear: Annotated[bool, typer.Option("--clear", help="Take every rule away.")] = False,
     trust_file: TrustFile = None,
     store: StoreFolder = None,
@@ -94,10 +95,10 @@ def layout(
 
         path, trust, rules = _state(trust_file, store)
         known = rules.layout or Layout()
-        if clear or models or demand:
+        if clear or models or demand or replay:
             added: list[Any] = []
-            if models or demand:
-                added = [_rule(LayoutRule, models or [], demand or [], by or [], threshold, trust)]
+            if models or demand or replay:
+                added = [_rule(LayoutRule, models or [], demand or [], by or [], (threshold, replay), trust)]
             number = known.number + (rules.layout is not None)
             known = Layout(number=number, rules=[*([] if clear else known.rules), *added])
             write_layout(path, known, _signers(store, path), at=_now())
@@ -105,6 +106,8 @@ def layout(
             print_json(known.model_dump(mode="json"))
             return
         for rule in known.rules:
+            if rule.replay:
+                typer.echo(f"{', '.join(rule.models)}: {rule.replay} items per task asked again")
             for purpose, wanted in rule.signatures.items():
                 whose = f" of {', '.join(wanted.keys)}" if wanted.keys else ""
                 typer.echo(f"{', '.join(rule.models)}: {wanted.threshold} {purpose} signature(s){whose}")
@@ -118,15 +121,17 @@ def register(registry_app: typer.Typer) -> None:
     registry_app.command("layout", epilog=EXAMPLES)(layout)
 
 
-def _rule(kind: type[Any], models: list[str], demand: list[str], by: list[str], threshold: int, trust: TrustStore) -> Any:
+def _rule(kind: type[Any], models: list[str], demand: list[str], by: list[str], counts: tuple[int, int], trust: TrustStore) -> Any:
     from kdgov.declarations.load import validate
 
-    if not models or not demand:
-        raise InputError("a rule needs models and what is demanded", mend="Add --models PATTERN and --demand PURPOSE.")
+    threshold, replay = counts
+    if not models or not (demand or replay):
+        raise InputError("a rule needs models and what is demanded", mend="Add --models PATTERN, and --demand PURPOSE or --replay N.")
     known = {word for key in trust.keys for word in (key.keyid, key.name)}
     if strange := [word for word in by if word not in known]:
         raise InputError(f"no key is listed as {strange[0]!r}", mend="Name it as `kdgov keys list` shows it.")
-    return validate({"models": models, "signatures": {p: {"keys": by, "threshold": threshold} for p in demand}}, kind, file="")
+    signatures = {purpose: {"keys": by, "threshold": threshold} for purpose in demand}
+    return validate({"models": models, "signatures": signatures, "replay": replay}, kind, file="")
 
 
 def _state(trust_file: Path | None, store: Path | None) -> tuple[Path, TrustStore, OwnerRules]:

@@ -31,6 +31,7 @@ ACT_PREDICATE = "urn:kdgov:predicate:act:v1"
 EVALUATION_PREDICATE = "urn:kdgov:predicate:evaluation:v1"
 POLICIES_PREDICATE = "urn:kdgov:predicate:policy-list:v1"
 LAYOUT_PREDICATE = "urn:kdgov:predicate:layout:v1"
+REPLAY_PREDICATE = "urn:kdgov:predicate:replay:v1"
 WITNESS_PREDICATE = "urn:kdgov:predicate:witnessed-head:v1"
 
 

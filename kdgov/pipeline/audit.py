@@ -24,7 +24,9 @@ from kdgov.auditing.review.signatures import read_attestation
 from kdgov.auditing.review.weights import places_of
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
+from kdgov.evidence.bundle_layout import DECISION, in_run
 from kdgov.evidence.derivation.owner_rules import load_owner_rules
+from kdgov.evidence.derivation.replay_statement import sign_replay
 from kdgov.evidence.rejudge import rejudge
 from kdgov.evidence.trust_store import TrustStore, load_trust, trust_path
 from kdgov.progress import Progress, silent
@@ -226,6 +228,21 @@ def judge_again(folder: Path, trust: TrustStore, *, received: datetime.datetime)
     tables = judged.tables
     items = {"teacher": tables.teacher.content_digest, "student": tables.student.content_digest}
     return Rejudged(document=json.loads(decision.canonical), canonical=decision.canonical, items=items)
+
+
+def attest_replay(audit: VersionAudit, request: AuditRequest) -> Path:
+    """Sign that the recorded model was asked again and answered as recorded; the file, beside the trust store.
+
+    Raises:
+        InputError: if it was not asked, or did not answer as recorded.
+    """
+    found = [finding for finding in audit.findings if finding.area == "replay"]
+    decision = next((f.digest for f in audit.findings if f.subject == in_run(DECISION) and f.standing == "verified" and f.digest), "")
+    if not request.replay or not found or not decision or any(finding.standing != "verified" for finding in found):
+        odd = next((finding.reason for finding in found if finding.standing != "verified"), "nothing was asked again")
+        raise InputError(f"there is nothing to attest: {odd.rstrip('.')}", mend="Attest only what --replay found as recorded.")
+    signers = importlib.import_module("kdgov.recording.client.signers").evaluation_signing_for(request.store).signers
+    return sign_replay(request.trust_file, decision, request.replay, signers, at=datetime.datetime.now(datetime.UTC))
 
 
 def _replayed(shown: VersionShown, request: AuditRequest, progress: Progress) -> tuple[AuditFinding, ...]:

@@ -23,6 +23,7 @@ from kdgov.evidence.derivation.owner_rules import (
     write_layout,
     write_policies,
 )
+from kdgov.evidence.derivation.replay_statement import sign_replay
 from kdgov.evidence.signing_keys import load_signer, new_key
 from kdgov.evidence.trust_store import load_trust, save_trust, trust_path, trusted_key
 from kdgov.recording.promotion import promote
@@ -115,6 +116,22 @@ def test_the_layout_names_keys_and_how_many(site, owner, tmp_path):
     assert promote(recorded.name, recorded.version, site.target).done
     owner.demands("decision", keys=["somebody-else"])
     _refused(site, recorded, "of somebody-else")
+
+
+def test_a_replay_is_demanded_and_counts_when_a_key_for_evaluations_signed_it(site, owner, tmp_path):
+    recorded, other = site.record(), site.record()
+    write_layout(owner.trust, Layout(rules=[LayoutRule(models=["*"], replay=20)]), owner.signers, at=NOW)
+    _refused(site, recorded, "20 items per task are asked again, and 0 were")
+    sign_replay(owner.trust, recorded.decision, 5, owner.signers, at=NOW)
+    _refused(site, recorded, "and 5 were")
+    stranger = new_key(tmp_path, "stranger", passphrase=None)
+    sign_replay(owner.trust, recorded.decision, 20, [load_signer(f"file:{stranger.private_path}")], at=NOW)
+    _refused(site, recorded, "and 0 were")
+    folder = owner.trust.parent / "replays"
+    written = sign_replay(owner.trust, recorded.decision, 20, owner.signers, at=NOW)
+    (folder / f"{other.decision.removeprefix('sha256:')}.dsse.json").write_bytes(written.read_bytes())
+    _refused(site, other, "and 0 were")
+    assert promote(recorded.name, recorded.version, site.target).done
 
 
 def test_a_list_that_does_not_count_refuses_everything(site, owner, tmp_path):

@@ -105,6 +105,9 @@ def test_the_owner_lists_policies_and_demands_signatures(command, embedded):
         shown = json.loads(command("registry", "layout", "--json", "--store", store).stdout)
         assert shown["rules"][0]["signatures"] == {"evaluation": {"keys": [], "threshold": 1}}
         assert "evaluation unsigned" in command("promote", recorded.name, recorded.version, "--store", store, expect=1).stdout
+        command("registry", "layout", "--clear", "--models", recorded.name, "--replay", 20, "--store", store)
+        assert "asked again, and 0 were" in command("promote", recorded.name, recorded.version, "--store", store, expect=1).stdout
+        assert "nothing was asked again" in command("audit", recorded.name, recorded.version, "--attest", "--store", store, expect=2).stderr
         command("registry", "layout", "--clear", "--store", store)
         command("promote", recorded.name, recorded.version, "--store", store)
     finally:

@@ -62,6 +62,7 @@ def audit(
     only: Annotated[Only | None, typer.Option(help="Overview: only these rows.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Folder of the checkpoint that is served.")] = None,
     replay: Annotated[int, typer.Option(min=0, help="Items per task to evaluate again on the recorded weights.")] = 0,
+    attest: Annotated[bool, typer.Option("--attest", help="Sign that --replay found all as recorded; a layout may demand it.")] = False,
     witness: Annotated[Path | None, typer.Option(help="File of log heads that a witness countersigned; see `kdgov registry log`.")] = None,
     as_of: Annotated[str | None, typer.Option(help="Day for which expiries are judged (YYYY-MM-DD); default today.")] = None,
     trust: Annotated[Path | None, typer.Option(help="Trust store of the reviewer; default KDGOV_TRUST, else the store's.")] = None,
@@ -78,7 +79,7 @@ def audit(
 
         request = replace(_request(registry, store, trust, as_of, weights, framework or [], replay), witness=witness)
         if version is not None and model is not None:
-            _one(model, version, request, output_format, out)
+            _one(model, version, request, output_format, out, attest=attest)
         elif model is not None or all_models:
             _many(request, Scope(model=model, since=_day(since, "--since"), only_violated=only is Only.violated), output_format, out)
         else:
@@ -128,12 +129,14 @@ def _day(text: str | None, option: str) -> datetime.date | None:
         raise InputError(f"{option} {text!r} is no day", mend="Write it as YYYY-MM-DD.") from error
 
 
-def _one(model: str, version: str, request: AuditRequest, output_format: AuditFormat, out: Path | None) -> None:
-    from kdgov.pipeline.audit import audit_version
+def _one(model: str, version: str, request: AuditRequest, output_format: AuditFormat, out: Path | None, *, attest: bool) -> None:
+    from kdgov.pipeline.audit import attest_replay, audit_version
 
     with progress_bars() as progress:
         found = audit_version(model, version, request, progress=progress)
     _write(_rendered(found.as_json(), output_format), out, output_format)
+    if attest:
+        typer.echo(f"attested: {attest_replay(found, request)}", err=True)
     if found.outcome != "clean":
         raise typer.Exit(EXIT_BLOCKED)
 

@@ -121,7 +121,8 @@ def seal_fault(folder: Path, predicate: Mapping[str, Any]) -> str:
 
 def question_of(predicate: Mapping[str, Any], asker: Asker) -> str:
     """Digest of everything that a derivation depends on, given that the folder is the bundle the statement names (`seal_fault`)."""
-    believed = [asker.trust.model_dump(mode="json", by_alias=True), asker.rules.digest, list(asker.signers)]
+    again = asker.rules.replayed(str(predicate.get("decision")))
+    believed = [asker.trust.model_dump(mode="json", by_alias=True), asker.rules.digest, again, list(asker.signers)]
     return digest_json([dict(predicate), believed, asker.received.isoformat(), asker.at.astimezone(datetime.UTC).date().isoformat()])
 
 
@@ -148,7 +149,8 @@ def _ruled(decision: Decision, predicate: Mapping[str, Any], asker: Asker, evalu
     if asker.trust.separation == "off":
         told.append("separation is off in the trust store: whoever signed the decision may also have approved or waived it")
     signed = {**evaluated.signers, "decision": asker.signers, **_permission_signers(decision)}
-    return {"ruled_out": tuple(asker.rules.refusals(model=model, policy=decision.policy, signed=signed)), "standing": tuple(told)}
+    ruled = asker.rules.refusals(model=model, policy=decision.policy, signed=signed, decision=str(predicate["decision"]))
+    return {"ruled_out": tuple(ruled), "standing": tuple(told)}
 
 
 def _decision_faults(bundle: BundleReader, again: Decision, predicate: Mapping[str, Any]) -> Iterator[Refusal]:

@@ -16,9 +16,9 @@ from __future__ import annotations
 import datetime
 import fnmatch
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ from kdgov.declarations.load import Declared, validate
 from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_json, write_atomic
 from kdgov.errors import KdgovError
+from kdgov.evidence.derivation.replay_statement import replayed
 from kdgov.evidence.release_statement import Refusal
 from kdgov.evidence.signing import LAYOUT_PREDICATE, POLICIES_PREDICATE, sign_statement, statement, verify_statement
 from kdgov.evidence.trust_store import Purpose, TrustStore
@@ -77,6 +78,8 @@ class LayoutRule(Declared):
     """Shell patterns of registered models."""
     signatures: dict[Purpose, Demand] = Field(default_factory=dict)
     """Purpose → who and how many."""
+    replay: int = Field(default=0, ge=0)
+    """Items per task that somebody must have asked the recorded model again (`kdgov audit --replay N --attest`); 0: none."""
 
 
 class Layout(Declared):
@@ -100,6 +103,8 @@ class OwnerRules:
     """Files that lie there and do not count."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Identifier → name of every key of the trust store."""
+    replayed: Callable[[str], int] = field(default=lambda _decision: 0)
+    """Decision → items per task that somebody trusted asked again."""
 
     @property
     def digest(self) -> str:
@@ -107,13 +112,14 @@ class OwnerRules:
         parts = [None if part is None else part.model_dump(mode="json") for part in (self.policies, self.layout)]
         return digest_json([*parts, list(self.faults), dict(self.names)])
 
-    def refusals(self, *, model: str, policy: Mapping[str, str], signed: Mapping[str, Sequence[str]]) -> list[Refusal]:
+    def refusals(self, *, model: str, policy: Mapping[str, str], signed: Mapping[str, Sequence[str]], decision: str = "") -> list[Refusal]:
         """What the rules say against a promotion.
 
         Args:
             model: registered model.
             policy: name, version and digest of the policy that judged.
             signed: purpose → identifiers of the keys that signed and count.
+            decision: digest of the decision, by which replays are named.
         """
         found = [Refusal(criterion="policy", reason=fault, mend="Let the owner sign it again.") for fault in self.faults]
         if self.policies is not None and not any(a.digest == policy["digest"] and _matches(model, a.models) for a in self.policies.allow):
@@ -124,6 +130,7 @@ class OwnerRules:
         for rule in self.layout.rules if self.layout is not None else []:
             if _matches(model, rule.models):
                 found += [r for purpose, demand in rule.signatures.items() if (r := self._lacking(purpose, demand, signed)) is not None]
+                found += _unreplayed(rule.replay, self.replayed(decision) if rule.replay else 0)
         return found
 
     def standing(self, *, model: str, policy: Mapping[str, str]) -> list[str]:
@@ -155,7 +162,17 @@ def load_owner_rules(trust_file: Path, trust: TrustStore, *, at: datetime.dateti
     faults: list[str] = []
     policies = _read(trust_file.parent / POLICIES_FILE, POLICIES_PREDICATE, PolicyList, trust, at, faults)
     layout = _read(trust_file.parent / LAYOUT_FILE, LAYOUT_PREDICATE, Layout, trust, at, faults)
-    return OwnerRules(policies=policies, layout=layout, faults=tuple(faults), names={key.keyid: key.name for key in trust.keys})
+    names = {key.keyid: key.name for key in trust.keys}
+    again = partial(replayed, trust_file, trust, at=at)
+    return OwnerRules(policies=policies, layout=layout, faults=tuple(faults), names=names, replayed=again)
+
+
+def _unreplayed(wanted: int, found: int) -> list[Refusal]:
+    if found >= wanted:
+        return []
+    told = f"the registry's layout demands that {wanted} items per task are asked again, and {found} were"
+    mend = f"Have somebody else run: kdgov audit MODEL VERSION --replay {wanted} --attest, with a key trusted for evaluations."
+    return [Refusal(criterion="layout", reason=told, mend=mend)]
 
 
 def write_policies(trust_file: Path, listed: PolicyList, signers: Sequence[Signer], *, at: datetime.datetime) -> Path:
