@@ -73,7 +73,7 @@ def joined_by_and(names: Iterable[str]) -> str:
 
 
 _BARE = re.compile(r"[\w.+-]+")
-_OPERATORS = re.compile(r"\b(AND|OR|WITH)\b", re.IGNORECASE)
+_OPERATORS = re.compile(r"\b(AND|OR|WITH|and|or)\b")
 
 
 def _is_known(name: str) -> bool:
