@@ -18,6 +18,7 @@ import base64
 import binascii
 import os
 import shlex
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,13 @@ from kdgov.digest import write_atomic
 from kdgov.errors import InputError, UnavailableError
 
 PASSPHRASE_VARIABLE = "KDGOV_KEY_PASSPHRASE"
+_IGNORED = """# Made by kdgov: private keys, the registry's database and recorded evidence belong into no repository.
+/keys/*.key
+/mlflow.db*
+/artifacts/
+/audit/
+/log/
+"""
 SOURCE_VARIABLE = "KDGOV_SIGNING_KEY"
 COMMAND_TIMEOUT_S = 60.0
 
@@ -231,3 +239,33 @@ def _run(command: list[str], *, stdin: bytes) -> bytes:
         # Standard error of a KMS client may hold tokens: only the exit code is repeated.
         raise UnavailableError(f"the signing command ended with {done.returncode}", where=command[0], mend="Run it by hand to see why.")
     return done.stdout
+
+
+def keep_out_of_git(store: Path) -> None:
+    """Write the ``.gitignore`` of a store, unless there is one: keys, database and evidence belong into no repository."""
+    place = store / ".gitignore"
+    try:
+        if not place.exists():
+            write_atomic(place, _IGNORED.encode())
+    except OSError:
+        # A store that cannot be written is no store to commit from.
+        return
+
+
+def tracked_private_keys(folder: Path) -> tuple[str, ...]:
+    """Private keys below a folder that a git repository tracks; empty where there is no git, or no repository."""
+    git = shutil.which("git")
+    if git is None or not folder.is_dir():
+        return ()
+    command = [git, "-C", str(folder), "ls-files", "-z", "--", "*.key", "*.pem"]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    names = [name.decode("utf-8", "replace") for name in done.stdout.split(b"\0") if name]
+    return tuple(name for name in names if _is_private(folder / name))
+
+
+def _is_private(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return b"PRIVATE KEY" in stream.read(4096)
+    except OSError:
+        return False

@@ -25,6 +25,13 @@ def tracking_store(store_uri: str, artifact_uri: str | None = None) -> Any:
     return open_tracking_store(_at_home(store_uri), artifact_uri)
 
 
+def workspace_store(workspace_uri: str) -> Any:
+    """MLflow's workspaces behind ``kdgov:<database uri>``."""
+    from kdgov.guard.stores.workspace_store import GuardedWorkspaceStore
+
+    return GuardedWorkspaceStore(workspace_uri.removeprefix(SCHEME))
+
+
 def artifact_repository(artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> Any:
     """The write-once repository behind ``kdgov-artifacts:<uri>``."""
     from kdgov.guard.stores.artifact_store import open_artifact_repository

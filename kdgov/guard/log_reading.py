@@ -164,6 +164,13 @@ def _standing(entries: Sequence[LogEntry]) -> list[LogEntry]:
     return [entry for found in standing.values() for entry in found]
 
 
+def standing_in(session: Session, workspace: str) -> tuple[str, ...]:
+    """Versions of a workspace that the log tells of and that nobody deleted, as ``name version``."""
+    rows = session.execute(sa.select(LOG).order_by(LOG.c.seq))
+    found = {(e.name, e.version) for e in _standing([entry_of(row) for row in rows]) if e.workspace == workspace}
+    return tuple(f"{name} version {version}" for name, version in sorted(found))
+
+
 def _gone(session: Session, entries: Sequence[LogEntry]) -> Iterator[str]:
     there = {
         (row.workspace, row.name, row.version)

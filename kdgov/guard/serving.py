@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import importlib.util
 import os
 import secrets
@@ -53,9 +54,10 @@ class ServerPlan:
         """The command line: MLflow's own server on the guard's three schemes."""
         plain = database_uri(self.backend)
         guarded = f"kdgov:{plain}"
-        # Workspaces themselves are kept by a store of MLflow's own, which knows bare database addresses only.
+        # Workspaces themselves are kept by a store of their own: the guard's, where the installed package announces it.
         needs_store = "--enable-workspaces" in self.further and "--workspace-store-uri" not in self.further
-        workspaces = ("--workspace-store-uri", plain) if needs_store else ()
+        announced = importlib.metadata.entry_points(group="mlflow.workspace_provider", name="kdgov")
+        workspaces = ("--workspace-store-uri", guarded if announced else plain) if needs_store else ()
         return [
             sys.executable, "-m", "mlflow", "server", "--backend-store-uri", guarded, "--registry-store-uri", guarded,
             "--artifacts-destination", f"kdgov-artifacts:{self.artifacts}", "--host", self.host, "--port", str(self.port),

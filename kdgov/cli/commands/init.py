@@ -19,10 +19,12 @@ def init(
 ) -> None:
     """Write a policy, a GitHub Actions workflow and a GitLab job that block a student the gate refuses."""
     with error_boundary():
+        from kdgov.cli.key_warning import warn_of_tracked_keys
         from kdgov.pipeline.scaffold import write_scaffold
 
         for path in write_scaffold(folder, policy=policy, teacher=teacher, student=student, force=force):
             typer.echo(str(path))
+        warn_of_tracked_keys(folder)
 
 
 def register(app: typer.Typer) -> None:

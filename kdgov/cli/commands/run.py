@@ -43,11 +43,13 @@ def run(
 ) -> None:
     """Take a release from check to promotion: check, distill, evaluate, gate, record, promote."""
     with error_boundary(output_format=output_format):
+        from kdgov.cli.key_warning import warn_of_tracked_keys
         from kdgov.evaluation.plan.suite_code import allowed_code
         from kdgov.pipeline.context import open_release
         from kdgov.pipeline.run import run_release
 
         with progress_bars() as progress, allowed_code(allow_code or []):
+            warn_of_tracked_keys(release.parent)
             context = open_release(release, store=store, progress=progress)
             outcome = run_release(context, on_step=lambda taken: _print_step(progress, taken))
         if output_format is RunFormat.json:

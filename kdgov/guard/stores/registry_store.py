@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import importlib
 import inspect
 from collections.abc import Iterator
 from dataclasses import replace
@@ -52,6 +53,8 @@ def open_registry_store(database_uri: str) -> SqlAlchemyStore:
     """
     base = WorkspaceAwareSqlAlchemyStore if MLFLOW_ENABLE_WORKSPACES.get() else SqlAlchemyStore
     refuse_unknown(base, REGISTRY_GUARDED | REGISTRY_PASSED, "registry store")
+    if MLFLOW_ENABLE_WORKSPACES.get():
+        importlib.import_module("kdgov.guard.stores.workspace_store").guard_plain_store()
     guarded = _GuardedWorkspaceStore if MLFLOW_ENABLE_WORKSPACES.get() else _GuardedStore
     return guarded(database_uri)
 

@@ -7,6 +7,7 @@ A run carrying the tag ``kdgov.sealed`` takes no more metrics, params, tags or i
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,8 @@ def open_tracking_store(database_uri: str, artifact_uri: str | None) -> SqlAlche
     """
     base = WorkspaceAwareSqlAlchemyStore if MLFLOW_ENABLE_WORKSPACES.get() else SqlAlchemyStore
     refuse_unknown_tracking(base)
+    if MLFLOW_ENABLE_WORKSPACES.get():
+        importlib.import_module("kdgov.guard.stores.workspace_store").guard_plain_store()
     sealed = _SealedWorkspaceStore if MLFLOW_ENABLE_WORKSPACES.get() else _SealedStore
     return sealed(database_uri, artifact_uri or DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
 

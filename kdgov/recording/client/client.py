@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException, RestException
 
 from kdgov.errors import InputError, KdgovError, UnavailableError
+from kdgov.evidence.signing_keys import keep_out_of_git
 from kdgov.recording.client.target import RegistryTarget
 
 # A governance harness tells nobody outside what it records.
@@ -46,6 +47,8 @@ def registry_client(target: RegistryTarget) -> Iterator[MlflowClient]:
     """
     if target.is_embedded:
         target.store.mkdir(parents=True, exist_ok=True)
+        if not (target.store / "mlflow.db").exists():
+            keep_out_of_git(target.store)
     before = (mlflow.get_tracking_uri(), mlflow.get_registry_uri())
     kept = {name: os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
     logger = logging.getLogger("mlflow.store.db.utils")

@@ -9,7 +9,7 @@ from pathlib import Path
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from kdgov.errors import InputError
-from kdgov.evidence.signing_keys import SOURCE_VARIABLE, keyid_of, load_signer, new_key
+from kdgov.evidence.signing_keys import SOURCE_VARIABLE, keep_out_of_git, keyid_of, load_signer, new_key
 from kdgov.evidence.trust_store import PROJECT_PURPOSES, TrustedKey, load_trust, save_trust, trust_path
 
 PROJECT_KEY = "project"
@@ -43,6 +43,7 @@ def signing_for(store: Path) -> Signing:
     private = folder / f"{PROJECT_KEY}.key"
     made = not private.exists()
     if made:
+        keep_out_of_git(store)
         _make(folder)
     _trust_own(store, folder / f"{PROJECT_KEY}.pub")
     note = (
