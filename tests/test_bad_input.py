@@ -22,6 +22,7 @@ def write(tmp_path):
             release["teacher"][key] = str((RELEASES / release["teacher"][key]).resolve())
         for item in release["data"]:
             item["card"] = str((RELEASES / item["card"]).resolve())
+        release["production_inputs"]["card"] = str((RELEASES / release["production_inputs"]["card"]).resolve())
         change(release)
         path = tmp_path / name
         path.write_text(yaml.safe_dump(release))

@@ -78,6 +78,9 @@ COMMANDS: Mapping[str, Entry] = {
     "init": Entry(
         module="init", panel=RULES, help="Write a policy, a GitHub Actions workflow and a GitLab job that block a student the gate refuses."
     ),
+    "explain": Entry(
+        module="explain", panel=RULES, help="Say what a finding, a criterion or a word of the field means, and which key answers it."
+    ),
     "schema": Entry(
         module="print_schema",
         panel=RULES,

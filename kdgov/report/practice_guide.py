@@ -1,0 +1,208 @@
+"""The field's advice on distillation, one row each: the warning, the rule that finds it, the key that answers it, what a reviewer sees.
+
+docs/practice.md holds the same rows (a test compares them), and ``kdgov explain`` prints them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from kdgov.errors import InputError
+from kdgov.finding_rules import RULES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """One piece of advice."""
+
+    advice: str
+    """What the field says, in its words."""
+    rules: tuple[str, ...]
+    """Finding rules and criteria that hold a release to it."""
+    key: str
+    """Where it is answered: key of a release, suite, card or policy."""
+    example: str
+    """A value that answers it."""
+    seen: str
+    """What a reviewer sees."""
+
+
+def _row(advice: str, rules: str, key: str, example: str, seen: str) -> Advice:
+    return Advice(advice=advice, rules=tuple(rules.split()), key=key, example=example, seen=seen)
+
+
+GUIDE: tuple[Advice, ...] = (
+    _row(
+        "Test on real production inputs, not on benchmarks alone",
+        "practice.benchmarks-only production-agreement production-word-overlap",
+        "production_inputs",
+        "{path: log.jsonl, session: conversation}",
+        "same answer, word overlap and their bounds beside the suites",
+    ),
+    _row(
+        "What is evaluated decides",
+        "evidence.not-judged evidence.not-applicable",
+        "criteria of the policy",
+        "when: production_inputs",
+        "every metric that no criterion reads, by name",
+    ),
+    _row(
+        "Distil on the right task distribution",
+        "coverage.uncovered coverage.not-testable",
+        "data, production_inputs",
+        "prompts of the kind users send",
+        "share of inputs the data does not cover, with bounds and masked examples",
+    ),
+    _row(
+        "Specialists underperform out of distribution",
+        "practice.task-diversity coverage.uncovered",
+        "where of a criterion",
+        "{coverage: far}",
+        "near and far items as groups of every suite",
+    ),
+    _row(
+        "Soft labels carry more than hard ones",
+        "practice.completions-only practice.soft-share-low",
+        "distillation.terms",
+        "{kind: soft_targets, temperature: 2, weight: 0.7}",
+        "share of the weighted loss that is soft",
+    ),
+    _row(
+        "Calibrate the temperature: neither too peaked nor too flat",
+        "practice.temperature-uncalibrated practice.temperature-extreme practice.calibration-unknown practice.calibration-differs",
+        "distillation.calibration",
+        "sha256:… of `kdgov distill RELEASE --calibrate`",
+        "the table with the teacher's entropy at each temperature",
+    ),
+    _row(
+        "Do not distil sensitive capabilities without reassessing safety",
+        "practice.sensitive-without-safety practice.capability-unknown",
+        "capabilities, suites",
+        "capabilities: [health]; suites: [safety, privacy]",
+        "the capability and the suites that are missing",
+    ),
+    _row(
+        "Measure biases that the student inherits",
+        "stereotypes-not-amplified",
+        "suites",
+        "[bias]",
+        "each group on its own, before and after",
+    ),
+    _row(
+        "Keep evaluation data out of the training data",
+        "contamination.verbatim contamination.edited contamination.near-duplicate contamination.image-alike "
+        "contamination.media-not-compared",
+        "data, suites",
+        "data: {image_likeness: true} in the policy",
+        "items found, and how many were not looked for",
+    ),
+    _row(
+        "Synthetic data respects privacy",
+        "privacy.sent-to-endpoint privacy.pii-found privacy.secret-found",
+        "teacher.endpoint",
+        "{region: DE, retention_days: 0, processor_agreement: DPA-17}",
+        "what is sent where, and for how long it is kept there",
+    ),
+    _row(
+        "Honour a deletion request",
+        "privacy.withdrawn-present",
+        "personal_data of a card",
+        "withdrawn_ids: [sha256:…]",
+        "`kdgov registry find-text`: which recorded releases hold the text",
+    ),
+    _row(
+        "Document what is traded off",
+        "practice.no-trade-off-note",
+        "trade_offs",
+        "Refusals fall by 1.2 points on rare harms.",
+        "the note on version page, card and audit",
+    ),
+    _row(
+        "Tell the accountable roles",
+        "practice.no-accountable-role practice.not-informed practice.role-unknown practice.informed-in-future "
+        "practice.informed-before-results",
+        "accountable",
+        "{model_owner: Ada, informed: {model_owner: 2026-11-28}}",
+        "who answers, and the day each was told",
+    ),
+    _row(
+        "Record before and after, and what made this release",
+        "practice.no-before-after",
+        "card of the student",
+        "training_method, lineage",
+        "the section Made from on card and audit; `kdgov registry show`",
+    ),
+    _row(
+        "A teacher that was distilled itself needs its own teacher beside it",
+        "practice.chain-without-root",
+        "teacher.root",
+        "path of the first teacher",
+        "results against the root teacher",
+    ),
+    _row(
+        "Enough data for the steps",
+        "practice.little-data",
+        "data, distillation.steps",
+        "teacher_text to write more",
+        "how often each example is seen",
+    ),
+    _row(
+        "Distil for cost and speed that somebody measured",
+        "practice.student-not-smaller small-enough",
+        "price, efficiency criteria",
+        "{kind: efficiency, measure: parameters, max_ratio: 0.5}",
+        "size, latency and price of both models",
+    ),
+)
+"""Every mistake and every "do" of the field that kdgov answers."""
+
+TERMS: dict[str, str] = {
+    "accountable role": "A person or team that answers for a release and was told of its trade-offs on a stated day.",
+    "coverage": "The share of distinct production inputs that are unlike the distillation data, against what held-out data looks like.",
+    "feature-map distillation": "Matching the student's hidden states or attention maps to the teacher's.",
+    "out-of-distribution": "Unlike the training data; such items are marked far, and `where: {coverage: far}` judges them.",
+    "production inputs": "What users really send, logged by the service that the student will run in.",
+    "quantisation": "Storing weights in fewer bits (int8, int4): smaller and faster, and judged as a student of its own.",
+    "self-distillation": "Distilling a model into one of its own size, often itself, as one more stage of training.",
+    "soft labels": "The teacher's whole distribution over answers, not only the one it chose; they carry how sure it was.",
+    "task distribution": "The mix of inputs that a student will be asked; distillation data should look like it.",
+    "teacher assistant": "A model of middle size that learns from the teacher and teaches the student.",
+    "temperature": "The divisor of the logits before they become probabilities: above 1 the teacher's distribution is flatter.",
+    "trade-off": "What a student gives up for being smaller, written down for product and policy partners.",
+}
+"""Words of the field."""
+
+
+def explained(name: str) -> str:
+    """What a finding rule, criterion or word of the field means, in a few lines.
+
+    Raises:
+        InputError: naming what is nearest, if nothing is known by the name.
+    """
+    plain = name.strip().lower()
+    rows = [row for row in GUIDE if plain in (rule.lower() for rule in row.rules)]
+    lines = []
+    if plain in RULES:
+        rule = RULES[plain]
+        stays = "" if rule.yields else ", whatever the policy says"
+        lines += [f"{plain}: {rule.title}", f"  means by default: {rule.verdict}{stays}", f"  rests on: {rule.source}"]
+    if plain in TERMS:
+        lines.append(f"{plain}: {TERMS[plain]}")
+    for row in rows:
+        lines += [f"  the field says: {row.advice}", f"  answered by: {row.key}, such as `{row.example}`", f"  a reviewer sees: {row.seen}"]
+    if not lines:
+        known = sorted({*RULES, *TERMS, *(rule for row in GUIDE for rule in row.rules)})
+        near = difflib.get_close_matches(plain, known, n=3, cutoff=0.5)
+        mend = f"Did you mean {', '.join(near)}?" if near else "`kdgov check --rules` lists the rules; docs/practice.md has the words."
+        raise InputError(f"nothing is known by the name {name!r}", where="kdgov explain", mend=mend)
+    return "\n".join(lines)
+
+
+def guide_table() -> str:
+    """The rows as a Markdown table."""
+    head = ["| the field says | rules and criteria | answered by | example | a reviewer sees |", "|---|---|---|---|---|"]
+    body = [
+        f"| {row.advice} | {', '.join(f'`{rule}`' for rule in row.rules)} | {row.key} | `{row.example}` | {row.seen} |" for row in GUIDE
+    ]
+    return "\n".join(head + body)
