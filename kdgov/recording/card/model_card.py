@@ -9,7 +9,7 @@ from kdgov.decision.decision import CriterionResult
 from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
 from kdgov.recording.card.made_from import made_from
-from kdgov.recording.card.summary_sentences import distillation_sentence, limits, suite_sentences
+from kdgov.recording.card.summary_sentences import distillation_sentence, limits, suite_sentences, trade_off_sentence
 from kdgov.report.escaping import code, markdown, plain
 from kdgov.report.severity_order import columns
 
@@ -69,6 +69,7 @@ def _short_parts(dossier: EvidenceBundle, rows: int) -> list[str]:
         suites if rows > 2 else "",
         f"Licences in the lineage: {markdown(licences, limit=400)}. Trained on the outputs of: "
         f"{markdown(', '.join(dossier.trained_on_outputs_of) or 'no model that is declared', limit=300)}.",
+        f"Trade-offs: {markdown(dossier.release.get('trade_offs') or 'no note was given.', limit=300)}" if rows > 2 else "",
         _approvals(dossier) if rows > 4 else "",
         f"Decision {code(dossier.decision_digest)}. Full card, charts and evidence: artifacts of this version's run "
         f"(card/, charts/, evidence/). Verify with `kdgov verify`.",
@@ -157,6 +158,7 @@ def _accountability(dossier: EvidenceBundle) -> str:
     accountable: Mapping[str, Any] = dossier.release.get("accountable") or {}
     informed = accountable.get("informed") or {}
     lines = [markdown(dossier.release.get("trade_offs") or "No trade-off note was given.", limit=3000)]
+    lines += ["", f"By the numbers: {markdown(trade_off_sentence(dossier), limit=600)}", ""]
     for role in ("model_owner", "risk", "product", "policy"):
         if accountable.get(role):
             when = f", informed {markdown(informed[role])}" if informed.get(role) else ""

@@ -53,6 +53,21 @@ def limits(dossier: EvidenceBundle) -> list[str]:
     return found
 
 
+def trade_off_sentence(dossier: EvidenceBundle) -> str:
+    """What the student lost by the numbers, largest first: the sentence proposed for the release's note on trade-offs."""
+    lost = [
+        row
+        for row in dossier.criteria
+        if not row.get("group")
+        and row.get("kind") == "non_inferiority"
+        and (row.get("difference") or 0.0) < 0
+        and row.get("reference") != "root_teacher"
+    ]
+    ranked = sorted(lost, key=lambda row: float(row["difference"]))[:3]
+    named = [f"{-float(row['difference']):.3g} on {row.get('suite')}/{row.get('task')} ({row.get('metric')})" for row in ranked]
+    return f"The student gives up {_listed(named)}." if named else "No judged result fell."
+
+
 def _smaller(dossier: EvidenceBundle) -> str:
     teacher, student = dossier.teacher.get("parameters"), dossier.student.get("parameters")
     if not teacher or not student:
