@@ -70,7 +70,7 @@ def _read_parquet(source: Source) -> ItemTable:
         _refuse_swollen(parquet, file)
         data = pq.ParquetFile(file, read_dictionary=text).read(columns=names)
         data.validate(full=True)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, PermissionError):
             raise
         raise InputError(
