@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException, RestException
 
 from kdgov.errors import InputError, KdgovError, UnavailableError
 from kdgov.evidence.signing_keys import keep_out_of_git
+from kdgov.recording.client.first_tables import make_database
 from kdgov.recording.client.target import RegistryTarget
 
 # A governance harness tells nobody outside what it records.
@@ -58,6 +59,8 @@ def registry_client(target: RegistryTarget) -> Iterator[MlflowClient]:
             # "Creating initial database tables" and the alembic lines are noise to whoever releases a model.
             logger.setLevel(logging.ERROR)
             logging.getLogger("alembic").setLevel(logging.ERROR)
+            if target.is_embedded:
+                make_database(target.store)
             mlflow.set_tracking_uri(target.tracking_uri)
             mlflow.set_registry_uri(target.registry_uri)
             yield MlflowClient(target.tracking_uri, target.registry_uri)
