@@ -16,6 +16,7 @@ from kdgov.finding import FindingVerdict
 DTA = "Data & Trust Alliance, Data Provenance Standards 1.0.0"
 AI_600_1 = "NIST AI 600-1"
 GDPR = "Regulation (EU) 2016/679"
+AI_ACT = "Regulation (EU) 2024/1689"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +130,12 @@ RULES: dict[str, Rule] = {
     "practice.informed-in-future": _rule("review", "informed on a day that has not come", "NIST AI RMF GOVERN 2.1"),
     "practice.informed-before-results": _rule("warn", "informed before there were results to tell of", "NIST AI RMF GOVERN 2.1"),
     "practice.no-before-after": _rule("warn", "no record of the student before distillation or of the teacher", "NIST AI RMF MEASURE 2.1"),
+    "practice.general-purpose-model": _rule(
+        "review", "a student that counts as a new general-purpose model, by one reading at least", f"{AI_ACT} Art. 3(63), 53"
+    ),
+    "practice.general-purpose-unknown": _rule(
+        "warn", "nothing tells whether the student is a new general-purpose model", f"{AI_ACT} Art. 3(63), 53"
+    ),
     "practice.chain-without-root": _rule(
         "warn",
         "a teacher that was distilled itself, and its own teacher is not compared",

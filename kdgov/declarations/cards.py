@@ -94,6 +94,10 @@ class ModelCard(_Card):
     """Tags of capabilities, sensitive ones included, such as ``medical`` or ``cybersecurity``."""
     training_method: str = ""
     """How it was trained."""
+    training_flops: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Operations of its whole training, that of everything it starts from included: the EU AI Act's question turns on it."""
+    training_tokens: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Tokens of its whole training, repeats included; with ``parameters`` an estimate of the operations."""
 
 
 class DatasetCard(_Card):

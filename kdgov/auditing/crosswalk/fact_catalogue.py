@@ -49,6 +49,8 @@ FACTS: dict[str, str] = {
     "model.acceptable_use": "It is stated what the model must not be used for.",
     "model.limits": "Known limits and failures are stated.",
     "model.licence": "The student's own licence is stated.",
+    "model.general_purpose": "It is worked out whether the student is a new general-purpose model, with what stays open.",
+    "output.marked": "It is stated how generated output is marked as generated.",
     "release.intent": "It is stated who gets what, and whether the use is commercial.",
     "release.date": "The date of registration is kept.",
     "software.versions": "Versions of the software that made and measured it are kept.",

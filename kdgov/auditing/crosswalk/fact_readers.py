@@ -23,6 +23,7 @@ from kdgov.auditing.crosswalk.fact_source import (
     said,
     suite,
 )
+from kdgov.auditing.crosswalk.general_purpose_fact import general_purpose
 from kdgov.evidence.bundle_layout import (
     DECISION,
     DISTILLATION,
@@ -177,6 +178,8 @@ def _licence_reasoned(e: Evidence) -> Answer:
 
 
 READERS: dict[str, Callable[[Evidence], Answer]] = {
+    "model.general_purpose": general_purpose,
+    "output.marked": card_fields("model_card", "output_marking", "watermarking"),
     "inventory.version": lambda e: either(
         bool(e.shown.registered_at), f"Registered on {e.shown.registered_at}.", "No date of registration."
     ),

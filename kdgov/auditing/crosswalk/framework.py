@@ -6,6 +6,8 @@ can show (`Control.beyond`) is at most partly supported.
 
 from __future__ import annotations
 
+import calendar
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ from kdgov.resources import data_folder
 
 Support = Literal["supported", "partly", "missing"]
 Tag = Literal["accountability", "efficiency", "fairness", "privacy", "safety", "security", "transparency", "validity"]
+STALE_AFTER_MONTHS = 6
+"""Months after which a crosswalk is called out of date."""
 DISCLAIMER = (
     "This table says which controls the recorded evidence of this release supports. It is no certification, no legal advice "
     "and no statement of conformity; controls also ask for things that no release record can show."
@@ -33,6 +37,10 @@ class Control(Declared):
     """Identifier as the framework prints it."""
     title: str = Field(min_length=10)
     """What it asks, in kdgov's own words."""
+    source: str = ""
+    """Where its text stands: law, section, point."""
+    unread: bool = False
+    """Its text was not at hand; it was written from descriptions by others."""
     tags: list[Tag] = Field(min_length=1)
     """What it is about, to filter by."""
     needs: list[str] = Field(default_factory=list)
@@ -65,10 +73,14 @@ class Framework(Declared):
     """Who publishes it."""
     edition: str
     """Which edition the crosswalk was written for."""
+    checked: datetime.date | None = None
+    """Day on which it was last held against its edition and the news about it; None: nobody says."""
     url: str = Field(pattern=r"^https://")
     """Where its text stands."""
     kind: str
     """Law, standard, voluntary framework."""
+    applies: str = ""
+    """Since when it applies, to whom, and what changed it."""
     controls: list[Control] = Field(min_length=1)
     """In the framework's order."""
 
@@ -94,7 +106,7 @@ class ControlResult:
 
     def as_json(self) -> dict[str, Any]:
         """Plain dictionary for the audit document."""
-        plain = self.control.model_dump(include={"id", "title", "tags", "beyond"})
+        plain = self.control.model_dump(include={"id", "title", "source", "unread", "tags", "beyond"})
         return {**plain, "support": self.support, "facts": [{"key": f.key, "status": f.status, "text": f.text} for f in self.facts]}
 
 
@@ -114,6 +126,20 @@ def load_framework(name: str) -> Framework:
         known = ", ".join(framework_names())
         raise InputError(f"there is no framework {name!r}", mend=f"Name one of {known}, or a YAML file of kdgov.framework/1.")
     return load(path, Framework)
+
+
+def stale_note(framework: Framework, *, day: datetime.date) -> str:
+    """Why a crosswalk may be behind the rules on a day: more than six months since it was checked, or no date; empty where neither."""
+    if framework.checked is None:
+        return "It does not say on which day it was checked (`checked:`); the rules may have changed since it was written."
+    if day <= _months_later(framework.checked, STALE_AFTER_MONTHS):
+        return ""
+    return f"It was checked on {framework.checked}, more than {STALE_AFTER_MONTHS} months before {day}: the rules may have changed since."
+
+
+def _months_later(day: datetime.date, months: int) -> datetime.date:
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return datetime.date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
 def assess(framework: Framework, facts: Mapping[str, Fact]) -> tuple[ControlResult, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kdgov.auditing.report.crosswalk_notes import crosswalk_notes, general_purpose_note
 from kdgov.auditing.report.html import outcome_words
 from kdgov.auditing.review.audit_findings import AREAS
 from kdgov.auditing.review.practice_record import SHOWN
@@ -31,6 +32,7 @@ def render_summary(document: Document) -> str:
         _findings(document),
         _clauses(document),
         _licences(document),
+        "\n\n".join(plain(note) for note in general_purpose_note(document)),
         *(_framework(framework) for framework in document["frameworks"]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -105,4 +107,5 @@ def _licences(document: Document) -> str:
 def _framework(framework: Mapping[str, Any]) -> str:
     body = [(c["id"], c["title"], ", ".join(c["tags"]), c["support"]) for c in framework["controls"]]
     table = rows(("Control", "What it asks, in our words", "About", "Evidence"), body)
-    return f"## {plain(framework['title'])}\n\n{plain(framework['disclaimer'])}\n\n{table}"
+    notes = "\n".join(f"- {plain(note.strip())}" for note in crosswalk_notes(framework))
+    return f"## {plain(framework['title'])}\n\n{plain(framework['disclaimer'])}\n\n{notes}\n\n{table}"

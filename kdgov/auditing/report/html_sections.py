@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kdgov.auditing.report.crosswalk_notes import crosswalk_notes, general_purpose_note
 from kdgov.auditing.report.glossary import linked
 from kdgov.auditing.report.html_builder import Safe, join, table, tag
 from kdgov.auditing.review.audit_findings import AREAS
@@ -141,15 +142,16 @@ def _facts(document: Document) -> Safe:
 def _frameworks(document: Document) -> Safe:
     if not document["frameworks"]:
         return _section("frameworks", "Frameworks", tag("p", "No framework was asked for (--framework)."))
-    parts: list[Safe] = []
+    parts: list[Safe] = [tag("p", note) for note in general_purpose_note(document)]
     for framework in document["frameworks"]:
         counts = framework["counts"]
         told = f"{counts['supported']} supported, {counts['partly']} partly, {counts['missing']} missing."
         link = tag("a", f"{framework['publisher']}, {framework['edition']}", href=framework["url"], class_="external", rel="noreferrer")
-        rows = [(f"{c['id']}", c["title"], ", ".join(c["tags"]), _mark(c["support"]), _shown(c)) for c in framework["controls"]]
+        rows = [(_control_id(c), c["title"], ", ".join(c["tags"]), _mark(c["support"]), _shown(c)) for c in framework["controls"]]
         parts += [
             tag("h3", framework["title"], id=f"framework-{framework['id']}"),
             tag("p", link, f" ({framework['kind']}). {told} {framework['disclaimer']}"),
+            tag("ul", *(tag("li", note.strip()) for note in crosswalk_notes(framework))),
             table(
                 ("Control", "What it asks, in our words", "About", "Evidence", "Which"),
                 rows,
@@ -157,6 +159,12 @@ def _frameworks(document: Document) -> Safe:
             ),
         ]
     return _section("frameworks", "Frameworks", *parts)
+
+
+def _control_id(control: Mapping[str, Any]) -> str:
+    if not control.get("source"):
+        return str(control["id"])
+    return f"{control['id']} ({control['source']}{', unread' if control.get('unread') else ''})"
 
 
 def _shown(control: Mapping[str, Any]) -> Safe:

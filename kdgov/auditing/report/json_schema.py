@@ -40,6 +40,7 @@ def audit_schema() -> Schema:
         "made_from": _list(_object({"label": text, "value": text})),
         "lineage": _list(_of(LineageEdge)),
         "acts": _list(_of(Act)),
+        "general_purpose": {"anyOf": [_object(_QUESTION), {"type": "object", "maxProperties": 0}]},
         "facts": _list(fact),
         "frameworks": _list(_framework()),
     }
@@ -55,10 +56,11 @@ def _framework() -> Schema:
     text = {"type": "string"}
     support = _choice("supported", "partly", "missing")
     fact = _object({"key": text, "status": _choice("shown", "partly", "absent"), "text": text})
-    control = _object({"id": text, "title": text, "tags": _list(text), "beyond": text, "support": support, "facts": _list(fact)})
+    told = {"id": text, "title": text, "source": text, "unread": {"type": "boolean"}, "tags": _list(text), "beyond": text}
+    control = _object({**told, "support": support, "facts": _list(fact)})
     counts = _object({key: {"type": "integer"} for key in ("supported", "partly", "missing")})
-    plain = dict.fromkeys(("id", "title", "publisher", "edition", "url", "kind", "disclaimer"), text)
-    return _object({**plain, "counts": counts, "controls": _list(control)})
+    plain = dict.fromkeys(("id", "title", "publisher", "edition", "checked", "stale", "url", "kind", "applies", "disclaimer"), text)
+    return _object({**plain, "unread": {"type": "integer"}, "counts": counts, "controls": _list(control)})
 
 
 def _of(kind: type) -> Schema:
@@ -88,6 +90,10 @@ def _value(hint: Any) -> Schema:
     return _of(hint)
 
 
+def _list_of_text() -> Schema:
+    return {"type": "array", "items": {"type": "string"}}
+
+
 def _object(properties: Mapping[str, Schema]) -> Schema:
     return {"type": "object", "properties": dict(properties), "required": list(properties), "additionalProperties": False}
 
@@ -102,3 +108,14 @@ def _map(values: Schema) -> Schema:
 
 def _choice(*words: str) -> Schema:
     return {"enum": list(words)}
+
+
+_READING = _choice("yes", "no", "unknown")
+_QUESTION: dict[str, Schema] = {
+    "answer": _READING,
+    "counting_teacher": _READING,
+    "reasons": _list_of_text(),
+    "missing": _list_of_text(),
+    "sentence": {"type": "string"},
+    "source": {"type": "string"},
+}

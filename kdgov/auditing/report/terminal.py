@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kdgov.auditing.report.audit_markdown import rows
+from kdgov.auditing.report.crosswalk_notes import crosswalk_notes, general_purpose_note
 from kdgov.auditing.report.html import outcome_words, page_of
 from kdgov.auditing.report.html_builder import join, table, tag
 from kdgov.auditing.review.audit_findings import AREAS
@@ -35,11 +36,14 @@ def version_lines(document: Document) -> Iterator[str]:
                 yield f"     {finding['standing'].replace('_', ' ')}: {finding['subject']}: {finding['reason']}"
                 if finding["mend"]:
                     yield f"       {finding['mend']}"
+    if asked := general_purpose_note(document):
+        yield from ("", *asked)
     for framework in document["frameworks"]:
         counts = framework["counts"]
         yield ""
         told = f"{counts['supported']} supported, {counts['partly']} partly, {counts['missing']} missing"
         yield f"{framework['title']}: {told} (no certification)"
+        yield from crosswalk_notes(framework)
         for control in framework["controls"]:
             yield f"  {control['support']:<10} {control['id']:<16} {control['title']} [{', '.join(control['tags'])}]"
 

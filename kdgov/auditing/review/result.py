@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from kdgov import __version__
 from kdgov.auditing.crosswalk.fact_catalogue import Fact
-from kdgov.auditing.crosswalk.framework import DISCLAIMER, ControlResult, Framework
+from kdgov.auditing.crosswalk.framework import DISCLAIMER, ControlResult, Framework, stale_note
 from kdgov.auditing.review.audit_findings import AuditFinding, Outcome, outcome_of, worst_first
 
 SCHEMA = "kdgov.audit/1"
@@ -221,6 +222,8 @@ class VersionAudit:
     """What the student was made from, line by line: teacher, data files, recipe, seed, what only the teacher saw."""
     acts: tuple[Act, ...] = ()
     """Timeline."""
+    general_purpose: Mapping[str, Any] = field(default_factory=dict)
+    """Whether the student is a new general-purpose model (EU AI Act), with reasons and what is missing; empty without a release."""
     facts: Mapping[str, Fact] = field(default_factory=dict)
     """What the evidence shows, by name of the catalogue."""
     frameworks: tuple[tuple[Framework, tuple[ControlResult, ...]], ...] = ()
@@ -259,12 +262,18 @@ class VersionAudit:
             "made_from": [{"label": label, "value": value} for label, value in self.made_from],
             "lineage": [asdict(edge) for edge in self.lineage],
             "acts": [asdict(act) for act in self.acts],
+            "general_purpose": dict(self.general_purpose),
             "facts": [fact.as_json() for fact in self.facts.values()],
-            "frameworks": [_crosswalk(framework, results) for framework, results in self.frameworks],
+            "frameworks": [_crosswalk(framework, results, self.as_of) for framework, results in self.frameworks],
         }
 
 
-def _crosswalk(framework: Framework, results: tuple[ControlResult, ...]) -> dict[str, Any]:
+def _crosswalk(framework: Framework, results: tuple[ControlResult, ...], as_of: str) -> dict[str, Any]:
     counts = {support: sum(r.support == support for r in results) for support in ("supported", "partly", "missing")}
-    head = framework.model_dump(include={"id", "title", "publisher", "edition", "url", "kind"})
-    return {**head, "disclaimer": DISCLAIMER, "counts": counts, "controls": [result.as_json() for result in results]}
+    head = framework.model_dump(include={"id", "title", "publisher", "edition", "url", "kind", "applies"})
+    age = {
+        "checked": framework.checked.isoformat() if framework.checked else "",
+        "stale": stale_note(framework, day=datetime.date.fromisoformat(as_of)),
+        "unread": sum(result.control.unread for result in results),
+    }
+    return {**head, **age, "disclaimer": DISCLAIMER, "counts": counts, "controls": [result.as_json() for result in results]}

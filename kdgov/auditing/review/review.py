@@ -11,6 +11,7 @@ from typing import Any
 from kdgov.auditing.crosswalk.fact_readers import facts_of
 from kdgov.auditing.crosswalk.fact_source import Evidence
 from kdgov.auditing.crosswalk.framework import Framework, assess
+from kdgov.auditing.crosswalk.general_purpose_fact import general_purpose_of
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, outcome_of, unverifiable, worst_first
 from kdgov.auditing.review.decision_review import Rejudged, review_decision, review_identities, review_plan
@@ -135,6 +136,7 @@ def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, fu
         lineage=lineage_of(material),
         made_from=tuple(made_from(material).lines()),
         acts=timeline(shown, log, attested, _dated(material)),
+        general_purpose=asked.as_json() if (asked := general_purpose_of(material)) is not None else {},
         facts=facts,
         frameworks=tuple((framework, assess(framework, facts)) for framework in reviewer.frameworks),
     )

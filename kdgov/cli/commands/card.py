@@ -39,6 +39,16 @@ EXPORT_EXAMPLES = """
   kdgov card export registry/models/teacher.yaml --to huggingface --readme README.md --out README.md
 """
 
+DISCLOSE_EXAMPLES = """
+[bold]Examples[/bold]
+
+  kdgov card disclose registry/models/student.yaml registry/datasets/*.yaml --law ab-2013 --out training-data.md
+
+  kdgov card disclose registry/models/student.yaml registry/datasets/*.yaml --law article-53
+
+What no card states is listed last with the key to write; nothing is guessed. It is a draft and no legal advice.
+"""
+
 
 class CardFormat(StrEnum):
     """How the outcome is printed."""
@@ -137,6 +147,31 @@ def export(
             typer.echo(text, nl=False)
         else:
             write_answer(out, text)
+
+
+@app.command(epilog=DISCLOSE_EXAMPLES)
+def disclose(
+    cards: Annotated[list[Path], typer.Argument(help="The model's card, and the cards of all data it was trained on.")],
+    law: Annotated[str, typer.Option(help="ab-2013 (California), or article-53 (EU AI Act).")],
+    output_format: Annotated[CardFormat, typer.Option("--format", help="text for Markdown, json for programs.")] = CardFormat.text,
+    out: Annotated[Path | None, typer.Option(help="File to write; default standard output.")] = None,
+) -> None:
+    """Draft the public summary of training data that a law asks for, from cards."""
+    with error_boundary(output_format=output_format):
+        import json
+
+        from kdgov.checks.regulation.public_summary import public_summary, summary_markdown
+        from kdgov.declarations.cards import load_card
+
+        document = public_summary(law, [(str(path), load_card(path)) for path in cards]).as_json()
+        is_json = output_format is CardFormat.json
+        text = json.dumps(document, ensure_ascii=False, indent=2) + "\n" if is_json else summary_markdown(document)
+        if out is None:
+            typer.echo(text, nl=False)
+        else:
+            write_answer(out, text)
+        if document["missing"]:
+            typer.echo(f"{len(document['missing'])} facts are not stated by any card; they are listed last.", err=True)
 
 
 def register(root: typer.Typer) -> None:
