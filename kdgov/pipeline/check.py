@@ -15,7 +15,6 @@ from kdgov import license as licensing
 from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
 from kdgov.checks.findings.accountability import record_findings
 from kdgov.checks.findings.coverage import coverage_findings, data_texts
-from kdgov.checks.findings.general_purpose_finding import general_purpose_findings
 from kdgov.checks.findings.media_findings import MediaComparison, compare_media, media_findings
 from kdgov.checks.findings.practice import practice_findings
 from kdgov.checks.findings.privacy import personal_data_findings, withdrawn_ids
@@ -198,7 +197,6 @@ def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> 
     findings += sent_findings(materials, reports, stances, today=question.today)
     findings += [*not_testable_finding(unseen, len(index.items), stances), *media_findings(media, stances)]
     findings += practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))
-    findings += general_purpose_findings(materials, stances)
     recipe = materials.release.distillation
     if recipe is not None:
         table, has_logits = _calibration_table(question.context), bool(materials.teacher.identity)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from kdgov.checks.cards.release_inputs import ReleaseInputs
 from kdgov.checks.findings.capability_tags import is_known, missing_families, nearest_tag, sensitive_capability
+from kdgov.checks.findings.general_purpose_finding import general_purpose_findings
 from kdgov.checks.findings.rules import Stances
 from kdgov.declarations.cards import ModelCard
 from kdgov.declarations.distillation import Distillation, OnPolicy, SoftTargets, UniversalLogits
@@ -25,6 +26,7 @@ def practice_findings(materials: ReleaseInputs, stances: Stances, *, rows: int) 
         _size,
         _before_and_after,
         _chain,
+        general_purpose_findings,
     )
     return [*(f for check in checks for f in check(materials, stances)), *_amount(materials, stances, rows)]
 
