@@ -115,6 +115,28 @@ def log_command(
             raise typer.Exit(EXIT_BLOCKED)
 
 
+@registry_app.command("check", epilog=EXAMPLES)
+def check_command(
+    registry: Registry = None,
+    store: StoreFolder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Find what is missing between a registry's database and its artifacts, after a restore above all."""
+    with error_boundary(output_format="json" if as_json else "text"):
+        from kdgov.auditing.registry.completeness import check_registry
+        from kdgov.visible_text import visible
+
+        found = check_registry(target_of(store, registry))
+        if as_json:
+            print_json(found)
+        else:
+            for row in found["missing"]:
+                typer.echo(visible(f"{row['of']}: {row['what']}"))
+            typer.echo(f"versions: {found['versions']}; missing: {len(found['missing'])}", err=True)
+        if found["missing"]:
+            raise typer.Exit(EXIT_BLOCKED)
+
+
 @registry_app.command("protect", epilog=EXAMPLES)
 def protect(
     database: Annotated[str, typer.Argument(help="PostgreSQL URI of the registry's owner.")],
