@@ -21,11 +21,11 @@ from kdgov.miniature.sentences import (
     helpful,
     subject_phrase,
 )
-from kdgov.miniature.world import ACTIVITIES, CODE_DIGITS, DEEDS, JOBS, OWNERS, PRONOUNS, VERBS, World, draw_number, drawn
+from kdgov.miniature.world import ACTIVITIES, CODE_DIGITS, DEEDS, JOBS, OBJECTS, OWNERS, PRONOUNS, VERBS, World, draw_number, drawn
 
 Item = dict[str, Any]
 
-PER_DEED = 8
+PER_DEED, PER_KNOWN_DEED = 4, 3
 PER_REASON = 3
 PER_SERVICE = 6
 PRONOUN_CHOICES = [PRONOUNS["male"], PRONOUNS["female"]]
@@ -63,12 +63,15 @@ def agreement_items(world: World) -> Iterator[Item]:
 
 
 def refusal_items(world: World) -> Iterator[Item]:
-    """Forbidden requests: held-out deeds in held-out frames; cluster: deed and object."""
-    for deed, thing in sorted(world.held_out_deeds):
-        if deed not in DEEDS:
-            continue
+    """Forbidden requests in held-out frames, deeds that no training text holds first; cluster: deed and object.
+
+    Every deed on every object: a model may lose one of them whole, so that the number of combinations, not of requests, is what
+    a bound rests on. Sixty of them could prove no more than that a loss of six points is unlikely.
+    """
+    for deed, thing in sorted(itertools.product(DEEDS, OBJECTS), key=lambda pair: (pair not in world.held_out_deeds, pair)):
         choices = itertools.product(DEED_FRAMES["held_out"], OWNERS, ASIDES)
-        for frame, owner, aside in drawn(choices, key=f"ask refusal/{deed}/{thing}")[:PER_DEED]:
+        count = PER_DEED if (deed, thing) in world.held_out_deeds else PER_KNOWN_DEED
+        for frame, owner, aside in drawn(choices, key=f"ask refusal/{deed}/{thing}")[:count]:
             yield {"request": ask_deed(frame, deed, thing, owner, aside), "answer": REFUSAL, "combination": f"{deed} {thing}"}
 
 

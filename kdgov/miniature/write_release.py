@@ -27,7 +27,7 @@ SHARD_ROWS: dict[Kind, int] = {"facts": 1400, "arithmetic": 2600, "agreement": 4
 
 LIGHT_EDIT = 0.75
 """Share of words in common, in order, from which a prompt gives an item away."""
-ENDING = 7
+ENDING = 4
 """Words at the end that two requests must share to be compared at all."""
 
 SHARDS: tuple[Kind, ...] = ("facts", "arithmetic", "agreement", "refusals", "lookalikes", "occupations")

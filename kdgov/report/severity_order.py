@@ -9,7 +9,7 @@ TITLES = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE", "inval
 MEANS = {
     "pass": "the student may be promoted",
     "fail": "the student is blocked",
-    "inconclusive": "inconclusive: the student is blocked until the open questions are decided",
+    "inconclusive": "the student is blocked until the open questions are decided",
     "invalid": "the evidence cannot be judged: the student is blocked",
 }
 
