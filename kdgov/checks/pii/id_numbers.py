@@ -12,16 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdgov.checks.pii.match import Hit
+from kdgov.checks.pii.number_runs import CARD_DIGITS, number_runs
 
-# Numbers: runs with at least seven digits that stand close together.
-# What may stand between the digits of one number: separators, brackets, and the capitals of an IBAN.
-_IS_FOREIGN = np.array([not (48 <= b <= 57 or 65 <= b <= 90 or b in b" -./()+") for b in range(256)])
-_NEAR = 9
-_LEAST_DIGITS = 7
-_LEAST_BARE = 8
-"""Digits of the shortest telephone number written without a separator."""
-_LEAST_CARD = 12
-"""Digits of the shortest card number."""
+_SSN_DIGITS = 9
+_DATE = re.compile(rb"(?<![+(])(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?: [0-2][0-9])?")
+"""A day, with the hour that stands before the first colon: no number of anybody's."""
 _MARGIN = 36
 """Bytes around a run in which an IBAN's letters may stand."""
 _BEFORE, _AFTER = 8, 16
@@ -63,46 +58,48 @@ _OTHER_WORDS = re.compile(
 
 def numbers_in(text: bytes, data: NDArray[np.uint8]) -> Iterator[Hit]:
     """Every number that is somebody's in a batch; ``data`` is the text as bytes. Hits may overlap."""
-    digits = np.flatnonzero((data >= 48) & (data <= 57))
-    if len(digits) < _LEAST_DIGITS:
-        return
-    is_foreign = _IS_FOREIGN[data]
-    # "12 + 30" is a sum and "in 2019. In 2020" are two sentences.
-    is_foreign[:-1] |= ((data[:-1] == 43) | (data[:-1] == 46)) & (data[1:] == 32)
-    foreign = np.cumsum(is_foreign, dtype=np.int32)[digits]
-    for start, end in close_runs(digits, near=_NEAR, least=_LEAST_DIGITS, foreign=foreign):
-        if _is_plain_number(text, start, end):
-            continue
-        yield from _ibans(text, max(0, start - _MARGIN), min(len(text), end + _MARGIN))
-        yield from _grouped(text, start, end)
+    for start, end, way in number_runs(data):
+        match way:
+            case "card":
+                yield from _card_at(text, start, min(len(text), end + _AFTER))
+            case "bare":
+                yield from _at_start(text, start, end)
+                if end - start == _SSN_DIGITS:
+                    yield from _ssns(text, start, min(len(text), end + _AFTER), end)
+            # In a row between single spaces only what begins it can be a card or a telephone (`_in_table`).
+            case "spaced" if b"  " not in text[start:end]:
+                yield from _at_start(text, start, end)
+                yield from _ssns(text, start, min(len(text), end + _AFTER), end)
+            case _ if _DATE.fullmatch(text, start, end) is None:
+                yield from everything_in(text, start, end)
+            case _:
+                continue
 
 
-def close_runs(places: NDArray[np.int64], *, near: int, least: int, foreign: NDArray[np.int32] | None = None) -> list[tuple[int, int]]:
-    """Runs of at least ``least`` places, each at most ``near`` after the one before, as first and one past last.
-
-    ``foreign`` counts the bytes before each place that may not stand inside a run.
-    """
-    if len(places) < least:
-        return []
-    is_break = np.diff(places) > near
-    if foreign is not None:
-        is_break |= np.diff(foreign) > 0
-    breaks = np.flatnonzero(is_break)
-    first = np.concatenate(([0], breaks + 1))
-    last = np.concatenate((breaks, [len(places) - 1]))
-    wanted = last - first + 1 >= least
-    return list(zip(places[first[wanted]].tolist(), (places[last[wanted]] + 1).tolist(), strict=True))
+def everything_in(text: bytes, start: int, end: int) -> Iterator[Hit]:
+    """What every pattern finds in and around one run of digits: the answer that the shorter ways must give as well."""
+    yield from _ibans(text, max(0, start - _MARGIN), min(len(text), end + _MARGIN))
+    yield from _grouped(text, start, end)
 
 
-def _is_plain_number(text: bytes, start: int, end: int) -> bool:
-    """Whether a run is a short integer or a decimal fraction: most of any table, and nobody's number."""
-    run, before = text[start:end], text[max(0, start - 1) : start]
-    if before in (b"+", b"(") or before.isalpha():
-        return False
-    if run.isdigit():
-        return len(run) < _LEAST_BARE
-    head, dot, tail = run.partition(b".")
-    return bool(dot) and head.isdigit() and tail.isdigit()
+def _at_start(text: bytes, start: int, end: int) -> Iterator[Hit]:
+    yield from _card_at(text, start, min(len(text), end + _AFTER))
+    match = _PHONE.match(text, start, min(len(text), end + _AFTER))
+    if match is not None and _is_phone(text, match):
+        yield Hit(start=match.start(), end=match.end(), kind="phone")
+
+
+def _card_at(text: bytes, start: int, high: int) -> Iterator[Hit]:
+    match = _CARD.match(text, start, high)
+    if match is not None and _is_card(match[0]) and not _in_table(text, start):
+        yield Hit(start=start, end=match.end(), kind="credit_card")
+
+
+def _ssns(text: bytes, low: int, high: int, end: int) -> Iterator[Hit]:
+    for pattern, needs_word in ((_SSN, False), (_BARE_SSN, True)):
+        for match in pattern.finditer(text, low, high):
+            if match.start() < end and _is_ssn(match[1], match[3], match[4]) and (not needs_word or _says_ssn(text, match.start())):
+                yield Hit(start=match.start(), end=match.end(), kind="us_ssn")
 
 
 def _ibans(text: bytes, low: int, high: int) -> Iterator[Hit]:
@@ -114,13 +111,10 @@ def _ibans(text: bytes, low: int, high: int) -> Iterator[Hit]:
 def _grouped(text: bytes, start: int, end: int) -> Iterator[Hit]:
     """Cards, social security numbers and telephones that begin in a run of digits, or with a sign or bracket right before it."""
     low, high = max(0, start - _BEFORE), min(len(text), end + _AFTER)
-    for match in _CARD.finditer(text, low, high) if end - start >= _LEAST_CARD else ():
+    for match in _CARD.finditer(text, low, high) if end - start >= CARD_DIGITS[0] else ():
         if match.start() < end and _is_card(match[0]) and not _in_table(text, match.start()):
             yield Hit(start=match.start(), end=match.end(), kind="credit_card")
-    for pattern, needs_word in ((_SSN, False), (_BARE_SSN, True)):
-        for match in pattern.finditer(text, low, high):
-            if match.start() < end and _is_ssn(match[1], match[3], match[4]) and (not needs_word or _says_ssn(text, match.start())):
-                yield Hit(start=match.start(), end=match.end(), kind="us_ssn")
+    yield from _ssns(text, low, high, end)
     for match in _PHONE.finditer(text, low, high):
         if match.start() < end and _is_phone(text, match):
             yield Hit(start=match.start(), end=match.end(), kind="phone")

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdgov.checks.pii.credentials import assignments_in, credentials_in
-from kdgov.checks.pii.id_numbers import close_runs, numbers_in
+from kdgov.checks.pii.id_numbers import numbers_in
 from kdgov.checks.pii.match import SECRETS, Hit
+from kdgov.checks.pii.number_runs import close_runs
 from kdgov.checks.pii.secret_rules import secrets_in
 
 Finder = Callable[[bytes], list[Hit]]
@@ -83,6 +84,9 @@ def _addresses(text: bytes, data: NDArray[np.uint8]) -> Iterator[Hit]:
                 yield Hit(start=match.start(), end=match.end(), kind="ip_address")
     colons = np.flatnonzero(data == 58)
     for start, end in close_runs(colons, near=5, least=2):
+        if text.count(b":", start, end) < 3 and b"::" not in text[start:end]:
+            # A time of day.
+            continue
         for match in _IPV6.finditer(text, max(0, start - 5), min(len(text), end + 20)):
             if _is_ipv6(match[0]):
                 yield Hit(start=match.start(), end=match.end(), kind="ip_address")
