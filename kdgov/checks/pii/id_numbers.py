@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 
 from kdgov.checks.pii.match import Hit
 from kdgov.checks.pii.number_runs import CARD_DIGITS, number_runs
+from kdgov.checks.pii.telephones import has_words, proven_telephone
 
 _SSN_DIGITS = 9
+_LONGEST_PHONE = 30
+"""Bytes of the longest run of digits that is held against numbering plans."""
+_WORD_REACH = 40
 _DATE = re.compile(rb"(?<![+(])(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?: [0-2][0-9])?")
 """A day, with the hour that stands before the first colon: no number of anybody's."""
 _MARGIN = 36
@@ -22,6 +26,7 @@ _MARGIN = 36
 _BEFORE, _AFTER = 8, 16
 """Bytes around a run in which a telephone's sign, brackets and extension may stand."""
 _CARD = re.compile(rb"(?<![0-9A-Za-z.\-])[1-6](?:[ \-]?[0-9]){11,18}(?![0-9A-Za-z]|[.\-][0-9])")
+_CARD_BEGINS = b"123456"
 _CARD_GROUPS = re.compile(rb"[0-9]{12,19}|[0-9]{4}(?:[ \-][0-9]{3,7}){2,4}")
 _IBAN = re.compile(rb"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?:[ \-]?[0-9A-Z]){11,30}(?![0-9A-Za-z])")
 _SSN = re.compile(rb"(?<![0-9A-Za-z.\-])([0-9]{3})([\- ])([0-9]{2})\2([0-9]{4})(?![0-9A-Za-z]|[\-.][0-9])")
@@ -53,6 +58,8 @@ _PHONE_WORDS = re.compile(
 _OTHER_WORDS = re.compile(
     rb"(?i)(?:order|invoice|isbn|issn|doi|id|number|no|serial|ref|reference|ticket|case|account|acct|version|sku|part|tracking|timestamp|"
     rb"seed|hash|page|lot|batch|item|code|population|of|total|patent)[\s.:#=\-]{0,4}$"
+    rb"|(?:order|invoice|account|tracking|serial|reference|case|ticket|part|policy|batch|customer|member|model|meeting)\s+"
+    rb"(?:number|no\.?|id|code)\s*(?:is|was|=|:)?\s*$"
 )
 
 
@@ -61,7 +68,8 @@ def numbers_in(text: bytes, data: NDArray[np.uint8]) -> Iterator[Hit]:
     for start, end, way in number_runs(data):
         match way:
             case "card":
-                yield from _card_at(text, start, min(len(text), end + _AFTER))
+                if text[start] in _CARD_BEGINS and _has_card_prefix(text[start:end]):
+                    yield from _card_at(text, start, min(len(text), end + _AFTER))
             case "bare":
                 yield from _at_start(text, start, end)
                 if end - start == _SSN_DIGITS:
@@ -87,6 +95,8 @@ def _at_start(text: bytes, start: int, end: int) -> Iterator[Hit]:
     match = _PHONE.match(text, start, min(len(text), end + _AFTER))
     if match is not None and _is_phone(text, match):
         yield Hit(start=match.start(), end=match.end(), kind="phone")
+    else:
+        yield from _proven(text, start, end)
 
 
 def _card_at(text: bytes, start: int, high: int) -> Iterator[Hit]:
@@ -115,9 +125,22 @@ def _grouped(text: bytes, start: int, end: int) -> Iterator[Hit]:
         if match.start() < end and _is_card(match[0]) and not _in_table(text, match.start()):
             yield Hit(start=match.start(), end=match.end(), kind="credit_card")
     yield from _ssns(text, low, high, end)
+    has_phone = False
     for match in _PHONE.finditer(text, low, high):
         if match.start() < end and _is_phone(text, match):
+            has_phone = True
             yield Hit(start=match.start(), end=match.end(), kind="phone")
+    if not has_phone:
+        yield from _proven(text, max(0, start - 1), end)
+
+
+def _proven(text: bytes, low: int, high: int) -> Iterator[Hit]:
+    """A telephone that only its country's numbering plan tells, where no word before says otherwise."""
+    reach = max(0, low - _WORD_REACH)
+    if high - low > _LONGEST_PHONE or not has_words(text, reach, low) or _OTHER_WORDS.search(text, reach, low) is not None:
+        return
+    if (place := proven_telephone(text, low, high)) is not None:
+        yield Hit(start=place[0], end=place[1], kind="phone")
 
 
 def _says_ssn(text: bytes, at: int) -> bool:
