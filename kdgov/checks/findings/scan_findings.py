@@ -19,6 +19,9 @@ from kdgov.quantities import quantity
 NAMED_ITEMS = 20
 """Contaminated items named in a finding; the rest stand in ``contamination.json``."""
 
+NOT_SEEN = "Paraphrases and translations share no run of words and were not looked for."
+"""What the comparison of words cannot see, said wherever it found nothing."""
+
 _RULE_OF_KIND: dict[str, str] = {kind: f"contamination.{kind.replace('_', '-')}" for kind in KINDS}
 _WORDS_OF_KIND: dict[str, str] = {
     "verbatim": "word for word",
@@ -139,7 +142,8 @@ def contamination_findings(
         )
     looked_for = len({item.key for item in items.items} - set(not_looked_for))
     if looked_for and reports and not found:
-        reason = f"None of the {looked_for} items that were looked for occurs in the {subject}, word for word, lightly edited or nearly."
+        told = f"None of the {looked_for} items that were looked for occurs in the {subject}, word for word, lightly edited or nearly."
+        reason = f"{told} {NOT_SEEN}"
         counted = {"items": looked_for, "not_looked_for": len(items.items) - looked_for, "tasks": dict(items.digests)}
         findings.append(passed("contamination", "contamination.scanned", subject, reason, **counted))
     return findings
