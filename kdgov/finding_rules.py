@@ -162,6 +162,7 @@ RULES: dict[str, Rule] = {
     "evidence.items-changed": _broken("results that are not those the evidence sealed"),
     "evidence.policy-changed": _broken("evidence sealed under another policy"),
     "evidence.subject-changed": _broken("a model that changed between evaluation and decision"),
+    "evidence.policy-looser": _broken("a policy that demands less than the base policy it was to be judged by"),
     "evidence.pin-broken": _broken("a digest other than the one the policy pins"),
     "evidence.digest-missing": _broken("a digest that the policy demands and the evidence lacks"),
     "evidence.bundle-changed": _broken("recorded evidence that is not what was sealed"),

@@ -61,6 +61,11 @@ def statements_about(folder: Path, decision: str) -> list[Path]:
     return [path for path in sorted(folder.glob("*.json")) if _claims(path) == decision]
 
 
+def named_statements(paths: Sequence[Path], decision: str) -> list[Path]:
+    """The files a user named; a folder stands for those of its files that say they are about this decision."""
+    return [file for path in paths for file in (statements_about(path, decision) if path.is_dir() else [path])]
+
+
 def _claims(path: Path) -> str:
     try:
         body = json.loads(base64.b64decode(json.loads(path.read_bytes())["payload"]))

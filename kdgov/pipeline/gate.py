@@ -28,7 +28,7 @@ from kdgov.evidence.bundle_layout import (
     of_role,
 )
 from kdgov.evidence.gate_inputs import GateInputs
-from kdgov.evidence.permission_files import read_statements, statements_about
+from kdgov.evidence.permission_files import named_statements, read_statements, statements_about
 from kdgov.evidence.policy_history import PolicyHistory, late_policy
 from kdgov.evidence.rejudge import items_judged_apart, read_findings, read_tables
 from kdgov.evidence.trust_store import TrustStore, load_trust, trust_path
@@ -162,7 +162,7 @@ def _results_day(evaluated: Path) -> datetime.date:
 def _decided(context: ReleaseContext, plain: GateInputs, statements: Sequence[Path], trusted: TrustStore) -> tuple[GateInputs, Decision]:
     base = plain.decide()
     # What lies in the store about other decisions is none of this one's business.
-    named = [*statements, *statements_about(context.store.root / STATEMENTS, base.digest)]
+    named = [*named_statements(statements, base.digest), *statements_about(context.store.root / STATEMENTS, base.digest)]
     if not named:
         return plain, base
     judged = replace(plain, statements=read_statements(named, trust=trusted))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kdgov.decision.base_policy import looser_policy
 from kdgov.decision.criteria.comparison_cells import Tables
 from kdgov.decision.decision import Decision
 from kdgov.decision.judgement import judge
@@ -64,6 +65,7 @@ def judge_paths(
     root_teacher: Sequence[str] = (),
     statements: Statements | None = None,
     looks: int = 1,
+    base_policy: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[Decision, GateInputs]:
     """The decision on results that lie in files, and what it was made from.
@@ -76,6 +78,7 @@ def judge_paths(
         root_teacher: results of the first teacher of the chain.
         statements: verified waivers and approvals.
         looks: students judged on these items so far, this one included; files cannot tell.
+        base_policy: policy that the judging one may not be looser than; file, or name of a shipped one.
         progress: called with (label, done, total).
 
     Raises:
@@ -87,6 +90,7 @@ def judge_paths(
     read = read_together(
         {
             "policy": lambda: load_named_policy(str(policy)),
+            "base_policy": lambda: load_named_policy(base_policy) if base_policy else None,
             "teacher": lambda: read_results(*_of_role(teacher, "teacher")),
             "student": lambda: read_results(*_of_role(student, "student")),
             "control": lambda: read_items(*control) if control else None,
@@ -94,6 +98,7 @@ def judge_paths(
         }
     )
     used: Policy = read.pop("policy")
+    base: Policy | None = read.pop("base_policy")
     compared = compare_results(read.pop("teacher"), read.pop("student"), used)
     path = Path(used.source)
     tables = Tables(teacher=compared.teacher, student=compared.student, metrics=compared.metrics, **read)
@@ -101,7 +106,7 @@ def judge_paths(
         policy=used,
         policy_text=path.read_bytes(),
         tables=tables,
-        findings=(*compared.findings, *_newer_policy(path, (*teacher, *student))),
+        findings=(*compared.findings, *(looser_policy(base, used) if base else ()), *_newer_policy(path, (*teacher, *student))),
         statements=statements or Statements(),
         looks=looks,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -25,6 +26,8 @@ EXAMPLES = """
   kdgov gate --teacher out/teacher --student out/student --policy lm-eval        folders of lm_eval --log_samples
 
   kdgov gate --teacher out/t/samples_*.jsonl --student out/s/samples_*.jsonl --policy lm-eval --format junit --out gate.xml
+
+  kdgov gate --teacher out/t --student out/s --policy branch.yaml --base-policy main.yaml --out decision.json --out gate.sarif
 
   kdgov gate release.yaml                      a release's results, sealed with its evidence
 
@@ -70,8 +73,16 @@ def gate(
     policy: Annotated[str | None, typer.Option(help="Policy file, or the name of a shipped one.", show_default=False)] = None,
     control: Annotated[list[str] | None, typer.Option(help="Results of a model that knows nothing.", show_default=False)] = None,
     root_teacher: Annotated[list[str] | None, typer.Option(help="Results of the first teacher of a chain.", show_default=False)] = None,
-    waiver: Annotated[list[Path] | None, typer.Option(help="Signed waivers (kdgov waive).", show_default=False)] = None,
-    approval: Annotated[list[Path] | None, typer.Option(help="Signed approvals (kdgov approve).", show_default=False)] = None,
+    waiver: Annotated[list[Path] | None, typer.Option(help="Signed waivers (kdgov waive), or their folder.", show_default=False)] = None,
+    approval: Annotated[list[Path] | None, typer.Option(help="Signed approvals, or their folder.", show_default=False)] = None,
+    base_policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POLICY",
+            help="The agreed policy, such as the base branch's: a looser --policy is refused as invalid.",
+            show_default=False,
+        ),
+    ] = None,
     trust: Annotated[Path | None, typer.Option(help="Keys trusted for waivers and approvals.", show_default=False)] = None,
     looks: Annotated[int, typer.Option(min=1, help="Students judged on these items so far, with this one; a release counts.")] = 1,
     flips: Annotated[Path | None, typer.Option(help="Write the items the student lost to this Markdown file.", show_default=False)] = None,
@@ -82,25 +93,36 @@ def gate(
             "--format", callback=_known_format, metavar="FORMAT", help="How to print the decision: text, json, markdown, junit or sarif."
         ),
     ] = "text",
-    out: Annotated[Path | None, typer.Option(help="Also write it to this file.", show_default=False)] = None,
+    out: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[FORMAT=]FILE",
+            help="Also write the decision to this file; several times for several formats, told by the ending or by FORMAT=.",
+            show_default=False,
+        ),
+    ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of finished work, for a release.", show_default=False)] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every warning instead of one line per kind.")] = False,
 ) -> None:
     """Decide whether a student may be promoted: each criterion must be proven, and only a pass promotes."""
     with error_boundary(output_format=output_format):
         from kdgov.cli.progress_display import progress_bars
+        from kdgov.report.formats import output_files
 
+        written = output_files(out or (), output_format)
         statements = (*(waiver or ()), *(approval or ()))
         with progress_bars() as progress:
             if subject:
                 named = [teacher, student, policy, control, root_teacher, looks > 1]
                 decision, judged = _judge_subject(subject, named, statements, trust, store, progress)
+                if base_policy is not None:
+                    decision, judged = _held_against(base_policy, decision, judged)
             else:
-                tables = Given(teacher, student, policy, control, root_teacher, looks)
+                tables = Given(teacher, student, policy, control, root_teacher, looks, base_policy)
                 decision, judged = _judge_tables(tables, statements, trust, store, progress)
         if flips is not None:
             _write_flips(flips, judged, show_text=show_text)
-        _print(decision, judged, output_format, out, verbose=verbose)
+        _print(decision, judged, output_format, written, verbose=verbose)
         if not decision.promotes:
             raise typer.Exit(EXIT_BLOCKED)
 
@@ -125,6 +147,8 @@ class Given(NamedTuple):
     """--root-teacher"""
     looks: int
     """--looks"""
+    base_policy: str | None
+    """--base-policy"""
 
 
 def _judge_tables(
@@ -132,22 +156,36 @@ def _judge_tables(
 ) -> tuple[Decision, GateInputs]:
     from kdgov.pipeline.judge_paths import judge_paths
 
-    verified = None
-    if statements:
-        from kdgov.evidence.permission_files import read_statements
-        from kdgov.evidence.trust_store import load_trust, trust_path
-
-        verified = read_statements(statements, trust=load_trust(trust or trust_path(store)))
-    return judge_paths(
+    decision, judged = judge_paths(
         teacher=given.teacher or (),
         student=given.student or (),
         policy=given.policy,
         control=given.control or (),
         root_teacher=given.root_teacher or (),
-        statements=verified,
         looks=given.looks,
+        base_policy=given.base_policy,
         progress=progress,
     )
+    if not statements:
+        return decision, judged
+    from kdgov.evidence.permission_files import named_statements, read_statements
+    from kdgov.evidence.trust_store import load_trust, trust_path
+
+    named = named_statements(statements, decision.digest)
+    judged = replace(judged, statements=read_statements(named, trust=load_trust(trust or trust_path(store))))
+    return (judged.decide() if named else decision), judged
+
+
+def _held_against(base_policy: str, decision: Decision, judged: GateInputs) -> tuple[Decision, GateInputs]:
+    """The decision as it stands, or judged again as invalid where its policy demands less than the base."""
+    from kdgov.decision.base_policy import looser_policy
+    from kdgov.declarations.policy_file import load_named_policy
+
+    loosened = looser_policy(load_named_policy(base_policy), judged.policy)
+    if not loosened:
+        return decision, judged
+    held = replace(judged, findings=(*judged.findings, *loosened))
+    return held.decide(), held
 
 
 def _judge_subject(
@@ -176,7 +214,7 @@ def _judge_subject(
     return judge_recorded(subject[0], subject[1], trust=trust, store=store)
 
 
-def _print(decision: Decision, judged: GateInputs, output_format: str, out: Path | None, *, verbose: bool) -> None:
+def _print(decision: Decision, judged: GateInputs, output_format: str, out: Mapping[Path, str], *, verbose: bool) -> None:
     import sys
 
     from kdgov.cli.standard_output import columns, wants_colour
@@ -184,8 +222,8 @@ def _print(decision: Decision, judged: GateInputs, output_format: str, out: Path
     from kdgov.report.text import as_text
 
     written = FORMATS[output_format](decision, judged.policy)
-    if out is not None:
-        write_answer(out, written)
+    for path, named in out.items():
+        write_answer(path, FORMATS[named](decision, judged.policy))
     if output_format == "text":
         written = as_text(decision, colour=wants_colour(), width=columns(), verbose=verbose)
     sys.stdout.write(written)
