@@ -56,6 +56,10 @@ class Criterion:
     """Retention: the share of the teacher's score that the student must keep."""
     statistic: str | None = None
     """Which function of the items is compared; None: the mean."""
+    gold_items: int | None = None
+    """Items that must carry a trusted score of both models beside the judge's; None: none has to."""
+    sequential: bool = False
+    """Whether the items are judged batch by batch, so that further batches may follow an open answer."""
     advisory: bool = False
     """Whether the criterion is judged and shown only."""
     confidence: float = 0.95

@@ -33,6 +33,7 @@ _NUMBERS: tuple[tuple[str, int, str], ...] = (
     ("confidence", -1, "the confidence"),
     ("min_items", -1, "the smallest number of items"),
     ("min_group_items", -1, "the smallest number of items in a group"),
+    ("gold_items", -1, "the smallest number of items with a trusted score"),
     ("floor", -1, "the floor"),
     ("ceiling", 1, "the ceiling"),
     ("max_ratio", 1, "the largest ratio"),
@@ -56,6 +57,7 @@ _PLACES = (
     "statistic",
     "margins",
     "advisory",
+    "sequential",
 )
 _STANCES = ("allow", "review", "deny")
 _PATTERN = frozenset("*?[")

@@ -21,6 +21,7 @@ from kdgov.declarations.policy_parts.criterion_numbers import (
     StatisticName,
 )
 from kdgov.declarations.policy_parts.criterion_plan import PlanSection
+from kdgov.declarations.policy_parts.judge_gold import GoldSection
 from kdgov.items.metric import Direction
 
 
@@ -98,19 +99,9 @@ class _CriterionBase(Declared):
     def _common(self) -> dict[str, Any]:
         low, high = self.range or (None, None)
         names = (
-            "id",
-            "suite",
-            "metric",
-            "when",
-            "direction",
-            "ideal",
-            "confidence",
-            "min_items",
-            "pooled",
-            "min_group_items",
-            "threshold",
+            "id", "suite", "metric", "when", "direction", "ideal", "confidence", "min_items", "pooled", "min_group_items", "threshold",
             "advisory",
-        )
+        )  # fmt: skip
         values = {name: getattr(self, name) for name in names}
         groups = MappingProxyType({k: tuple(v) for k, v in self.groups.items()})
         where = MappingProxyType(dict(self.where))
@@ -132,6 +123,8 @@ class _CriterionBase(Declared):
         own = {name: getattr(self, name) for name in type(self).model_fields if name not in _CriterionBase.model_fields}
         if "margins" in own:
             own["margins"] = MappingProxyType(dict(own["margins"]))
+        if (gold := own.pop("gold", None)) is not None:
+            own["gold_items"] = gold.min_items
         return Criterion(**self._common(), **own)
 
 
@@ -151,6 +144,8 @@ class NonInferiority(_CriterionBase):
     statistic: StatisticName | None = None
     """Which function of the items is compared: mean (default), weighted_mean, macro_f1, f1, mcc, auc, corpus_bleu, chrf, ece, pass@k or
     majority (of several samples of an item)."""
+    gold: GoldSection | None = None
+    """Demand trusted scores beside a judge's: without them the judge's error may differ between the two models."""
     group_margin: NotNegative | None = None
     """Margin within a group; default ``margin``."""
     root_margin: NotNegative | None = None
@@ -163,6 +158,12 @@ class NonInferiority(_CriterionBase):
     """Score of knowing nothing; default: as the suite declares."""
     assay: Literal["when_known", "required", "skip"] = "when_known"
     """Whether the teacher must be proven better than no skill by more than the margin."""
+
+    @model_validator(mode="after")
+    def _gold_fits(self) -> NonInferiority:
+        if self.gold is not None and (self.statistic not in (None, "mean") or self.direction == "target"):
+            raise ValueError("demands gold, which corrects means where higher or lower is better\nRemove `gold`, or `statistic`.")
+        return self
 
     @model_validator(mode="after")
     def _margins_fit(self) -> NonInferiority:

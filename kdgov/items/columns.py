@@ -1,7 +1,8 @@
 """Columns of the item table: their names, their types, and how whatever a file holds becomes them.
 
 ``repeat`` numbers the samples of one item, ``chance`` is what knowing nothing scores on the item, ``weight`` is how much the item
-counts in a weighted mean.
+counts in a weighted mean. ``gold`` is what a trusted reading, such as a person's, scores where ``score`` is a judge's; ``batch`` numbers
+the batches in which items were drawn.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from kdgov.errors import InputError
 from kdgov.items.arrays import booleans, codes_or, one_array
 
 KEY_COLUMNS = ("suite", "task", "item_id", "metric")
-NUMBER_COLUMNS = ("score", "confidence", "chance", "weight")
+NUMBER_COLUMNS = ("score", "confidence", "chance", "weight", "gold")
+WHOLE_COLUMNS = ("repeat", "batch")
 OPTIONAL_COLUMNS = (
-    "cluster", "group", "prompt_digest", "item_digest", "prediction", "label", "confidence", "chance", "weight", "repeat", "text",
+    "cluster", "group", "prompt_digest", "item_digest", "prediction", "label", "confidence", "chance", "weight", "gold", "repeat", "batch",
+    "text",
 )  # fmt: skip
 COLUMNS = ("suite", "task", "item_id", "metric", "score", *OPTIONAL_COLUMNS)
 REVIEW_COLUMNS = frozenset({"text"})
@@ -32,7 +35,7 @@ COLUMN_TYPES: dict[str, pa.DataType] = {
     **dict.fromkeys(("suite", "task", "metric", "cluster", "group"), ENCODED),
     **dict.fromkeys(("item_id", "prompt_digest", "item_digest", "prediction", "label", "text"), pa.large_string()),
     **dict.fromkeys(NUMBER_COLUMNS, pa.float64()),
-    "repeat": pa.int64(),
+    **dict.fromkeys(WHOLE_COLUMNS, pa.int64()),
 }
 
 
@@ -57,7 +60,7 @@ def built_column(name: str, values: list[Any], source: str) -> pa.Array:
     Raises:
         InputError: naming the row of a value that is not of the column's kind.
     """
-    kind = COLUMN_TYPES[name] if name in (*NUMBER_COLUMNS, "repeat") else pa.large_string()
+    kind = COLUMN_TYPES[name] if name in (*NUMBER_COLUMNS, *WHOLE_COLUMNS) else pa.large_string()
     if kind != pa.large_string():
         return pa.array([_number(name, row, value, source) for row, value in enumerate(values)], type=kind)
     try:
@@ -71,15 +74,15 @@ def built_column(name: str, values: list[Any], source: str) -> pa.Array:
 
 def _number(name: str, row: int, value: Any, source: str) -> float | int | None:
     if value is None or type(value) is float:
-        return value if name != "repeat" or value is None else _whole(row, value, source)
+        return value if name not in WHOLE_COLUMNS or value is None else _whole(name, row, value, source)
     if not isinstance(value, (bool, np.bool_, int, float, np.integer, np.floating)):
         raise InputError(
             f"{name} in row {row + 1} is {str(value)[:60]!r}, not a number",
             where=source,
             mend="Every score is one finite number; booleans count as 0 and 1.",
         )
-    if name == "repeat":
-        return _whole(row, value, source)
+    if name in WHOLE_COLUMNS:
+        return _whole(name, row, value, source)
     try:
         return float(value)
     except OverflowError as error:
@@ -88,10 +91,10 @@ def _number(name: str, row: int, value: Any, source: str) -> float | int | None:
         ) from error
 
 
-def _whole(row: int, value: Any, source: str) -> int:
+def _whole(name: str, row: int, value: Any, source: str) -> int:
     if not (value == value and abs(value) < 1 << 53 and value == int(value)):
         raise InputError(
-            f"repeat in row {row + 1} is {str(value)[:20]}, no whole number", where=source, mend="Number the samples of an item."
+            f"{name} in row {row + 1} is {str(value)[:20]}, no whole number", where=source, mend="Number samples and batches 1, 2, 3."
         )
     return int(value)
 

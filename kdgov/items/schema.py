@@ -8,7 +8,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from kdgov.errors import DeclarationError, Fault
-from kdgov.items.columns import KEY_COLUMNS, NUMBER_COLUMNS
+from kdgov.items.columns import KEY_COLUMNS, NUMBER_COLUMNS, WHOLE_COLUMNS
 from kdgov.items.table import ItemTable
 from kdgov.quantities import quantity
 
@@ -37,7 +37,8 @@ ITEM_SCHEMA = pa.DataFrameSchema(
         "confidence": pa.Column(float, pa.Check.in_range(0.0, 1.0), **_OPTIONAL_TEXT),
         "chance": pa.Column(float, **_OPTIONAL_TEXT),
         "weight": pa.Column(float, pa.Check.ge(0.0), **_OPTIONAL_TEXT),
-        "repeat": pa.Column("Int64", coerce=True, **_OPTIONAL_TEXT),
+        "gold": pa.Column(float, pa.Check(lambda s: s.abs() < float("inf"), name="finite"), **_OPTIONAL_TEXT),
+        **{name: pa.Column("Int64", coerce=True, **_OPTIONAL_TEXT) for name in WHOLE_COLUMNS},
         "text": pa.Column(str, **_OPTIONAL_TEXT),
     },
     unique=list(KEY_COLUMNS),
@@ -55,7 +56,7 @@ def check_items(table: ItemTable, *, source: str = "") -> ItemTable:
     """
     frame: pd.DataFrame = table.data.to_pandas(strings_to_categorical=False)
     for name in frame.columns:
-        if name not in (*NUMBER_COLUMNS, "repeat"):
+        if name not in (*NUMBER_COLUMNS, *WHOLE_COLUMNS):
             frame[name] = frame[name].astype(object)
     try:
         ITEM_SCHEMA.validate(frame, lazy=True)

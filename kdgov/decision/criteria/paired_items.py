@@ -44,6 +44,12 @@ class Pairs:
     """Score of knowing nothing per item, NaN where none is stated; None where no row states one."""
     weights: Values | None
     """How much each item counts in a weighted mean; None where no row says."""
+    gold_teacher: Values | None = None
+    """Trusted score of the teacher's answers, NaN where an item has none; None where no row states one."""
+    gold_student: Values | None = None
+    """Trusted score of the student's answers, likewise."""
+    batches: Codes | None = None
+    """Number of the batch in which every item was drawn; None where no row says."""
     groups: Groups | None
     """Code per item and the group texts they stand for; None where no row has a group."""
     teacher_rows: tuple[Indices, ...]
@@ -62,6 +68,9 @@ class Pairs:
             repeats=_of(self.repeats, kept),
             chance=_of(self.chance, kept),
             weights=_of(self.weights, kept),
+            gold_teacher=_of(self.gold_teacher, kept),
+            gold_student=_of(self.gold_student, kept),
+            batches=_of(self.batches, kept),
             groups=None,
             teacher_rows=tuple(rows[part] for rows, part in zip(self.teacher_rows, parts, strict=True)),
             student_rows=tuple(rows[part] for rows, part in zip(self.student_rows, parts, strict=True)),
@@ -85,6 +94,9 @@ def pool(parts: Sequence[Pairs]) -> Pairs:
         repeats=_pool_codes(parts, [part.repeats for part in parts]),
         chance=_pool_numbers(parts, [part.chance for part in parts]),
         weights=_pool_numbers(parts, [part.weights for part in parts]),
+        gold_teacher=_pool_numbers(parts, [part.gold_teacher for part in parts]),
+        gold_student=_pool_numbers(parts, [part.gold_student for part in parts]),
+        batches=_pool_batches(parts),
         groups=_pool_groups(parts),
         teacher_rows=tuple(rows for part in parts for rows in part.teacher_rows),
         student_rows=tuple(rows for part in parts for rows in part.student_rows),
@@ -110,6 +122,12 @@ def _pool_numbers(parts: Sequence[Pairs], numbers: Sequence[Values | None]) -> V
     if all(one is None for one in numbers):
         return None
     return np.concatenate([np.full(part.n, np.nan) if one is None else one for part, one in zip(parts, numbers, strict=True)])
+
+
+def _pool_batches(parts: Sequence[Pairs]) -> Codes | None:
+    if all(part.batches is None for part in parts):
+        return None
+    return np.concatenate([np.zeros(part.n, dtype=np.int64) if part.batches is None else part.batches for part in parts])
 
 
 def _pool_groups(parts: Sequence[Pairs]) -> Groups | None:

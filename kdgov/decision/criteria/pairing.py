@@ -16,7 +16,7 @@ from kdgov.items.table import Indices
 from kdgov.quantities import quantity
 
 _NAMED = 3
-_AGREE = ("prompt_digest", "item_digest", "label", "cluster", "group", "chance", "weight")
+_AGREE = ("prompt_digest", "item_digest", "label", "cluster", "group", "chance", "weight", "batch")
 _SAYS = {
     "prompt_digest": "was asked differently",
     "item_digest": "is another source item",
@@ -25,6 +25,7 @@ _SAYS = {
     "group": "is in another group",
     "chance": "has another chance level",
     "weight": "counts another time",
+    "batch": "is in another batch",
 }
 
 
@@ -66,6 +67,9 @@ def match(
         repeats=repeats,
         chance=_numbers(teacher, student, teacher_rows, placed, "chance"),
         weights=_numbers(teacher, student, teacher_rows, placed, "weight"),
+        gold_teacher=_own(teacher, teacher_rows),
+        gold_student=_own(student, placed),
+        batches=_batches(teacher, student, teacher_rows, placed),
         groups=_groups(teacher, student, teacher_rows, placed),
         teacher_rows=(teacher_rows,),
         student_rows=(placed,),
@@ -95,6 +99,18 @@ def _numbers(teacher: ItemTable, student: ItemTable, teacher_rows: Indices, stud
             values = floats(table.column(column, rows))
             if not np.isnan(values).all():
                 return values
+    return None
+
+
+def _own(table: ItemTable, rows: Indices) -> Values | None:
+    values = floats(table.column("gold", rows)) if table.has("gold") else None
+    return None if values is None or np.isnan(values).all() else values
+
+
+def _batches(teacher: ItemTable, student: ItemTable, teacher_rows: Indices, student_rows: Indices) -> Codes | None:
+    for table, rows in ((teacher, teacher_rows), (student, student_rows)):
+        if table.has("batch"):
+            return integers(pc.fill_null(table.column("batch", rows), 0))
     return None
 
 

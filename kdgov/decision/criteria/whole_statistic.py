@@ -13,6 +13,7 @@ import pyarrow as pa
 from kdgov.decision.criteria.assay_sensitivity import NOT_CHECKED, with_assay
 from kdgov.decision.criteria.comparison_cells import Cell, Tables
 from kdgov.decision.criteria.noninferiority import conclude_cell, judge_non_inferiority
+from kdgov.decision.criteria.sampling_designs.judge_error import concerns_gold, judge_with_gold
 from kdgov.decision.decision import CriterionResult
 from kdgov.decision.statistics.clusters import Codes
 from kdgov.decision.statistics.methods import absolute, compare, is_binary
@@ -31,7 +32,8 @@ def judge_difference(cell: Cell, tables: Tables) -> Iterator[CriterionResult]:
     """Non-inferiority of the criterion's statistic, the mean where it names none."""
     name = cell.scale.statistic
     if name == "mean":
-        yield with_assay(judge_non_inferiority(cell), cell, tables)
+        judged = judge_with_gold(cell) if concerns_gold(cell) else judge_non_inferiority(cell)
+        yield with_assay(judged, cell, tables)
     elif is_of_samples(name):
         yield _of_samples(cell, tables, name)
     else:

@@ -98,6 +98,11 @@ GATE_METHODS: tuple[Method, ...] = (
         demanded=_betting,
         assumes_nothing=True,
     ),
+    Method(
+        name="ppi++",
+        shape="a judge's scores with gold on a random part of the items",
+        source="Angelopoulos, Duchi and Zrnic 2023, arXiv:2311.01453; Zou and Donner 2008 for the bound",
+    ),
     Method(name="clopper-pearson", shape="a floor, ceiling or share of flips", source="Clopper and Pearson 1934"),
     Method(
         name="clopper-pearson/deff",

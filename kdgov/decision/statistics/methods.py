@@ -107,6 +107,14 @@ def absolute(scores: Values, *, clusters: Codes | None = None, reach: float | No
     return _clustered(scores, clusters, spread, 1.0, bound, unit="share")
 
 
+def of_differences(difference: Values, *, clusters: Codes | None = None, reach: float | None = None) -> Estimate:
+    """The interval of a mean of differences that no longer are two scores: each at most ``reach`` from zero."""
+    if clusters is not None and count_clusters(clusters) == len(clusters):
+        clusters = None
+    settled = _without_noise(difference, float(np.max(np.abs(difference), initial=0.0)))
+    return _numbers(settled, clusters, reach, float(np.ptp(difference)))
+
+
 def is_binary(values: Values) -> bool:
     """Whether every value is exactly 0 or 1."""
     return bool(np.all((values == 0.0) | (values == 1.0)))
