@@ -36,6 +36,9 @@ Basis = Literal["explicit", "inferred", "policy-choice"]
 Confidence = Literal["seen", "quoted", "recalled"]
 """How well a clause is known: its text was read, a third party's quotation was read, or it is from memory."""
 
+UNREAD: Confidence = "recalled"
+"""The confidence of what nobody read: such a rule never allows and never denies, a person decides."""
+
 ObligationKind = Literal[
     "LICENSE_COPY",
     "NOTICE",

@@ -15,7 +15,7 @@ from kdgov.license.reasoning.family_answer import common_answer, editions_of
 from kdgov.license.reasoning.obligations import SILENT_KINDS, applies, obligation
 from kdgov.license.reasoning.ruling_words import Ruling, at_least_review
 from kdgov.license.reasoning.separate_licence import missing_separate_licence, separate_fault
-from kdgov.license.vocabulary import DATASET_USES, OUTPUT_USES, VERDICTS, Use, Verdict
+from kdgov.license.vocabulary import DATASET_USES, OUTPUT_USES, UNREAD, VERDICTS, Use, Verdict
 
 
 def rule_on(expression: Expression, use: Use, situation: Situation, rivals: Mapping[str, list[str]]) -> Ruling:
@@ -155,17 +155,24 @@ def _from_rule(rule: Rule, owner: License, use: Use, situation: Situation, rival
         verdict = "allow_with_obligations"
     if verdict == "deny":
         obligations.append(missing_separate_licence(owner, situation, rule.clause))
+    if is_unread := rule.confidence == UNREAD and verdict != "needs_review":
+        # What nobody read neither grants nor forbids; its duties are no breach until somebody reads them.
+        verdict = "needs_review"
+        obligations = [replace(o, is_contradicted=False) for o in obligations if o.kind != "SEPARATE_LICENCE"]
     return Ruling(
         verdict=verdict,
         clause=rule.clause,
-        reason=rule.says,
+        reason=f"From memory, not read: {rule.says}" if is_unread else rule.says,
         source=rule.source,
         confidence=rule.confidence,
         basis=rule.basis,
-        mend="State student.license." if awaits_outbound else _mend(rule, owner),
+        mend=_READ_IT if is_unread else "State student.license." if awaits_outbound else _mend(rule, owner),
         obligations=tuple(obligations),
         resolved=(owner.id,),
     )
+
+
+_READ_IT = "Read the text that came with the upstream and have a named person waive this review, or add its clauses to the fact files."
 
 
 def _mend(rule: Rule, owner: License) -> str:
