@@ -202,6 +202,7 @@ def test_what_the_facts_know_is_filled_in_and_says_where_from(tmp_path: Path) ->
     assert card.lineage[0].license == "apache-2.0"
     told = card.further["filled_from_facts"]
     assert "mistral-7b" in told["lineage[0].license"]
+    assert "to be confirmed" in told["lineage[0].license"]
     assert yaml.safe_load(card_yaml(card))["further"]["filled_from_facts"] == told
 
 

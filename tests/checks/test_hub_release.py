@@ -46,6 +46,13 @@ def test_a_notice_beside_the_weights_brings_its_duties(world: World) -> None:
     assert any("NAME_PREFIX" in f.reason and "llama-3.1" in f.source for f in found)
 
 
+@pytest.mark.parametrize("base", ["mistralai/Mistral-7B-v0.1", "HuggingFaceTB/SmolLM2-360M"])
+def test_what_is_remembered_of_an_id_never_stands_in_for_a_stated_licence(world: World, base: str) -> None:
+    as_snapshot(world, "acme", "Tuned-1B", f"license: apache-2.0\nbase_model: {base}\nlibrary_name: transformers\n")
+    found = [f for f in world.findings(today=TODAY) if f.check == "licence" and f.verdict != "pass"]
+    assert any(base in f"{f.reason} {f.source} {f.mend}" for f in found), found
+
+
 def test_a_statement_of_unlikeness_contradicts_a_recipe_that_distils(world: World) -> None:
     world.teacher |= {"license": "gemma", "name": "gemma-2-2b"}
     world.release["student"] |= {"similar_to_teacher": False, "license": "LicenseRef-acme", "keep_layers": [0, 2]}

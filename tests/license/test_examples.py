@@ -32,6 +32,23 @@ def test_an_example_gets_its_expected_verdict_gate_and_obligations(file) -> None
         assert check(_evidenced(case)).gate == "promote"
 
 
+REAL_NAMES = sorted((FOLDER / "real_names").glob("*.yaml")) if FOLDER else []
+
+
+@pytest.mark.skipif(not REAL_NAMES, reason="the examples with real names are not beside this checkout; set KDGOV_REALDATA")
+@pytest.mark.parametrize("file", REAL_NAMES, ids=lambda path: path.stem)
+def test_an_example_with_real_names_gets_one_of_the_answers_it_accepts(file) -> None:
+    text = file.read_text(encoding="utf-8")
+    expected = expected_of(text)
+    answer = check(case_from_json(yaml.safe_load(text), as_of=AS_OF))
+    verdicts = re.findall(r"allow_with_obligations|allow|needs_review|deny", expected["expected verdict"])
+    assert verdicts and answer.verdict in verdicts, answer.reason
+    gates = re.findall(r"\b(?:promote|hold|block)\b", re.sub(r"\(.*", "", expected.get("expected gate", "promote hold block")))
+    assert gates and answer.gate in gates, answer.reason
+    wanted = re.findall(r"\b[A-Z]+_?[A-Z]+\b", re.sub(r" of .*", "", expected.get("obligations", "")))
+    assert set(wanted) <= {o.kind for o in answer.obligations}
+
+
 def _evidenced(case: LicenseCase) -> LicenseCase:
     """The same case with evidence for whatever its answer leaves unmet."""
     shown = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from kdgov.declarations.cards import Card, DatasetCard
@@ -11,6 +12,8 @@ from kdgov.license.catalogue.known_ids import KnownId
 
 FILLED = "filled_from_facts"
 """Key of ``further`` that says which fields were filled from kdgov's facts, and from where."""
+UNCONFIRMED = "to be confirmed: a licence check takes it as not stated until this line is removed"
+"""Said of every field that was filled in."""
 _SILENT = frozenset({"NOASSERTION", "other", "unknown"})
 
 
@@ -42,6 +45,12 @@ def filled(card: Card) -> Card:
     return card.model_copy(update={**update, "further": card.further | {FILLED: told}}) if told else card
 
 
+def is_from_memory(card: Card, key: str) -> bool:
+    """Whether a field of a drafted card still rests on kdgov's memory of an id alone: nobody has confirmed it by removing its line."""
+    told = card.further.get(FILLED)
+    return isinstance(told, Mapping) and key in told
+
+
 def _filled_entry(entry: Lineage, key: str, told: dict[str, str], known: Facts) -> Lineage:
     if entry.license or entry.card:
         return entry
@@ -54,4 +63,4 @@ def _filled_entry(entry: Lineage, key: str, told: dict[str, str], known: Facts) 
 
 def _from(row: KnownId) -> str:
     note = f"; {row.note}" if row.note else ""
-    return f"kdgov facts on {row.pattern}, {row.seen} ({row.source}){note}"
+    return f"kdgov facts on {row.pattern}, {row.seen} ({row.source}){note}; {UNCONFIRMED}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.checks.cards.card_file import CardFile
-from kdgov.checks.cards.known_facts import known_license
+from kdgov.checks.cards.known_facts import is_from_memory
 from kdgov.checks.cards.release_inputs import Body, ModelFacts, ReleaseInputs
 from kdgov.checks.licensing.endpoint_operator import operator_of
 from kdgov.declarations.cards import Card, DatasetCard, ModelCard
@@ -191,7 +191,7 @@ def _of_data(body: Body, use: str, materials: ReleaseInputs) -> dict[str, Any]:
 
 
 def _licence_of(card: Card, file: CardFile) -> dict[str, Any]:
-    found: dict[str, Any] = {"license": card.license or UNKNOWN}
+    found: dict[str, Any] = {"license": UNKNOWN if is_from_memory(card, "license") else card.license or UNKNOWN}
     if card.license_text is not None:
         found["license_text"] = _text_path(card.license_text, file.path)
     if isinstance(card, ModelCard):
@@ -204,7 +204,8 @@ def _licence_of(card: Card, file: CardFile) -> dict[str, Any]:
 def _lineage(card: Card, file: CardFile, materials: ReleaseInputs, above: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """The upstreams a card names: its lineage, its generators, and what the Hub's own fields name without saying how."""
     above = (*above, str(file.path), card.name, card.id or card.name)
-    entries = [_of_lineage(entry, file, materials, above) for entry in card.lineage if not _names_itself(entry, above)]
+    stated = _stated(card)
+    entries = [_of_lineage(entry, file, materials, above) for entry in stated if not _names_itself(entry, above)]
     named = {entry["name"] for entry in entries}
     if isinstance(card, DatasetCard):
         records = [card.generation, *(f.generation for f in card.files)]
@@ -214,6 +215,18 @@ def _lineage(card: Card, file: CardFile, materials: ReleaseInputs, above: tuple[
         unsaid += [Lineage(use="dataset_train", name=name) for name in card.datasets if name not in named]
         entries += [_of_lineage(entry, file, materials, above) for entry in unsaid]
     return entries
+
+
+def _stated(card: Card) -> list[Lineage]:
+    """The lineage as somebody stated it: what a draft took from kdgov's memory of an id is no statement.
+
+    A whole upstream that came from there is left out here, for the licence facts bring it back with its duties.
+    """
+    found = []
+    for number, entry in enumerate(card.lineage):
+        if not is_from_memory(card, f"lineage[{number}]"):
+            found.append(entry.model_copy(update={"license": None}) if is_from_memory(card, f"lineage[{number}].license") else entry)
+    return found
 
 
 def _generators(records: list[Generation | None]) -> list[dict[str, Any]]:
@@ -230,7 +243,7 @@ def _generators(records: list[Generation | None]) -> list[dict[str, Any]]:
 
 def _of_lineage(entry: Lineage, file: CardFile, materials: ReleaseInputs, above: tuple[str, ...]) -> dict[str, Any]:
     upstream = materials.upstream.get(entry.card if entry.card is not None else entry.name)
-    found: dict[str, Any] = {"use": entry.use, "name": entry.name, "license": entry.license or _known(entry) or UNKNOWN}
+    found: dict[str, Any] = {"use": entry.use, "name": entry.name, "license": entry.license or UNKNOWN}
     made_by = [_of_lineage(inner, file, materials, above) for inner in entry.made_by]
     # Cards of the Hub may name each other in a circle: each is opened once on the way down.
     if upstream is not None and str(upstream.path) not in above:
@@ -248,12 +261,6 @@ def _of_lineage(entry: Lineage, file: CardFile, materials: ReleaseInputs, above:
 def _names_itself(entry: Lineage, above: tuple[str, ...]) -> bool:
     # A quantised copy's card may name itself as its base; a declared circle, with licences, stays a fault of the input.
     return entry.name in above and entry.license is None and entry.card is None and not entry.made_by
-
-
-def _known(entry: Lineage) -> str | None:
-    """The licence that a published id was only ever given, for the Hub's own fields, which name upstreams without one."""
-    found = known_license(entry.name, "dataset" if entry.use.startswith("dataset") else "model")
-    return found[0] if found is not None else None
 
 
 def _given(source: Any, *names: str) -> dict[str, Any]:

@@ -31,7 +31,8 @@ def common_answer(
         return None
     if len(rulings) == 1:
         only = rulings[0]
-        return replace(only, reason=f"{only.reason} ('{family}' is a family; the name tells that it is {editions[0].name}.)")
+        told = f"{only.source}; which edition it is: known_ids.tsv, from memory, by the upstream's name"
+        return replace(only, reason=f"{only.reason} ('{family}' is a family; the name tells that it is {editions[0].name}.)", source=told)
     shared = join(rulings)
     if len({tuple((o.kind, o.trigger) for o in ruling.obligations) for ruling in rulings}) == 1:
         # The same duties in every edition: those of the newest stand for all.

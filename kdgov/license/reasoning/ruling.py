@@ -206,9 +206,12 @@ def _missing(one: One, situation: Situation) -> Ruling:
     stance = situation.case.choice("missing")
     verdict: Verdict = "deny" if stance == "deny" else "needs_review"
     key = one.name.lower()
+    source = "policy choice missing"
     if key in NOT_STATED:
+        known = _known_under(situation)
         reason = f"No licence is stated ({one.name}), and no licence is not permission."
-        mend = f"{_known_under(situation)}Find the licence file and name its licence."
+        mend = f"{known}Find the licence file and name its licence."
+        source += f"; {known.strip()}" if known else ""
     elif (family := situation.facts.family(one.name)) is not None:
         reason = f"'{one.name}' names a family, not a licence: {situation.facts.families[family]}."
         mend = "Name the licence and its version, or give its file as license_text."
@@ -221,7 +224,7 @@ def _missing(one: One, situation: Situation) -> Ruling:
         verdict=verdict,
         clause=f"policy choice missing: {stance} (no known licence, no clause)",
         reason=reason,
-        source="policy choice missing",
+        source=source,
         confidence="seen",
         basis="policy-choice",
         mend=mend,
