@@ -53,6 +53,7 @@ def source_of(card: DatasetCard) -> str:
 def _general(cards: SummaryCards) -> tuple[Section, ...]:
     model, file = cards.model, cards.model_file
     date = labelled("of", model.date)
+    upstream = model.base_model or [e.name for e in model.lineage if not e.use.startswith("dataset_")]
     size = [f"{card.name}: {counts(card)}" for _, card in cards.datasets if counts(card)]
     unsaid = [name for name, card in cards.datasets if not counts(card)]
     sizes = Entry(about=model.name, text="; ".join(size) or "not stated", is_stated=not unsaid, mend=_rows(unsaid))
@@ -64,7 +65,7 @@ def _general(cards: SummaryCards) -> tuple[Section, ...]:
             title="1.2 Model",
             entries=(
                 entry(model.name, file, (labelled("version", model.version), date), "`version` and `date`"),
-                entry(model.name, file, (labelled("made from", model.base_model or [e.name for e in model.lineage]),), "`base_model`"),
+                entry(model.name, file, (labelled("made from", upstream),), "`base_model`"),
             ),
         ),
         Section(title="1.3 Modalities", entries=(entry(model.name, file, (said(model, "modalities"), model.kind), "`kind`"),)),

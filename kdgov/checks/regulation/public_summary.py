@@ -112,7 +112,7 @@ def summary_markdown(document: Mapping[str, Any]) -> str:
         lines += [f"## {section['title']}", ""]
         lines += [f"- {_plain(entry['about'])}: {_plain(entry['text'])}" for entry in section["entries"]] + [""]
     if document["missing"]:
-        lines += ["## Not stated by any card", "", *(f"- {_plain(text)}" for text in document["missing"]), ""]
+        lines += ["## Not stated by any card", "", *(f"- {_plain(text.replace('`', ''))}" for text in document["missing"]), ""]
     return "\n".join([*lines, document["disclaimer"], ""])
 
 
