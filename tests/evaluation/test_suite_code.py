@@ -128,3 +128,12 @@ def test_a_plain_task_is_asked_as_before(tmp_path):
     assert doc["answer"] == 0
     assert [r.continuation for r in requests] == [" a", " b"]
     assert requests[0].context == "Question 0?"
+
+
+def test_the_metrics_read_from_lm_evals_source_are_those_of_its_registry():
+    import lm_eval.api.metrics  # noqa: F401 - fills the registry
+    from lm_eval.api.registry import metric_registry
+
+    from kdgov.evaluation.plan.suite_code import known_metrics
+
+    assert known_metrics() == set(metric_registry.keys())

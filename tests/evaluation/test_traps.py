@@ -292,4 +292,4 @@ def test_the_page_names_for_every_trap_a_test_that_exists(project_root: Path) ->
         file = ""
         for named, test in re.findall(r"`(test_\w+\.py|…)::(test_\w+)`", row):
             file = file if named == "…" else named
-            assert f"def {test}(" in (project_root / "tests" / "evaluate" / file).read_text(), f"{file}::{test}"
+            assert f"def {test}(" in (project_root / "tests" / "evaluation" / file).read_text(), f"{file}::{test}"

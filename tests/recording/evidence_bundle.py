@@ -50,6 +50,7 @@ def result(verdict: str = "pass", **change) -> CriterionResult:
         "margin": 0.02,
         "confidence": 0.95,
         "method": "tango",
+        "unit": "share",
     }
     return CriterionResult(**{**fields, **change})
 

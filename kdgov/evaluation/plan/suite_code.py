@@ -8,6 +8,8 @@ the installed lm-eval is part of that package, whose version is in the evidence.
 from __future__ import annotations
 
 import contextvars
+import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from kdgov.evaluation.plan.task_index import lm_eval_tasks_folder
 from kdgov.safe_parse import guard_yaml
 
 _ALLOWED: contextvars.ContextVar[tuple[Path, ...]] = contextvars.ContextVar("kdgov-allowed-code", default=())
+_REGISTERED_METRIC = re.compile(r"@register_metric\(\s*metric=[\"']([^\"']+)[\"']")
 _MOST_INCLUDES = 50
 _FLAG = "--allow-code"
 
@@ -112,10 +115,14 @@ def _scripts(config: Mapping[str, Any]) -> Iterator[CodeFile]:
 
 
 def _is_known_metric(name: str) -> bool:
-    import lm_eval.api.metrics  # noqa: F401, PLC0415 - fills the registry
-    from lm_eval.api.registry import metric_registry  # noqa: PLC0415
+    return name in known_metrics()
 
-    return name in metric_registry
+
+@functools.cache
+def known_metrics() -> frozenset[str]:
+    """Names of lm-eval's own metrics, read from its source: loading lm-eval to learn them would take seconds on every rerun."""
+    source = lm_eval_tasks_folder().parent / "api" / "metrics.py"
+    return frozenset(_REGISTERED_METRIC.findall(source.read_text(encoding="utf-8")))
 
 
 def _read(path: Path, found: list[CodeFile], where: str) -> Mapping[str, Any]:
