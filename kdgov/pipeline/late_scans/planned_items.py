@@ -6,6 +6,7 @@ these findings beside the check's.
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,7 +20,6 @@ from kdgov.checks.scan.scan import Shard, ShardReport, scan
 from kdgov.checks.scan.suite_items import SuiteItems, items_of_rows, suite_items
 from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_json, write_atomic
-from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evidence.bundle_layout import CONTAMINATION, FINDINGS
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
@@ -81,11 +81,13 @@ def _shards(context: ReleaseContext, distilled: Path) -> list[Shard]:
 
 def _planned(context: ReleaseContext, at_hand: SuiteItems) -> SuiteItems:
     """The items of every task that had none beside its suite."""
-    sources = read_suites(context.release.suites, beside=context.path)
+    # lm-eval takes seconds to load: only where its items have to be read, never on a rerun.
+    build = importlib.import_module("kdgov.evaluation.plan.build")
+    sources = build.read_suites(context.release.suites, beside=context.path)
     absent = {name.partition(": ")[0] for name in at_hand.absent}
     declared = {(source.suite.name, task.task): task for source in sources for task in source.suite.tasks}
     names = sorted({task for suite, task in declared if f"{suite}/{task}" in absent})
-    plan = build_plan(sources, tasks=names, progress=context.progress)
+    plan = build.build_plan(sources, tasks=names, progress=context.progress)
     items = []
     for planned in plan.tasks:
         name = f"{planned.suite}/{planned.task}"
