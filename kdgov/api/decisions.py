@@ -32,6 +32,7 @@ def gate(
     findings: Sequence[Finding] = (),
     control: Items | None = None,
     root_teacher: Items | None = None,
+    more: Sequence[tuple[Items, Items]] = (),
     looks: int = 1,
     progress: Progress | None = None,
 ) -> Decision:
@@ -45,6 +46,7 @@ def gate(
         findings: what checks found.
         control: item table of a model that knows nothing.
         root_teacher: item table of the first teacher of a chain.
+        more: further batches in their order, item tables of teacher and student each, for criteria that are ``sequential``.
         looks: students judged on these items under this policy so far, this one included.
         progress: called as ``progress(label, done, total)``.
 
@@ -70,12 +72,13 @@ def gate(
 
     tables = {"teacher": teacher, "student": student, "control": control, "root_teacher": root_teacher}
     files: dict[str, Any] = {name: paths_of(given) for name, given in tables.items() if given is not None}
-    if all(files.values()) and isinstance(policy, str | os.PathLike) and metrics is None and not findings:
+    if all(files.values()) and isinstance(policy, str | os.PathLike) and metrics is None and not findings and not more:
         # As the command does: with all that lies beside the files.
         decision, _ = judge_paths(**files, policy=os.fspath(policy), looks=looks, progress=progress)
         return shown(decision)
     read: dict[str, Any] = {name: item_table(given) for name, given in tables.items() if given is not None and name not in _JUDGED}
     read |= {name: results(tables[name]) for name in _JUDGED}
+    read["more"] = [(results(one), results(other)) for one, other in more]
     found = None if metrics is None else tuple(metrics)
     return judged(**read, policy=policy_of(policy), metrics=found, findings=tuple(findings), looks=looks, progress=progress)
 

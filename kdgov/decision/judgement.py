@@ -13,6 +13,7 @@ from kdgov.decision.criteria.calibration import unmeasured
 from kdgov.decision.criteria.comparison_cells import Cell, Tables, blank, cells_of
 from kdgov.decision.criteria.contaminated_items import apart_findings, unseen
 from kdgov.decision.criteria.kinds import KINDS, Kind
+from kdgov.decision.criteria.sampling_designs.batches import held_by_batches
 from kdgov.decision.criteria.unread_results import applies, unread_findings
 from kdgov.decision.criteria.whole_statistic import judge_difference
 from kdgov.decision.decision import Approval, CriterionResult, Decision, Waiver
@@ -141,7 +142,8 @@ def _judge_cell(cell: Cell | CriterionResult, tables: Tables, kind: Kind) -> Ite
         cut = (
             f"; {cell.clipped} scores beyond the range [{cell.scale.low:g}, {cell.scale.high:g}] count as its ends" if cell.clipped else ""
         )
-        for result in kind.judge(cell, tables):
+        for judged in kind.judge(cell, tables):
+            result = held_by_batches(judged, cell)
             yield replace(result, reason=result.reason + cut) if cut else result
 
 
@@ -155,7 +157,7 @@ def _against_root(criterion: Criterion, tables: Tables, policy: Policy) -> list[
         return []
     found: list[CriterionResult] = []
     for cell in cells_of(criterion, tables, "root_teacher"):
-        found += [cell] if isinstance(cell, CriterionResult) else judge_difference(cell, tables)
+        found += [cell] if isinstance(cell, CriterionResult) else [held_by_batches(r, cell) for r in judge_difference(cell, tables)]
     return found
 
 

@@ -146,6 +146,8 @@ class NonInferiority(_CriterionBase):
     majority (of several samples of an item)."""
     gold: GoldSection | None = None
     """Demand trusted scores beside a judge's: without them the judge's error may differ between the two models."""
+    sequential: bool = False
+    """Judge batch by batch, right after each: further batches may follow an open answer."""
     group_margin: NotNegative | None = None
     """Margin within a group; default ``margin``."""
     root_margin: NotNegative | None = None
@@ -163,6 +165,8 @@ class NonInferiority(_CriterionBase):
     def _gold_fits(self) -> NonInferiority:
         if self.gold is not None and (self.statistic not in (None, "mean") or self.direction == "target"):
             raise ValueError("demands gold, which corrects means where higher or lower is better\nRemove `gold`, or `statistic`.")
+        if self.sequential and (self.gold is not None or self.statistic not in (None, "mean") or self.direction == "target"):
+            raise ValueError("is sequential, which judges means without gold or target\nRemove `sequential`, or the other keys.")
         return self
 
     @model_validator(mode="after")

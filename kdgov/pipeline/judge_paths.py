@@ -16,6 +16,7 @@ from kdgov.declarations.load import read_together
 from kdgov.declarations.policy_file import load_named_policy
 from kdgov.errors import InputError
 from kdgov.evaluation.results.compare_results import compare_results
+from kdgov.evaluation.results.further_batches import batch_pairs, with_batches
 from kdgov.evidence.gate_inputs import GateInputs, Statements
 from kdgov.evidence.policy_history import late_policy
 from kdgov.finding import Finding
@@ -33,6 +34,7 @@ def gate(
     teacher: ItemTable | Results | str | Path,
     student: ItemTable | Results | str | Path,
     policy: Policy | str | Path,
+    more: Sequence[tuple[ItemTable | Results | str | Path, ItemTable | Results | str | Path]] = (),
     **further: Any,
 ) -> NotebookDecision:
     """The decision on two models' results, which a notebook shows as a table; what ``kdgov.gate(…)`` calls.
@@ -41,10 +43,13 @@ def gate(
         teacher: item table, what `kdgov.items.results.read_results` gives, or a path.
         student: likewise.
         policy: policy, file or name of a shipped one.
+        more: further batches in their order, the teacher's and the student's results each, for criteria that are `sequential`.
         further: what `kdgov.decision.judge` takes beyond: ``metrics``, ``findings``, ``control`` …
     """
     used = policy if isinstance(policy, Policy) else load_named_policy(str(policy))
     compared = compare_results(_results(teacher), _results(student), used)
+    if more:
+        compared = with_batches(compared, [(_results(one), _results(other)) for one, other in more], used)
     metrics = further.pop("metrics", None) or compared.metrics
     findings = (*further.pop("findings", ()), *compared.findings)
     return shown(judge(compared.teacher, compared.student, used, metrics=metrics, findings=findings, **further))
@@ -66,6 +71,7 @@ def judge_paths(
     statements: Statements | None = None,
     looks: int = 1,
     base_policy: str | None = None,
+    more: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> tuple[Decision, GateInputs]:
     """The decision on results that lie in files, and what it was made from.
@@ -79,6 +85,7 @@ def judge_paths(
         statements: verified waivers and approvals.
         looks: students judged on these items so far, this one included; files cannot tell.
         base_policy: policy that the judging one may not be looser than; file, or name of a shipped one.
+        more: further batches of both models' results in their order, see `further_batches.batch_pairs`.
         progress: called with (label, done, total).
 
     Raises:
@@ -100,13 +107,15 @@ def judge_paths(
     used: Policy = read.pop("policy")
     base: Policy | None = read.pop("base_policy")
     compared = compare_results(read.pop("teacher"), read.pop("student"), used)
+    if more:
+        compared = with_batches(compared, [(read_results(one), read_results(other)) for one, other in batch_pairs(more)], used)
     path = Path(used.source)
     tables = Tables(teacher=compared.teacher, student=compared.student, metrics=compared.metrics, **read)
     judged = GateInputs(
         policy=used,
         policy_text=path.read_bytes(),
         tables=tables,
-        findings=(*compared.findings, *(looser_policy(base, used) if base else ()), *_newer_policy(path, (*teacher, *student))),
+        findings=(*compared.findings, *(looser_policy(base, used) if base else ()), *_newer_policy(path, (*teacher, *student, *more))),
         statements=statements or Statements(),
         looks=looks,
     )

@@ -29,6 +29,8 @@ EXAMPLES = """
 
   kdgov gate --teacher out/t --student out/s --policy branch.yaml --base-policy main.yaml --out decision.json --out gate.sarif
 
+  kdgov gate --teacher t1.jsonl --student s1.jsonl --more t2.jsonl s2.jsonl --policy own.yaml    a second batch after "inconclusive"
+
   kdgov gate release.yaml                      a release's results, sealed with its evidence
 
   kdgov gate support-student 3                 judge again what the registry holds
@@ -36,7 +38,7 @@ EXAMPLES = """
 Exit code 0: pass. 1: blocked (fail, inconclusive or invalid). 2: invalid input. 3: a problem of the environment.
 """
 _MODEL_AND_VERSION = 2
-_MANY = ("--teacher", "--student", "--control", "--root-teacher", "--waiver", "--approval")
+_MANY = ("--teacher", "--student", "--more", "--control", "--root-teacher", "--waiver", "--approval")
 
 
 def _known_format(name: str) -> str:
@@ -73,6 +75,10 @@ def gate(
     policy: Annotated[str | None, typer.Option(help="Policy file, or the name of a shipped one.", show_default=False)] = None,
     control: Annotated[list[str] | None, typer.Option(help="Results of a model that knows nothing.", show_default=False)] = None,
     root_teacher: Annotated[list[str] | None, typer.Option(help="Results of the first teacher of a chain.", show_default=False)] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Option(help="Further batches in order: TEACHER STUDENT each, or a folder with both.", show_default=False),
+    ] = None,
     waiver: Annotated[list[Path] | None, typer.Option(help="Signed waivers (kdgov waive), or their folder.", show_default=False)] = None,
     approval: Annotated[list[Path] | None, typer.Option(help="Signed approvals, or their folder.", show_default=False)] = None,
     base_policy: Annotated[
@@ -113,12 +119,12 @@ def gate(
         statements = (*(waiver or ()), *(approval or ()))
         with progress_bars() as progress:
             if subject:
-                named = [teacher, student, policy, control, root_teacher, looks > 1]
+                named = [teacher, student, policy, control, root_teacher, more, looks > 1]
                 decision, judged = _judge_subject(subject, named, statements, trust, store, progress)
                 if base_policy is not None:
                     decision, judged = _held_against(base_policy, decision, judged)
             else:
-                tables = Given(teacher, student, policy, control, root_teacher, looks, base_policy)
+                tables = Given(teacher, student, policy, control, root_teacher, looks, base_policy, more)
                 decision, judged = _judge_tables(tables, statements, trust, store, progress)
         if flips is not None:
             _write_flips(flips, judged, show_text=show_text)
@@ -149,6 +155,8 @@ class Given(NamedTuple):
     """--looks"""
     base_policy: str | None
     """--base-policy"""
+    more: list[str] | None
+    """--more"""
 
 
 def _judge_tables(
@@ -164,6 +172,7 @@ def _judge_tables(
         root_teacher=given.root_teacher or (),
         looks=given.looks,
         base_policy=given.base_policy,
+        more=given.more or (),
         progress=progress,
     )
     if not statements:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from kdgov.decision.criteria.assay_sensitivity import NOT_CHECKED, with_assay
 from kdgov.decision.criteria.comparison_cells import Cell, Tables
 from kdgov.decision.criteria.noninferiority import conclude_cell, judge_non_inferiority
+from kdgov.decision.criteria.sampling_designs.batches import judge_in_batches
 from kdgov.decision.criteria.sampling_designs.judge_error import concerns_gold, judge_with_gold
 from kdgov.decision.decision import CriterionResult
 from kdgov.decision.statistics.clusters import Codes
@@ -32,12 +33,17 @@ def judge_difference(cell: Cell, tables: Tables) -> Iterator[CriterionResult]:
     """Non-inferiority of the criterion's statistic, the mean where it names none."""
     name = cell.scale.statistic
     if name == "mean":
-        judged = judge_with_gold(cell) if concerns_gold(cell) else judge_non_inferiority(cell)
-        yield with_assay(judged, cell, tables)
+        yield with_assay(_of_means(cell, tables), cell, tables)
     elif is_of_samples(name):
         yield _of_samples(cell, tables, name)
     else:
         yield _of_items(cell, tables, name)
+
+
+def _of_means(cell: Cell, tables: Tables) -> CriterionResult:
+    if concerns_gold(cell):
+        return judge_with_gold(cell)
+    return judge_in_batches(cell, tables) if cell.criterion.sequential else judge_non_inferiority(cell)
 
 
 def _named(cell: Cell, name: str) -> Cell:
