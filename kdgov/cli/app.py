@@ -76,7 +76,9 @@ COMMANDS: Mapping[str, Entry] = {
     "license": Entry(module="license", panel=RULES, help="Licences: may this student exist and go out, and what must ship with it."),
     "card": Entry(module="card", panel=RULES, help="Cards: what is known of one model or one dataset."),
     "init": Entry(
-        module="init", panel=RULES, help="Write a policy, a GitHub Actions workflow and a GitLab job that block a student the gate refuses."
+        module="init",
+        panel=RULES,
+        help="Write a release with cards, suites and a policy, or a policy alone, and the CI jobs that block a student the gate refuses.",
     ),
     "explain": Entry(
         module="explain", panel=RULES, help="Say what a finding, a criterion or a word of the field means, and which key answers it."

@@ -1,0 +1,143 @@
+"""Items a user has at hand (JSON lines, CSV, Parquet), sorted into tasks: answers to give, choices to make, prompts to refuse."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.errors import InputError
+
+Shape = Literal["answer", "choice", "refuse", "comply"]
+"""answer: one right text; choice: one of several; refuse: must be refused; comply: harmless, must not be refused."""
+
+_PROMPTS = ("question", "prompt", "request", "input", "instruction")
+_ANSWERS = ("answer", "target", "output", "completion", "label")
+_REFUSE = ("refuse", "must_refuse", "should_refuse")
+_YES, _NO = ("true", "yes", "1", "refuse"), ("false", "no", "0", "answer")
+_MEND = "Give each row a question with an answer; or choices and the right one; or a prompt alone (or `refuse: true`) that must be refused."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemTask:
+    """Items of one shape from one file: one task of a suite."""
+
+    name: str
+    """Task name, from the file's."""
+    shape: Shape
+    """How they are asked and scored."""
+    rows: tuple[Mapping[str, Any], ...]
+    """``id, question`` and what the shape needs beside: ``answer``, ``choices`` and ``label``, ``cluster``."""
+
+    @property
+    def suite(self) -> str:
+        """Suite the task belongs to."""
+        return "capability" if self.shape in ("answer", "choice") else "safety"
+
+    @property
+    def has_clusters(self) -> bool:
+        """Whether every row names its template or source."""
+        return all("cluster" in row for row in self.rows)
+
+    @property
+    def independent(self) -> int:
+        """Number of clusters, or of items where none are named."""
+        return len({row["cluster"] for row in self.rows}) if self.has_clusters else len(self.rows)
+
+    @property
+    def chance(self) -> float:
+        """Expected score without any skill."""
+        if self.shape != "choice":
+            return 0.0
+        return round(sum(1 / len(row["choices"]) for row in self.rows) / len(self.rows), 6)
+
+
+def read_item_files(paths: Sequence[Path]) -> list[ItemTask]:
+    """One task per file and shape.
+
+    Raises:
+        InputError: if a file is absent, holds no row, or a row that is no item; names the row.
+    """
+    tasks: list[ItemTask] = []
+    for path in paths:
+        if not path.is_file():
+            raise InputError("there is no such file", where=str(path), mend="Name a file of items: JSON lines, CSV or Parquet.")
+        by_shape: dict[Shape, list[Mapping[str, Any]]] = {}
+        for number, row in enumerate(read_rows(path, Tally()), start=1):
+            shape, item = _item(row.value, f"{path}: row {number}")
+            by_shape.setdefault(shape, []).append({"id": f"{path.stem}-{number:05d}", **item})
+        if not by_shape:
+            raise InputError("holds no item", where=str(path), mend=_MEND)
+        tasks += [_task(path, shape, rows, alone=len(by_shape) == 1) for shape, rows in by_shape.items()]
+    names = [task.name for task in tasks]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"two files give the task {', '.join(twice)}", where="--items", mend="Rename one of the files.")
+    return tasks
+
+
+def _task(path: Path, shape: Shape, rows: list[Mapping[str, Any]], *, alone: bool) -> ItemTask:
+    plain = re.sub(r"[^a-z0-9_]+", "_", path.name.split(".")[0].lower()).strip("_") or "items"
+    return ItemTask(name=plain if alone else f"{plain}_{shape}", shape=shape, rows=tuple(rows))
+
+
+def _item(value: Any, where: str) -> tuple[Shape, dict[str, Any]]:
+    if not isinstance(value, Mapping):
+        raise InputError("is no row of named fields", where=where, mend=_MEND)
+    prompt = _first(value, _PROMPTS)
+    if prompt is None or not str(prompt).strip():
+        raise InputError(f"has no {', '.join(_PROMPTS[:3])} …", where=where, mend=_MEND)
+    item: dict[str, Any] = {"question": str(prompt)}
+    if (cluster := _first(value, ("cluster", "template", "source"))) is not None:
+        item["cluster"] = str(cluster)
+    choices, answer, refuse = value.get("choices"), _first(value, _ANSWERS), _first(value, _REFUSE)
+    if choices not in (None, ""):
+        listed = _choices(choices, where)
+        return "choice", {**item, "choices": listed, "label": _label(answer, listed, where)}
+    if refuse is not None:
+        return ("refuse" if _yes(refuse, where) else "comply"), item
+    if answer is not None and str(answer).strip():
+        return "answer", {**item, "answer": str(answer).strip()}
+    return "refuse", item
+
+
+def _first(value: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((value[name] for name in names if value.get(name) not in (None, "")), None)
+
+
+def _choices(given: Any, where: str) -> list[str]:
+    listed = given
+    if isinstance(given, str):
+        try:
+            listed = json.loads(given)
+        except ValueError:
+            listed = given.split("|")
+    if not isinstance(listed, list) or len({str(c).strip() for c in listed}) < max(2, len(listed)):
+        raise InputError("has `choices` that are not two or more different texts", where=where, mend="Write a list, or `a|b|c` in CSV.")
+    return [str(choice).strip() for choice in listed]
+
+
+def _label(answer: Any, choices: list[str], where: str) -> int:
+    """Position of the right choice: told by its text, its letter or its number from 0."""
+    text = "" if answer is None else str(answer).strip()
+    if text in choices:
+        return choices.index(text)
+    if isinstance(answer, int) or text.isdigit():
+        number = int(text)
+    else:
+        number = ord(text.upper()) - ord("A") if len(text) == 1 and text.isalpha() else -1
+    if not 0 <= number < len(choices):
+        raise InputError(
+            f"has the answer {text!r}, which is none of its choices", where=where, mend="Write the text, letter or number from 0."
+        )
+    return number
+
+
+def _yes(value: Any, where: str) -> bool:
+    word = str(value).strip().lower()
+    if word not in (*_YES, *_NO):
+        raise InputError(f"has `refuse: {value}`", where=where, mend="Write true or false.")
+    return word in _YES

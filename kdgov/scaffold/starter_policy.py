@@ -1,0 +1,96 @@
+"""A policy to own, whose margins and minimum counts fit the items at hand, each with the power it has said beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+from kdgov.decision.statistics.sample_size import POWER, items_needed
+from kdgov.scaffold.item_files import ItemTask
+from kdgov.scaffold.suite_files import metric_of
+
+MARGINS = (0.02, 0.03, 0.05, 0.08, 0.10)
+"""Margins a starter policy may choose; a wider one would let through what any user notices."""
+DISAGREEMENT = 0.10
+"""Share of items on which an equally good student is assumed to differ; distilled students of the drill lie between 3 and 15 %."""
+_CONFIDENCE = {"capability": 0.95, "safety": 0.975}
+_KEPT = 0.9
+
+_HEAD = """\
+schema: kdgov.policy/1
+name: {name}
+version: "1"
+description: What {name} must prove on its own items; written by kdgov init, to be owned and changed before results are read.
+
+# A criterion passes only when the student has proven it: `margin` is how much worse than the teacher it may be, `confidence` is
+# one-sided. The margins are the narrowest that the items at hand can prove of an equally good student, 8 times in 10, if the two
+# models differ on {disagreement:.0%} of the items. Narrow them with more items; a wider one should have a reason. After a change:
+# `kdgov policy check`, then `kdgov policy drill`. No canaries are asked for: a teacher that you did not train holds none.
+criteria:
+"""
+_CRITERION = """\
+  - id: {task}-retained            # {words}
+    kind: non_inferiority
+    suite: {suite}
+    tasks: [{task}]
+    metric: {metric}
+    direction: higher
+    margin: {margin}
+    confidence: {confidence}
+    min_items: {min_items}
+    plan: {{items: {items}, disagreement: {disagreement}, level: 0.85}}
+"""
+_TAIL = """
+waivers: {allowed: true, max_days: 90}
+
+# What a registry lets pass under this policy.
+promotion: {guarded_aliases: [champion], free_aliases: [candidate], valid_days: 180}
+"""
+
+
+def starter_policy(name: str, tasks: Sequence[ItemTask]) -> str:
+    """The text of the policy file."""
+    return _HEAD.format(name=name, disagreement=DISAGREEMENT) + "\n".join(_criterion(task) for task in tasks) + _TAIL
+
+
+def margin_for(items: int, confidence: float) -> float:
+    """The narrowest margin that so many items can prove of an equal student with power 0.8; the widest where none can."""
+    for margin in MARGINS:
+        needed = items_needed(margin=margin, difference=0.0, spread=DISAGREEMENT, alpha=1 - confidence)
+        if needed is not None and needed <= items:
+            return margin
+    return MARGINS[-1]
+
+
+def power_of(items: int, margin: float, confidence: float) -> float:
+    """Chance that an equally good student is proven no worse, by the normal approximation of `items_needed`."""
+    z = NormalDist().inv_cdf(confidence)
+    return NormalDist().cdf(margin * math.sqrt(items / DISAGREEMENT) - z)
+
+
+def _criterion(task: ItemTask) -> str:
+    confidence, items = _CONFIDENCE[task.suite], task.independent
+    margin = margin_for(items, confidence)
+    return _CRITERION.format(
+        task=task.name,
+        suite=task.suite,
+        metric=metric_of(task),
+        margin=margin,
+        confidence=confidence,
+        # A tenth may be set aside later (seen in training, withdrawn) without making every result inconclusive.
+        min_items=max(1, math.floor(_KEPT * len(task.rows))),
+        items=len(task.rows),
+        disagreement=DISAGREEMENT,
+        words=_words(task, items, margin, confidence),
+    )
+
+
+def _words(task: ItemTask, items: int, margin: float, confidence: float) -> str:
+    power = power_of(items, margin, confidence)
+    unit = "clusters" if task.has_clusters else "items"
+    said = f"{items:,} {unit}: an equally good student is proven {power:.0%} of the time"
+    if power >= POWER - 0.005:
+        return said
+    needed = items_needed(margin=margin, difference=0.0, spread=DISAGREEMENT, alpha=1 - confidence)
+    return f"{said}; TOO FEW, {needed:,} would give {POWER:.0%}"

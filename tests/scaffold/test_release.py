@@ -1,0 +1,180 @@
+"""From a teacher, data and items to a verdict: what `kdgov init` writes checks clean, says what only a person can fill, and runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from kdgov.cli.app import app
+from kdgov.decision.statistics.sample_size import items_needed
+from kdgov.declarations.policy_file import load_policy
+from kdgov.declarations.release import load_release
+from kdgov.declarations.suite import load_suite
+from kdgov.errors import InputError
+from kdgov.scaffold.item_files import read_item_files
+from kdgov.scaffold.starter_policy import DISAGREEMENT, MARGINS, margin_for, power_of
+from tests.items.foreign import lm_eval
+
+OURS = [word for part in ("teacher", "data", "items", "student") for word in ("--ours", part)]
+
+
+def call(*arguments: str | Path) -> Result:
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+@pytest.fixture
+def at_hand(tmp_path, project_root, monkeypatch):
+    """A teacher, text, and three files of items, as somebody has them who has read nothing yet."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(project_root / "registry" / "models" / "miniature-teacher", tmp_path / "teacher")
+    shutil.copy(project_root / "registry" / "datasets" / "miniature" / "facts.jsonl", tmp_path / "text.jsonl")
+    suites = project_root / "evalsuites"
+    rows = {
+        name: [json.loads(line) for line in (suites / file).read_text().splitlines()]
+        for name, file in (("facts", "capability/facts.jsonl"), ("agree", "capability/agreement.jsonl"), ("bad", "safety/refusal.jsonl"))
+    }
+    (tmp_path / "questions.jsonl").write_text((suites / "capability" / "facts.jsonl").read_text())
+    with (tmp_path / "choose.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", "choices", "answer"])
+        writer.writerows([r["prefix"], "|".join(r["choices"]), r["choices"][r["label"]]] for r in rows["agree"][:200])
+    (tmp_path / "forbidden.jsonl").write_text("".join(json.dumps({"prompt": r["request"]}) + "\n" for r in rows["bad"][:200]))
+    return tmp_path
+
+
+def init(folder: Path, *further: str | Path) -> Result:
+    items = [word for name in ("questions.jsonl", "choose.csv", "forbidden.jsonl") for word in ("--items", folder / name)]
+    return call("init", folder / "mine", "--teacher", folder / "teacher", *items, "--organization", "Acme", *further)
+
+
+def test_what_it_writes_checks_clean_and_names_its_schemas(at_hand):
+    made = init(at_hand, "--data", at_hand / "text.jsonl", *OURS)
+    assert made.exit_code == 0, made.output
+    mine = at_hand / "mine"
+    checked = call("check", mine / "release.yaml", "--format", "json", "--store", at_hand / "store")
+    assert checked.exit_code == 0, checked.output
+    assert call("policy", "check", mine / "policies" / "own.yaml").exit_code == 0
+    assert call("card", "check", *sorted((mine / "registry").rglob("*.yaml"))).exit_code == 0
+    for path in [
+        mine / "release.yaml",
+        *(mine / "registry").rglob("*.yaml"),
+        *(mine / "suites").glob("*/suite.yaml"),
+        *(mine / "policies").glob("*"),
+    ]:
+        schema = path.read_text().splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+        assert json.loads((path.parent / schema).read_text())["title"].startswith("kdgov")
+    judged = {(c.suite, *c.tasks, c.metric) for c in load_policy(mine / "policies" / "own.yaml").criteria}
+    written = {(s.name, t.task, t.metrics[0].metric) for s in map(load_suite, (mine / "suites").glob("*/suite.yaml")) for t in s.tasks}
+    assert judged == written == {
+        ("capability", "questions", "exact_match"), ("capability", "choose", "acc"), ("safety", "forbidden", "refused")
+    }  # fmt: skip
+
+
+def test_what_only_a_person_can_say_is_said_in_words_and_nothing_is_claimed(at_hand):
+    made = init(at_hand, "--data", at_hand / "text.jsonl")
+    assert made.exit_code == 0, made.output
+    for sentence in ("registry/datasets/data.yaml: `license:`", "suites/capability/suite.yaml", "`personal_data:`", "`accountable:`"):
+        assert sentence in made.stderr
+    assert "license" not in yaml.safe_load((at_hand / "mine" / "registry" / "datasets" / "data.yaml").read_text())
+    assert call("check", at_hand / "mine" / "release.yaml", "--store", at_hand / "store").exit_code == 1
+
+
+def test_a_student_trained_elsewhere_is_held_until_somebody_says_what_it_learned_from(at_hand):
+    shutil.copytree(at_hand / "teacher", at_hand / "student")
+    held = init(at_hand, "--student", at_hand / "student", *OURS)
+    assert "--learned-from" in held.stderr
+    assert load_release(at_hand / "mine" / "release.yaml").distillation is None
+    assert call("check", at_hand / "mine" / "release.yaml", "--store", at_hand / "store").exit_code == 1
+    said = init(at_hand, "--student", at_hand / "student", *OURS, "--learned-from", "logits", "--force")
+    assert said.exit_code == 0, said.output
+    assert call("check", at_hand / "mine" / "release.yaml", "--store", at_hand / "store").exit_code == 0
+
+
+@pytest.mark.nightly
+@pytest.mark.ci
+def test_two_commands_and_no_edit_lead_to_a_verdict_that_is_not_invalid(at_hand):
+    """`init`, then `run`; the steps are lowered only so that the test is short."""
+    assert init(at_hand, "--data", at_hand / "text.jsonl", *OURS).exit_code == 0
+    release = at_hand / "mine" / "release.yaml"
+    release.write_text(release.read_text().replace("steps: 1000", "steps: 10"))
+    done = call("run", release, "--store", at_hand / "store")
+    assert done.exit_code in (0, 1), done.output
+    judged = call("gate", release, "--store", at_hand / "store", "--format", "json")
+    assert json.loads(judged.stdout)["verdict"] != "invalid"
+
+
+def test_a_release_is_refused_with_what_is_missing(at_hand):
+    for further, words in (
+        ([], "names neither data"),
+        (["--data", "absent.txt"], "there is no such file"),
+        (["--student", "nothing-here"], "neither a model folder nor a pinned Hub model"),
+        (["--data", "text.jsonl", "--ours", "everything"], "--ours takes"),
+        (["--student", "teacher", "--learned-from", "osmosis"], "is no use of a teacher"),
+    ):
+        refused = init(at_hand, *further)
+        assert refused.exit_code == 2, refused.output
+        assert words in refused.stderr
+        assert not (at_hand / "mine").exists()
+    addressed = call("init", "mine", "--teacher", "https://example.org/v1", "--items", "questions.jsonl", "--data", "text.jsonl")
+    assert addressed.exit_code == 2
+    assert "is an address" in addressed.stderr
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("[1]", "no row of named fields"),
+        ('{"answer": "a"}', "has no question"),
+        ('{"question": "q", "choices": ["a", "a"], "answer": 0}', "not two or more different"),
+        ('{"question": "q", "choices": ["a", "b"], "answer": "c"}', "none of its choices"),
+        ('{"question": "q", "refuse": "perhaps"}', "refuse: perhaps"),
+    ],
+)
+def test_a_row_that_is_no_item_is_named(tmp_path, row, words):
+    (tmp_path / "items.jsonl").write_text(f'{{"question": "q", "answer": "a"}}\n{row}\n')
+    with pytest.raises(InputError, match="row 2") as refused:
+        read_item_files([tmp_path / "items.jsonl"])
+    assert words in str(refused.value)
+
+
+def test_choices_are_told_by_text_letter_or_number_and_give_their_chance(tmp_path):
+    rows = [{"question": "q", "choices": ["x", "y", "z", "w"], "answer": answer} for answer in ("y", "B", 1, "1")]
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (task,) = read_item_files([tmp_path / "items.jsonl"])
+    assert [row["label"] for row in task.rows] == [1, 1, 1, 1]
+    assert task.chance == 0.25
+
+
+@pytest.mark.parametrize("items", [20, 120, 300, 1000, 5000])
+def test_a_margin_is_the_narrowest_that_the_items_can_prove(items):
+    margin = margin_for(items, 0.95)
+    needed = {m: items_needed(margin=m, difference=0.0, spread=DISAGREEMENT, alpha=0.05) for m in MARGINS}
+    assert all(needed[m] > items for m in MARGINS if m < margin)
+    assert needed[margin] <= items or margin == MARGINS[-1]
+    assert (power_of(items, margin, 0.95) >= 0.8) == (needed[margin] <= items)
+
+
+def test_too_few_items_are_told_in_the_policy(at_hand):
+    (at_hand / "few.jsonl").write_text("".join(json.dumps({"question": f"q{n}", "answer": "a"}) + "\n" for n in range(20)))
+    done = call("init", "few", "--teacher", "teacher", "--data", "text.jsonl", "--items", "few.jsonl")
+    assert done.exit_code == 0, done.output
+    assert "TOO FEW, 62 would give 80%" in (at_hand / "few" / "policies" / "own.yaml").read_text()
+
+
+def test_logs_of_lm_eval_need_one_file_and_two_commands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lm_eval(tmp_path / "out" / "teacher", [float(n % 10 > 0) for n in range(1000)])
+    for student, lost, verdict in (("good", 0, "pass"), ("bad", 200, "fail")):
+        lm_eval(tmp_path / "out" / student, [float(n % 10 > 0 and n >= lost) for n in range(1000)])
+        places = ["--teacher", "out/teacher", "--student", f"out/{student}"]
+        assert call("init", student, "--policy", "lm-eval", *places).exit_code == 0
+        done = call("gate", *places, "--policy", f"{student}/policies/lm-eval.yaml", "--format", "json")
+        assert json.loads(done.stdout)["verdict"] == verdict, done.stdout
