@@ -19,6 +19,7 @@ Assay = Literal["when_known", "required", "skip"]
 Churn = Literal["negative_flips", "changed"]
 Confidences = Literal["required", "when_stated"]
 Looks = Literal["named", "corrected"]
+Spend = Literal["reciprocal", "halving"]
 When = Literal["always", "production_inputs", "measured"]
 
 
@@ -172,6 +173,10 @@ class Policy:
     """Whether a root teacher's table is required."""
     looks: Looks = "named"
     """Whether a student that is not the first one judged on its items is named, or also judged at a divided error level."""
+    spend: Spend | None = None
+    """How every error level is spent over the students ever judged on the same items; None: not at all."""
+    ledger: str | None = None
+    """File that remembers them for item tables, beside the policy."""
     require_digests: tuple[str, ...] = ()
     """Names that the decision's digests must hold."""
     allowed_differences: tuple[str, ...] = ()

@@ -41,24 +41,9 @@ _NUMBERS: tuple[tuple[str, int, str], ...] = (
 )
 _FALLBACKS = {"group_margin": "margin", "root_margin": "margin", "brier_margin": "margin", "min_group_items": "min_items"}
 _PLACES = (
-    "kind",
-    "suite",
-    "tasks",
-    "metric",
-    "direction",
-    "ideal",
-    "threshold",
-    "measure",
-    "of",
-    "where",
-    "chance",
-    "low",
-    "high",
-    "statistic",
-    "margins",
-    "advisory",
-    "sequential",
-)
+    "kind", "suite", "tasks", "metric", "direction", "ideal", "threshold", "measure", "of", "where", "chance", "low", "high", "statistic",
+    "margins", "advisory", "sequential",
+)  # fmt: skip
 _STANCES = ("allow", "review", "deny")
 _PATTERN = frozenset("*?[")
 
@@ -89,6 +74,7 @@ def policy_difference(before: Policy, after: Policy) -> tuple[PolicyChange, ...]
         *_criteria(before, after),
         *_findings(before, after),
         *_people(before, after),
+        *_alpha(before, after),
         *_evidence(before, after),
         *_sections(before, after),
     ]
@@ -215,6 +201,15 @@ def _people(before: Policy, after: Policy) -> Iterator[PolicyChange]:
         yield PolicyChange(effect="looser", where="waivers", words=f"{name} may now be waived")
     for name in sorted(set(new.never) - set(old.never)):
         yield PolicyChange(effect="stricter", where="waivers", words=f"{name} may no longer be waived")
+
+
+def _alpha(before: Policy, after: Policy) -> Iterator[PolicyChange]:
+    for field in ("spend", "ledger"):
+        one, other = getattr(before, field), getattr(after, field)
+        if one != other:
+            gone: Effect = "looser" if other is None and field == "spend" else "possibly looser"
+            effect: Effect = "stricter" if one is None and (field == "spend" or before.spend is None) else gone
+            yield PolicyChange(effect=effect, where="alpha", words=f"`{field}` changes from {_plain(one)} to {_plain(other)}")
 
 
 def _evidence(before: Policy, after: Policy) -> Iterator[PolicyChange]:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from kdgov.decision.policy import Policy, WaiverRules
 from kdgov.declarations.criteria import AnyCriterion
 from kdgov.declarations.load import Declared, parse_yaml, read_yaml, validate
+from kdgov.declarations.policy_parts.alpha_spending import AlphaSection
 from kdgov.declarations.policy_parts.criterion_numbers import NotNegative
 from kdgov.digest import digest_json, is_digest
 from kdgov.errors import DeclarationError, Fault, InputError
@@ -117,6 +118,8 @@ class PolicyFile(Declared):
     """Whether the root teacher's results are compared as well."""
     looks: Literal["named", "corrected"] = "named"
     """What happens to a second student on the same items: it is named, or judged at the error level divided by its number."""
+    alpha: AlphaSection | None = None
+    """One error level for all students ever judged on the same items, over releases and policies; excludes ``looks: corrected``."""
     require_digests: list[str] = Field(default_factory=list)
     """Names that the decision's digests must hold, such as ``plan``."""
     allowed_differences: list[Literal["backend", "dtype", "device", "batch_tokens", "chat_template"]] = Field(default_factory=list)
@@ -137,6 +140,8 @@ class PolicyFile(Declared):
             if criterion.id in seen:
                 raise ValueError(f"has two criteria with the id {criterion.id!r}\nGive each its own: waivers name them.")
             seen.add(criterion.id)
+        if self.alpha is not None and self.looks == "corrected":
+            raise ValueError("has both `alpha` and `looks: corrected`, two corrections of one error\nKeep one of them.")
         return self
 
 
@@ -193,6 +198,8 @@ def _policy(value: Any, lines: Mapping[tuple[str | int, ...], int], file: str) -
         pins=MappingProxyType(dict(declared.pins)),
         root_teacher=declared.root_teacher,
         looks=declared.looks,
+        spend=None if declared.alpha is None else declared.alpha.spend,
+        ledger=None if declared.alpha is None else declared.alpha.ledger,
         require_digests=tuple(declared.require_digests),
         allowed_differences=tuple(declared.allowed_differences),
         allowed_code=tuple(declared.allowed_code),

@@ -15,10 +15,10 @@ from kdgov.declarations.content_times import written_at
 from kdgov.declarations.load import read_together
 from kdgov.declarations.policy_file import load_named_policy
 from kdgov.errors import InputError
-from kdgov.evaluation.results.compare_results import compare_results
-from kdgov.evaluation.results.further_batches import batch_pairs, with_batches
+from kdgov.evaluation.results.compare_results import Compared, compare_results
+from kdgov.evaluation.results.further_batches import batch_pairs, first_batch, item_set, with_batches
 from kdgov.evidence.gate_inputs import GateInputs, Statements
-from kdgov.evidence.policy_history import late_policy
+from kdgov.evidence.policy_history import AlphaLedger, late_policy
 from kdgov.finding import Finding
 from kdgov.items import ItemTable, read_items
 from kdgov.items.results import ITEMS_FILE, Results, read_results
@@ -52,6 +52,7 @@ def gate(
         compared = with_batches(compared, [(_results(one), _results(other)) for one, other in more], used)
     metrics = further.pop("metrics", None) or compared.metrics
     findings = (*further.pop("findings", ()), *compared.findings)
+    further["looks"] = _counted(used, compared, further.get("looks", 1))
     return shown(judge(compared.teacher, compared.student, used, metrics=metrics, findings=findings, **further))
 
 
@@ -117,9 +118,20 @@ def judge_paths(
         tables=tables,
         findings=(*compared.findings, *(looser_policy(base, used) if base else ()), *_newer_policy(path, (*teacher, *student, *more))),
         statements=statements or Statements(),
-        looks=looks,
+        looks=_counted(used, compared, looks),
     )
     return judged.decide(progress if len(tables.teacher) >= _SLOW_ROWS else None), judged
+
+
+def _counted(policy: Policy, compared: Compared, looks: int) -> int:
+    """Which student on its items this is, as the policy's ledger tells, once it stands there; as the caller says without one."""
+    if policy.spend is None or policy.ledger is None:
+        return looks
+    items, student = first_batch(compared.teacher), first_batch(compared.student)
+    ledger = AlphaLedger(path=Path(policy.source).parent / policy.ledger, items=item_set(items))
+    look = ledger.look(student.content_digest, policy)
+    ledger.write(student.content_digest, policy)
+    return max(look, looks)
 
 
 def _of_role(named: Sequence[str], role: str) -> Sequence[str]:

@@ -17,6 +17,8 @@ def policy_text(policy: Policy) -> str:
         lines.append("  findings: " + ", ".join(f"{rule} means {level}" for rule, level in policy.findings.items()))
     if policy.looks == "corrected":
         lines.append("  looks: a further student on the same items is judged at the error level divided by its number")
+    if policy.spend is not None:
+        lines.append(f"  alpha: one error level for all students on the same items, spent by the {policy.spend} rule")
     if policy.approvals:
         lines.append(f"  approvals: {', '.join(policy.approvals)}")
     waivers = policy.waivers

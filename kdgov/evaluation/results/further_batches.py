@@ -15,7 +15,8 @@ from kdgov.errors import InputError
 from kdgov.evaluation.results.compare_results import Compared, compare_results
 from kdgov.finding import Finding
 from kdgov.items import ItemTable
-from kdgov.items.columns import joined
+from kdgov.items.canonical import table_digest
+from kdgov.items.columns import KEY_COLUMNS, joined
 from kdgov.items.results import Results
 
 ROLES = ("teacher", "student")
@@ -90,3 +91,16 @@ def joined_batches(tables: Sequence[ItemTable]) -> ItemTable:
         parts.append(data.append_column("batch", shifted.cast(pa.int64())))
         start += most - least + 1
     return ItemTable.from_arrow(joined(parts), source=", ".join(table.source for table in tables if table.source))
+
+
+def first_batch(table: ItemTable) -> ItemTable:
+    """The rows of the first batch, without their batch number: a student stays the same one when batches follow."""
+    if not table.has("batch"):
+        return table
+    numbers = pc.fill_null(table.data.column("batch"), 0)
+    return ItemTable(table.data.filter(pc.equal(numbers, pc.min(numbers))).drop_columns(["batch"]), table.source)
+
+
+def item_set(table: ItemTable) -> str:
+    """Digest of which items of which metrics a table holds, whatever their scores."""
+    return table_digest(table.canonical().data.select(list(KEY_COLUMNS)))
