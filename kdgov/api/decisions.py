@@ -34,6 +34,7 @@ def gate(
     root_teacher: Items | None = None,
     more: Sequence[tuple[Items, Items]] = (),
     looks: int = 1,
+    base_policy: Policy | Mapping[str, Any] | PathLike | None = None,
     progress: Progress | None = None,
 ) -> Decision:
     """Decide whether a student may be promoted, from the item tables of teacher and student; a notebook shows it as a table.
@@ -48,6 +49,7 @@ def gate(
         root_teacher: item table of the first teacher of a chain.
         more: further batches in their order, item tables of teacher and student each, for criteria that are ``sequential``.
         looks: students judged on these items under this policy so far, this one included.
+        base_policy: the agreed policy; the decision is invalid where ``policy`` is looser than it, or may be.
         progress: called as ``progress(label, done, total)``.
 
     Raises:
@@ -66,10 +68,13 @@ def gate(
         >>> print(f"{decision.criteria[0].difference:.2f}")
         -0.25
     """
+    from kdgov.decision.base_policy import looser_policy
     from kdgov.pipeline.judge_paths import gate as judged
     from kdgov.pipeline.judge_paths import judge_paths
     from kdgov.report.notebook import shown
 
+    if base_policy is not None:
+        findings = (*findings, *looser_policy(policy_of(base_policy), policy_of(policy)))
     tables = {"teacher": teacher, "student": student, "control": control, "root_teacher": root_teacher}
     files: dict[str, Any] = {name: paths_of(given) for name, given in tables.items() if given is not None}
     if all(files.values()) and isinstance(policy, str | os.PathLike) and metrics is None and not findings and not more:

@@ -17,6 +17,8 @@ from kdgov.checks.cards.draft_card import card_yaml, new_dataset_card, new_model
 from kdgov.declarations.cards import MODEL_CARD, DatasetCard, ModelCard
 from kdgov.declarations.data_origin import Lineage
 from kdgov.declarations.file_schemas import declaration_schema
+from kdgov.declarations.load import validate
+from kdgov.declarations.release import Release
 from kdgov.errors import InputError
 from kdgov.scaffold.ci_jobs import JobSettings
 from kdgov.scaffold.item_files import ItemTask, read_item_files
@@ -182,6 +184,7 @@ def _release(folder: Path, name: str, answers: ReleaseAnswers, tasks: Sequence[I
     }
     if value["student"]["license"] is None:
         del value["student"]["license"]
+    validate(value, Release, file="kdgov init", lines={})
     text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
     note = (
         "# Written by kdgov init. Next: kdgov check release.yaml, then kdgov run release.yaml. Defaults: kdgov check release.yaml --show\n"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from xml.etree import ElementTree as ET
 
+import pyarrow.parquet as pq
 import pytest
 
+import kdgov
 from tests.decision.test_command import POLICY, call, gate, inputs  # noqa: F401 - the fixture
 
 
@@ -56,3 +58,12 @@ def test_one_judgement_writes_every_format_by_ending_or_by_name(inputs):  # noqa
     assert gate(inputs, "equal.parquet", "--format", "junit", "--out", inputs / "one.md").exit_code == 0
     assert ET.parse(inputs / "one.md")
     assert gate(inputs, "equal.parquet", "--out", inputs / "d.json", "--out", inputs / "d.json").exit_code == 2
+
+
+@pytest.mark.parametrize("as_table", [True, False])
+def test_python_refuses_a_looser_policy_as_the_command_does(loose, as_table):
+    sides = [str(loose / "teacher.parquet"), str(loose / "worse.parquet")]
+    given = [pq.read_table(side) for side in sides] if as_table else sides
+    assert kdgov.gate(*given, loose / "policy.yaml").verdict == "pass"
+    assert kdgov.gate(*given, loose / "policy.yaml", base_policy=loose / "base.yaml").verdict == "invalid"
+    assert kdgov.gate(*given, loose / "policy.yaml", base_policy=loose / "policy.yaml").verdict == "pass"

@@ -15,7 +15,7 @@ HEAD = "schema: kdgov.policy/1\nname: x\nversion: 1\n"
 ONE = HEAD + "criteria:\n  - {id: a, kind: non_inferiority, margin: 0.02}\n"
 
 
-@pytest.mark.parametrize("name", ["default", "strict", "edge-device", "lm-eval"])
+@pytest.mark.parametrize("name", ["default", "strict", "edge-device", "lm-eval", "starter"])
 def test_every_shipped_policy_is_whole(name):
     policy = load_policy(find_policy(name))
     assert policy.name == name
@@ -95,7 +95,7 @@ def test_a_malformed_policy_is_an_input_fault(text, words):
 
 
 def test_an_unknown_policy_name_lists_the_shipped_ones():
-    with pytest.raises(InputError, match="default, edge-device, lm-eval, strict"):
+    with pytest.raises(InputError, match="default, edge-device, lm-eval, starter, strict"):
         find_policy("defualt")
 
 

@@ -117,6 +117,8 @@ def test_a_release_is_refused_with_what_is_missing(at_hand):
         (["--data", "absent.txt"], "there is no such file"),
         (["--student", "nothing-here"], "neither a model folder nor a pinned Hub model"),
         (["--data", "text.jsonl", "--ours", "everything"], "--ours takes"),
+        (["--data", "text.jsonl", "--distribution", "everyone"], "release.distribution"),
+        (["--data", "text.jsonl", "--name", "a/b"], "name"),
         (["--student", "teacher", "--learned-from", "osmosis"], "is no use of a teacher"),
     ):
         refused = init(at_hand, *further)
