@@ -92,6 +92,9 @@ def gate(
     trust: Annotated[Path | None, typer.Option(help="Keys trusted for waivers and approvals.", show_default=False)] = None,
     looks: Annotated[int, typer.Option(min=1, help="Students judged on these items so far, with this one; a release counts.")] = 1,
     flips: Annotated[Path | None, typer.Option(help="Write the items the student lost to this Markdown file.", show_default=False)] = None,
+    subjects: Annotated[
+        Path | None, typer.Option(help="Write which of many tasks lost, estimated together, to this Markdown file.", show_default=False)
+    ] = None,
     show_text: Annotated[bool, typer.Option(help="Show the texts of harmful items in --flips instead of masking them.")] = False,
     output_format: Annotated[
         str,
@@ -128,6 +131,8 @@ def gate(
                 decision, judged = _judge_tables(tables, statements, trust, store, progress)
         if flips is not None:
             _write_flips(flips, judged, show_text=show_text)
+        if subjects is not None:
+            _write_subjects(subjects, judged)
         _print(decision, judged, output_format, written, verbose=verbose)
         if not decision.promotes:
             raise typer.Exit(EXIT_BLOCKED)
@@ -243,3 +248,10 @@ def _write_flips(path: Path, judged: GateInputs, *, show_text: bool) -> None:
 
     tables = judged.tables
     write_answer(path, flip_report(tables.teacher, tables.student, metrics=tables.metrics, mask=not show_text))
+
+
+def _write_subjects(path: Path, judged: GateInputs) -> None:
+    from kdgov.report.subjects import subject_report
+
+    tables = judged.tables
+    write_answer(path, subject_report(tables.teacher, tables.student, judged.policy, metrics=tables.metrics, seen=judged.seen_items))
