@@ -75,6 +75,9 @@ COMMANDS: Mapping[str, Entry] = {
     "suites": Entry(module="suites", panel=RULES, help="List, show and pin suites."),
     "license": Entry(module="license", panel=RULES, help="Licences: may this student exist and go out, and what must ship with it."),
     "card": Entry(module="card", panel=RULES, help="Cards: what is known of one model or one dataset."),
+    "demo": Entry(
+        module="demo", panel=WORKFLOW, help="Run the shipped miniature release in a folder of your own, from check to promotion."
+    ),
     "init": Entry(
         module="init",
         panel=RULES,
