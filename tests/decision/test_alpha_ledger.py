@@ -14,6 +14,7 @@ from kdgov.decision.policy_diff import policy_difference
 from kdgov.declarations.policy_file import parse_policy
 from kdgov.errors import DeclarationError
 from kdgov.evidence.policy_history import PolicyHistory
+from kdgov.report.policy_sentences import policy_text
 from tests.command import kdgov
 from tests.decision.conftest import gated
 
@@ -111,5 +112,6 @@ def test_the_policys_difference_knows_the_rule():
     plain, spent = parse_policy(POLICY % ""), parse_policy(RECIPROCAL)
     assert {c.effect for c in policy_difference(plain, spent)} == {"stricter"}
     assert "looser" in {c.effect for c in policy_difference(spent, plain)}
+    assert "spent by the reciprocal rule" in policy_text(spent)
     with pytest.raises(DeclarationError, match="looks: corrected"):
         parse_policy(RECIPROCAL + "looks: corrected\n")

@@ -14,6 +14,7 @@ from kdgov.declarations.policy_file import parse_policy
 from kdgov.errors import DeclarationError, InputError
 from kdgov.evaluation.results.further_batches import joined_batches
 from kdgov.items import ItemTable
+from kdgov.report.policy_sentences import policy_text
 from tests.command import kdgov as command
 
 POLICY = """\
@@ -178,6 +179,7 @@ def test_a_notebook_adds_batches(files):
 def test_the_policy_says_it_and_its_difference_too():
     changes = policy_difference(parse_policy(POLICY % ""), parse_policy(SEQUENTIAL))
     assert [c.effect for c in changes] == ["possibly looser"]
+    assert "judged batch by batch" in policy_text(parse_policy(SEQUENTIAL))
     for other in (", statistic: mcc", ", gold: {min_items: 100}", ", clustered: true"):
         with pytest.raises(DeclarationError):
             parse_policy(POLICY % f", sequential: true{other}")

@@ -81,7 +81,9 @@ def _retention(cell: Cell, tables: Tables) -> Results:
 def _margins(criterion: Criterion) -> str:
     what = "" if criterion.statistic in (None, "mean") else f" as {criterion.statistic}"
     per_unit = "".join(f", {value:g} {unit}" for unit, value in criterion.margins.items())
-    return f"{what} may be worse than the teacher's by {criterion.margin:g} at most{per_unit}"
+    gold = "" if criterion.gold_items is None else f", with gold of both models on at least {criterion.gold_items} items"
+    batches = ", judged batch by batch" if criterion.sequential else ""
+    return f"{what} may be worse than the teacher's by {criterion.margin:g} at most{per_unit}{gold}{batches}"
 
 
 def _ratio(criterion: Criterion) -> str:
