@@ -27,7 +27,8 @@ _SCRIPT = """\
 set -u
 policy=@POLICY@
 trust=.kdgov/trust.json
-mkdir -p @OUTPUT@
+rm -rf @OUTPUT@
+mkdir @OUTPUT@
 tree=$(mktemp -d)/base
 prefix=$(git rev-parse --show-prefix)
 base="refs/remotes/origin/$BASE_BRANCH"
