@@ -101,6 +101,9 @@ def _item(value: Any, where: str) -> tuple[Shape, dict[str, Any]]:
         return ("refuse" if _yes(refuse, where) else "comply"), item
     if answer is not None and str(answer).strip():
         return "answer", {**item, "answer": str(answer).strip()}
+    if empty := [name for name in _ANSWERS if name in value]:
+        # An answer somebody forgot must not turn a question into a request to refuse.
+        raise InputError(f"has an empty `{empty[0]}`", where=where, mend="Write the answer, or `refuse: true` for a prompt to refuse.")
     return "refuse", item
 
 

@@ -73,6 +73,8 @@ class ReleaseScaffold:
     """Path → text."""
     suites: tuple[str, ...]
     """Names of the suites written."""
+    tasks: tuple[str, ...]
+    """One sentence per task: what its items were read as."""
     open_questions: tuple[str, ...]
     """One sentence each: file, key and what to write."""
 
@@ -100,7 +102,19 @@ def release_scaffold(folder: Path, answers: ReleaseAnswers, settings: JobSetting
     files |= {f"{SCHEMAS}/{kind}.json": json.dumps(declaration_schema(kind), indent=1) + "\n" for kind in _KINDS}
     files |= ci_files(replace(settings, policy="policies/own.yaml"))
     suites = tuple(sorted({task.suite for task in tasks}))
-    return ReleaseScaffold(files=files, suites=suites, open_questions=tuple(_open(cards, answers, suites)))
+    return ReleaseScaffold(
+        files=files, suites=suites, tasks=tuple(map(_read_as, tasks)), open_questions=tuple(_open(cards, answers, suites))
+    )
+
+
+def _read_as(task: ItemTask) -> str:
+    words = {
+        "answer": "questions with one right answer",
+        "choice": "choices",
+        "refuse": "prompts that must be refused",
+        "comply": "prompts that must be answered",
+    }
+    return f"{task.suite}/{task.name}: {len(task.rows):,} {words[task.shape]}"
 
 
 def _context(answers: ReleaseAnswers) -> int | None:

@@ -81,7 +81,14 @@ def test_what_it_writes_checks_clean_and_names_its_schemas(at_hand):
 def test_what_only_a_person_can_say_is_said_in_words_and_nothing_is_claimed(at_hand):
     made = init(at_hand, "--data", at_hand / "text.jsonl")
     assert made.exit_code == 0, made.output
-    for sentence in ("registry/datasets/data.yaml: `license:`", "suites/capability/suite.yaml", "`personal_data:`", "`accountable:`"):
+    for sentence in (
+        "capability/choose: 200 choices",
+        "safety/forbidden: 200 prompts that must be refused",
+        "registry/datasets/data.yaml: `license:`",
+        "suites/capability/suite.yaml",
+        "`personal_data:`",
+        "`accountable:`",
+    ):
         assert sentence in made.stderr
     assert "license" not in yaml.safe_load((at_hand / "mine" / "registry" / "datasets" / "data.yaml").read_text())
     assert call("check", at_hand / "mine" / "release.yaml", "--store", at_hand / "store").exit_code == 1
@@ -138,6 +145,7 @@ def test_a_release_is_refused_with_what_is_missing(at_hand):
         ('{"question": "q", "choices": ["a", "a"], "answer": 0}', "not two or more different"),
         ('{"question": "q", "choices": ["a", "b"], "answer": "c"}', "none of its choices"),
         ('{"question": "q", "refuse": "perhaps"}', "refuse: perhaps"),
+        ('{"question": "q", "answer": ""}', "has an empty `answer`"),
     ],
 )
 def test_a_row_that_is_no_item_is_named(tmp_path, row, words):

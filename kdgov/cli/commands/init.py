@@ -93,6 +93,9 @@ def _write_release(folder: Path, answers: ReleaseAnswers, settings: JobSettings,
 
     made = release_scaffold(folder, answers, settings)
     _write(folder, made.files, force=force)
+    typer.echo("\nItems were read as:", err=True)
+    for task in made.tasks:
+        typer.echo(f"  {task}", err=True)
     typer.echo("\nOnly you can say:", err=True)
     for question in made.open_questions:
         typer.echo(f"  {question}", err=True)
