@@ -184,11 +184,12 @@ def _release(folder: Path, name: str, answers: ReleaseAnswers, tasks: Sequence[I
     student: dict[str, Any] = {"keep_layers": "every_second"}
     if answers.student:
         student = {**_model(folder, answers.student), "card": "registry/models/student.yaml"}
+    outbound = cards["models/teacher.yaml"].license
     value: dict[str, Any] = {
         "schema": "kdgov.release/1",
         "name": name,
         "teacher": {**_model(folder, answers.teacher), "card": "registry/models/teacher.yaml"},
-        "student": {**student, "license": _outbound(answers, cards)},
+        "student": {**student, **({"license": outbound} if outbound else {})},
         **({"data": [{"card": "registry/datasets/data.yaml"}]} if answers.data else {}),
         **({"distillation": _DISTILLATION} if not answers.student else {}),
         "suites": [f"{FOLDER}/{suite}" for suite in dict.fromkeys(task.suite for task in tasks)],
@@ -196,19 +197,12 @@ def _release(folder: Path, name: str, answers: ReleaseAnswers, tasks: Sequence[I
         "release": {"distribution": answers.distribution},
         **({"organization": {"name": answers.organization}} if answers.organization else {}),
     }
-    if value["student"]["license"] is None:
-        del value["student"]["license"]
     validate(value, Release, file="kdgov init", lines={})
     text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
     note = (
         "# Written by kdgov init. Next: kdgov check release.yaml, then kdgov run release.yaml. Defaults: kdgov check release.yaml --show\n"
     )
     return _schema_line("release", 0) + note + text
-
-
-def _outbound(answers: ReleaseAnswers, cards: dict[str, ModelCard | DatasetCard]) -> str | None:
-    """Under what the student goes out: our own where the teacher is ours; otherwise what the teacher's licence is, or unsaid."""
-    return cards["models/teacher.yaml"].license
 
 
 def _model(folder: Path, named: str) -> dict[str, str]:
@@ -237,6 +231,9 @@ def _open(cards: dict[str, ModelCard | DatasetCard], answers: ReleaseAnswers, su
     if "items" not in answers.ours:
         files = " and ".join(f"{FOLDER}/{suite}/suite.yaml" for suite in suites)
         said.append(f"{files}: `license:` - the terms of the items (or --ours items).")
+    outbound = cards["models/teacher.yaml"].license
+    if outbound != FIRST_PARTY:
+        said.append(f"release.yaml: `student.license:` - under what the student goes out; now {outbound or 'unsaid'}, as the teacher.")
     said.append("release.yaml: `accountable:` and `trade_offs:` - who answers for the release, what the student gives up. Asked by audits.")
     return said
 

@@ -94,6 +94,16 @@ def test_what_only_a_person_can_say_is_said_in_words_and_nothing_is_claimed(at_h
     assert call("check", at_hand / "mine" / "release.yaml", "--store", at_hand / "store").exit_code == 1
 
 
+def test_a_pinned_hub_teacher_is_written_with_its_commit_and_what_is_unknown_of_it_is_asked(at_hand):
+    named = f"acme/teacher@{'a' * 40}"
+    made = call("init", "hub", "--teacher", named, "--data", "text.jsonl", "--items", "questions.jsonl")
+    assert made.exit_code == 0, made.output
+    teacher = load_release(at_hand / "hub" / "release.yaml").teacher
+    assert (teacher.model, teacher.revision) == ("acme/teacher", "a" * 40)
+    assert "registry/models/teacher.yaml: `license:`" in made.stderr
+    assert "`student.license:`" in made.stderr
+
+
 def test_a_student_trained_elsewhere_is_held_until_somebody_says_what_it_learned_from(at_hand):
     shutil.copytree(at_hand / "teacher", at_hand / "student")
     held = init(at_hand, "--student", at_hand / "student", *OURS)
