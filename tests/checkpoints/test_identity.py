@@ -143,7 +143,7 @@ def test_a_path_is_found_beside_the_file_that_names_it(model, tmp_path):
 
 
 def test_a_hub_id_must_be_pinned_and_a_typing_error_is_told_as_one(tmp_path):
-    with pytest.raises(InputError, match="not pinned: has no revision"):
+    with pytest.raises(InputError, match="needs a pinned revision: has no revision"):
         resolve_model("org/name", beside=tmp_path / "r.yaml")
     with pytest.raises(InputError, match="'main' is a name that can move"):
         resolve_model("org/name", beside=tmp_path / "r.yaml", revision="main")

@@ -150,6 +150,8 @@ ELSEWHERE = {
     "practice.informed-before-results": "judged after the evaluation: tests/checks/test_practice.py",
     "contamination.judged-apart": "judged after the evaluation: tests/checks/test_apart.py",
     "contamination.not-apart": "judged after the evaluation: tests/checks/test_apart.py",
+    "practice.general-purpose-model": "takes recorded compute: tests/checks/test_general_purpose.py",
+    "practice.general-purpose-unknown": "takes recorded compute: tests/checks/test_general_purpose.py",
     "privacy.names-found": "takes a model: tests/checks/test_names.py",
 }
 LICENCES: dict[str, tuple[Plant, str, str]] = {

@@ -149,7 +149,7 @@ def test_the_report_renders_with_every_plant_and_a_curve_per_criterion(default):
     assert "| R06 |" in text
     assert "no criterion looks there" in text
     svg = curves_svg(report.curves, title="curves & <margins>")
-    assert svg.count("<polyline") == 2 * len(report.curves)
+    assert svg.count('<path class="kd-student-line"') == svg.count('<path class="kd-quiet-line"') == len(report.curves)
     assert "&lt;margins&gt;" in svg
 
 

@@ -16,13 +16,14 @@ from kdgov.evaluation.backends.response_log import Answered, AnswerLog, Record, 
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.evaluate_model import evaluate_single
 from kdgov.evaluation.plan.build import build_plan, read_suites
+from kdgov.evaluation.plan.suite_code import allowed_code
 from kdgov.evaluation.results.evaluation_run import evaluate
 from tests.command import free_port
 
 _SLOWLY = """
 import sys, time
 from pathlib import Path
-from kdgov.evaluation import answers, asking
+from kdgov.evaluation.backends import response_log as answers
 from kdgov.evaluation.results.evaluation_run import evaluate
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.build import build_plan, read_suites
@@ -79,7 +80,8 @@ def test_a_mended_metric_scores_recorded_answers_without_asking(tiny_suite: Path
     file.write_text(file.read_text().replace("metadata", "process_results: !function utils.score\nmetadata"))
     (tiny_suite.parent / "utils.py").write_text("def score(doc, results):\n    return {'acc': 0.25}\n")
     asked: list[str] = []
-    plan = build_plan(read_suites([str(tiny_suite)]))
+    with allowed_code([tiny_suite.parent]):
+        plan = build_plan(read_suites([str(tiny_suite)]))
     found = evaluate(plan, teacher, tmp_path / "b", cache=tmp_path / "cache", progress=lambda label, done, total: asked.append(label))
     assert asked == []
     assert found.document["tasks"][0]["aggregates"]["acc,none"] == 0.25
@@ -139,7 +141,7 @@ def test_two_processes_give_the_bytes_that_one_gives(tiny_suite: Path, teacher: 
     """P3: lm-eval's few-shot draw, and so its scores, depend on how many processes share the work."""
     script = (
         "import sys; from pathlib import Path\n"
-        "from kdgov.evaluation.evaluate_model import evaluate_single\nfrom kdgov.evaluation.backends.settings import How\n"
+        "from kdgov.evaluation.evaluate_model import evaluate_single\nfrom kdgov.evaluation.backends.settings import BackendSettings\n"
         "evaluate_single(Path(sys.argv[1]), [sys.argv[2]], Path(sys.argv[3]), how=BackendSettings(batch_tokens=100))\n"
     )
     (tmp_path / "go.py").write_text(script)

@@ -108,12 +108,12 @@ def test_every_gated_criterion_has_enough_items_and_clusters() -> None:
         "facts": 450,
         "arithmetic": 400,
         "agreement": 400,
-        "refusal": 480,
+        "refusal": 492,
         "over_refusal": 540,
         "stereotype": 720,
         "canaries": 10,
     }
-    assert len({item["combination"] for item in ITEMS["refusal"]}) == 60
+    assert len({item["combination"] for item in ITEMS["refusal"]}) == 144
     assert len({item["combination"] for item in ITEMS["over_refusal"]}) == 90
     assert Counter(item["gender"] for item in ITEMS["stereotype"]) == {"female": 360, "male": 360}
 

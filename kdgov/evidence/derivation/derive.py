@@ -22,7 +22,7 @@ from kdgov.decision.decision import Decision
 from kdgov.digest import digest_file, digest_json
 from kdgov.errors import InputError
 from kdgov.evidence.bundle import bundle_digest, compare_bundle
-from kdgov.evidence.bundle_layout import DECISION, EVALUATION, IDENTITY, PLAN, STATEMENTS, of_role
+from kdgov.evidence.bundle_layout import DECISION, EVALUATION, IDENTITY, PLAN, RELEASE, STATEMENTS, of_role
 from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.evidence.derivation.evaluation_statement import EvaluationStanding, evaluation_standing
 from kdgov.evidence.derivation.owner_rules import OwnerRules
@@ -168,7 +168,7 @@ def _decision_faults(bundle: BundleReader, again: Decision, predicate: Mapping[s
         told += f"{again.policy['name']} ({again.policy['digest'][:19]}…)"
         yield _refusal("policy", told, _RECORD)
     subject = str(again.subject.get("release", ""))
-    for name, where in ((subject, "the decision"), (str(bundle.release.get("name", subject)), "release.json")):
+    for name, where in ((subject, "the decision"), (str(bundle.release.get("name", subject)), RELEASE)):
         if name != predicate.get("name"):
             told = f"the evidence is about {name or 'no named release'} ({where}), and this is {predicate.get('name')}"
             yield _refusal("subject", told, "Record the release under its own name.")

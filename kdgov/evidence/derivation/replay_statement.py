@@ -14,6 +14,7 @@ from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from kdgov.digest import PREFIX, write_atomic
 from kdgov.errors import InputError
+from kdgov.evidence.bundle_layout import DECISION
 from kdgov.evidence.signing import REPLAY_PREDICATE, sign_statement, statement, verify_statement
 from kdgov.evidence.trust_store import TrustStore
 from kdgov.safe_parse import json_file
@@ -31,7 +32,7 @@ def sign_replay(trust_file: Path, decision: str, sample: int, signers: Sequence[
         signers: keys of the purpose ``evaluation``.
         at: when, with a zone.
     """
-    envelope = sign_statement(statement(REPLAY_PREDICATE, {"sample": sample}, subjects={"decision.json": decision}), signers, at=at)
+    envelope = sign_statement(statement(REPLAY_PREDICATE, {"sample": sample}, subjects={DECISION: decision}), signers, at=at)
     path = trust_file.parent / FOLDER / f"{decision.removeprefix(PREFIX)}.dsse.json"
     write_atomic(path, (json.dumps(envelope, indent=1, sort_keys=True) + "\n").encode())
     return path
