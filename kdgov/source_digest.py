@@ -58,17 +58,33 @@ def _source_digest(modules: tuple[str, ...]) -> str:
 def reachable_modules(*modules: str) -> frozenset[str]:
     """Every module of kdgov that ``modules`` can reach by an import, at the top of a file or inside a function.
 
-    The front door ``kdgov/__init__.py`` counts with its own bytes; what it offers lazily does not.
+    A package that lies on the way to a module counts with its own bytes. What it offers lazily (``__getattr__``) counts only
+    where somebody imports from the package itself: loading ``kdgov.recording.client`` runs none of ``kdgov.recording``'s offers.
     """
     found: set[str] = set()
+    followed: set[str] = set()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in followed:
             continue
-        found.add(name)
-        waiting += [n for n in imports_of(name) if n not in found]
+        followed.add(name)
+        reached = _reached_from(name)
+        found |= {name, *reached, *_parents(name)}
+        waiting += reached - followed
     return frozenset(found)
+
+
+@functools.cache
+def _reached_from(module: str) -> frozenset[str]:
+    """What one module imports, with every package that runs on the way; lazy front doors on the way are not followed."""
+    named = _named_in(module)
+    on_the_way = {parent for name in (module, *named) for parent in _parents(name)}
+    return frozenset(named | {package for package in on_the_way if not _is_lazy(package)}) - {module}
+
+
+def _is_lazy(package: str) -> bool:
+    return package == "kdgov" or "\ndef __getattr__(" in _source(package)
 
 
 @functools.cache
@@ -78,14 +94,18 @@ def imports_of(module: str) -> frozenset[str]:
     Raises:
         KeyError: if there is no such module.
     """
-    known = _modules()
-    found = set(_parents(module))
-    if module != "kdgov":
-        source = known[module].read_text(encoding="utf-8")
-        for named in _named(source):
-            if named in known:
-                found |= {named, *_parents(named)}
-    return frozenset(found - {module})
+    named = _named_in(module)
+    return frozenset({*named, *(parent for name in (module, *named) for parent in _parents(name))} - {module})
+
+
+def _named_in(module: str) -> set[str]:
+    """Modules that the imports of one module name; of the front door ``kdgov`` itself, which offers everything lazily, none."""
+    return set() if module == "kdgov" else {name for name in _named(_source(module)) if name in _modules()}
+
+
+@functools.cache
+def _source(module: str) -> str:
+    return module_path(module).read_text(encoding="utf-8")
 
 
 def module_path(module: str) -> Path:

@@ -148,6 +148,13 @@ GUIDE: tuple[Advice, ...] = (
         "how often each example is seen",
     ),
     _row(
+        "Know whether the student is a new general-purpose model in law",
+        "practice.general-purpose-model practice.general-purpose-unknown",
+        "card of teacher and student",
+        "training_flops: 3.0e+22",
+        "yes, no or unknown by each reading, with the numbers and what would settle it",
+    ),
+    _row(
         "Distil for cost and speed that somebody measured",
         "practice.student-not-smaller small-enough",
         "price, efficiency criteria",
