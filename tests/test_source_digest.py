@@ -70,7 +70,10 @@ def test_one_byte_of_any_module_a_step_can_reach_gives_another_key(copy, keyed):
             "kdgov.pipeline.distill",
             ("checks.licensing", "checks.findings", "evaluation", "recording", "guard", "auditing", "decision", "report"),
         ),
-        ("kdgov.pipeline.evaluate", ("checks.licensing", "distillation", "recording.promotion", "recording.release_recording", "guard", "auditing", "report")),
+        (
+            "kdgov.pipeline.evaluate",
+            ("checks.licensing", "distillation", "recording.promotion", "recording.release_recording", "guard", "auditing", "report"),
+        ),
         ("kdgov.pipeline.gate", ("distillation", "evaluation", "recording", "guard", "auditing")),
         ("kdgov.pipeline.record", ("checks", "distillation", "evaluation", "auditing")),
         ("kdgov.pipeline.promote", ("checks", "distillation", "evaluation", "auditing")),
