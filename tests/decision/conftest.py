@@ -60,8 +60,10 @@ def _evaluation(folder: Path, role: str, scores: np.ndarray, parameters: int) ->
     rows = [{**common, "item_id": f"i{n}", "score": float(s)} for n, s in enumerate(scores)]
     write_items(ItemTable.from_rows(rows), folder / role / "items.parquet")
     declared = MetricDeclaration(suite="capability", task="qa", metric="acc", direction="higher", low=0.0, high=1.0, chance=0.25)
-    (folder / role / "evidence.json").write_text(json.dumps({"metrics": [declared.as_json()]}))
-    identity = {"weights": digest_bytes(role.encode()), "tokenizer": digest_bytes(b"t"), "parameters": parameters}
+    same = digest_bytes(role.encode())
+    identity = {"weights": same, "model": same, "tokenizer": digest_bytes(b"t"), "parameters": parameters}
+    evidence = {"schema": "kdgov.evaluation/1", "plan": digest_bytes(b"plan"), "model": identity, "metrics": [declared.as_json()]}
+    (folder / role / "evidence.json").write_text(json.dumps(evidence))
     (folder / role / "identity.json").write_text(json.dumps(identity))
 
 
@@ -82,7 +84,7 @@ def release(tmp_path, monkeypatch) -> ReleaseContext:
     _evaluation(folder, "teacher", TEACHER, 1000)
     _evaluation(folder, "student", TEACHER[::-1].copy()[::-1], 500)
     _evaluation(folder, "control", np.zeros(500), 500)
-    _write(folder / "plan.json", {})
+    _write(folder / "plan.json", {"root": digest_bytes(b"plan")})
     _write(folder / "efficiency.json", {"teacher": {"latency_p50_ms": 10.0}, "student": {"latency_p50_ms": 5.0}})
     monkeypatch.setenv("KDGOV_TRUST", str(tmp_path / "trust.json"))
     return open_release(tmp_path / "release.yaml", store=tmp_path / "store")
