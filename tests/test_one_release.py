@@ -116,7 +116,7 @@ def small_release(folder: Path, root: Path) -> Path:
     release["name"] = "small"
     for key in ("model", "card"):
         release["teacher"][key] = str((root / "registry/releases" / release["teacher"][key]).resolve())
-    for item in release["data"]:
+    for item in (*release["data"], release["production_inputs"]):
         item["card"] = str((root / "registry/releases" / item["card"]).resolve())
     path = folder / "small.yaml"
     path.write_text(yaml.safe_dump(release))

@@ -11,7 +11,7 @@ import yaml
 
 from kdgov.checkpoints.identity import model_identity
 from kdgov.digest import digest_file
-from tests.command import kdgov
+from tests.command import Answer, kdgov
 from tests.conftest import real_folder
 
 HERE = Path(__file__).parent
@@ -106,10 +106,15 @@ def _release(name: str, teacher: Path, policy: Path) -> dict:
     }
 
 
+def run_release(path: Path, store: Path, **environment: str) -> Answer:
+    """`kdgov run`; the stereotype suite's task file runs code of its folder, which its policy allows by digest."""
+    return kdgov("run", path, "--store", store, "--allow-code", HERE / "suites" / "stereotypes", "--format", "json", **environment)
+
+
 @pytest.fixture(scope="session")
 def real_run(tmp_path_factory):
     """The whole way on real input: (answer of ``kdgov run``, release file, store)."""
     folder = tmp_path_factory.mktemp("real")
     path = write_release(folder, name="real-stories", policy=HERE / "policy.yaml")
-    answer = kdgov("run", path, "--store", folder / "store", "--format", "json", KDGOV_REALDATA=str(real_folder("tinystories").parent))
+    answer = run_release(path, folder / "store", KDGOV_REALDATA=str(real_folder("tinystories").parent))
     return answer, path, folder / "store"

@@ -11,6 +11,7 @@ from kdgov.checkpoints.identity import model_identity
 from kdgov.items import read_items
 from tests.command import kdgov
 from tests.conftest import real_folder
+from tests.real.conftest import run_release
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real"), pytest.mark.timeout(900)]
 
@@ -117,7 +118,7 @@ def test_the_gate_notices_by_itself_that_a_suite_cannot_tell(real_run, tmp_path)
 
 def test_a_second_run_does_nothing_twice(real_run) -> None:
     answer, path, store = real_run
-    again = kdgov("run", path, "--store", store, "--format", "json", KDGOV_REALDATA=str(real_folder("tinystories").parent))
+    again = run_release(path, store, KDGOV_REALDATA=str(real_folder("tinystories").parent))
     assert again.code == answer.code
     assert all(step["reused"] for step in again.document["steps"])
     assert [step["key"] for step in again.document["steps"]] == [step["key"] for step in answer.document["steps"]]
@@ -125,5 +126,5 @@ def test_a_second_run_does_nothing_twice(real_run) -> None:
 
 def test_without_the_users_copy_the_suite_says_what_is_missing(real_run, tmp_path) -> None:
     _, path, _ = real_run
-    answer = kdgov("run", path, "--store", tmp_path / "store", KDGOV_REALDATA=str(tmp_path))
+    answer = run_release(path, tmp_path / "store", KDGOV_REALDATA=str(tmp_path))
     answer.refuses(2, "KDGOV_REALDATA") if "environment variable" in answer.err else answer.refuses(2, "does not exist")
