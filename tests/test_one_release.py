@@ -136,7 +136,7 @@ def uninterrupted(tmp_path_factory):
 def kill_when(process, *, said: str, after_s: float) -> bool:
     """Kill -9 the whole process group once a line of its standard error starts with ``said``, plus a moment."""
     for line in process.stderr:
-        if line.strip().startswith(said):
+        if line.strip().removeprefix("✓ ").startswith(said):
             time.sleep(after_s)
             break
     alive = process.poll() is None
@@ -163,7 +163,7 @@ def test_ctrl_c_ends_with_a_message_and_the_run_goes_on_later(uninterrupted, tmp
     path, expected = uninterrupted
     process = start_kdgov("run", path, "--store", tmp_path / "store")
     for line in process.stderr:
-        if line.startswith("check"):
+        if line.removeprefix("✓ ").startswith("check"):
             break
     time.sleep(8)
     os.killpg(process.pid, signal.SIGINT)
