@@ -47,10 +47,10 @@ def _reader(file: Path) -> Callable[[str], str]:
 
 def _case_of_release(file: Path) -> dict[str, Any]:
     # Only a release needs these: a case file is judged without them, at once.
-    from kdgov.checks.licensing.licence_case import licence_case  # noqa: PLC0415
-    from kdgov.declarations.policy_file import load_policy  # noqa: PLC0415
-    from kdgov.pipeline.context import open_release  # noqa: PLC0415
-    from kdgov.pipeline.load_inputs import load_release_inputs  # noqa: PLC0415
+    from kdgov.checks.licensing.licence_case import licence_case
+    from kdgov.declarations.policy_file import load_policy
+    from kdgov.pipeline.context import open_release
+    from kdgov.pipeline.load_inputs import load_release_inputs
 
     context = open_release(file)
     policy = load_policy(context.policy_path())
