@@ -88,6 +88,7 @@ RULES: dict[str, Rule] = {
     "privacy.pii-noted": _rule("warn", "personal identifiers in the data", f"{AI_600_1} MP-4.1-009"),
     "privacy.names-found": _rule("review", "more names of people or places than the policy allows", f"{AI_600_1} MP-4.1-009"),
     "privacy.pii-contradicts-card": _rule("review", "personal identifiers where the card says there are none", f"{AI_600_1} MP-4.1-009"),
+    "privacy.not-testable": _rule("warn", "nothing that could be read for personal data", f"{AI_600_1} MP-4.1-009"),
     "privacy.sent-to-endpoint": _rule("review", "personal data that leaves for an endpoint", f"{GDPR} Art. 28 and 44"),
     "privacy.secret-found": _rule("block", "credentials in the data", "CWE-798"),
     # Contamination: has the student seen what it will be judged by?

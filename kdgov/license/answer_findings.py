@@ -8,6 +8,7 @@ from dataclasses import replace
 from kdgov.finding import Finding
 from kdgov.license.answer import Edge, LicenseAnswer, Obligation
 from kdgov.license.vocabulary import VERDICTS
+from kdgov.passing_rules import passing
 
 ARROW = " ← "
 RULE_DENY = "licence.deny"
@@ -62,14 +63,18 @@ def _of_edge(edge: Edge) -> Iterator[Finding]:
         "notes": list(edge.notes),
     }
     stops = {"deny": ("block", RULE_DENY), "needs_review": ("review", RULE_REVIEW)}
-    verdict, rule = stops.get(edge.verdict, ("pass", RULE_ALLOW))
+    reason, source = f"clause {edge.clause}: {edge.reason}", f"{'+'.join(edge.resolved)}, {edge.clause} ({edge.source})"
+    if edge.verdict not in stops:
+        yield passing("licence", RULE_ALLOW, edge.path, reason, looked_for={"uses": 1}, source=source, **details)
+        return
+    verdict, rule = stops[edge.verdict]
     yield Finding(
         check="licence",
         verdict=verdict,  # type: ignore[arg-type]
         subject=edge.path,
-        reason=f"clause {edge.clause}: {edge.reason}",
-        mend=edge.mend if rule != RULE_ALLOW else "",
-        source=f"{'+'.join(edge.resolved)}, {edge.clause} ({edge.source})",
+        reason=reason,
+        mend=edge.mend,
+        source=source,
         rule=rule,
         details=details,
     )

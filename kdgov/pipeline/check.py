@@ -193,7 +193,9 @@ def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> 
         findings += personal_data_findings(body, materials, stances, today=question.today)
     unseen = [key for key in index.not_testable if key not in media.looked_for]
     names = _names(question.names, reports)
-    findings += scan_findings(materials, reports, question.items, stances, names, not_looked_for=index.not_testable)
+    findings += scan_findings(
+        materials, reports, question.items, stances, names, not_looked_for=index.not_testable, media=media.beside_text
+    )
     findings += sent_findings(materials, reports, stances, today=question.today)
     findings += [*not_testable_finding(unseen, len(index.items), stances), *media_findings(media, stances)]
     findings += practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))

@@ -129,6 +129,7 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     ),
     "privacy.pii-contradicts-card": (lambda w: _row(w, completion="Ask jane.roe@mail.example.org."), "row 6"),
     "privacy.secret-found": (lambda w: _row(w, completion="The key is AKIA" + "QZ7RTW2MNB4KXC9D."), "row 6"),
+    "privacy.not-testable": (lambda w: setattr(w, "rows", [{"pixels": n} for n in range(40)]), "data"),
     "contamination.verbatim": (lambda w: _row(w, prompt=f"Tell me this. {QUESTION}"), "suite/asked/one"),
     "contamination.overlap": (lambda w: _row(w, prompt="So. " + " ".join(_long(w).split()[:13])), "suite/asked/one"),
     "contamination.edited": (_edited, "suite/asked/one"),

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from kdgov.checks.findings.rules import Stances, passed
+from kdgov.checks.findings.rules import Stances
 from kdgov.checks.pii.redaction import masked
 from kdgov.checks.scan.coverage_score import LEAST_TEXTS, MOST_DATA, Coverage, Covered
 from kdgov.checks.scan.logged_inputs import LoggedInput
 from kdgov.checks.scan.shards import Tally, read_rows
 from kdgov.checks.scan.text_fields import Row
 from kdgov.finding import Finding
+from kdgov.passing_rules import passing
 
 NAMED_CLUSTERS = 5
 _ALIKE = 0.15
@@ -132,8 +133,11 @@ def coverage_findings(data: DataTexts, inputs: Sequence[LoggedInput], stances: S
     told = f"{found.share:.0%} of {len(inputs)} distinct inputs ({found.lower:.0%} to {found.upper:.0%}, 99 % bounds)"
     diverse = _diversity(found, stances)
     if found.lower <= 0:
-        reason = f"No share of the production inputs is shown to be uncovered by the data: {told}.{media}"
-        return [passed("coverage", "coverage.covered", _SUBJECT, reason, **details), *diverse]
+        reason = f"No share of the production inputs is shown to be uncovered by the data: {told}."
+        counted = {"inputs": len(inputs), "texts": len(data.texts)}
+        left_out = [f"{data.media_rows} rows without text (images, sounds)" if data.media_rows else ""]
+        covered = passing("coverage", "coverage.covered", _SUBJECT, reason, looked_for=counted, left_out=left_out, **details)
+        return [covered, *diverse]
     clusters = _clusters(inputs, found, hides_text)
     named = "; ".join(f"{c['inputs']} like {c['example']}" for c in clusters)
     mend = "Distil on prompts of the kind the student will be asked, or gate the far inputs on their own (`where: {coverage: far}`)."

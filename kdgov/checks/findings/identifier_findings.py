@@ -6,19 +6,29 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from kdgov.checks.findings.rules import Stances, passed
+from kdgov.checks.findings.rules import Stances
 from kdgov.checks.pii.match import NOT_COVERED, PERSONAL, SECRETS
 from kdgov.checks.pii.person_names import NameCount
-from kdgov.checks.scan.scan import ShardReport
+from kdgov.checks.scan.scan import ShardReport, unread_parts
 from kdgov.finding import Finding
+from kdgov.passing_rules import passing
+from kdgov.quantities import quantity
 
 # A rate over next to no text says nothing: one address in a file of two lines is one address.
 _LEAST_MEGABYTES = 1e-6
 
 
 def identifier_findings(
-    subject: str, reports: Sequence[ShardReport], *, intent: str, said_none: bool, stances: Stances, names: NameCount | None = None
+    subject: str,
+    reports: Sequence[ShardReport],
+    *,
+    intent: str,
+    said_none: bool,
+    stances: Stances,
+    names: NameCount | None = None,
+    media: int = 0,
 ) -> Iterable[Finding]:
     """Findings about identifiers and credentials in one body of text.
 
@@ -29,6 +39,7 @@ def identifier_findings(
         said_none: whether a card says that the body holds no personal data.
         stances: the policy's limits and levels.
         names: names counted in a sample of it; None where no model could.
+        media: images and sounds beside its text, which nothing reads.
     """
     megabytes = sum(report.megabytes for report in reports)
     counts: Counter[str] = Counter()
@@ -46,11 +57,25 @@ def identifier_findings(
         )
     if personal:
         yield _personal(subject, personal, megabytes, reports, intent, said_none, stances, names)
-    if names is not None:
+    if names is not None and names.text_bytes:
         yield _named(subject, names, intent, stances)
-    if reports and not personal and not secrets:
-        reason = f"No identifier and no credential in {megabytes:.2f} MB of text. {_not_covered(names)}"
-        yield passed("privacy", "privacy.scanned", subject, reason, text_bytes=sum(report.text_bytes for report in reports))
+    if not personal and not secrets:
+        yield _none_found(subject, reports, stances, names, media)
+
+
+def _none_found(subject: str, reports: Sequence[ShardReport], stances: Stances, names: NameCount | None, media: int) -> Finding:
+    """Nothing was found: a pass over the text that could be read, and no pass where there was none."""
+    read = sum(report.text_bytes for report in reports)
+    pictures = f"{quantity(media, 'image or sound', 'images and sounds')}" if media else ""
+    if not read:
+        beside = f"; it holds {pictures}" if media else ""
+        reason = f"No text of it could be read, so nothing was looked for{beside}."
+        return stances.finding("privacy.not-testable", subject, reason, mend="Review it by eye and ear, or mend its files.")
+    without = "" if names is not None else " Not covered: names of people and places (no model for them is installed)."
+    reason = f"No identifier and no credential in {read / 1e6:.2f} MB of text.{without}"
+    left_out = [*unread_parts(reports), pictures]
+    counted = {"bytes": read, "files": len(reports)}
+    return passing("privacy", "privacy.scanned", subject, reason, looked_for=counted, left_out=left_out, text_bytes=read)
 
 
 def _personal(
@@ -94,10 +119,15 @@ def _named(subject: str, names: NameCount, intent: str, stances: Stances) -> Fin
     above = [
         f"{rates[kind]:.1f} {kind} names per MB where {limits[kind]:g} may be" for kind in rates if rates[kind] > limits.get(kind, math.inf)
     ]
-    details = {"counts": dict(names.counts), "text_bytes": names.text_bytes, "model": [Path(names.model.name).name, names.model.version]}
+    details: dict[str, Any] = {
+        "counts": dict(names.counts),
+        "text_bytes": names.text_bytes,
+        "model": [Path(names.model.name).name, names.model.version],
+    }
     told = f"{_counted(names.counts)} in a sample of {names.text_bytes / 1e6:.2f} MB, by {Path(names.model.name).name}"
     if not above:
-        return passed("privacy", "privacy.names-counted", subject, f"{told}.", **details)
+        counted = {"bytes": names.text_bytes}
+        return passing("privacy", "privacy.names-counted", subject, f"{told}.", looked_for=counted, **details)
     mend = f"Mask them and pin the new digest. The limit is the policy's `data.personal_per_mb.{intent}`."
     return stances.finding("privacy.names-found", subject, f"{'; '.join(above)}: {told}.", mend=mend, details=details)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
-from kdgov.checks.findings.rules import Stances, passed
+from kdgov.checks.findings.rules import Stances
 from kdgov.checks.scan.media_items import Media, alike, copies, data_media, suite_media
 from kdgov.checks.scan.scan import ShardReport
 from kdgov.finding import Finding
+from kdgov.passing_rules import passing
+from kdgov.quantities import quantity
 
 _SHOWN = 5
 
@@ -32,8 +34,8 @@ class MediaComparison:
     """Whether looks were compared."""
     broken: tuple[str, ...]
     """Files of suites and data that are absent or do not open."""
-    beside_text: int
-    """Bodies of data that hold media, whose content no scan for personal data or coverage reads."""
+    beside_text: Mapping[str, int]
+    """Body of data → images and sounds it holds, whose content no scan for personal data or coverage reads."""
 
 
 def compare_media(materials: ReleaseInputs, reports: Sequence[tuple[Body, ShardReport]], *, by_likeness: bool = False) -> MediaComparison:
@@ -61,7 +63,7 @@ def compare_media(materials: ReleaseInputs, reports: Sequence[tuple[Body, ShardR
         alike={item: name for item, name in alike(suite, every).items() if item not in found} if by_likeness else {},
         by_likeness=by_likeness,
         broken=(*suite.broken, *(name for media in held.values() for name in media.broken)),
-        beside_text=len(held),
+        beside_text={key: len(media.files) + len(media.broken) for key, media in held.items()},
     )
 
 
@@ -96,7 +98,15 @@ def media_findings(media: MediaComparison, stances: Stances) -> list[Finding]:
     if media.looked_for and not media.found and not media.alike and media.data_files:
         how = "byte for byte and by their look" if media.by_likeness else "byte for byte"
         reason = f"None of the {len(media.looked_for)} images and sounds of the suites is among the {media.data_files} of the data, {how}."
-        found.append(passed("contamination", "contamination.media-compared", "data", reason, items=len(media.looked_for)))
+        counted = {"items": len(media.looked_for), "data_files": media.data_files}
+        left_out = [
+            f"{quantity(len(media.broken), 'file')} that {'is' if len(media.broken) == 1 else 'are'} absent or do not open"
+            if media.broken
+            else "",
+            "" if media.by_likeness else "resized or recompressed copies",
+        ]
+        rule = "contamination.media-compared"
+        found.append(passing("contamination", rule, "data", reason, looked_for=counted, left_out=left_out, items=len(media.looked_for)))
     if media.data_files:
         looks = "" if media.by_likeness else "resized or recompressed copies (`data: {image_likeness: true}` compares looks), "
         found.append(

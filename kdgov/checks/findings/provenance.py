@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 from kdgov.checkpoints.identity import endpoint_facts
 from kdgov.checks.cards.release_inputs import Body, BodyFile, ModelFacts, ReleaseInputs
-from kdgov.checks.findings.rules import Stances, passed
+from kdgov.checks.findings.rules import Stances
 from kdgov.declarations.cards import DatasetCard, ModelCard
 from kdgov.declarations.data_origin import Generation
 from kdgov.finding import Finding
+from kdgov.passing_rules import passing
 
 # The standard's required elements that cannot be read off the release itself.
 _DATASET_FIELDS = ("issuer", "version", "description", "license", "date", "origin_geography", "generation_method", "intended_purpose")
@@ -89,11 +90,13 @@ def _model_findings(model: ModelFacts, stances: Stances) -> Iterable[Finding]:
             details={"found": weights, "declared": declared},
         )
         return
-    yield passed(
+    yield passing(
         "provenance",
         "provenance.pinned",
         subject,
         "Pinned by the digest of its weights" + (", which its card confirms." if declared == weights else "."),
+        looked_for={"models": 1},
+        left_out=() if declared else ("a digest in a card to compare with: none is stated",),
         weights=weights,
         revision=model.revision or "",
     )
@@ -142,12 +145,14 @@ def _body_findings(body: Body, stances: Stances) -> Iterable[Finding]:
     faults = [finding for file in body.files for finding in _file_findings(f"{body.key}/{file.name}", file, body, stances)]
     yield from faults
     if body.files and not faults:
-        yield passed(
+        yield passing(
             "provenance",
             "provenance.pinned",
             subject,
             f"{len(body.files)} file{'s' if len(body.files) > 1 else ''} pinned by digest"
             + (" and equal to the card." if body.card is not None else "."),
+            looked_for={"files": len(body.files)},
+            left_out=() if body.card is not None else ("digests in a card to compare with: there is no card",),
             files={file.name: file.digest for file in body.files},
         )
 

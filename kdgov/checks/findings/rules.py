@@ -92,11 +92,6 @@ def read_stances(value: Any, *, file: str, data: Mapping[str, Any] | None = None
     return Stances(changed=base | dict(value), personal_per_mb=limits, judges_apart=apart, compares_likeness=likeness)
 
 
-def passed(check: CheckName, rule: str, subject: str, reason: str, **details: Any) -> Finding:
-    """A finding that all is well: said, so that what was looked at is on record."""
-    return Finding(check=check, verdict="pass", subject=subject, reason=reason, rule=rule, details=details)
-
-
 def _family(name: str) -> CheckName:
     known: tuple[CheckName, ...] = get_args(CheckName)
     return next(check for check in known if check == name)

@@ -8,19 +8,17 @@ from typing import Any
 
 from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
 from kdgov.checks.findings.identifier_findings import identifier_findings
-from kdgov.checks.findings.rules import Stances, passed
+from kdgov.checks.findings.rules import Stances
 from kdgov.checks.pii.person_names import NameCount
 from kdgov.checks.scan.contamination import KINDS
-from kdgov.checks.scan.scan import ShardReport
+from kdgov.checks.scan.scan import ShardReport, unread_parts
 from kdgov.checks.scan.suite_items import SuiteItems
 from kdgov.finding import Finding
+from kdgov.passing_rules import passing
 from kdgov.quantities import quantity
 
 NAMED_ITEMS = 20
 """Contaminated items named in a finding; the rest stand in ``contamination.json``."""
-
-NOT_SEEN = "Paraphrases and translations share no run of words and were not looked for."
-"""What the comparison of words cannot see, said wherever it found nothing."""
 
 _RULE_OF_KIND: dict[str, str] = {kind: f"contamination.{kind.replace('_', '-')}" for kind in KINDS}
 _WORDS_OF_KIND: dict[str, str] = {
@@ -39,10 +37,12 @@ def scan_findings(
     names: Mapping[str, NameCount] | None = None,
     *,
     not_looked_for: Collection[str] = (),
+    media: Mapping[str, int] | None = None,
 ) -> list[Finding]:
     """Every finding the scan of the data gives rise to; ``names`` by the body's key, where a model counted them.
 
-    ``not_looked_for`` are items that no scan could find: they are never counted as absent.
+    ``not_looked_for`` are items that no scan could find: they are never counted as absent. ``media`` counts the images and
+    sounds of each body, which no scan reads.
     """
     findings: list[Finding] = []
     for body, report in reports:
@@ -51,9 +51,10 @@ def scan_findings(
     for body in materials.scanned:
         own = [report for owner, report in reports if owner is body]
         said_none = body.personal_data is False
-        findings += identifier_findings(
-            f"{body.key} {body.name}", own, intent=intent, said_none=said_none, stances=stances, names=(names or {}).get(body.key)
-        )
+        counted = (names or {}).get(body.key)
+        beside = (media or {}).get(body.key, 0)
+        subject = f"{body.key} {body.name}"
+        findings += identifier_findings(subject, own, intent=intent, said_none=said_none, stances=stances, names=counted, media=beside)
     return findings + contamination_findings(taught_reports(materials, reports), items, stances, not_looked_for=not_looked_for)
 
 
@@ -125,12 +126,14 @@ def contamination_findings(
     reports: Sequence[ShardReport], items: SuiteItems, stances: Stances, *, subject: str = "data", not_looked_for: Collection[str] = ()
 ) -> list[Finding]:
     """Which items of the suites occur in some text, how, and in what role; what could not be looked for."""
-    found = contaminated_items(reports)
+    found, missed = contaminated_items(reports), set(not_looked_for)
     findings = []
     for kind in KINDS:
         named = sorted(item for item, match in found.items() if match["kind"] == kind)
         if named:
-            findings.append(_contaminated(kind, named, found, len(items.items), stances, subject))
+            findings.append(
+                _contaminated(kind, named, found, len({item.key for item in items.items} - missed | found.keys()), stances, subject)
+            )
     if items.absent:
         findings.append(
             stances.finding(
@@ -140,13 +143,30 @@ def contamination_findings(
                 mend="Give these tasks a `data:` file, or scan the data where the items are.",
             )
         )
-    looked_for = len({item.key for item in items.items} - set(not_looked_for))
-    if looked_for and reports and not found:
-        told = f"None of the {looked_for} items that were looked for occurs in the {subject}, word for word, lightly edited or nearly."
-        reason = f"{told} {NOT_SEEN}"
-        counted = {"items": looked_for, "not_looked_for": len(items.items) - looked_for, "tasks": dict(items.digests)}
-        findings.append(passed("contamination", "contamination.scanned", subject, reason, **counted))
-    return findings
+    return findings if found else [*findings, *_absent(reports, items, missed, subject)]
+
+
+def _absent(reports: Sequence[ShardReport], items: SuiteItems, missed: Collection[str], subject: str) -> list[Finding]:
+    """No item was found: a pass over the items that were looked for in what could be read; nothing where there were none."""
+    looked_for = len({item.key for item in items.items} - set(missed))
+    read = sum(report.text_bytes for report in reports)
+    if not looked_for or not read:
+        return []
+    short = quantity(len(items.items) - looked_for, "item")
+    left_out = [f"{short} with fewer than five words of text" if len(items.items) > looked_for else "", *unread_parts(reports)]
+    left_out += [f"the items of {quantity(len(items.absent), 'task')} that are not at hand"] if items.absent else []
+    return [
+        passing(
+            "contamination",
+            "contamination.scanned",
+            subject,
+            f"None of the {looked_for} items that were looked for occurs in the {subject}, word for word, lightly edited or nearly.",
+            looked_for={"items": looked_for, "bytes": read},
+            left_out=left_out,
+            items=looked_for,
+            tasks=dict(items.digests),
+        )
+    ]
 
 
 def not_testable_finding(not_testable: Sequence[str], total: int, stances: Stances) -> list[Finding]:

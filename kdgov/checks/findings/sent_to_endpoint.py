@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
 from kdgov.checks.findings.privacy import needed_purposes
-from kdgov.checks.findings.rules import Stances, passed
+from kdgov.checks.findings.rules import Stances
 from kdgov.checks.pii.match import PERSONAL, SECRETS
-from kdgov.checks.scan.scan import ShardReport
+from kdgov.checks.scan.scan import ShardReport, unread_parts
 from kdgov.declarations.data_origin import PersonalData
 from kdgov.declarations.distillation import Endpoint, TeacherText
 from kdgov.finding import Finding
+from kdgov.passing_rules import passing
 
 
 def sent_findings(
@@ -36,7 +37,9 @@ def sent_findings(
         else:
             kept = "" if endpoint.retention_days is None else f", kept for {endpoint.retention_days} days"
             where = endpoint.region or ("this machine or network" if _is_local(endpoint) else "a place that nobody stated")
-            yield passed("privacy", "privacy.sent", subject, f"It is sent to {where}{kept}; no identifier was found in it.")
+            found = f"It is sent to {where}{kept}; no identifier was found in it."
+            counted = {"bytes": sum(report.text_bytes for report in own)}
+            yield passing("privacy", "privacy.sent", subject, found, looked_for=counted, left_out=unread_parts(own))
 
 
 def _sent(materials: ReleaseInputs) -> Iterator[tuple[Body, Endpoint]]:
@@ -58,6 +61,8 @@ def _faults(
     counted = ", ".join(f"{count} {kind}" for kind, count in found.items() if count)
     is_personal = bool(record) or bool(counted)
     yield from _places(body, record, endpoint)
+    if not sum(report.text_bytes for report in reports):
+        yield "No text of it could be read, so nobody knows what would be sent."
     if not is_personal or _is_local(endpoint):
         return
     yield f"It holds {f'identifiers ({counted})' if counted else 'personal data, as its card says,'} and is sent to {_host(endpoint)}."

@@ -26,6 +26,7 @@ from kdgov.checks.scan.text_fields import Piece
 from kdgov.checks.scan.word_hashes import normalised
 from kdgov.digest import digest_bytes, write_atomic
 from kdgov.errors import InputError
+from kdgov.quantities import quantity
 
 PLACES_PER_KIND = 20
 """Places reported per kind of identifier and file; all are counted."""
@@ -90,6 +91,13 @@ class ShardReport:
     def megabytes(self) -> float:
         """Millions of bytes of text."""
         return self.text_bytes / 1e6
+
+
+def unread_parts(reports: Sequence[ShardReport]) -> list[str]:
+    """What of these files could not be read, each in a few words: no finding may count it as looked at."""
+    told = [f"{r.name} after it broke off" for r in reports if r.damage]
+    told += [f"{quantity(r.unreadable_count, 'line')} of {r.name} that are no JSON" for r in reports if r.unreadable_count]
+    return told + [f"{quantity(r.invalid_utf8, 'byte sequence')} of {r.name} that are not UTF-8" for r in reports if r.invalid_utf8]
 
 
 def scan_shard(shard: Shard, index: ItemIndex, finder: Finder = find_identifiers) -> ShardReport:

@@ -26,6 +26,7 @@ from kdgov.finding import Finding
 from kdgov.items import ItemTable, MetricDeclaration, MetricKey
 from kdgov.items.arrays import booleans
 from kdgov.items.metric import declaration_for
+from kdgov.passing_rules import passing
 
 JUDGED_APART, NOT_APART = "contamination.judged-apart", "contamination.not-apart"
 SOURCE = "arXiv:2005.14165 appendix C (clean subsets); difference in differences: Card and Krueger 1994, AER 84:772"
@@ -150,18 +151,21 @@ def _finding(key: MetricKey, seen: Side, unseen_: Side) -> Finding:
         "bounds": list(bounds) if bounds else [],
         "confidence": CONFIDENCE,
     }
-    is_flattered = bounds is not None and bounds[0] > 0
-    told = " The student gained more on what it had seen; the whole number would have flattered it." if is_flattered else ""
+    reason = (
+        f"{seen.n} of {seen.n + unseen_.n} items were seen in training and are judged apart. Student minus teacher: "
+        f"{seen.difference:+.3f} on seen, {unseen_.difference:+.3f} on unseen items; "
+        f"difference in differences {excess:+.3f} ({interval})."
+    )
+    if bounds is not None and bounds[0] <= 0:
+        counted = {"seen": seen.n, "unseen": unseen_.n}
+        return passing("contamination", JUDGED_APART, str(key), reason, looked_for=counted, source=SOURCE, **details)
+    flattered = " The student gained more on what it had seen; the whole number would have flattered it." if bounds is not None else ""
     return Finding(
         check="contamination",
-        verdict="warn" if is_flattered else "pass",
+        verdict="warn",
         subject=str(key),
-        reason=(
-            f"{seen.n} of {seen.n + unseen_.n} items were seen in training and are judged apart. Student minus teacher: "
-            f"{seen.difference:+.3f} on seen, {unseen_.difference:+.3f} on unseen items; "
-            f"difference in differences {excess:+.3f} ({interval}).{told}"
-        ),
-        mend="Judge the next release by items that are kept away from the data." if is_flattered else "",
+        reason=reason + flattered,
+        mend="Judge the next release by items that are kept away from the data.",
         source=SOURCE,
         rule=JUDGED_APART,
         details=dict(details),

@@ -11,8 +11,8 @@ from kdgov.decision.decision import Waiver
 from kdgov.decision.drill.plant import Builder, Plant
 from kdgov.decision.drill.simulation import Case, World, draw
 from kdgov.decision.judgement import judge
-from kdgov.finding import Finding
 from kdgov.items import ItemTable
+from kdgov.passing_rules import passing
 
 
 def _equal(disagreement: float | None = None, drop: float = 0.0) -> Builder:
@@ -71,7 +71,7 @@ def _waived(world: World, rng: np.random.Generator) -> Case | None:
 
 
 def _attributed(world: World, rng: np.random.Generator) -> Case:
-    found = Finding(check="licence", verdict="pass", subject="data → student", reason="share-alike data, attributed", rule="licence.allow")
+    found = passing("licence", "licence.allow", "data → student", "share-alike data, attributed", looked_for={"uses": 1})
     return world.case(rng, identical=True, findings=(found,))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from kdgov.evaluation.results.evidence_faults import RULE, Document, by_name, invalid, own_faults, pairing_faults, table_faults
 from kdgov.finding import Finding
 from kdgov.items.table import ItemTable
+from kdgov.passing_rules import passing
 from kdgov.quantities import quantity
 
 _SCORING_VERSIONS = ("kdgov", "lm_eval")
@@ -67,13 +68,15 @@ def stopping(findings: Sequence[Finding], allowed: Collection[str]) -> list[Find
 def _same(teacher: Document) -> Finding:
     requests = sum(t["requests"] for t in teacher["tasks"])
     tasks = quantity(len(teacher["tasks"]), "task")
-    return Finding(
-        check="evidence",
-        verdict="pass",
-        subject="plan",
-        reason=f"Both models were asked the same {quantity(requests, 'request')} of {tasks} in the same way.",
-        rule=f"{RULE}.identical",
-        details={"plan": teacher["plan"]},
+    if not requests:
+        return invalid("plan", "plan", "The plan asks nothing: there is no request to compare.", "Give the suites tasks with items.")
+    return passing(
+        "evidence",
+        f"{RULE}.identical",
+        "plan",
+        f"Both models were asked the same {quantity(requests, 'request')} of {tasks} in the same way.",
+        looked_for={"requests": requests, "tasks": len(teacher["tasks"])},
+        plan=teacher["plan"],
     )
 
 
