@@ -14,7 +14,6 @@ from typing import Any
 from kdgov import license as licensing
 from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
 from kdgov.checks.findings.accountability import record_findings
-from kdgov.checks.findings.coverage import coverage_findings, data_texts
 from kdgov.checks.findings.media_findings import MediaComparison, compare_media, media_findings
 from kdgov.checks.findings.practice import practice_findings
 from kdgov.checks.findings.privacy import personal_data_findings, withdrawn_ids
@@ -27,18 +26,17 @@ from kdgov.checks.licensing.licence_case import licence_case
 from kdgov.checks.licensing.portable_case import portable_case
 from kdgov.checks.pii.person_names import NameCount, NamesModel, count_names, names_model
 from kdgov.checks.scan.contamination import ItemIndex
-from kdgov.checks.scan.logged_inputs import read_log
 from kdgov.checks.scan.scan import Shard, ShardReport, scan
 from kdgov.checks.scan.suite_items import SuiteItems, suite_items
 from kdgov.decision.policy import Policy
 from kdgov.declarations.policy_file import load_policy
-from kdgov.digest import digest_file, digest_json, is_digest, write_atomic
+from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
-from kdgov.evaluation.plan.replay_inputs import fitting_answer
 from kdgov.evidence.bundle_layout import CARDS, CONTAMINATION, FINDINGS, LICENCE_ANSWER, LICENCE_CASE
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import SCAN_REPORTS, CheckResult
+from kdgov.pipeline.inputs_at_hand import calibration_table, covered
 from kdgov.pipeline.load_inputs import load_release_inputs
 from kdgov.source_digest import source_digest
 
@@ -143,7 +141,7 @@ def _key(question: _Question) -> str:
             "withdrawn": [sorted(withdrawn_ids(body)) for body in materials.scanned],
             "names": question.names.digest if question.names is not None else "",
             "today": question.today.isoformat(),
-            "calibration": digest_json(_calibration_table(question.context)),
+            "calibration": digest_json(calibration_table(question.context)),
             "code": source_digest("kdgov.pipeline.check"),
         }
     )
@@ -201,25 +199,10 @@ def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> 
     findings += practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))
     recipe = materials.release.distillation
     if recipe is not None:
-        table, has_logits = _calibration_table(question.context), bool(materials.teacher.identity)
+        table, has_logits = calibration_table(question.context), bool(materials.teacher.identity)
         findings += recipe_findings(recipe, stances, table=table, has_logits=has_logits)
     findings += record_findings(materials, stances, today=question.today, approvals=question.policy.approvals)
-    return findings + _coverage(question, reports)
-
-
-def _calibration_table(context: ReleaseContext) -> dict[str, Any] | None:
-    """The calibration table that the recipe names by digest or path, from the store or beside the release; None where there is none."""
-    named = context.release.distillation.calibration if context.release.distillation is not None else None
-    if named is None:
-        return None
-    path = context.path_of(named)
-    tables = [path] if path.is_file() else sorted((context.store.root / "steps").rglob("calibration.json")) if is_digest(named) else []
-    found = next((table for table in tables if table == path or digest_file(table) == named), None)
-    try:
-        value = json.loads(found.read_bytes()) if found is not None else None
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) and {"rows", "proposal"} <= value.keys() else None
+    return findings + covered(question.context, materials, stances, reports)
 
 
 def _names(model: NamesModel | None, reports: list[tuple[Body, ShardReport]]) -> dict[str, NameCount]:
@@ -232,21 +215,6 @@ def _names(model: NamesModel | None, reports: list[tuple[Body, ShardReport]]) ->
         paths = [file.path for file in body.files if file.name in own]
         found[body.key] = count_names(paths, text_bytes=sum(report.text_bytes for report in own.values()), model=model)
     return found
-
-
-def _coverage(question: _Question, reports: list[tuple[Body, ShardReport]]) -> list[Finding]:
-    materials = question.materials
-    logged, declared = materials.logged, question.context.release.production_inputs
-    if declared is None or logged is None:
-        return []
-    inputs = read_log(logged.files[0].path, declared).inputs
-    # An answer that does not fit is told here, before anything is trained.
-    fitting_answer(materials, inputs, release=question.context.path)
-    whole = {(body.key, report.name) for body, report in reports if report.rows and not report.damage}
-    data = [file.path for body in materials.bodies for file in body.files if (body.key, file.name) in whole]
-    if not data:
-        return []
-    return coverage_findings(data_texts(data, inputs), inputs, question.stances, hides_text=bool(logged.personal_data))
 
 
 def _order(finding: Finding) -> tuple[int, int, str, str, str]:

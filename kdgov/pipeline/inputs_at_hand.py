@@ -1,0 +1,53 @@
+"""What the check reads beside the declared inputs: the calibration table that a recipe names, and the log its data is held against."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
+from kdgov.checks.findings.coverage import coverage_findings, data_texts
+from kdgov.checks.findings.rules import Stances
+from kdgov.checks.scan.logged_inputs import read_log
+from kdgov.checks.scan.scan import ShardReport
+from kdgov.digest import digest_file, is_digest
+from kdgov.evaluation.plan.replay_inputs import fitting_answer
+from kdgov.finding import Finding
+from kdgov.pipeline.context import ReleaseContext
+
+
+def calibration_table(context: ReleaseContext) -> dict[str, Any] | None:
+    """The calibration table that the recipe names by digest or path, from the store or beside the release; None where there is none."""
+    named = context.release.distillation.calibration if context.release.distillation is not None else None
+    if named is None:
+        return None
+    path = context.path_of(named)
+    tables = [path] if path.is_file() else sorted((context.store.root / "steps").rglob("calibration.json")) if is_digest(named) else []
+    found = next((table for table in tables if table == path or digest_file(table) == named), None)
+    try:
+        value = json.loads(found.read_bytes()) if found is not None else None
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and {"rows", "proposal"} <= value.keys() else None
+
+
+def covered(
+    context: ReleaseContext, materials: ReleaseInputs, stances: Stances, reports: Sequence[tuple[Body, ShardReport]]
+) -> list[Finding]:
+    """Whether the data covers the production inputs; empty where the release names none, or no data that could be read.
+
+    Raises:
+        InputError: if the log is at fault, or an answer does not fit the models.
+    """
+    logged, declared = materials.logged, context.release.production_inputs
+    if declared is None or logged is None:
+        return []
+    inputs = read_log(logged.files[0].path, declared).inputs
+    # An answer that does not fit is told here, before anything is trained.
+    fitting_answer(materials, inputs, release=context.path)
+    whole = {(body.key, report.name) for body, report in reports if report.rows and not report.damage}
+    data = [file.path for body in materials.bodies for file in body.files if (body.key, file.name) in whole]
+    if not data:
+        return []
+    return coverage_findings(data_texts(data, inputs), inputs, stances, hides_text=bool(logged.personal_data))
