@@ -4,8 +4,10 @@
 
     KdgovError                     what, where, how to mend
     ├── InputError                 exit 2: usage, unreadable or contradictory input
-    │   └── DeclarationError       several faults of declared files, shown together
+    │   ├── DeclarationError       several faults of declared files, shown together
+    │   └── EndpointRefusedError   `kdgov.endpoints`: a request that cannot succeed as it is
     └── UnavailableError         exit 3: registry down, disk full, hub offline; a retry may help
+        └── EndpointUnavailableError  `kdgov.endpoints`: no answer after all retries
 
 A refusal of a release is not an exception: it is a `Decision` whose verdict is not ``pass`` (exit 1).
 Exceptions are caught only at the rim, in `kdgov.cli.error_boundary`.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from kdgov.declarations.endpoint_fields import KeyVariable, PlainAddress, region_code
+from kdgov.declarations.endpoint import Endpoint
 from kdgov.declarations.load import Declared
 from kdgov.declarations.named_row import NamedRow
 
@@ -88,29 +88,6 @@ class AttentionRelation(Declared):
     """Pairs ``[teacher, student]`` of layers counted from 0, or ``uniform``, or ``last``."""
     weight: Weight = 1.0
     """Factor of this term in the sum."""
-
-
-class Endpoint(Declared):
-    """An OpenAI-compatible endpoint that serves a teacher whose weights are not at hand."""
-
-    base_url: PlainAddress
-    """Base URL, such as ``https://host/v1``; completions are asked of ``<base_url>/chat/completions``."""
-    model: str
-    """Model name to ask for."""
-    terms: str
-    """Licence or terms of use the answers come under, such as ``LicenseRef-OpenAI-Services-Agreement-2026-01-01``."""
-    key_variable: KeyVariable = "OPENAI_API_KEY"
-    """Environment variable that holds the key; it is never written anywhere."""
-    timeout_s: float = Field(default=120.0, gt=0)
-    """Seconds to wait for one answer."""
-    retries: int = Field(default=4, ge=0)
-    """How often a failed request is repeated, with doubling pauses."""
-    region: Annotated[str | None, BeforeValidator(region_code)] = None
-    """Country in which it works (two-letter code or name), or ``EU``; what is sent there is held against the data's card."""
-    retention_days: int | None = Field(default=None, ge=0)
-    """Days for which what is sent is kept there; 0: not kept."""
-    processor_agreement: str | None = Field(default=None, min_length=3)
-    """Id of the data-processing agreement with whoever runs it."""
 
 
 class TeacherText(Declared):

@@ -28,6 +28,7 @@ def term(server=None, **changes):
             "key_variable": "TEST_API_KEY",
             "retries": 2,
             "timeout_s": 20,
+            "concurrency": 1,
         }
     return TeacherText.model_validate({**usual, **changes})
 

@@ -15,8 +15,8 @@ from kdgov.checkpoints.identity import model_identity
 from kdgov.checkpoints.loading import freeze, load_model, load_tokenizer
 from kdgov.declarations.distillation import TeacherText
 from kdgov.digest import digest_bytes, digest_file, digest_json, write_atomic
-from kdgov.distillation.data.completions_client import ask
 from kdgov.distillation.data.examples import Example
+from kdgov.endpoints.client import EndpointClient, chat_body
 from kdgov.errors import InputError
 from kdgov.processes import is_first
 from kdgov.progress import Progress
@@ -143,8 +143,7 @@ def _weights_at_hand(teacher_path: Path | None) -> Path:
 
 def _writer(term: TeacherText, teacher_path: Path | None) -> Writer:
     if term.endpoint is not None:
-        endpoint = term.endpoint
-        return lambda prompts, seed: [ask(endpoint, prompt, term, seed=seed + place) for place, prompt in enumerate(prompts)]
+        return lambda prompts, seed: _asked(term, prompts, seed)
     teacher_path = _weights_at_hand(teacher_path)
     tokenizer = load_tokenizer(teacher_path)
     tokenizer.padding_side = "left"
@@ -153,6 +152,20 @@ def _writer(term: TeacherText, teacher_path: Path | None) -> Writer:
     teacher = freeze(load_model(teacher_path, "causal_lm", dtype=None if torch.cuda.is_available() else torch.float32))
     teacher.to("cuda" if torch.cuda.is_available() else "cpu")
     return lambda prompts, seed: _generate(term, teacher, tokenizer, prompts, seed)
+
+
+def _asked(term: TeacherText, prompts: Sequence[str], seed: int) -> list[str]:
+    """What the term's endpoint answers to each prompt, many at once; an empty text where it answered nothing."""
+    assert term.endpoint is not None  # noqa: S101 - the caller asks only where there is one
+    before = [{"role": "system", "content": term.system}] if term.system is not None else []
+    settings = {"temperature": term.temperature, "top_p": term.top_p, "max_tokens": term.max_new_tokens}
+    bodies = [
+        chat_body(term.endpoint, [*before, {"role": "user", "content": prompt}], **settings, seed=seed + place)
+        for place, prompt in enumerate(prompts)
+    ]
+    with EndpointClient(term.endpoint) as client:
+        texts = {place: reply.text for place, reply in client.ask_all(bodies)}
+    return [texts[place] for place in range(len(prompts))]
 
 
 def _generate(term: TeacherText, teacher: Any, tokenizer: Any, prompts: Sequence[str], seed: int) -> list[str]:
