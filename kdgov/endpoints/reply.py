@@ -87,10 +87,10 @@ def _reply(value: Mapping[str, Any], choice: Mapping[str, Any], said: Any, endpo
     text, thoughts = _text(said.get("content")) or _text(said.get("refusal")), _text(said.get("reasoning_content") or said.get("reasoning"))
     calls = tuple(_call(c) for c in said.get("tool_calls") or ())
     usage = value.get("usage") or {}
-    given = [usage.get("prompt_tokens"), usage.get("completion_tokens")]
-    is_counted = all(isinstance(count, int) and count >= 0 for count in given)
     estimated = [asked_bytes // _BYTES_PER_TOKEN + 1, estimated_tokens(text + thoughts + "".join(c["arguments"] for c in calls))]
-    read, wrote = (int(count) for count in (given if is_counted else estimated))
+    given = [n for n in (usage.get("prompt_tokens"), usage.get("completion_tokens")) if isinstance(n, int) and n >= 0]
+    is_counted = len(given) == 2  # noqa: PLR2004 - read and written
+    read, wrote = given if is_counted else estimated
     price = endpoint.price
     return Reply(
         text=text,
