@@ -79,7 +79,8 @@ def read_reply(data: bytes, endpoint: Endpoint, *, asked_bytes: int, tries: int)
 def _error_in_answer(error: Any) -> EndpointFault:
     """Some gateways answer 200 and put the failure of the model behind them into the body."""
     said, code = (error.get("message"), error.get("code")) if isinstance(error, dict) else (error, None)
-    status = int(code) if str(code).isdigit() and 400 <= int(code) < 600 else 502
+    text = str(code)
+    status = int(text) if text in {str(n) for n in range(400, 600)} else 502
     return fault_of_status(status, " ".join(str(said).split())[:200])
 
 
