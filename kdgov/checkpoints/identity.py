@@ -19,7 +19,7 @@ import huggingface_hub
 from huggingface_hub import errors as hub_errors
 
 from kdgov.checkpoints.model_files import model_digest, model_files
-from kdgov.declarations.endpoint import Endpoint
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import resolve
 from kdgov.digest import digest_bytes, digest_file, digest_json
 from kdgov.errors import InputError, UnavailableError

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from kdgov.declarations.endpoint import Endpoint
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import Declared
 from kdgov.declarations.named_row import NamedRow
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from kdgov.declarations.distillation import Distillation
-from kdgov.declarations.endpoint import Endpoint
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import Declared, load, resolve
 from kdgov.declarations.release_parts.accountable import Accountable
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs

@@ -14,7 +14,7 @@ import torch
 from kdgov.checkpoints.identity import ModelIdentity, model_identity
 from kdgov.checkpoints.loading import freeze, load_model, without_bars
 from kdgov.declarations.distillation import Attention, Distillation, UniversalLogits
-from kdgov.declarations.endpoint import Endpoint
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.digest import digest_bytes, write_atomic
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.data.batch_order import batch_order

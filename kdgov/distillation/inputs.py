@@ -12,7 +12,7 @@ from typing import Any
 from kdgov.checkpoints.identity import ModelIdentity, endpoint_facts, model_identity
 from kdgov.checkpoints.loading import Task, task_of
 from kdgov.declarations.distillation import Distillation, HardLabels, OnPolicy, TeacherText, UniversalLogits
-from kdgov.declarations.endpoint import Endpoint
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.digest import digest_file, digest_json
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.data.collation import Prepared, prepare

@@ -15,7 +15,7 @@ import torch
 from kdgov.checkpoints.identity import endpoint_facts, model_identity
 from kdgov.checkpoints.loading import task_of
 from kdgov.declarations.distillation import Distillation
-from kdgov.declarations.endpoint import Endpoint
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import StudentDeclaration
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.distillation_run import STUDENT, distill

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kdgov.declarations.endpoint import Endpoint
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.digest import digest_json
 from kdgov.endpoints.faults import EndpointFault, fault_of_status
 from kdgov.errors import InputError

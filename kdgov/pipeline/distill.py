@@ -16,7 +16,7 @@ from typing import Any
 
 from kdgov.checkpoints.identity import ModelIdentity, endpoint_facts, model_identity, resolve_model
 from kdgov.declarations.cards import load_dataset_card
-from kdgov.declarations.endpoint import Endpoint
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import StudentDeclaration
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError

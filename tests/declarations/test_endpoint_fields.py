@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from kdgov.declarations.endpoint import Endpoint
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.endpoint_fields import key_variable, plain_address
 from kdgov.declarations.suite import data_path
 from kdgov.declarations.suite_data import DataInSuite

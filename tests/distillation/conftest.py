@@ -124,7 +124,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr("kdgov.endpoints.client._FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("kdgov.endpoints.endpoint_client._FIRST_PAUSE_S", 0.01)
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as running:
         running.asked, running.codes, running.says = [], [], ""
         thread = threading.Thread(target=running.serve_forever, daemon=True)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from kdgov.checkpoints.identity import model_identity
 from kdgov.cli.app import app
 from kdgov.declarations.distillation import Distillation
-from kdgov.declarations.endpoint import Endpoint
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import load_release
 from kdgov.distillation import StudentStart, distill
 from kdgov.errors import DeclarationError, InputError

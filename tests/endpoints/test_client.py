@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from kdgov.declarations.endpoint import Endpoint
-from kdgov.endpoints.client import EndpointClient, chat_body
+from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.endpoints.endpoint_client import EndpointClient, chat_body
 from kdgov.endpoints.faults import EndpointRefusedError, EndpointUnavailableError
 from kdgov.endpoints.limits import Limits
 from kdgov.endpoints.reply import is_same_model
@@ -21,7 +21,7 @@ SECRET = "sk-very-secret-0123456789"  # noqa: S105 - no secret
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch):
-    monkeypatch.setattr("kdgov.endpoints.client._FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("kdgov.endpoints.endpoint_client._FIRST_PAUSE_S", 0.01)
 
 
 def endpoint(server, **changes):

@@ -16,7 +16,7 @@ from kdgov.checkpoints.loading import freeze, load_model, load_tokenizer
 from kdgov.declarations.distillation import TeacherText
 from kdgov.digest import digest_bytes, digest_file, digest_json, write_atomic
 from kdgov.distillation.data.examples import Example
-from kdgov.endpoints.client import EndpointClient, chat_body
+from kdgov.endpoints.endpoint_client import EndpointClient, chat_body
 from kdgov.errors import InputError
 from kdgov.processes import is_first
 from kdgov.progress import Progress

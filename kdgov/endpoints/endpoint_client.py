@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from kdgov.declarations.endpoint import Endpoint
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.endpoints.faults import EndpointFault, as_error
 from kdgov.endpoints.limits import LONGEST_WAIT_S, Limits, Reservation
 from kdgov.endpoints.reply import Reply, is_same_model, read_reply
