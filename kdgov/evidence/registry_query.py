@@ -10,16 +10,16 @@ import base64
 import datetime
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast, get_args
 
 from kdgov.errors import InputError
 
 Operator = Literal["=", "!=", "LIKE", "ILIKE", "<", "<=", ">", ">="]
-ROW_TAGS = ("kdgov.verdict", "kdgov.policy", "kdgov.recorded", "kdgov.waiver_expires", "kdgov.blocked_by")
-"""Tags a row shows."""
-WAIVER_TAG = "kdgov.waiver_expires"
+VERDICT_TAG, WAIVER_TAG = "kdgov.verdict", "kdgov.waiver_expires"
+ROW_TAGS = (VERDICT_TAG, "kdgov.policy", "kdgov.recorded", WAIVER_TAG, "kdgov.blocked_by")
+"""Tags a row shows; its field bears the tag's last word."""
 _KEY = r"(?:tags?\.(?:`(?P<quoted>[^`]+)`|\"(?P<doubled>[^\"]+)\"|(?P<bare>[\w.]+))|(?P<name>name))"
 _CLAUSE = re.compile(rf"\s*{_KEY}\s*(?P<operator>!=|<=|>=|=|<|>|I?LIKE)\s*(?:'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\")\s*", re.IGNORECASE)
 _AND = re.compile(r"AND\b", re.IGNORECASE)
@@ -49,6 +49,13 @@ class VersionRow:
     def as_json(self) -> dict[str, Any]:
         """Plain dictionary."""
         return asdict(self)
+
+
+def row_of_tags(name: str, version: int, tags: Mapping[str, str | None], aliases: Iterable[str]) -> VersionRow:
+    """A version's row from its tags, whoever read them: a database, the guard or MLflow's own search."""
+    shown = {tag.removeprefix("kdgov."): tags.get(tag) or "" for tag in ROW_TAGS}
+    shown["verdict"] = shown["verdict"] or "NONE"
+    return VersionRow(name=name, version=version, aliases=tuple(sorted(aliases)), **shown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +154,7 @@ def conditions_of(question: Question) -> tuple[Condition, ...]:
     """
     found = [Condition(tag="", operator="=", value=question.model)] if question.model else []
     if question.verdict:
-        found.append(Condition(tag="kdgov.verdict", operator="=", value=question.verdict.upper()))
+        found.append(Condition(tag=VERDICT_TAG, operator="=", value=question.verdict.upper()))
     if question.waiver_within:
         first, last = question.waiver_within
         found += [Condition(tag=WAIVER_TAG, operator=">=", value=first), Condition(tag=WAIVER_TAG, operator="<=", value=last)]

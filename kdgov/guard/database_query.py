@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kdgov.errors import InputError, UnavailableError
-from kdgov.evidence.registry_query import ROW_TAGS, Condition, Page, Question, VersionRow, conditions_of
+from kdgov.evidence.registry_query import ROW_TAGS, Condition, Page, Question, conditions_of, row_of_tags
 from kdgov.guard.serving import database_uri
 
 _DELETED = "Deleted_Internal"
@@ -63,7 +63,9 @@ def list_page(connection: Any, question: Question, *, workspace: str) -> Page:
     # One more than asked for was read: it only tells that there is a next page.
     kept = rows[: question.limit]
     token = _token(kept[-1].creation_time, kept[-1].name, kept[-1].version) if len(rows) > question.limit else ""
-    return Page(rows=tuple(_row(row, aliases.get((row.name, row.version), [])) for row in kept), token=token)
+    return Page(
+        rows=tuple(row_of_tags(row.name, row.version, row._mapping, aliases.get((row.name, row.version), ())) for row in kept), token=token
+    )
 
 
 def _page_query(question: Question, workspace: str, dialect: str) -> Any:
@@ -117,20 +119,6 @@ def _compared(column: Any, condition: Condition, dialect: str) -> Any:
             return column.like(condition.value)
         case comparison:
             return column.op(comparison)(condition.value)
-
-
-def _row(row: Any, aliases: list[str]) -> VersionRow:
-    tags = row._mapping
-    return VersionRow(
-        name=row.name,
-        version=row.version,
-        verdict=tags["kdgov.verdict"] or "NONE",
-        aliases=tuple(sorted(aliases)),
-        policy=tags["kdgov.policy"] or "",
-        recorded=tags["kdgov.recorded"] or "",
-        waiver_expires=tags["kdgov.waiver_expires"] or "",
-        blocked_by=tags["kdgov.blocked_by"] or "",
-    )
 
 
 def _token(time: int, name: str, version: int) -> str:

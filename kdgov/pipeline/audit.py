@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.auditing.crosswalk.framework import Framework
-from kdgov.auditing.registry.overview import VersionRow, fingerprint, overview_document, review_briefly, sorted_rows, unreadable_row
+from kdgov.auditing.registry.overview import OverviewRow, fingerprint, overview_document, review_briefly, sorted_rows, unreadable_row
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding
 from kdgov.auditing.review.decision_review import Rejudged
@@ -142,7 +142,7 @@ def audit_registry(request: AuditRequest, scope: Scope | None = None, *, progres
     with tempfile.TemporaryDirectory(prefix="kdgov-audit-") as folder, client_of(target) as client:
         log = fetch.fetch_log(client)
         kept = _KeptRows(request.store / "audit" / f"{digest_json([target.name, reviewer.day.isoformat()])[7:23]}.jsonl")
-        rows: list[VersionRow] = []
+        rows: list[OverviewRow] = []
         listed: set[tuple[str, str, int]] = set()
         for shown in listing.iterate_versions(client, Path(folder), model=scope.model, since_ms=since_ms):
             rows.append(kept.row(shown, log, reviewer))
@@ -177,10 +177,10 @@ class _KeptRows:
                     # The line a kill cut in half.
                     continue
 
-    def row(self, shown: VersionShown, log: LogShown, reviewer: Reviewer) -> VersionRow:
+    def row(self, shown: VersionShown, log: LogShown, reviewer: Reviewer) -> OverviewRow:
         of = fingerprint(shown)
         if (known := self._known.get(of)) is not None:
-            return VersionRow(**{**known, "aliases": tuple(known["aliases"]), "needs": tuple(known["needs"])})
+            return OverviewRow(**{**known, "aliases": tuple(known["aliases"]), "needs": tuple(known["needs"])})
         made = _reviewed(shown, log, reviewer)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as stream:
@@ -192,7 +192,7 @@ class _KeptRows:
         self._path.unlink(missing_ok=True)
 
 
-def _reviewed(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> VersionRow:
+def _reviewed(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> OverviewRow:
     """One version's row; whatever a damaged version does to its reader is that version's row, never the end of the overview."""
     try:
         return review_briefly(shown, log, reviewer)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kdgov.auditing.registry.overview import VersionRow, sorted_rows
+from kdgov.auditing.registry.overview import OverviewRow, sorted_rows
 from kdgov.auditing.registry.snapshot import LogShown
 from kdgov.auditing.review.event_log import vanished
 from kdgov.auditing.review.signatures import read_attestation
@@ -62,9 +62,9 @@ def test_an_interrupted_overview_goes_on_where_it_stood(recorded: Recorded, tmp_
 
     request, planted = grown(recorded, tmp_path, 60, 4)
     reviewed = 0
-    real: Callable[..., VersionRow] = step.review_briefly
+    real: Callable[..., OverviewRow] = step.review_briefly
 
-    def counted(*arguments: object) -> VersionRow:
+    def counted(*arguments: object) -> OverviewRow:
         nonlocal reviewed
         reviewed += 1
         if reviewed == 21:
@@ -99,12 +99,12 @@ def test_a_thousand_versions_within_a_minute(recorded: Recorded, tmp_path: Path,
     assert spent <= 60
 
 
-def row(**change: object) -> VersionRow:
+def row(**change: object) -> OverviewRow:
     plain = {
         "name": "m", "version": 1, "outcome": "clean", "verdict": "PASS", "aliases": (), "registered_at": "", "evidence_age_days": 1,
         "expires": "2027-05-01", "waiver_expires": "", "is_outside_guard": False, "needs": (),
     }  # fmt: skip
-    return VersionRow(**{**plain, **change})  # type: ignore[arg-type]
+    return OverviewRow(**{**plain, **change})  # type: ignore[arg-type]
 
 
 def test_what_needs_a_person_comes_first() -> None:
@@ -125,7 +125,7 @@ def test_what_needs_a_person_comes_first() -> None:
 def test_rows_survive_a_round_through_json() -> None:
     made = row(aliases=("champion",), needs=("a: b",))
     kept = json.loads(json.dumps(made.as_json()))
-    assert VersionRow(**{**kept, "aliases": tuple(kept["aliases"]), "needs": tuple(kept["needs"])}) == made
+    assert OverviewRow(**{**kept, "aliases": tuple(kept["aliases"]), "needs": tuple(kept["needs"])}) == made
 
 
 def entry(seq: int, kind: str, version: int, *, name: str = "m", workspace: str = "default") -> LogEntry:

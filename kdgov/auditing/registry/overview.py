@@ -27,7 +27,7 @@ _NONE = "NONE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VersionRow:
+class OverviewRow:
     """One version in the overview."""
 
     name: str
@@ -63,7 +63,7 @@ class VersionRow:
         return asdict(self)
 
 
-def review_briefly(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> VersionRow:
+def review_briefly(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> OverviewRow:
     """One version's row: seals, signature, binding, tags, card, log, waivers and ends; what holds a guarded alias is judged again.
 
     Files are hashed where they can be reached without a download; elsewhere the manifest and the statement are.
@@ -88,7 +88,7 @@ def review_briefly(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> Ve
         findings += review_derivation(material, attested, reviewer.asker(attested, receipt.at), aliases=aliases).findings
     stopping = [f for f in worst_first(dict.fromkeys(findings)) if f.stops]
     signed = str(attested.predicate.get("signed_at", ""))
-    return VersionRow(
+    return OverviewRow(
         name=shown.facts.name,
         version=shown.facts.version,
         outcome=outcome_of(findings),
@@ -103,9 +103,9 @@ def review_briefly(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> Ve
     )
 
 
-def unreadable_row(shown: VersionShown, fault: str) -> VersionRow:
+def unreadable_row(shown: VersionShown, fault: str) -> OverviewRow:
     """The row of a version whose evidence cannot be reviewed at all: violated, with the fault."""
-    return VersionRow(
+    return OverviewRow(
         name=shown.facts.name,
         version=shown.facts.version,
         outcome="violated",
@@ -145,12 +145,12 @@ def fingerprint(shown: VersionShown) -> str:
     )
 
 
-def sorted_rows(rows: Iterable[VersionRow], *, day: datetime.date) -> tuple[VersionRow, ...]:
+def sorted_rows(rows: Iterable[OverviewRow], *, day: datetime.date) -> tuple[OverviewRow, ...]:
     """What needs a person first: violated, promoted without cover, ends soon, incomplete, then the oldest evidence."""
     return tuple(sorted(rows, key=lambda row: (_urgency(row, day), -(row.evidence_age_days or 0), row.name, -row.version)))
 
 
-def _urgency(row: VersionRow, day: datetime.date) -> int:
+def _urgency(row: OverviewRow, day: datetime.date) -> int:
     if row.outcome == "violated":
         return 0 if row.aliases else 1
     if row.outcome == "incomplete":
@@ -158,12 +158,12 @@ def _urgency(row: VersionRow, day: datetime.date) -> int:
     return 3 if _ends_soon(row, day) else 5
 
 
-def _ends_soon(row: VersionRow, day: datetime.date) -> bool:
+def _ends_soon(row: OverviewRow, day: datetime.date) -> bool:
     return any(end and end <= (day + SOON).isoformat() for end in (row.waiver_expires, row.expires))
 
 
 def overview_document(
-    rows: Sequence[VersionRow], log: Sequence[AuditFinding], *, day: datetime.date, silent_models: Sequence[str]
+    rows: Sequence[OverviewRow], log: Sequence[AuditFinding], *, day: datetime.date, silent_models: Sequence[str]
 ) -> dict[str, Any]:
     """The JSON document of an overview.
 

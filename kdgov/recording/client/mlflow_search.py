@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from kdgov.evidence.registry_query import Page, Question, VersionRow, page_of_json
+from kdgov.evidence.registry_query import Page, Question, VersionRow, page_of_json, row_of_tags
 from kdgov.recording.client.guard_search import view_filter
 
 MODELS_PER_PAGE = 1000
@@ -69,17 +69,8 @@ def _models(client: MlflowClient) -> list[Any]:
 
 
 def _row(version: ModelVersion, aliases: dict[tuple[str, int], tuple[str, ...]]) -> VersionRow:
-    tags = version.tags
-    return VersionRow(
-        name=version.name,
-        version=int(version.version),
-        verdict=tags.get("kdgov.verdict", "NONE"),
-        aliases=aliases.get((version.name, int(version.version)), ()),
-        policy=tags.get("kdgov.policy", ""),
-        recorded=tags.get("kdgov.recorded", ""),
-        waiver_expires=tags.get("kdgov.waiver_expires", ""),
-        blocked_by=tags.get("kdgov.blocked_by", ""),
-    )
+    number = int(version.version)
+    return row_of_tags(version.name, number, version.tags, aliases.get((version.name, number), ()))
 
 
 def _ends_within(row: VersionRow, days: tuple[str, str] | None) -> bool:
