@@ -35,7 +35,7 @@ def promote(
         store: folder of finished work; KDGOV_STORE or ``registry/store`` by default.
 
     Returns:
-        ``done`` says whether the alias was set; ``refusals`` says why not, each with what would mend it.
+        ``done`` says whether the alias was set; ``refusals`` says why not, each with how to fix it.
 
     Example:
         >>> kdgov.promote("miniature-student", 1, store=store).done

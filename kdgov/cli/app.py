@@ -70,10 +70,10 @@ COMMANDS: Mapping[str, Entry] = {
     "bom": Entry(module="bom", panel=TRUST, help="Write a release's bill of materials: model card, data, lineage, licences, digests."),
     "waive": Entry(module="waive", panel=TRUST, help="Set one result of one decision aside, signed, with owner, reason and expiry."),
     "approve": Entry(module="waive", panel=TRUST, help="Approve one decision in a role, signed."),
-    "keys": Entry(module="keys", panel=TRUST, help="Create signing keys; say whose signature counts for what."),
+    "keys": Entry(module="keys", panel=TRUST, help="Create signing keys; choose which keys are trusted, and for what."),
     "policy": Entry(module="policy", panel=RULES, help="Check, compare and drill policies before trusting them."),
     "suites": Entry(module="suites", panel=RULES, help="List, show and pin suites."),
-    "license": Entry(module="license", panel=RULES, help="Licences: may this student exist and go out, and what must ship with it."),
+    "license": Entry(module="license", panel=RULES, help="Licences: may this student be made and released, and what must ship with it."),
     "card": Entry(module="card", panel=RULES, help="Cards: what is known of one model or one dataset."),
     "demo": Entry(
         module="demo", panel=WORKFLOW, help="Run the shipped miniature release in a folder of your own, from check to promotion."

@@ -30,7 +30,7 @@ guard reads them.
 """
 policy_app = typer.Typer(help="Say which policies count for which models.", no_args_is_help=True, epilog=EXAMPLES)
 TrustFile = Annotated[Path | None, typer.Option("--trust", help="Trust store; default KDGOV_TRUST, else keys/trust.json of the store.")]
-StoreFolder = Annotated[Path | None, typer.Option(help="Folder of finished work.")]
+StoreFolder = Annotated[Path | None, typer.Option(help="Store folder, where finished steps are kept.")]
 Models = Annotated[list[str], typer.Option("--models", help="Pattern of registered models, such as 'support-*'; repeatable.")]
 
 

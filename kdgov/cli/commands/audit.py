@@ -67,7 +67,7 @@ def audit(
     as_of: Annotated[str | None, typer.Option(help="Day for which expiries are judged (YYYY-MM-DD); default today.")] = None,
     trust: Annotated[Path | None, typer.Option(help="Trust store of the reviewer; default KDGOV_TRUST, else the store's.")] = None,
     registry: Annotated[str | None, typer.Option(help="Address of the registry; default KDGOV_REGISTRY, else the store's own.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of finished work: embedded registry, keys, trust.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Store folder: embedded registry, keys, trust.")] = None,
     output_format: Annotated[AuditFormat, typer.Option("--format", help="text, json, markdown or html.")] = AuditFormat.text,
     out: Annotated[Path | None, typer.Option(help="Write the answer to this file instead of standard output.")] = None,
 ) -> None:

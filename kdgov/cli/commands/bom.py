@@ -35,7 +35,7 @@ def bom(
     output_format: Annotated[BomFormat, typer.Option("--format", help="cyclonedx, spdx or in-toto.")] = BomFormat.cyclonedx,
     out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
     registry: Annotated[str | None, typer.Option(help="Address of the registry; default KDGOV_REGISTRY, else the store's own.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of finished work: embedded registry, keys, trust.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Store folder: embedded registry, keys, trust.")] = None,
 ) -> None:
     """Write a release's bill of materials: model card, data, lineage, licences, digests."""
     with error_boundary(output_format="json"):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 [bold]Examples[/bold]
 
-  kdgov check release.yaml                       every finding that is not a pass, with what mends it
+  kdgov check release.yaml                       every finding that is not a pass, with how to fix it
 
   kdgov check release.yaml --all                 the passes as well: what was looked at
 
@@ -58,7 +58,7 @@ def check(
     scan_folder: Annotated[Path | None, typer.Option(help="Folder of scan reports, shared by the parts of a job array.")] = None,
     part: Annotated[str, typer.Option(help="Scan only part K/N of the data files into --scan-folder, and exit.")] = "",
     today: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day on which expiries are judged.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Store folder; default the registry/store beside the release.")] = None,
     output_format: Annotated[CheckFormat, typer.Option("--format", help="text for people, json for programs.")] = CheckFormat.text,
 ) -> None:
     """Say before any compute is spent whether a release may go on: licences, provenance, privacy, contamination, practice."""

@@ -39,7 +39,7 @@ class DistillFormat(StrEnum):
 
 def distill(
     release: Annotated[Path, typer.Argument(help="Release declaration (schema kdgov.release/1).")],
-    store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Store folder; default the registry/store beside the release.")] = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Propose temperature and weights on a held-out split; train nothing else.")
     ] = False,

@@ -57,7 +57,7 @@ def evaluate(
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16; with --model.")] = "float32",
     device: Annotated[str, typer.Option(help="Torch device; with --model.")] = "cpu",
     allow_code: Annotated[list[Path] | None, typer.Option(help="Folder whose code the suites' task files may run; repeatable.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Store folder; default the registry/store beside the release.")] = None,
     output_format: Annotated[EvaluateFormat, typer.Option("--format", help="text for people, json for programs.")] = EvaluateFormat.text,
 ) -> None:
     """Ask teacher and student the same frozen questions and write what each answered."""

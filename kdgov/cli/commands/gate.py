@@ -110,7 +110,7 @@ def gate(
             show_default=False,
         ),
     ] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of finished work, for a release.", show_default=False)] = None,
+    store: Annotated[Path | None, typer.Option(help="Store folder, for a release.", show_default=False)] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every warning instead of one line per kind.")] = False,
 ) -> None:
     """Decide whether a student may be promoted: each criterion must be proven, and only a pass promotes."""

@@ -1,4 +1,4 @@
-"""``kdgov keys``: signing keys, and whose signature counts for what."""
+"""``kdgov keys``: signing keys, and which are trusted for what."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ EXAMPLES = """
 
 Sign with KDGOV_SIGNING_KEY=file:release-bot.key (or env:NAME, command:PROGRAM); see docs/security.md.
 """
-keys = typer.Typer(help="Create signing keys; say whose signature counts for what.", no_args_is_help=True, epilog=EXAMPLES)
+keys = typer.Typer(help="Create signing keys; choose which keys are trusted, and for what.", no_args_is_help=True, epilog=EXAMPLES)
 
 TrustFile = Annotated[Path | None, typer.Option("--trust", help="Trust store; default KDGOV_TRUST, else keys/trust.json of the store.")]
-StoreFolder = Annotated[Path | None, typer.Option(help="Folder of finished work.")]
+StoreFolder = Annotated[Path | None, typer.Option(help="Store folder, where finished steps are kept.")]
 
 
 @keys.command("new", epilog=EXAMPLES)
@@ -83,7 +83,7 @@ def list_keys(
     store: StoreFolder = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Show whose signature counts for what, until when."""
+    """Show which keys are trusted, for what, until when."""
     with error_boundary(output_format="json" if as_json else "text"):
         found = _load(trust_file, store)
         if as_json:

@@ -1,4 +1,4 @@
-"""``kdgov license``: may this student exist and go out, by the licences of everything it was made from."""
+"""``kdgov license``: may this student be made and released, by the licences of everything it was made from."""
 
 from __future__ import annotations
 
@@ -217,4 +217,4 @@ def _read_case(file: Path) -> LicenseCase:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(license_app, name="license", help="Licences: may this student exist and go out, and what must ship with it.")
+    app.add_typer(license_app, name="license", help="Licences: may this student be made and released, and what must ship with it.")

@@ -23,7 +23,7 @@ PROMOTE_EXAMPLES = """
 
   kdgov promote release.yaml                              a release, recorded first where it is not yet
 
-Exit code 0: the alias stands on it. 1: refused, with the criterion and what would mend it.
+Exit code 0: the alias stands on it. 1: refused, with the criterion and how to fix it.
 """
 REVOKE_EXAMPLES = """
 [bold]Example[/bold]
@@ -51,7 +51,7 @@ Exit code 0: everything that is available is as it was signed. 1: something is n
 _COLOURS = {"verified": typer.colors.GREEN, "violated": typer.colors.RED, "not verifiable": typer.colors.YELLOW}
 
 Registry = Annotated[str | None, typer.Option(help="Address of the registry; default KDGOV_REGISTRY, else the store's own.")]
-StoreFolder = Annotated[Path | None, typer.Option(help="Folder of finished work: embedded registry, keys, trust.")]
+StoreFolder = Annotated[Path | None, typer.Option(help="Store folder: embedded registry, keys, trust.")]
 Weights = Annotated[Path | None, typer.Option(help="Checkpoint folder, where it is not where the recording says.")]
 
 

@@ -32,7 +32,7 @@ class RecordFormat(StrEnum):
 def record(
     release: Annotated[Path, typer.Argument(help="Release declaration (schema kdgov.release/1).")],
     registry: Annotated[str | None, typer.Option(help="Address of the registry; default KDGOV_REGISTRY, else the store's own.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of finished work.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Store folder, where finished steps are kept.")] = None,
     upload_weights: Annotated[
         bool, typer.Option("--upload-weights", help="Copy the weights too, instead of naming them by digest.")
     ] = False,

@@ -36,7 +36,7 @@ class RunFormat(StrEnum):
 
 def run(
     release: Annotated[Path, typer.Argument(help="Release declaration (schema kdgov.release/1).")],
-    store: Annotated[Path | None, typer.Option(help="Folder of finished work; default the registry/store beside the release.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Store folder; default the registry/store beside the release.")] = None,
     allow_code: Annotated[list[Path] | None, typer.Option(help="Folder whose code the suites' task files may run; repeatable.")] = None,
     output_format: Annotated[RunFormat, typer.Option("--format", help="text for people, json for programs.")] = RunFormat.text,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every warning instead of one line per kind.")] = False,

@@ -48,7 +48,7 @@ def serve(
     unguarded: Annotated[list[str] | None, typer.Option(help="Pattern of model names to leave alone; repeatable.")] = None,
     policy_digest: Annotated[list[str] | None, typer.Option(help="Only decisions under these policies count; repeatable.")] = None,
     require_weights: Annotated[bool, typer.Option("--require-weights", help="Refuse when the weights cannot be re-read here.")] = False,
-    store: Annotated[Path | None, typer.Option(help="Folder of finished work.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Store folder, where finished steps are kept.")] = None,
 ) -> None:
     """Start an MLflow server whose registry refuses what no valid passing decision covers."""
     with error_boundary():
@@ -60,7 +60,7 @@ def serve(
 def doctor(
     registry: Annotated[str | None, typer.Option(help="Address of the registry; default KDGOV_REGISTRY, else the store's own.")] = None,
     alias: Annotated[str, typer.Option(help="Guarded alias to try.")] = "champion",
-    store: Annotated[Path | None, typer.Option(help="Folder of finished work.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Store folder, where finished steps are kept.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Prove with a canary version that a registry really refuses."""

@@ -29,7 +29,7 @@ An approval is bound to the very decision: judge anything anew and it no longer 
 DecisionFile = Annotated[Path, typer.Argument(help="decision.json, or what `kdgov gate --format json` printed.")]
 Key = Annotated[str, typer.Option(envvar="KDGOV_SIGNING_KEY", help="file:PATH, env:NAME or command:PROGRAM; see `kdgov keys`.")]
 Out = Annotated[Path | None, typer.Option(help="File to write; default the store's statements, which the gate reads.", show_default=False)]
-Store = Annotated[Path, typer.Option(help="Folder of finished work.")]
+Store = Annotated[Path, typer.Option(help="Store folder, where finished steps are kept.")]
 _STORE = Path("registry/store")
 
 
