@@ -125,7 +125,7 @@ def revoke(
     trust_file: TrustFile = None,
     store: StoreFolder = None,
 ) -> None:
-    """Let a key's later signatures (or, compromised, all of them) no longer count."""
+    """Stop trusting a key: its later signatures, or all of them with --compromised."""
     with error_boundary():
         import datetime
 

@@ -29,7 +29,7 @@ Format = Annotated[PolicyFormat, typer.Option("--format", help="text for people,
 def check(
     files: Annotated[list[str], typer.Argument(help="Policy files, or names of shipped ones.")], output_format: Format = PolicyFormat.text
 ) -> None:
-    """Read policies and say what they demand; every fault at once, with line and mend."""
+    """Read policies and say what they demand; all errors at once, with line and fix."""
     with error_boundary(output_format=output_format):
         from kdgov.declarations.load import read_together
         from kdgov.declarations.policy_file import load_named_policy
