@@ -119,6 +119,7 @@ def test_a_recipe_that_its_calibration_proposes_says_nothing(world: World):
     assert "97.0%" in world.rules(today=TODAY)["practice.temperature-extreme"].reason
 
 
+@pytest.mark.slow
 def test_the_grid_grows_while_the_best_stands_on_its_edge():
     def rows(best: float) -> list[dict[str, float]]:
         return [{"temperature": t, "hard_share": 0.5, "cross_entropy": abs(t - best)} for t in (1.0, 2.0, 4.0)]

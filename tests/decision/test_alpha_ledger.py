@@ -45,6 +45,7 @@ def test_the_decision_uses_and_names_the_level(table, policy):
     assert judge(table(scores), table(scores), used, looks=10**6).criteria[0].confidence < 1
 
 
+@pytest.mark.slow
 def test_no_student_of_many_passes_more_often_than_the_level_says(table, policy):
     rng = np.random.default_rng(0)
     used, n, runs, students = policy(margin=0.05, spend="reciprocal"), 500, 120, 6
@@ -84,6 +85,7 @@ def test_a_release_is_judged_at_its_share(release):
     assert next(c for c in found["criteria"] if c["id"] == "ability")["confidence"] == 0.975
 
 
+@pytest.mark.slow
 def test_tables_are_counted_by_the_policys_ledger(tmp_path):
     (tmp_path / "policy.yaml").write_text(RECIPROCAL)
     common = {"suite": "capability", "task": "qa", "metric": "acc"}

@@ -155,6 +155,7 @@ def files(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_command_adds_batches(files):
     asked = ["gate", "--teacher", "teacher0.jsonl", "--student", "student0.jsonl", "--format", "json", "--policy"]
     open_ = command(*asked, "sequential.yaml", cwd=files)

@@ -25,6 +25,7 @@ def test_every_reader_has_a_case_in_the_corpus():
         assert any(case.startswith({"item_table": "table", "mlflow": "mlflow"}.get(name, name)) for case in cases), name
 
 
+@pytest.mark.slow
 def test_twenty_seconds_of_mutated_files_escape_nowhere(project_root):
     fuzz(20, datetime.datetime.now(tz=datetime.UTC).toordinal(), project_root)
 
