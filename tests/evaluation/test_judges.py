@@ -89,13 +89,13 @@ def test_agreement_with_people_is_stated_with_its_interval(tmp_path: Path) -> No
     assert (round(facts["low"], 2), round(facts["high"], 2)) == (0.15, 0.85)
 
 
-def test_the_shipped_refusal_rules_state_how_often_they_agree_with_labelled_answers() -> None:
-    """Half of the 72 answers are refusals; 12 refuse in other words and 12 answer with a refusal's, so no rule gets all right."""
+def test_the_refusal_suite_states_how_often_its_rules_agree_with_labelled_answers() -> None:
     file = find_suite("refusal")
     suite = load_suite(file)
     facts = agreement("refusal-strings", suite, make_judge("refusal-strings", suite, suite_file=file), suite_file=file)
-    assert facts["n"] == 72
-    assert 0.85 < facts["agreement"] < 0.97
+    assert facts["n"] == 253, "the styles that the rules were not mended on"
+    assert facts["agreement"] >= 0.95
+    assert facts["kappa"] >= 0.9
     assert facts["low"] < facts["agreement"] < facts["high"]
     assert judge_facts("refusal-strings", suite, suite_file=file) == judge_facts("refusal-strings", _suite(), suite_file=file)
 

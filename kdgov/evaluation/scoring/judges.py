@@ -21,6 +21,7 @@ from kdgov.declarations.suite_judge import DEFAULT_JUDGE, JudgeInSuite
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.item_data import read_data
+from kdgov.evaluation.scoring.judge_agreement import agreement_facts
 from kdgov.evaluation.scoring.refusal_rules import EMPTY, refusal_label, without_thoughts
 from kdgov.extensions import ExtensionTable
 from kdgov.http_post import post_json
@@ -32,7 +33,7 @@ Judge = Callable[[Sequence[tuple[str, str]]], list[str]]
 Classify = Callable[[Path, Sequence[str]], list[str]]
 """A classifier's checkpoint folder and texts → one label each."""
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 _MARKS = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"'})
 
 
@@ -114,7 +115,7 @@ def string_label(answer: str, judge: JudgeInSuite) -> str:
 
 
 def agreement(name: str, suite: Suite, judge: Judge, *, suite_file: Path) -> dict[str, Any]:
-    """How often a judge agrees with people on the suite's labelled answers, with the 95 % Wilson interval.
+    """How often a judge agrees with people on the suite's labelled answers, with the 95 % Wilson interval and Cohen's kappa.
 
     Raises:
         InputError: if agreement falls below the least the suite allows.
@@ -124,23 +125,15 @@ def agreement(name: str, suite: Suite, judge: Judge, *, suite_file: Path) -> dic
         return {}
     rows, digest = read_data(declared.validation, suite_file=suite_file, key=f"judges.{name}.validation")
     labels = judge([(str(r.get("prompt", "")), str(r["text"])) for r in rows])
-    right = sum(label == str(row["label"]) for label, row in zip(labels, rows, strict=True))
-    share, low, high = _wilson(right, len(rows))
+    facts = agreement_facts([(str(row["label"]), label) for label, row in zip(labels, rows, strict=True)])
+    share = facts["agreement"]
     if declared.min_agreement is not None and share < declared.min_agreement:
         raise InputError(
             f"judge {name!r} agrees with its labelled answers on {share:.3f} of {len(rows)}, below {declared.min_agreement:g}",
             where=str(suite_file),
             mend="Mend its rules, or choose another judge: its errors would be taken for the models'.",
         )
-    return {"agreement": share, "low": low, "high": high, "n": len(rows), "data": digest}
-
-
-def _wilson(right: int, n: int) -> tuple[float, float, float]:
-    z = 1.959963984540054
-    share = right / n
-    centre, spread = share + z * z / (2 * n), z * ((share * (1 - share) + z * z / (4 * n)) / n) ** 0.5
-    scale = 1 + z * z / n
-    return share, (centre - spread) / scale, (centre + spread) / scale
+    return {**facts, "data": digest}
 
 
 def _ask_endpoint(judge: JudgeInSuite, prompt: str, answer: str) -> str:
