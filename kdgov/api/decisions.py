@@ -142,8 +142,9 @@ def drill(
         >>> report.policy["name"]
         'lm-eval'
     """
+    from kdgov.api.drill_door import judge_files
     from kdgov.decision.drill.drill_cores import drill_file
     from kdgov.declarations.policy_file import find_policy, load_policy
 
     file = find_policy(os.fspath(policy))
-    return drill_file(file, read=load_policy, items=items, quick=quick, seed=seed, only=only, progress=progress)
+    return drill_file(file, read=load_policy, items=items, quick=quick, seed=seed, only=only, progress=progress, door=judge_files)

@@ -18,6 +18,7 @@ SHAPES: Mapping[Verdict, str] = {"pass": "✔", "fail": "✖", "inconclusive": "
 """A shape beside each word, so that neither colour nor language is needed to tell verdicts apart."""
 COLOURS: Mapping[Verdict, str] = {"pass": "#1a7f37", "fail": "#b3261e", "inconclusive": "#8a5a00", "invalid": "#7b1fa2"}
 """Colours with a contrast of at least 4.5 : 1 on white."""
+_NEVER_FOLDED = "evidence.not-checked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +84,21 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def warnings_by_rule(findings: tuple[Finding, ...]) -> list[tuple[str, int, Finding]]:
-    """Warnings that repeat a rule, folded: (rule, how often, the first of them), in the decision's order."""
+    """Warnings that repeat a rule, folded: (rule, how often, the first of them), in the decision's order.
+
+    What was not checked is never folded: each is another gap that a pass leaves.
+    """
     warned = [f for f in findings if f.verdict == "warn"]
-    counts = Counter(f.rule or f.check for f in warned)
-    firsts: dict[str, Finding] = {}
+    counts = Counter(_folded(f) for f in warned)
+    firsts: dict[tuple[str, str], Finding] = {}
     for finding in warned:
-        firsts.setdefault(finding.rule or finding.check, finding)
-    return [(rule, counts[rule], first) for rule, first in firsts.items()]
+        firsts.setdefault(_folded(finding), finding)
+    return [(kind[0], counts[kind], first) for kind, first in firsts.items()]
+
+
+def _folded(finding: Finding) -> tuple[str, str]:
+    rule = finding.rule or finding.check
+    return rule, finding.subject if rule == _NEVER_FOLDED else ""
 
 
 def _stopping(decision: Decision) -> tuple[list[CriterionResult], list[Finding]]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from kdgov.api.drill_door import judge_files
 from kdgov.decision.drill import drill
 from kdgov.decision.drill.good_students import GOODS
 from kdgov.decision.drill.operating_characteristics import MULTIPLES
+from kdgov.decision.drill.planted_files import FILES_ONLY
 from kdgov.decision.drill.planted_regressions import PLANTS
-from kdgov.decision.drill.run_drill import drilled_digest
+from kdgov.decision.drill.run_drill import REFUSED, drilled_digest
 from kdgov.decision.drill.simulation import world_of
 from kdgov.declarations.policy_file import load_policy, parse_policy
+from kdgov.errors import InputError
 from kdgov.report.charts.operating_curves import curves_svg
 from kdgov.report.drill_report import drill_markdown
 from kdgov.resources import data_folder
@@ -34,7 +37,7 @@ def default():
 def test_the_catalogue_is_complete_and_its_ids_are_unique():
     ids = [p.id for p in (*PLANTS, *GOODS)]
     assert len(ids) == len(set(ids))
-    assert {f"R{n:02d}" for n in range(1, 49)} <= set(ids)
+    assert {f"R{n:02d}" for n in range(1, 52)} <= set(ids)
 
 
 def test_the_default_policy_catches_every_deterministic_plant_but_a_teacher_that_nothing_pins(default):
@@ -43,6 +46,46 @@ def test_the_default_policy_catches_every_deterministic_plant_but_a_teacher_that
     assert [r.id for r in report.planted if r.promoted] == ["R42"]
     assert [r.id for r in report.unseen] == ["R42"]
     assert "pins" in report.unseen[0].mend
+
+
+def test_what_only_files_can_carry_is_stopped_at_the_gates_own_door():
+    """Inverted logs by both criteria, a misspelt rule as invalid input, a looser branch by its base; equal logs pass."""
+    report = drill(load_policy(data_folder("policies") / "lm-eval.yaml"), runs=2, only=FILES_ONLY, door=judge_files)
+    stopped = {r.id: r.stopped_by for r in report.planted}
+    assert set(stopped["R49"]) == {"scores-retained", "no-task-collapses"}
+    assert stopped["R50"] == (REFUSED,)
+    assert stopped["R51"] == ("evidence.policy-looser",)
+    assert [(r.id, r.promoted, r.runs) for r in report.good] == [("G16", 2, 2)]
+
+
+def test_a_plant_that_the_door_cannot_read_is_no_regression_stopped(default):
+    def refuses(_case, _policy):
+        raise InputError("unreadable")
+
+    with pytest.raises(InputError, match="unreadable"):
+        drill(default, quick=True, only=["R47"], door=refuses)
+
+
+def test_clusters_templates_samples_and_a_teacher_at_the_floor_come_as_files(default):
+    seen = []
+
+    def door(case, policy):
+        decision = judge_files(case, policy)
+        seen.append({f.rule for f in decision.findings})
+        return decision
+
+    # One item's samples stand under one name in the files.
+    report = drill(default, runs=1, only=["R42", "R43", "R44", "R47", "R48"], door=door)
+    assert [r.promoted > 0 for r in report.planted] == [True, False, False, False, False]
+    assert len(seen) == 1 + 2 + 2 * 3
+    assert all("evidence.not-checked" in rules for rules in seen)
+
+
+def test_a_drill_leaves_the_ledger_of_a_policy_alone(tmp_path):
+    text = one_criterion(margin=0.05) + "alpha: {spend: reciprocal, ledger: seen.jsonl}\n"
+    (tmp_path / "own.yaml").write_text(text)
+    drill(load_policy(tmp_path / "own.yaml"), runs=1, only=["R43", "R47"], door=judge_files)
+    assert [file.name for file in tmp_path.iterdir()] == ["own.yaml"]
 
 
 def test_a_pinned_teacher_closes_the_last_deterministic_gap():

@@ -177,6 +177,19 @@ def test_what_a_door_cannot_know_is_said_in_every_format(tmp_path, form):
         assert ET.fromstring(told).find("testsuite").get("failures") == "0"
 
 
+@pytest.mark.parametrize("form", ["text", "json", "markdown", "junit", "sarif"])
+def test_bare_tables_say_both_what_the_door_and_what_the_assay_could_not_check(tmp_path, form):
+    """Who answered, and whether knowing nothing would have passed: neither line hides the other."""
+    rows = [{"suite": "s", "task": "t", "item_id": str(n), "metric": "acc", "score": float(n % 5 > 0)} for n in range(600)]
+    for who in ("t", "s"):
+        (tmp_path / f"{who}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump(POLICY))
+    sides = ("--teacher", tmp_path / "t.jsonl", "--student", tmp_path / "s.jsonl")
+    told = call("gate", *sides, "--policy", tmp_path / "p.yaml", "--format", form).stdout
+    assert "not checked: which weights answered" in told
+    assert "not checked: whether knowing nothing would have passed" in told
+
+
 def test_the_python_interface_is_no_other_door(tmp_path):
     import kdgov
 

@@ -80,6 +80,7 @@ def drill(
 ) -> None:
     """Plant every known regression and every good student, and count what this policy does with them."""
     with error_boundary(output_format=output_format):
+        from kdgov.api.drill_door import judge_files
         from kdgov.cli.progress_display import progress_bars
         from kdgov.decision.drill.drill_cores import drill_file
         from kdgov.declarations.policy_file import find_policy, load_policy
@@ -87,8 +88,9 @@ def drill(
         from kdgov.report.drill_report import drill_markdown
 
         with progress_bars() as progress:
+            file, chosen = find_policy(policy), only or ()
             report = drill_file(
-                find_policy(policy), read=load_policy, items=items, quick=quick, seed=seed, only=only or (), progress=progress
+                file, read=load_policy, items=items, quick=quick, seed=seed, only=chosen, progress=progress, door=judge_files
             )
         if svg is not None:
             title = f"Policy {report.policy['name']} {report.policy['version']}: chance of promotion"

@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from kdgov.decision.drill import DrillReport, PlantResult, drill
+from kdgov.decision.drill.plant import Door
 from kdgov.decision.drill.run_drill import FULL_RUNS, plant_result
 from kdgov.decision.policy import Policy
 from kdgov.progress import Progress
@@ -24,6 +25,7 @@ def drill_file(
     seed: int = 0,
     only: Sequence[str] = (),
     progress: Progress | None = None,
+    door: Door | None = None,
 ) -> DrillReport:
     """As `drill`, for a policy file; the same report, from as many processes as there are cores.
 
@@ -35,6 +37,7 @@ def drill_file(
         seed: random seed.
         only: ids of plants to run.
         progress: called as ``progress(label, done, total)``.
+        door: as `drill` takes it; a function of a module, which travels between processes.
 
     A quick drill and one of single plants stay in this process: starting others would take longer.
 
@@ -44,16 +47,18 @@ def drill_file(
     policy = read(path)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if quick or only or cores == 1:
-        return drill(policy, items=items, quick=quick, seed=seed, only=only, progress=progress)
+        return drill(policy, items=items, quick=quick, seed=seed, only=only, progress=progress, door=door)
 
     def each(_: Callable[[str], PlantResult], names: Sequence[str]) -> Iterator[PlantResult]:
         # Workers read the file themselves: a policy's read-only mappings do not travel between processes.
-        work = partial(_in_worker, path, read=read, items=items, runs=FULL_RUNS, seed=seed)
+        work = partial(_in_worker, path, read=read, items=items, runs=FULL_RUNS, seed=seed, door=door)
         with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
             yield from pool.map(work, names)
 
-    return drill(policy, items=items, seed=seed, progress=progress, each=each)
+    return drill(policy, items=items, seed=seed, progress=progress, each=each, door=door)
 
 
-def _in_worker(path: Path, name: str, *, read: Callable[[Path], Policy], items: int | None, runs: int, seed: int) -> PlantResult:
-    return plant_result(name, policy=read(path), items=items, runs=runs, seed=seed)
+def _in_worker(
+    path: Path, name: str, *, read: Callable[[Path], Policy], items: int | None, runs: int, seed: int, door: Door | None
+) -> PlantResult:
+    return plant_result(name, policy=read(path), items=items, runs=runs, seed=seed, door=door)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from kdgov.decision.decision import Waiver
 from kdgov.decision.drill.plant import Builder, Plant
+from kdgov.decision.drill.planted_files import equal_logs
 from kdgov.decision.drill.simulation import Case, World, draw
 from kdgov.decision.judgement import judge
 from kdgov.items import ItemTable
@@ -82,8 +83,8 @@ def _calibrated(world: World, rng: np.random.Generator) -> Case:
     return replace(case, teacher=ItemTable(case.teacher.data.set_column(place, "confidence", pa.array(sure)), "drill"))
 
 
-def _good(name: str, title: str, build: Builder, *, certain: bool = False) -> Plant:
-    return Plant(id=name, title=title, family="deterministic" if certain else "statistical", build=build)
+def _good(name: str, title: str, build: Builder, *, by_files: bool = False) -> Plant:
+    return Plant(id=name, title=title, family="statistical", build=build, by_files=by_files)
 
 
 GOODS: tuple[Plant, ...] = (
@@ -100,5 +101,6 @@ GOODS: tuple[Plant, ...] = (
     _good("G13", "compatible licences, share-alike data attributed", _attributed),
     _good("G14", "better calibrated, equal accuracy", _calibrated),
     _good("G15", "one group improved, the others unchanged", _one_group_better),
+    _good("G16", "equal student in lm_eval's logs, log-likelihoods per item", equal_logs, by_files=True),
 )
 """Every good student. G07 (eight groups) and G08 (less over-refusal) are G02 and G04 where a policy has groups and look-alikes."""

@@ -9,11 +9,15 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from kdgov.decision.decision import Decision
 from kdgov.decision.drill.simulation import Case, World
+from kdgov.decision.policy import Policy
 from kdgov.decision.statistics.paired import Values
 from kdgov.items import ItemTable
 
 Family = Literal["statistical", "deterministic"]
+Door = Callable[[Case, Policy], Decision]
+"""Writes a case to files and judges them as a command would, by a policy that lies in a file."""
 Builder = Callable[[World, np.random.Generator], Case | None]
 """The case, or None where the policy looks at nothing the plant could be put into."""
 
@@ -32,6 +36,8 @@ class Plant:
     """Makes one case."""
     mend: str = ""
     """What a policy needs to see it; empty where every policy does."""
+    by_files: bool = False
+    """Whether it is written to files and judged as such, through the door that real results take."""
     tolerated: float = 0.01
     """Share that may pass: more for a loss of about one margin, which passes at the policy's own error level."""
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from kdgov.decision.drill.plant import Builder, with_scores, with_text
 from kdgov.decision.drill.simulation import Case, Shape, World, draw
 from kdgov.decision.statistics.paired import Values
+from kdgov.items import ItemTable
 
 Members = npt.NDArray[np.int64]
 Assigner = Callable[[Shape, np.random.Generator], Members]
@@ -83,7 +85,22 @@ def samples(world: World, rng: np.random.Generator) -> Case | None:
         fresh = draw(shape, rng, drop=shape.margin)
         return np.where(kept[0], teacher[codes], fresh[0]), np.where(kept[0], student[codes], fresh[1])
 
-    return _clustered_case(world, rng, members, lose)
+    if (case := _clustered_case(world, rng, members, lose)) is None:
+        return None
+    return replace(case, teacher=_sampled(case.teacher), student=_sampled(case.student))
+
+
+def _sampled(table: ItemTable) -> ItemTable:
+    """Ten rows of one item, told apart by the number of the sample: the item's name in the place of its cluster's."""
+    names = table.column("cluster").to_pylist()
+    data = table.data.drop_columns(["cluster"])
+    order = dict.fromkeys(names, 0)
+    numbers = []
+    for name in names:
+        numbers.append(order[name])
+        order[name] += 1
+    data = data.set_column(data.column_names.index("item_id"), "item_id", pa.array(names, type=pa.large_string()))
+    return ItemTable(data.append_column("repeat", pa.array(numbers, type=pa.int64())), table.source)
 
 
 def nothing_to_lose(world: World, rng: np.random.Generator) -> Case | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kdgov.decision.drill.plant import Builder, Plant
 from kdgov.decision.drill.planted_clusters import collapsed_templates, nothing_to_lose, samples, unequal_clusters
+from kdgov.decision.drill.planted_files import inverted_metric, looser_branch, misspelt_rule
 from kdgov.decision.drill.planted_losses import (
     churn,
     clustered,
@@ -58,12 +59,12 @@ AT_THE_MARGIN = 0.055
 """What a loss of about one margin may pass: the usual level of 5 %, and the bound's own error."""
 
 
-def _chance(name: str, title: str, build: Builder, mend: str = "", *, tolerated: float = 0.01) -> Plant:
-    return Plant(id=name, title=title, family="statistical", build=build, mend=mend, tolerated=tolerated)
+def _chance(name: str, title: str, build: Builder, mend: str = "", *, tolerated: float = 0.01, by_files: bool = False) -> Plant:
+    return Plant(id=name, title=title, family="statistical", build=build, mend=mend, tolerated=tolerated, by_files=by_files)
 
 
-def _sure(name: str, title: str, build: Builder, mend: str = "") -> Plant:
-    return Plant(id=name, title=title, family="deterministic", build=build, mend=mend)
+def _sure(name: str, title: str, build: Builder, mend: str = "", *, by_files: bool = False) -> Plant:
+    return Plant(id=name, title=title, family="deterministic", build=build, mend=mend, by_files=by_files)
 
 
 PLANTS: tuple[Plant, ...] = (
@@ -180,6 +181,7 @@ PLANTS: tuple[Plant, ...] = (
         "weaker teacher substituted in bare tables, pinned nowhere",
         teacher_swapped(described=False),
         "`pins: {teacher_weights: sha256:…}`, or a `floor` that no weak student clears; a release's own check compares the card's digest",
+        by_files=True,
     ),
     _chance(
         "R43",
@@ -187,6 +189,7 @@ PLANTS: tuple[Plant, ...] = (
         unequal_clusters,
         "the column `cluster`",
         tolerated=AT_THE_MARGIN,
+        by_files=True,
     ),
     *(
         _chance(
@@ -195,16 +198,21 @@ PLANTS: tuple[Plant, ...] = (
             collapsed_templates(templates),
             "the column `cluster`, and more templates",
             tolerated=AT_THE_MARGIN,
+            by_files=True,
         )
         for name, templates in (("R44", 30), ("R45", 60), ("R46", 100))
     ),
-    _sure("R47", "a teacher that has nothing right, and so nothing to lose", nothing_to_lose, "`assay:` other than skip"),
+    _sure("R47", "a teacher that has nothing right, and so nothing to lose", nothing_to_lose, "`assay:` other than skip", by_files=True),
     _chance(
         "R48",
         "ten samples of every item, true loss at the margin",
         samples,
         "the column `repeat`, item digests or clusters in the tables",
         tolerated=AT_THE_MARGIN,
+        by_files=True,
     ),
+    _sure("R49", "lm_eval's log-likelihoods per item under a name whose aggregate is better when lower", inverted_metric, by_files=True),
+    _sure("R50", "a misspelt rule under `findings:` of the policy", misspelt_rule, by_files=True),
+    _sure("R51", "a branch that widens the policy's margins for a student that needs it", looser_branch, by_files=True),
 )
 """Every planted regression, in catalogue order."""

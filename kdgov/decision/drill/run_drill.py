@@ -14,9 +14,10 @@ from kdgov.decision.decision import Decision, rounded
 from kdgov.decision.drill.baselines import BASELINES, baseline_verdicts
 from kdgov.decision.drill.good_students import GOODS
 from kdgov.decision.drill.operating_characteristics import OperatingCurve, operating_curve
-from kdgov.decision.drill.plant import Plant
+from kdgov.decision.drill.plant import Door, Plant
+from kdgov.decision.drill.planted_files import FILES_ONLY
 from kdgov.decision.drill.planted_regressions import PLANTED_RULES, PLANTS
-from kdgov.decision.drill.simulation import World, world_of
+from kdgov.decision.drill.simulation import Case, World, world_of
 from kdgov.decision.judgement import judge
 from kdgov.decision.policy import Criterion, Policy
 from kdgov.decision.statistics.intervals import exact_bounds
@@ -28,6 +29,8 @@ Each = Callable[[Callable[[str], "PlantResult"], Sequence[str]], Iterable["Plant
 FULL_RUNS, QUICK_RUNS = 200, 20
 FULL_CURVE_RUNS, QUICK_CURVE_RUNS = 20_000, 2_000
 _CERTAIN_RUNS = 3
+REFUSED = "invalid input"
+"""Stands under *stopped by* for what is refused with exit code 2."""
 _SEEN = 0.5
 
 
@@ -107,6 +110,7 @@ def drill(
     only: Sequence[str] = (),
     runs: int | None = None,
     each: Each = map,
+    door: Door | None = None,
 ) -> DrillReport:
     """Plant every regression and every good student, and count what the policy does with them.
 
@@ -120,17 +124,19 @@ def drill(
         runs: cases per statistical plant; None: 200, or 20 where quick.
         each: how plants are run, as `map` does: every plant's figures rest on its own stream of chance, so that several
             processes give the same report.
+        door: judges the plants that come as files; None: their tables are judged as they are, and what only files can carry is
+            left out.
 
     Raises:
         InputError: if ``only`` names a plant that is not in the catalogue.
     """
     world = world_of(policy, items=items)
     runs = runs or (QUICK_RUNS if quick else FULL_RUNS)
-    chosen = _chosen(only)
+    chosen = [name for name in _chosen(only) if door is not None or name not in FILES_ONLY]
     results: dict[str, PlantResult] = {}
     if progress is not None:
         progress("drill", 0, len(chosen))
-    for result in each(partial(plant_result, policy=policy, items=items, runs=runs, seed=seed), chosen):
+    for result in each(partial(plant_result, policy=policy, items=items, runs=runs, seed=seed, door=door), chosen):
         results[result.id] = result
         if progress is not None:
             progress("drill", len(results), len(chosen))
@@ -178,13 +184,13 @@ def _chosen(only: Sequence[str]) -> list[str]:
     return [name for name in known if not only or name in only]
 
 
-def plant_result(name: str, *, policy: Policy, items: int | None, runs: int, seed: int) -> PlantResult:
+def plant_result(name: str, *, policy: Policy, items: int | None, runs: int, seed: int, door: Door | None = None) -> PlantResult:
     """What the policy does with one plant; the arguments are those of `drill`."""
     plant = next(plant for plant in (*PLANTS, *GOODS) if plant.id == name)
-    return _run_plant(plant, world_of(policy, items=items), runs if plant.family == "statistical" else _CERTAIN_RUNS, seed)
+    return _run_plant(plant, world_of(policy, items=items), runs if plant.family == "statistical" else _CERTAIN_RUNS, seed, door)
 
 
-def _run_plant(plant: Plant, world: World, runs: int, seed: int) -> PlantResult:
+def _run_plant(plant: Plant, world: World, runs: int, seed: int, door: Door | None) -> PlantResult:
     # One stream per plant: adding a plant changes no other plant's figures.
     rng = np.random.default_rng([seed, *plant.id.encode()])
     promoted, made = 0, 0
@@ -195,10 +201,9 @@ def _run_plant(plant: Plant, world: World, runs: int, seed: int) -> PlantResult:
         if case is None:
             break
         made += 1
-        decision = judge(case.teacher, case.student, case.policy or world.policy, **case.further)
-        if numbers_hold(decision):
-            promoted += 1
-        for name in _stoppers(decision):
+        is_promoted, stopped = _judged(case, world.policy, door if plant.by_files else None)
+        promoted += is_promoted
+        for name in stopped:
             stoppers[name] = stoppers.get(name, 0) + 1
         for name, promotes in baseline_verdicts(world, case).items():
             would[name] += promotes
@@ -217,6 +222,18 @@ def _run_plant(plant: Plant, world: World, runs: int, seed: int) -> PlantResult:
         mend=plant.mend,
         tolerated=plant.tolerated,
     )
+
+
+def _judged(case: Case, policy: Policy, door: Door | None) -> tuple[bool, set[str]]:
+    """Whether a case is promoted, and what stops it."""
+    try:
+        decision = judge(case.teacher, case.student, case.policy or policy, **case.further) if door is None else door(case, policy)
+    except InputError:
+        # Only what must be refused may be: a plant that the door cannot read would prove nothing.
+        if case.is_refused:
+            return False, {REFUSED}
+        raise
+    return numbers_hold(decision), _stoppers(decision)
 
 
 def numbers_hold(decision: Decision) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Literal
@@ -66,6 +66,12 @@ class Case:
     """Further arguments of `judge`."""
     policy: Policy | None = None
     """Policy to judge by, where the plant changes it."""
+    files: tuple[Mapping[str, str], Mapping[str, str]] | None = None
+    """Another tool's files of teacher and student, name → text, in the place of the tables."""
+    edit: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    """What a branch makes of the policy's document before it is judged by it; the policy itself is then the base."""
+    is_refused: bool = False
+    """Whether these inputs are no results to judge at all: invalid input, exit code 2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
