@@ -54,14 +54,27 @@ def distill(release: PathLike, *, store: PathLike | None = None, progress: Progr
     Returns:
         ``checkpoint`` is the student's folder.
 
+    Raises:
+        InputError: if the release is at fault, or the scan of what a teacher wrote found what the policy does not let pass.
+
     Example:
         >>> trained = kdgov.distill("registry/releases/miniature.yaml", store=store)
         >>> (trained.checkpoint / "config.json").is_file()
         True
     """
-    from kdgov.pipeline.distill import distill_step
+    from kdgov.errors import InputError
+    from kdgov.pipeline.distill import distill_inputs, distill_step
+    from kdgov.pipeline.generation.generate_step import generate_step, teacher_text_terms
 
-    return distill_step(release_context(release, store, progress))
+    context = release_context(release, store, progress)
+    written = generate_step(context, distill_inputs(context)) if teacher_text_terms(context) else None
+    if written is not None and written.stops:
+        raise InputError(
+            f"what the teacher wrote stops this release ({', '.join(written.stopped_by)}); nothing was trained",
+            where=written.findings,
+            mend="Look at findings.json there; drop those answers with a filter, or ask differently.",
+        )
+    return distill_step(context)
 
 
 def evaluate(release: PathLike, *, store: PathLike | None = None, progress: Progress | None = None) -> EvaluateResult:

@@ -50,6 +50,11 @@ COMMANDS: Mapping[str, Entry] = {
         panel=WORKFLOW,
         help="Say before any compute is spent whether a release may go on: licences, provenance, privacy, contamination, practice.",
     ),
+    "generate": Entry(
+        module="generate",
+        panel=WORKFLOW,
+        help="Have the teacher of a release write training data: asked once, filtered, scanned, with a card.",
+    ),
     "distill": Entry(module="distill", panel=WORKFLOW, help="Train the student of a release, or propose its temperature and weights."),
     "evaluate": Entry(
         module="evaluate", panel=WORKFLOW, help="Ask teacher and student the same frozen questions and write what each answered."

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from kdgov.cli.standard_output import columns, wants_colour
 from kdgov.decision.decision import decision_from_json
 from kdgov.evidence.bundle_layout import DECISION, FINDINGS
-from kdgov.pipeline.finished_work.step_results import PromoteResult, RecordResult
+from kdgov.pipeline.finished_work.step_results import GenerateResult, PromoteResult, RecordResult
 from kdgov.pipeline.run import RunOutcome
 from kdgov.report.text import as_text
 from kdgov.report.verdict_header import counted
@@ -20,6 +22,9 @@ def print_outcome(outcome: RunOutcome, release: Path, *, verbose: bool = False) 
     """Print the end of a run to standard output: results, verdict, reason and, last, what to do next."""
     if outcome.stopped_by == "check":
         _print_stopping_findings(outcome, release)
+        return
+    if outcome.stopped_by == "generate":
+        print_text_findings(outcome.of(GenerateResult))
         return
     gate = outcome.result_of("gate")
     if gate is not None:
@@ -32,6 +37,20 @@ def print_outcome(outcome: RunOutcome, release: Path, *, verbose: bool = False) 
         typer.echo(f"Open the registry in a browser:  {recorded.open}")
 
 
+def print_text_findings(written: GenerateResult) -> None:
+    """Print what the scan of the teacher's text found that stops a release."""
+    rows = json.loads((Path(written.findings) / FINDINGS).read_bytes())
+    stopping = [row for row in rows if row["verdict"] in ("block", "invalid")]
+    stop = "stops" if len(stopping) == 1 else "stop"
+    typer.secho(
+        f"blocked before training: {counted(len(stopping), 'finding')} on the teacher's text {stop} this release",
+        fg=typer.colors.RED,
+        bold=True,
+    )
+    _print_rows(stopping)
+    typer.echo(f"What it wrote: {written.folder}")
+
+
 def _print_stopping_findings(outcome: RunOutcome, release: Path) -> None:
     checked = outcome.result_of("check")
     document = json.loads((checked.folder / FINDINGS).read_bytes()) if checked is not None else []
@@ -39,10 +58,14 @@ def _print_stopping_findings(outcome: RunOutcome, release: Path) -> None:
     stopping = [row for row in rows if row["verdict"] in ("review", "block", "invalid")]
     stop = "stops" if len(stopping) == 1 else "stop"
     typer.secho(f"blocked before any compute: {counted(len(stopping), 'finding')} {stop} this release", fg=typer.colors.RED, bold=True)
-    for row in stopping:
+    _print_rows(stopping)
+    typer.echo(f"All findings: kdgov check {release}")
+
+
+def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
         typer.echo(f"  {row['check']} {row['verdict']}: {row['subject']}: {row['reason']}")
         if row["mend"]:
             typer.echo(f"      {row['mend']}")
         if row["source"]:
             typer.echo(f"      source: {row['source']}")
-    typer.echo(f"All findings: kdgov check {release}")

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import Declared
 from kdgov.declarations.named_row import NamedRow
+from kdgov.declarations.release_parts.teacher_writing import TeacherText as TeacherText
 
 LOSSES = ("forward_kl", "reverse_kl", "jensen_shannon", "total_variation", "adaptive_kl")
 """kdgov's own divergences; each is a row of `kdgov.distillation.losses.divergence.DIVERGENCES` (a test holds them equal)."""
@@ -88,33 +88,6 @@ class AttentionRelation(Declared):
     """Pairs ``[teacher, student]`` of layers counted from 0, or ``uniform``, or ``last``."""
     weight: Weight = 1.0
     """Factor of this term in the sum."""
-
-
-class TeacherText(Declared):
-    """Sequence-level distillation: the teacher writes completions to the data's prompts, and the student learns them."""
-
-    kind: Literal["teacher_text"]
-    """Tag."""
-    prompts: str | None = None
-    """JSON-lines file with a ``prompt`` per line; absent: the prompts of the release's own data."""
-    prompt_template: str = "{prompt}"
-    """How a prompt is put to the teacher; its digest is recorded."""
-    system: str | None = None
-    """System message for an endpoint."""
-    endpoint: Endpoint | None = None
-    """Where the teacher is served; absent: the release's own teacher writes."""
-    samples_per_prompt: int = Field(default=1, ge=1)
-    """Completions written per prompt."""
-    max_new_tokens: int = Field(default=128, ge=1)
-    """Longest completion, in tokens of the teacher."""
-    temperature: float = Field(default=0.0, ge=0)
-    """Sampling temperature of the teacher; 0 takes the likeliest token."""
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    """Nucleus sampling mass."""
-    shard_size: int = Field(default=1000, ge=1)
-    """Completions per shard; each shard has its provenance record."""
-    weight: Weight = 1.0
-    """Weight of a written example beside one of the release's data."""
 
 
 class OnPolicy(Declared):

@@ -20,6 +20,7 @@ from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.data.batch_order import batch_order
 from kdgov.distillation.data.tokenization import Planned, TokenCollator
 from kdgov.distillation.distillation_record import DistillationRecord
+from kdgov.distillation.generation.ratings import Helpers
 from kdgov.distillation.inputs import DistillationInputs, gather_inputs, sampled_term
 from kdgov.distillation.learner import Learner
 from kdgov.distillation.memory import kept_heap, memory_advice
@@ -49,6 +50,7 @@ def distill(
     *,
     prompt_files: Sequence[Path] = (),
     cache_root: Path | None = None,
+    helpers: Helpers | None = None,
     progress: Progress = silent,
 ) -> DistillationRecord:
     """Train a student and write it, with the record of what was trained, into a folder.
@@ -65,6 +67,7 @@ def distill(
         output: folder to write into.
         prompt_files: files that ``teacher_text`` terms name, in their order.
         cache_root: where teacher caches of many runs lie; default beside the output.
+        helpers: where answers of teachers lie and what filters of written text need; default beside the output.
         progress: told every step.
 
     Raises:
@@ -75,7 +78,7 @@ def distill(
     root = cache_root or output.parent / "teacher-cache"
     with memory_advice(recipe), kept_heap():
         material = gather_inputs(
-            recipe, teacher, student, data_files, output, prompt_files=prompt_files, cache_root=root, progress=progress
+            recipe, teacher, student, data_files, output, prompt_files=prompt_files, cache_root=root, progress=progress, helpers=helpers
         )
         return _run(material, output, progress)
 

@@ -11,20 +11,21 @@ from typing import Any
 
 from kdgov.checkpoints.identity import ModelIdentity, endpoint_facts, model_identity
 from kdgov.checkpoints.loading import Task, task_of
-from kdgov.declarations.distillation import Distillation, HardLabels, OnPolicy, TeacherText, UniversalLogits
+from kdgov.declarations.distillation import Distillation, HardLabels, OnPolicy, UniversalLogits
 from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.digest import digest_file, digest_json
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.data.collation import Prepared, prepare
-from kdgov.distillation.data.examples import Example, read_data, read_examples
-from kdgov.distillation.data.teacher_text import written_examples
+from kdgov.distillation.data.examples import Example, read_data
 from kdgov.distillation.data.tokenization import TokenCollator
+from kdgov.distillation.data.written_terms import write_terms
+from kdgov.distillation.generation.ratings import Helpers
 from kdgov.distillation.losses.cross_tokenizer import with_teacher_tokens
 from kdgov.distillation.students import StudentStart
 from kdgov.errors import InputError
 from kdgov.progress import Progress
 
-_WRITTEN = "teacher_text"
 # These compare neither tokens nor layers, so tokenizers may differ.
 _TOKENIZER_FREE = (HardLabels, TeacherText, UniversalLogits)
 
@@ -76,6 +77,7 @@ def gather_inputs(
     prompt_files: Sequence[Path],
     cache_root: Path,
     progress: Progress,
+    helpers: Helpers | None = None,
 ) -> DistillationInputs:
     """Identify, read, have the teacher write where declared, and tokenise.
 
@@ -93,10 +95,12 @@ def gather_inputs(
     facts = start_facts(start, recipe, teacher)
     if not data_files:
         raise InputError("names no file to learn from", where="data", mend="Add a card or a file.")
-    read = read_data(data_files)
+    prompts_in_data = any(isinstance(term, TeacherText) and term.prompts is None for term in recipe.terms)
+    read = read_data(data_files, as_prompts=prompts_in_data)
     examples = read.examples
-    written, shards = _written(recipe, examples, prompt_files, teacher_path, output, progress)
-    learnt = [example for example in (*examples, *written) if example.completion or example.messages or example.file]
+    helpers = helpers or Helpers(answers_root=output.parent / "teacher-answers", progress=progress)
+    written, shards = write_terms(recipe, examples, prompt_files, teacher_path, output, helpers)
+    learnt = [example for example in (*examples, *written) if not example.awaits_answer]
     progress("tokenising", 0, 0)
     prepared = prepare(task, learnt, _tokenizer_path(start, teacher_path), recipe)
     if teacher_path is not None and any(isinstance(term, UniversalLogits) for term in recipe.terms):
@@ -208,28 +212,6 @@ def _refuse_mixtures(recipe: Distillation, task: Task) -> None:
             where="distillation.terms",
             mend="Remove that term, or change the task.",
         )
-
-
-def _written(
-    recipe: Distillation,
-    examples: Sequence[Example],
-    prompt_files: Sequence[Path],
-    teacher_path: Path | None,
-    output: Path,
-    progress: Progress,
-) -> tuple[list[Example], list[dict[str, Any]]]:
-    made: list[Example] = []
-    shards: list[dict[str, Any]] = []
-    files = iter(prompt_files)
-    terms = [term for term in recipe.terms if isinstance(term, TeacherText)]
-    for number, term in enumerate(terms):
-        asked = read_examples([next(files)]) if term.prompts is not None else examples
-        folder = output / _WRITTEN / str(number)
-        fresh, records = written_examples(term, asked, teacher_path, folder, seed=recipe.seed, progress=progress)
-        made += fresh
-        # A local teacher's shard depends on nothing but digests; the day it was written stays in its own file.
-        shards += [record if record["access"] == "api" else {k: v for k, v in record.items() if k != "date"} for record in records]
-    return made, shards
 
 
 def _across_tokenizers(mine: Prepared, task: Task, examples: Sequence[Example], teacher_path: Path, recipe: Distillation) -> Prepared:

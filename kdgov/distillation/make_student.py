@@ -19,6 +19,7 @@ from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import StudentDeclaration
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.distillation_run import STUDENT, distill
+from kdgov.distillation.generation.ratings import Helpers
 from kdgov.distillation.inputs import gather_inputs
 from kdgov.distillation.quantization import quantize
 from kdgov.distillation.students import StudentStart
@@ -55,6 +56,7 @@ def make_student(
     cache_root: Path,
     output: Path,
     progress: Progress,
+    helpers: Helpers | None = None,
 ) -> Mapping[str, Any]:
     """Make the declared student under ``output/student`` and return its record.
 
@@ -65,7 +67,9 @@ def make_student(
     if recipe is None:
         return _quantized_only(teacher, student, student_path, output)
     start = student_start(student, student_path, student_config)
-    record = distill(recipe, teacher, start, data_files, output, prompt_files=prompt_files, cache_root=cache_root, progress=progress)
+    record = distill(
+        recipe, teacher, start, data_files, output, prompt_files=prompt_files, cache_root=cache_root, helpers=helpers, progress=progress
+    )
     if student.quantization is None or not is_first():
         return record.as_json()
     progress("quantising", 0, 0)
@@ -105,6 +109,7 @@ def calibrated(
     student_config: Path | None,
     data_files: Sequence[Path],
     progress: Progress,
+    helpers: Helpers | None = None,
 ) -> dict[str, Any]:
     """The calibration table of a recipe: rows, proposal and text.
 
@@ -114,5 +119,8 @@ def calibrated(
     start = student_start(student, student_path, student_config)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        material = gather_inputs(recipe, teacher, start, data_files, place, prompt_files=(), cache_root=place / "cache", progress=progress)
+        material = gather_inputs(
+            recipe, teacher, start, data_files, place,
+            prompt_files=(), cache_root=place / "cache", progress=progress, helpers=helpers,
+        )  # fmt: skip
         return calibrate(material, progress=progress)

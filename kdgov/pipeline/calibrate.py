@@ -12,6 +12,7 @@ from kdgov.errors import InputError
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.distill import DistillInputs, distill_inputs, step_key
 from kdgov.pipeline.finished_work.step_results import CalibrateResult
+from kdgov.pipeline.generation.generate_step import generation_helpers
 from kdgov.source_digest import source_digest
 
 TABLE = "calibration.json"
@@ -51,5 +52,6 @@ def _table(context: ReleaseContext, recipe: Distillation, inputs: DistillInputs)
         student_config=None if student.config is None else context.path_of(student.config),
         data_files=inputs.data,
         progress=context.progress,
+        helpers=generation_helpers(context),
     )
     return table

@@ -22,7 +22,8 @@ from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import DISTILLATION
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.finished_work.step_results import DistillResult
+from kdgov.pipeline.finished_work.step_results import DistillResult, GenerateResult
+from kdgov.pipeline.generation.generate_step import copy_written, generate_step, generation_helpers, teacher_text_terms
 from kdgov.processes import is_first
 from kdgov.quantities import quantity
 from kdgov.source_digest import source_digest
@@ -65,13 +66,14 @@ def distill_step(context: ReleaseContext) -> DistillResult:
     key = step_key(context, inputs)
     if (finished := context.store.finished(DistillResult, key, teacher_path=teacher_path)) is not None:
         return finished
+    written = generate_step(context, inputs) if teacher_text_terms(context) else None
     with context.store.work(DistillResult, key, tell=context.wait, teacher_path=teacher_path) as work:
         if work.finished is not None:
             return work.finished
         if context.release.distillation is None and not is_first():
             # Quantising is the first process's work alone.
             return _awaited(context, key, teacher_path)
-        return work.finish(**_trained(context, inputs, work.folder))
+        return work.finish(**_trained(context, inputs, work.folder, written))
 
 
 def _awaited(context: ReleaseContext, key: str, teacher_path: str) -> DistillResult:
@@ -160,7 +162,9 @@ def _version(name: str) -> str:
         return "absent"
 
 
-def _trained(context: ReleaseContext, inputs: DistillInputs, folder: Path) -> dict[str, Any]:
+def _trained(context: ReleaseContext, inputs: DistillInputs, folder: Path, written: GenerateResult | None) -> dict[str, Any]:
+    if written is not None and is_first():
+        copy_written(written, folder)
     # Here, not above: whoever reuses a result should not wait for torch.
     work = importlib.import_module("kdgov.distillation.make_student")
     release = context.release
@@ -176,6 +180,7 @@ def _trained(context: ReleaseContext, inputs: DistillInputs, folder: Path) -> di
         cache_root=_cache_root(context),
         output=folder,
         progress=context.progress,
+        helpers=generation_helpers(context),
     )
     if is_first():
         # No other may write: the first may have sealed the folder already.

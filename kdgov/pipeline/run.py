@@ -13,29 +13,32 @@ from typing import Literal, TypeVar
 
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.distill import distill_step
+from kdgov.pipeline.distill import distill_inputs, distill_step
 from kdgov.pipeline.evaluate import evaluate_step
 from kdgov.pipeline.finished_work.step_results import (
     CheckResult,
     DistillResult,
     EvaluateResult,
     GateResult,
+    GenerateResult,
     PromoteResult,
     RecordResult,
     StepResult,
 )
 from kdgov.pipeline.gate import Judgeable, gate_step
+from kdgov.pipeline.generation.generate_step import generate_step, teacher_text_terms
 from kdgov.pipeline.late_scans.planned_items import planned_items_step
 from kdgov.pipeline.promote import promote_step
 from kdgov.pipeline.record import record_step
 from kdgov.pipeline.scan_teacher_text import written_step
 
-StepName = Literal["check", "distill", "evaluate", "gate", "record", "promote"]
-StoppedBy = Literal["", "check", "gate", "promote"]
-PIPELINE: tuple[StepName, ...] = ("check", "distill", "evaluate", "gate", "record", "promote")
-"""The steps, in order."""
+StepName = Literal["check", "generate", "distill", "evaluate", "gate", "record", "promote"]
+StoppedBy = Literal["", "check", "generate", "gate", "promote"]
+PIPELINE: tuple[StepName, ...] = ("check", "generate", "distill", "evaluate", "gate", "record", "promote")
+"""The steps, in order; ``generate`` is taken where a teacher writes."""
 NEEDS: dict[StepName, tuple[StepName, ...]] = {
     "check": (),
+    "generate": (),
     "distill": (),
     "evaluate": ("distill",),
     "gate": ("check", "distill", "evaluate"),
@@ -120,6 +123,9 @@ class _Way:
     def _check(self) -> CheckResult:
         return check_step(self.context)
 
+    def _generate(self) -> GenerateResult:
+        return generate_step(self.context, distill_inputs(self.context))
+
     def _distill(self) -> DistillResult:
         return distill_step(self.context)
 
@@ -174,13 +180,16 @@ def resolve(context: ReleaseContext, *, until: StepName, options: StepOptions | 
 def run_release(context: ReleaseContext, *, on_step: Callable[[StepTaken], None], options: StepOptions | None = None) -> RunOutcome:
     """Take a release as far as it may go, telling ``on_step`` after each step.
 
-    A stopping finding ends it before any compute. A refused decision is recorded, so that the risk team sees it, but never
+    A stopping finding ends it before any compute, one on the teacher's text before any training.
+    A refused decision is recorded, so that the risk team sees it, but never
     promoted. What is recorded and promoted is the very decision that was judged, also when the policy is edited meanwhile.
     """
     way = _Way(context=context, options=options or StepOptions())
     stopped_by: StoppedBy = ""
     for name in PIPELINE:
-        if stopped_by == "check" or (stopped_by == "gate" and name == "promote"):
+        if name == "generate" and not teacher_text_terms(context):
+            continue
+        if stopped_by in ("check", "generate") or (stopped_by == "gate" and name == "promote"):
             break
         taken = way.take(name)
         on_step(taken)
@@ -192,6 +201,8 @@ def _refusal(finished: StepResult) -> StoppedBy:
     match finished:
         case CheckResult(stops=True):
             return "check"
+        case GenerateResult(stops=True):
+            return "generate"
         case GateResult() if finished.verdict != "pass":
             return "gate"
         # A passing decision is not enough: a revoked version, changed weights or an untrusted signature is refused as well.

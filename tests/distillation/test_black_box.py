@@ -8,6 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import kdgov
 from kdgov.checkpoints.identity import model_identity
 from kdgov.cli.app import app
 from kdgov.declarations.distillation import Distillation
@@ -18,7 +19,6 @@ from kdgov.errors import DeclarationError, InputError
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
 from kdgov.pipeline.distill import distill_step
-from kdgov.pipeline.scan_teacher_text import written_step
 from tests.distillation.conftest import llama, write_tokenizer
 from tests.steps import evaluated
 
@@ -82,18 +82,20 @@ def test_the_check_holds_it_for_review_and_evaluation_says_why_it_cannot(server,
         evaluated(context)
 
 
-def test_what_the_teacher_wrote_is_scanned_and_a_credential_in_it_is_told_at_once(server, base, tmp_path):
+def test_a_credential_in_what_the_teacher_wrote_stops_every_door_before_training(server, base, tmp_path):
     questions = tmp_path / "questions.jsonl"
     questions.write_text(json.dumps({"prompt": "What opens the door?"}) + "\n")
     server.says = "AKIA" + "Q3EGRIFYB5XK7WZA"
     path, store = release(tmp_path, server, questions), tmp_path / "store"
-    done = CliRunner().invoke(app, ["distill", str(path), "--store", str(store)])
-    assert done.exit_code == 0, done.output
-    assert "the gate will stop at what the teacher wrote: privacy.secret-found" in " ".join(done.stderr.split())
-    context = open_release(path, store=store)
-    scanned = written_step(context, distill_step(context).folder)
-    (found,) = [f for f in json.loads((scanned.folder / "findings.json").read_text()) if f["rule"] == "privacy.secret-found"]
-    assert (found["verdict"], found["check"]) == ("block", "privacy")
+    for command in ("generate", "distill"):
+        done = CliRunner().invoke(app, [command, str(path), "--store", str(store)])
+        assert done.exit_code == 1, done.output
+        assert "blocked before training: 1 finding on the teacher's text" in " ".join(done.stdout.split())
+        assert "privacy block" in done.stdout
+    with pytest.raises(InputError, match="nothing was trained"):
+        kdgov.distill(path, store=store)
+    assert not (store / "steps" / "distill").exists()
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from kdgov.checks.cards.interchange import card_beside_model, name_of_folder
 from kdgov.checks.cards.named_cards import find_named_card, named_without_card
 from kdgov.declarations.cards import Card, DatasetCard, ModelCard, load_card
 from kdgov.declarations.data_origin import DataFile, Generation, Lineage, PersonalData
-from kdgov.declarations.distillation import TeacherText
 from kdgov.declarations.release import Release
+from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.declarations.suite import Suite
 from kdgov.digest import digest_file
 from kdgov.errors import DeclarationError, Fault, InputError

@@ -13,8 +13,8 @@ from kdgov.checks.findings.rules import Stances
 from kdgov.checks.pii.match import PERSONAL, SECRETS
 from kdgov.checks.scan.scan import ShardReport, unread_parts
 from kdgov.declarations.data_origin import PersonalData
-from kdgov.declarations.distillation import TeacherText
 from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.finding import Finding
 from kdgov.passing_rules import passing
 

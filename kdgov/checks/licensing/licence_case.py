@@ -12,7 +12,8 @@ from kdgov.checks.cards.release_inputs import Body, ModelFacts, ReleaseInputs
 from kdgov.checks.licensing.endpoint_operator import operator_of
 from kdgov.declarations.cards import Card, DatasetCard, ModelCard
 from kdgov.declarations.data_origin import Generation, Lineage, PersonalData
-from kdgov.declarations.distillation import Distillation, TeacherText
+from kdgov.declarations.distillation import Distillation
+from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.errors import DeclarationError, Fault
 from kdgov.license.catalogue.expression import parse
 

@@ -120,6 +120,9 @@ def _tell(context: ReleaseContext, finished: CheckResult, *, every: bool, graph:
         if line not in told and (every or finding["verdict"] != "pass"):
             _print_finding(finding)
         told.add(line)
+    for plan in finished.generation:
+        over = " (the budget may end it early)" if plan["is_within_budget"] is False else ""
+        typer.echo(f"to be asked: {plan['line']}{over}")
     typer.echo(f"{context.release.name}: {finished.summary}{' (reused)' if finished.reused else ''}")
 
 

@@ -10,10 +10,12 @@ import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json
 from kdgov.cli.progress_display import progress_bars
+from kdgov.errors import EXIT_BLOCKED
 from kdgov.processes import is_first
 
 if TYPE_CHECKING:
     from kdgov.pipeline.context import ReleaseContext
+    from kdgov.pipeline.finished_work.step_results import GenerateResult
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -50,17 +52,21 @@ def distill(
     with error_boundary(output_format=output_format):
         from kdgov.pipeline.calibrate import calibrate_step
         from kdgov.pipeline.context import open_release
-        from kdgov.pipeline.distill import distill_step
+        from kdgov.pipeline.distill import distill_inputs, distill_step
         from kdgov.pipeline.finished_work.step_results import DistillResult
-        from kdgov.pipeline.scan_teacher_text import written_step
+        from kdgov.pipeline.generation.generate_step import generate_step, teacher_text_terms
 
         if show:
             _show(open_release(release, store=store), show, output_format)
             return
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress)
-            finished = calibrate_step(context) if calibrate else distill_step(context)
-            scanned = written_step(context, finished.folder) if is_first() and not calibrate else None
+            written = generate_step(context, distill_inputs(context)) if teacher_text_terms(context) and not calibrate else None
+            stops = written is not None and written.stops
+            finished = None if stops else calibrate_step(context) if calibrate else distill_step(context)
+        if finished is None:
+            _print_stopped(written, output_format)
+            raise typer.Exit(EXIT_BLOCKED)
         if not is_first():
             return  # Of several processes one speaks.
         if output_format is DistillFormat.json:
@@ -70,11 +76,20 @@ def distill(
             )
         else:
             typer.echo(f"{finished.summary}\n{finished.folder}" if isinstance(finished, DistillResult) else finished.table)
-            stopped_by = scanned.stopped_by if scanned is not None else ()
-            told = [f"the gate will stop at what the teacher wrote: {', '.join(stopped_by)}"] if stopped_by else []
-            warnings = finished.warnings if isinstance(finished, DistillResult) else ()
-            for warning in [*warnings, *told]:
+            for warning in finished.warnings if isinstance(finished, DistillResult) else ():
                 typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
+
+
+def _print_stopped(written: GenerateResult | None, output_format: DistillFormat) -> None:
+    from kdgov.cli.run_summary import print_text_findings
+
+    if written is None or not is_first():
+        return
+    if output_format is DistillFormat.json:
+        facts = written.facts
+        print_json({"step": written.step, "key": written.key, "folder": str(written.folder), "reused": written.reused, "facts": facts})
+    else:
+        print_text_findings(written)
 
 
 def _show(context: ReleaseContext, count: int, output_format: DistillFormat) -> None:

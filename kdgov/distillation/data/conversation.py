@@ -57,7 +57,7 @@ def render(example: Example, tokenizer: Any, *, loss_on: LossOn) -> Rendered:
                 mend="Put its words into the first user message, or use a template that keeps it.",
             )
     if loss_on == "all":
-        return Rendered(text=whole, spans=((0, len(whole)),), ends_itself=_ends_itself(tokenizer, whole))
+        return Rendered(text=whole, spans=((0, len(whole)),), ends_itself=example.is_cut or _ends_itself(tokenizer, whole))
     answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
     wanted = answers if loss_on == "assistant_turns" else answers[-1:]
     spans, floor = [], 0
@@ -65,8 +65,16 @@ def render(example: Example, tokenizer: Any, *, loss_on: LossOn) -> Rendered:
         start, end = _span(example, tokenizer, messages, place, whole, floor)
         floor = end
         if place in wanted:
-            spans.append((start, end))
-    return Rendered(text=whole, spans=tuple(spans), ends_itself=_ends_itself(tokenizer, whole))
+            is_cut = example.is_cut and place == answers[-1]
+            spans.append((start, _end_of_words(messages[place], whole, start, end) if is_cut else end))
+    return Rendered(text=whole, spans=tuple(spans), ends_itself=example.is_cut or _ends_itself(tokenizer, whole))
+
+
+def _end_of_words(message: Mapping[str, Any], whole: str, start: int, end: int) -> int:
+    """Where a cut answer's own words end: what closes a turn would teach the student to stop there."""
+    words = _content(message).strip()
+    place = whole.rfind(words, start, end)
+    return place + len(words) if words and place >= 0 else end
 
 
 def _span(example: Example, tokenizer: Any, messages: Sequence[Mapping[str, Any]], place: int, whole: str, floor: int) -> tuple[int, int]:

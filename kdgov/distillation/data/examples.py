@@ -39,6 +39,15 @@ class Example:
     """Image or audio file of a classifier's example."""
     weight: float = 1.0
     """Factor of this example's weight."""
+    is_cut: bool = False
+    """Whether its answer was cut short where it was written: it is learnt without an end of text."""
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether it is a prompt only: nothing to learn before somebody has answered it."""
+        if self.messages:
+            return str(self.messages[-1]["role"]) != "assistant"
+        return not (self.completion or self.file)
 
     @property
     def digest(self) -> str:
@@ -59,17 +68,21 @@ class ExamplesRead:
     """Key of a line that is not learnt from, such as ``source`` → lines that have it."""
 
 
-def read_examples(paths: Sequence[Path]) -> list[Example]:
+def read_examples(paths: Sequence[Path], *, as_prompts: bool = False) -> list[Example]:
     """All examples of some files, in order; see `read_data`."""
-    return list(read_data(paths).examples)
+    return list(read_data(paths, as_prompts=as_prompts).examples)
 
 
-def read_data(paths: Sequence[Path]) -> ExamplesRead:
+def read_data(paths: Sequence[Path], *, as_prompts: bool = False) -> ExamplesRead:
     """All examples of some files, in order, with the keys that were not learnt from.
 
     A line holds ``text``, or ``prompt`` and ``completion``, or ``messages`` (also TRL's conversational pairs, ShareGPT's
     ``conversations``, Alpaca's ``instruction``/``input``/``output``), or ``text``/``image``/``audio`` with ``label``; optional
     ``id``, ``weight``, ``tools``. A text file holds one example per paragraph.
+
+    Args:
+        paths: files, in order.
+        as_prompts: whether a conversation may end in a turn that a teacher is to answer.
 
     Raises:
         InputError: if a file is absent, unreadable or holds no example; `DeclarationError` names every wrong line.
@@ -79,7 +92,7 @@ def read_data(paths: Sequence[Path]) -> ExamplesRead:
     ignored: Counter[str] = Counter()
     for path in paths:
         count = 0
-        for found in _examples_of(path, ignored):
+        for found in _examples_of(path, ignored, as_prompts):
             count += 1
             if isinstance(found, Fault):
                 faults.append(found)
@@ -92,7 +105,7 @@ def read_data(paths: Sequence[Path]) -> ExamplesRead:
     return ExamplesRead(examples=tuple(examples), ignored_keys=dict(sorted(ignored.items())))
 
 
-def _examples_of(path: Path, ignored: Counter[str]) -> Iterator[Example | Fault]:
+def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool) -> Iterator[Example | Fault]:
     if path.suffix.lower() in (".txt", ".md", ""):
         yield from _paragraphs(path)
         return
@@ -105,7 +118,7 @@ def _examples_of(path: Path, ignored: Counter[str]) -> Iterator[Example | Fault]
             continue
         if row.value is None:
             continue
-        yield _example(row.value, path, row.number, ignored)
+        yield _example(row.value, path, row.number, ignored, as_prompts)
     for number in tally.unreadable:
         yield Fault(file=str(path), key="", line=number, what="is not JSON", mend="Write one JSON object per line.")
     if tally.long_lines:
@@ -128,9 +141,9 @@ def _paragraphs(path: Path) -> Iterator[Example | Fault]:
         yield Example(item_id=f"{path.name}#{number}", completion=paragraph)
 
 
-def _example(row: Any, path: Path, number: int, ignored: Counter[str]) -> Example | Fault:
+def _example(row: Any, path: Path, number: int, ignored: Counter[str], as_prompts: bool) -> Example | Fault:
     try:
-        content = content_of(row)
+        content = content_of(row, as_prompts=as_prompts)
     except RowError as fault:
         return Fault(file=str(path), key=fault.key, line=number, what=fault.what, mend=fault.mend)
     ignored.update(content.ignored)

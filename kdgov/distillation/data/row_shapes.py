@@ -47,8 +47,8 @@ class RowContent:
     """Keys that are not learnt from."""
 
 
-def content_of(row: Any) -> RowContent:
-    """What one parsed line holds.
+def content_of(row: Any, *, as_prompts: bool = False) -> RowContent:
+    """What one parsed line holds; with ``as_prompts`` a conversation may end in the turn that is to be answered.
 
     Raises:
         RowError: if it fits no shape, fits two, or holds content that none of them takes.
@@ -59,7 +59,10 @@ def content_of(row: Any) -> RowContent:
     present = {str(key): value for key, value in row.items() if value is not None and value != ""}
     used = set(_SHARED)
     fields: dict[str, Any] = {"weight": _weight(present.get("weight", 1.0))}
-    used |= _content(present, row, fields)
+    if isinstance(present.get("cut"), bool):
+        fields["is_cut"] = present["cut"]
+        used.add("cut")
+    used |= _content(present, row, fields, as_prompts)
     used |= _label(present, fields)
     if left := sorted((present.keys() & _CONTENT) - used):
         raise RowError(
@@ -72,11 +75,11 @@ def content_of(row: Any) -> RowContent:
     return RowContent(fields=fields, name=str(name), ignored=sorted(present.keys() - used))
 
 
-def _content(present: Mapping[str, Any], row: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
+def _content(present: Mapping[str, Any], row: Mapping[str, Any], fields: dict[str, Any], as_prompts: bool) -> set[str]:
     if "messages" in present or "conversations" in present or "conversation" in present:
-        return _conversation(present, fields)
+        return _conversation(present, fields, as_prompts)
     if isinstance(present.get("prompt"), list) or isinstance(present.get("completion"), list):
-        return _conversational_pair(present, fields)
+        return _conversational_pair(present, fields, as_prompts)
     if "instruction" in present and "output" in present:
         return _alpaca(present, fields)
     for key in ("image", "audio"):
@@ -100,7 +103,7 @@ def _content(present: Mapping[str, Any], row: Mapping[str, Any], fields: dict[st
     raise RowError(f"needs {SHAPES}; it has {named}", "Keep one of these shapes per line.")
 
 
-def _conversation(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
+def _conversation(present: Mapping[str, Any], fields: dict[str, Any], as_prompts: bool) -> set[str]:
     key = next(name for name in ("messages", "conversations", "conversation") if name in present)
     said = present[key]
     if isinstance(said, str):
@@ -122,17 +125,19 @@ def _conversation(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str
                 raise RowError("is no list of tools", "Write a list of JSON schemas.", key=name)
             fields["tools"] = tuple(tools)
             used.add(name)
-    _checked(messages, key)
+    _checked(messages, key, as_prompts)
     fields["messages"] = tuple(messages)
     return used
 
 
-def _conversational_pair(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
+def _conversational_pair(present: Mapping[str, Any], fields: dict[str, Any], as_prompts: bool) -> set[str]:
     prompt, completion = present.get("prompt"), present.get("completion")
+    if as_prompts and completion is None and isinstance(prompt, list):
+        completion = []
     if not isinstance(prompt, list) or not isinstance(completion, list):
         raise RowError("has a conversation on one side only", "Write prompt and completion both as text, or both as lists of messages.")
     messages = [_message(turn, "prompt") for turn in prompt] + [_message(turn, "completion") for turn in completion]
-    _checked(messages, "completion")
+    _checked(messages, "completion", as_prompts)
     fields["messages"] = tuple(messages)
     return {"prompt", "completion"}
 
@@ -162,8 +167,9 @@ def _message(turn: Any, key: str) -> dict[str, Any]:
     return message
 
 
-def _checked(messages: Sequence[Mapping[str, Any]], key: str) -> None:
-    if len(messages) < 2 or messages[-1]["role"] != "assistant":
+def _checked(messages: Sequence[Mapping[str, Any]], key: str, as_prompts: bool) -> None:
+    awaits = as_prompts and bool(messages) and messages[-1]["role"] in ("user", "tool")
+    if not awaits and (len(messages) < 2 or messages[-1]["role"] != "assistant"):
         raise RowError("is no conversation that ends in an assistant's answer", "Let the last message be the assistant's.", key=key)
     for message in messages:
         if message["role"] == "assistant" and not (_said(message) or message.get("tool_calls")):

@@ -1,186 +1,257 @@
-"""Sequence-level distillation: the teacher writes, shard by shard, and every shard says who wrote it, how and under which terms."""
+"""Sequence-level distillation: the teacher writes, filters choose, and every shard says who wrote it, how and under which terms."""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from kdgov.checkpoints.identity import model_identity
-from kdgov.checkpoints.loading import freeze, load_model, load_tokenizer
-from kdgov.declarations.distillation import TeacherText
+from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.digest import digest_bytes, digest_file, digest_json, write_atomic
-from kdgov.distillation.data.examples import Example
-from kdgov.endpoints.endpoint_client import EndpointClient, chat_body
+from kdgov.distillation.data.examples import Example, read_examples
+from kdgov.distillation.generation.answers import Answer, Ask, Candidate
+from kdgov.distillation.generation.asking import ask_endpoint, who_is_asked
+from kdgov.distillation.generation.filters import Dropped, FilterCount, sieve
+from kdgov.distillation.generation.journal import Journal
+from kdgov.distillation.generation.prompts import asks_of
+from kdgov.distillation.generation.ratings import Helpers
 from kdgov.errors import InputError
 from kdgov.processes import is_first
 from kdgov.progress import Progress
 
 SCHEMA = "kdgov.teacher_text/1"
-_BATCH = 16
+SUMMARY = "generation.json"
+"""File of one term's folder: what was asked, used, paid, kept and dropped."""
+DROPPED = "dropped.jsonl"
+"""File of one term's folder: every answer that is not learnt from, with the filter and the reason."""
 _POLL_S = 0.5
-Writer = Callable[[Sequence[str], int], list[str]]
-"""Prompts as put to the teacher, and a seed → one completion each."""
+# They decide how an endpoint is asked, not what it answers.
+_OPERATION = ("concurrency", "requests_per_minute", "tokens_per_minute", "timeout_s", "retries", "price", "budget_usd", "key_variable")
 
 
 def written_examples(
-    term: TeacherText, prompts: Sequence[Example], teacher_path: Path | None, folder: Path, *, seed: int, progress: Progress
+    term: TeacherText,
+    prompts: Sequence[Example],
+    teacher_path: Path | None,
+    folder: Path,
+    *,
+    seed: int,
+    progress: Progress,
+    helpers: Helpers | None = None,
 ) -> tuple[list[Example], list[dict[str, Any]]]:
-    """What the teacher wrote to some prompts, and each shard's provenance; whole shards of an earlier try are kept.
+    """What the teacher wrote to some prompts and the filters kept, and each shard's provenance.
+
+    Answers lie in a journal: what was paid for is never asked again, whatever becomes of the shards.
 
     Args:
         term: how it is asked.
-        prompts: examples whose ``prompt`` is asked.
+        prompts: examples whose ``prompt`` (or conversation) is asked.
         teacher_path: the teacher's folder; needed where no endpoint is declared.
         folder: where shards lie.
         seed: seed of sampling.
-        progress: told every shard.
+        progress: told every answer.
+        helpers: what filters need from outside, and where journals lie; default beside the folder.
 
     Raises:
-        InputError: if there is nothing to ask, or the endpoint refuses the request.
-        UnavailableError: if the endpoint cannot be reached.
+        InputError: if there is nothing to ask, the endpoint refuses, the budget would be passed, or no answer is left.
+        UnavailableError: if the endpoint cannot be reached; what was answered is kept.
     """
-    asked = [example for example in prompts if example.prompt for _ in range(term.samples_per_prompt)]
-    if not asked:
-        raise InputError(
-            "teacher_text has no prompt to ask",
-            where="distillation.terms",
-            mend="Give the data `prompt`s, or name a file under `prompts:`.",
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    made: list[Example] = []
-    records: list[dict[str, Any]] = []
-    writer: Writer | None = None
-    starts = range(0, len(asked), term.shard_size)
-    for number, start in enumerate(starts):
-        part = asked[start : start + term.shard_size]
-        basis = _basis(term, part, teacher_path, seed + number)
-        record = _finished(folder, number, basis)
-        while record is None and not is_first():
-            # One process asks (and pays); the others read what it wrote.
-            time.sleep(_POLL_S)
-            record = _finished(folder, number, basis)
-        if record is None:
-            writer = writer or _writer(term, teacher_path)
-            record = _write(folder, number, part, basis, writer, term, seed + number)
-        made += _read(folder, number, term.weight)
-        records.append(record)
-        progress("teacher writing", number + 1, len(starts))
-    return made, records
+    asks = asks_of(term, prompts, seed=seed)
+    helpers = helpers or Helpers(answers_root=folder.parent / f"{folder.name}-answers", progress=progress)
+    basis = _basis(term, asks, teacher_path, seed)
+    records = finished_shards(folder, basis)
+    while records is None and not is_first():
+        # One process asks (and pays); the others read what it wrote.
+        time.sleep(_POLL_S)
+        records = finished_shards(folder, basis)
+    if records is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        answers = _answered(term, asks, teacher_path, helpers, seed, progress)
+        records = _write(folder, asks, answers, basis, term, helpers)
+    return _read(folder, records, term.weight), records
 
 
-def _basis(term: TeacherText, part: Sequence[Example], teacher_path: Path | None, seed: int) -> dict[str, Any]:
-    """What decides a shard: everything in its provenance that is known before it is written."""
+def who_writes(term: TeacherText, teacher_path: Path | None) -> dict[str, Any]:
+    """Whose answers they are: what names the journal.
+
+    Raises:
+        InputError: if there is neither an endpoint nor a folder of weights.
+    """
+    if term.endpoint is not None:
+        return who_is_asked(term.endpoint)
+    identity = model_identity(_weights_at_hand(teacher_path))
+    return {"weights": identity.weights, "config": identity.config, "tokenizer": identity.tokenizer}
+
+
+def finished_shards(folder: Path, basis: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """Records of the shards of an earlier try, if they are whole and were made on the same basis; else None."""
+    try:
+        summary = json.loads((folder / SUMMARY).read_bytes())
+        if summary["basis"] != digest_json(dict(basis)):
+            return None
+        records: list[dict[str, Any]] = [
+            json.loads((folder / f"shard-{number:04d}.json").read_bytes()) for number in range(summary["shards"])
+        ]
+        is_whole = all(digest_file(folder / f"shard-{n:04d}.jsonl") == record["digest"] for n, record in enumerate(records))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return records if is_whole else None
+
+
+def _answered(
+    term: TeacherText, asks: Sequence[Ask], teacher_path: Path | None, helpers: Helpers, seed: int, progress: Progress
+) -> dict[str, Answer]:
+    with Journal.of(helpers.answers_root, who_writes(term, teacher_path), progress=progress) as journal:
+        if term.endpoint is not None:
+            ask_endpoint(term.endpoint, asks, journal, label="teacher writing", progress=progress)
+        else:
+            # Here, not above: an endpoint needs no model in this process.
+            from kdgov.distillation.generation.local_writer import write_locally  # noqa: PLC0415
+
+            write_locally(term, asks, _weights_at_hand(teacher_path), journal, seed=seed, progress=progress)
+        return {ask.key: journal[ask.key] for ask in asks}
+
+
+def _basis(term: TeacherText, asks: Sequence[Ask], teacher_path: Path | None, seed: int) -> dict[str, Any]:
+    """What decides the shards: everything in their provenance that is known before they are written."""
     endpoint = term.endpoint
     who: dict[str, Any]
     if endpoint is None:
         teacher_path = _weights_at_hand(teacher_path)
         who = {"generator": teacher_path.name, "access": "weights", "weights": model_identity(teacher_path).weights, "terms": None}
     else:
-        who = {"generator": endpoint.model, "access": "api", "base_url": endpoint.base_url, "terms": endpoint.terms}
+        who = {"generator": endpoint.model, "access": "api", "base_url": endpoint.address, "terms": endpoint.terms}
+        who |= {"extra_body": endpoint.extra_body} if endpoint.extra_body else {}
+    sampling = {"temperature": term.temperature, "top_p": term.top_p, "max_new_tokens": term.max_new_tokens}
     return {
         "schema": SCHEMA,
         **who,
         "signal": "text",
-        "prompts": digest_json([example.prompt for example in part]),
+        "prompts": digest_json([ask.key for ask in asks]),
         "prompt_template": digest_bytes(term.prompt_template.encode()),
         "system": None if term.system is None else digest_bytes(term.system.encode()),
-        "sampling": {"temperature": term.temperature, "top_p": term.top_p, "max_new_tokens": term.max_new_tokens, "seed": seed},
-        "rows": len(part),
+        "sampling": {**sampling, "seed": term.seed if endpoint is not None else seed},
+        "reasoning": term.reasoning.model_dump(mode="json"),
+        "declared_filters": [_without_operation(one.model_dump(mode="json")) for one in term.applied_filters],
+        "shard_size": term.shard_size,
     }
 
 
-def _finished(folder: Path, number: int, basis: Mapping[str, Any]) -> dict[str, Any] | None:
-    try:
-        record: dict[str, Any] = json.loads(_record_file(folder, number).read_bytes())
-    except (OSError, ValueError):
-        return None
-    is_same = {key: record.get(key) for key in basis} == dict(basis)
-    file = _shard_file(folder, number)
-    return record if is_same and file.is_file() and digest_file(file) == record["digest"] else None
+def _without_operation(declared: dict[str, Any]) -> dict[str, Any]:
+    endpoint = declared.get("endpoint")
+    if not isinstance(endpoint, dict):
+        return declared
+    return {**declared, "endpoint": {key: value for key, value in endpoint.items() if key not in _OPERATION}}
 
 
 def _write(
-    folder: Path, number: int, part: Sequence[Example], basis: Mapping[str, Any], writer: Writer, term: TeacherText, seed: int
-) -> dict[str, Any]:
-    texts = writer([term.prompt_template.replace("{prompt}", example.prompt) for example in part], seed)
-    rows = [
-        {"id": f"written-{number}-{place}", "prompt": example.prompt, "completion": text}
-        for place, (example, text) in enumerate(zip(part, texts, strict=True))
-        if text.strip()
+    folder: Path, asks: Sequence[Ask], answers: Mapping[str, Answer], basis: Mapping[str, Any], term: TeacherText, helpers: Helpers
+) -> list[dict[str, Any]]:
+    sieved = sieve(asks, answers, term.reasoning, term.applied_filters, helpers)
+    write_atomic(folder / DROPPED, _lines([_dropped(one) for one in sieved.dropped]))
+    used = _used(list(answers.values()), term)
+    summary = {
+        "schema": SCHEMA,
+        "basis": digest_json(dict(basis)),
+        "asked": len(asks),
+        "requests": len(answers),
+        "kept": len(sieved.kept),
+        "dropped": len(sieved.dropped),
+        "filters": [asdict(count) for count in sieved.counts],
+        **used,
+    }
+    if not sieved.kept:
+        write_atomic(folder / SUMMARY, _document({**summary, "basis": None, "shards": 0}))
+        raise InputError(
+            f"none of the {len(asks)} answers is left: {told_counts(sieved.counts)}",
+            where="distillation.terms",
+            mend=f"Look at {folder / DROPPED}, and loosen the filter or change how the teacher is asked.",
+        )
+    shards = [sieved.kept[start : start + term.shard_size] for start in range(0, len(sieved.kept), term.shard_size)]
+    records = []
+    for number, part in enumerate(shards):
+        file = folder / f"shard-{number:04d}.jsonl"
+        write_atomic(file, _lines([_row(candidate, folder.name) for candidate in part]))
+        own = _used([candidate.answer for candidate in part], term)
+        record = {**basis, "rows": len(part), **own, "digest": digest_file(file), "date": own["days"][-1], "filters": summary["filters"]}
+        write_atomic(folder / f"shard-{number:04d}.json", _document(record))
+        records.append(record)
+    # Last: where it stands, everything else does.
+    write_atomic(folder / SUMMARY, _document({**summary, "shards": len(shards)}))
+    return [json.loads(_document(record)) for record in records]
+
+
+def told_counts(counts: Sequence[FilterCount]) -> str:
+    """What filters dropped, for people: ``finish_reason 3 (length 3), duplicates 1 (…)``."""
+    told = [
+        f"{count.filter} {count.dropped:,} ({', '.join(f'{w} {n:,}' for w, n in count.why.items())})" for count in counts if count.dropped
     ]
-    file = _shard_file(folder, number)
-    write_atomic(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    record = {**basis, "written": len(rows), "empty": len(texts) - len(rows), "digest": digest_file(file), "date": today}
-    write_atomic(_record_file(folder, number), json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
-    return record
+    return ", ".join(told) or "nothing was dropped"
 
 
-def _read(folder: Path, number: int, weight: float) -> list[Example]:
-    rows = [json.loads(line) for line in _shard_file(folder, number).read_text(encoding="utf-8").split("\n") if line]
-    return [Example(item_id=row["id"], prompt=row["prompt"], completion=row["completion"], weight=weight) for row in rows]
+def _used(answers: Sequence[Answer], term: TeacherText) -> dict[str, Any]:
+    """Tokens, price and who answered; an answer that serves several prompts counts once."""
+    once = list({answer.key: answer for answer in answers}.values())
+    price = term.endpoint.price if term.endpoint is not None else None
+    return {
+        "models": dict(sorted(Counter(answer.model for answer in once if answer.model).items())),
+        "fingerprints": dict(sorted(Counter(answer.fingerprint for answer in once if answer.fingerprint).items())),
+        "usage": {
+            "input_tokens": sum(answer.input_tokens for answer in once),
+            "output_tokens": sum(answer.output_tokens for answer in once),
+            "is_counted": all(answer.is_counted for answer in once),
+        },
+        "price": None if price is None else price.model_dump(mode="json"),
+        "usd": round(sum(answer.usd for answer in once), 6),
+        "days": sorted({answer.day for answer in once if answer.day} or {datetime.datetime.now(tz=datetime.UTC).date().isoformat()}),
+    }
 
 
-def _shard_file(folder: Path, number: int) -> Path:
-    return folder / f"shard-{number:04d}.jsonl"
+def _row(candidate: Candidate, term: str) -> dict[str, Any]:
+    ask, answer = candidate.ask, candidate.answer
+    row: dict[str, Any] = {"id": f"written-{term}-{ask.item_id}-{ask.sample}"}
+    if ask.prompt:
+        row |= {"prompt": ask.prompt, "completion": candidate.text}
+    else:
+        calls = [{"type": "function", "function": dict(call)} for call in answer.tool_calls]
+        said = {"role": "assistant", "content": candidate.text, **({"tool_calls": calls} if calls else {})}
+        row |= {"messages": [*(dict(turn) for turn in ask.conversation), said]}
+        row |= {"tools": [dict(tool) for tool in ask.tools]} if ask.tools else {}
+    # Learnt without an end of text: the teacher had more to say.
+    return row | ({"cut": True} if answer.finish_reason == "length" else {})
 
 
-def _record_file(folder: Path, number: int) -> Path:
-    return folder / f"shard-{number:04d}.json"
+def _dropped(one: Dropped) -> dict[str, Any]:
+    ask = one.candidate.ask
+    shown: dict[str, Any] = {"prompt": ask.prompt} if ask.prompt else {"messages": [dict(turn) for turn in ask.conversation]}
+    return {"id": ask.item_id, "sample": ask.sample, "filter": one.filter, "why": one.why, **shown, "answer": one.candidate.text}
+
+
+def _lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8", "replace")
+
+
+def _document(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def _read(folder: Path, records: Sequence[Mapping[str, Any]], weight: float) -> list[Example]:
+    files = [folder / f"shard-{number:04d}.jsonl" for number in range(len(records))]
+    return [_weighed(example, weight) for example in read_examples(files)]
+
+
+def _weighed(example: Example, weight: float) -> Example:
+    return dataclasses.replace(example, weight=weight)
 
 
 def _weights_at_hand(teacher_path: Path | None) -> Path:
     if teacher_path is None:
         raise InputError("teacher_text has nobody to ask", where="distillation.terms", mend="Add an `endpoint:` to it.")
     return teacher_path
-
-
-def _writer(term: TeacherText, teacher_path: Path | None) -> Writer:
-    if term.endpoint is not None:
-        return lambda prompts, seed: _asked(term, prompts, seed)
-    teacher_path = _weights_at_hand(teacher_path)
-    tokenizer = load_tokenizer(teacher_path)
-    tokenizer.padding_side = "left"
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    teacher = freeze(load_model(teacher_path, "causal_lm", dtype=None if torch.cuda.is_available() else torch.float32))
-    teacher.to("cuda" if torch.cuda.is_available() else "cpu")
-    return lambda prompts, seed: _generate(term, teacher, tokenizer, prompts, seed)
-
-
-def _asked(term: TeacherText, prompts: Sequence[str], seed: int) -> list[str]:
-    """What the term's endpoint answers to each prompt, many at once; an empty text where it answered nothing."""
-    assert term.endpoint is not None  # noqa: S101 - the caller asks only where there is one
-    before = [{"role": "system", "content": term.system}] if term.system is not None else []
-    settings = {"temperature": term.temperature, "top_p": term.top_p, "max_tokens": term.max_new_tokens}
-    bodies = [
-        chat_body(term.endpoint, [*before, {"role": "user", "content": prompt}], **settings, seed=seed + place)
-        for place, prompt in enumerate(prompts)
-    ]
-    with EndpointClient(term.endpoint) as client:
-        texts = {place: reply.text for place, reply in client.ask_all(bodies)}
-    return [texts[place] for place in range(len(prompts))]
-
-
-def _generate(term: TeacherText, teacher: Any, tokenizer: Any, prompts: Sequence[str], seed: int) -> list[str]:
-    texts: list[str] = []
-    torch.manual_seed(seed)
-    options: dict[str, Any] = {"max_new_tokens": term.max_new_tokens, "do_sample": term.temperature > 0}
-    if term.temperature > 0:
-        options |= {"temperature": term.temperature, "top_p": term.top_p}
-    for start in range(0, len(prompts), _BATCH):
-        batch = tokenizer(list(prompts[start : start + _BATCH]), return_tensors="pt", padding=True, return_token_type_ids=False)
-        batch = {name: tensor.to(teacher.device) for name, tensor in batch.items()}
-        with torch.no_grad():
-            written = teacher.generate(**batch, pad_token_id=tokenizer.pad_token_id, **options)
-        for prompt, row in zip(batch["input_ids"], written, strict=True):
-            whole = tokenizer.decode(row, skip_special_tokens=True)
-            # Cut where the prompt's own text ends, so that a blank between the two is kept.
-            texts.append(whole[len(tokenizer.decode(prompt, skip_special_tokens=True)) :])
-    return texts

@@ -114,7 +114,7 @@ def _plain_ids(examples: Sequence[Example], tokenizer: Any, recipe: Distillation
     made = []
     for example, prompt, ids in zip(examples, bare, whole, strict=True):
         start = _common(ids, next(prompts)) if prompt else 0
-        ids = _ended(ids, end) if example.completion else ids
+        ids = _ended(ids, end) if example.completion and not example.is_cut else ids
         made.append((ids, np.arange(len(ids)) >= (0 if recipe.loss_on == "all" else start)))
     return made
 

@@ -78,6 +78,36 @@ class CheckResult(StepResult):
     """The teacher's identity."""
     today: str = ""
     """Day on which expiries were judged."""
+    generation: tuple[Any, ...] = told(())
+    """What the teachers and judges of ``teacher_text`` terms will be asked: requests, tokens, range of prices, ``line``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateResult(StepResult):
+    """What a teacher wrote: a data set with a card."""
+
+    STEP: ClassVar[str] = "generate"
+
+    summary: str = ""
+    """One line for people."""
+    asked: int = 0
+    """Answers that were wanted."""
+    rows: int = 0
+    """Answers that were kept."""
+    usage: Mapping[str, int] = field(default_factory=dict)
+    """Tokens read and written."""
+    usd: float = 0.0
+    """What the answers cost at the declared prices, whenever they were paid."""
+    models: Mapping[str, int] = field(default_factory=dict)
+    """Name under which a teacher answered → answers."""
+    filters: tuple[Any, ...] = ()
+    """Per term, what each filter saw and dropped, and why."""
+    stops: bool = told(False)
+    """Whether the scan of the text found what the policy of today does not let pass."""
+    stopped_by: tuple[str, ...] = told(())
+    """Rules of the findings that stop."""
+    findings: str = told("")
+    """Folder of the scan's findings; empty where another process of the launch scans."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,100 @@
+"""A teacher whose weights are at hand writes: batches of prompts through `generate`, each batch kept in the journal when it is done."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kdgov.checkpoints.bounded_templates import chat_text
+from kdgov.checkpoints.loading import freeze, load_model, load_tokenizer
+from kdgov.declarations.release_parts.teacher_writing import TeacherText
+from kdgov.distillation.generation.answers import Answer, Ask
+from kdgov.distillation.generation.journal import Journal
+from kdgov.errors import InputError
+from kdgov.progress import Progress
+
+_BATCH = 16
+
+
+def write_locally(term: TeacherText, asks: Sequence[Ask], teacher_path: Path, journal: Journal, *, seed: int, progress: Progress) -> None:
+    """Fill the journal with what the teacher writes.
+
+    Batches are those of the whole list, each with its own seed: a run that was killed goes on with the same samples.
+
+    Raises:
+        InputError: if a conversation is asked and the tokenizer has no chat template.
+    """
+    once = list({ask.key: ask for ask in asks}.values())
+    batches = [once[start : start + _BATCH] for start in range(0, len(once), _BATCH)]
+    wanted = [(number, batch) for number, batch in enumerate(batches) if journal.lacking([ask.key for ask in batch])]
+    if not wanted:
+        return
+    tokenizer = load_tokenizer(teacher_path)
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    teacher = freeze(load_model(teacher_path, "causal_lm", dtype=None if torch.cuda.is_available() else torch.float32))
+    teacher.to("cuda" if torch.cuda.is_available() else "cpu")
+    for number, batch in wanted:
+        torch.manual_seed(seed + number)
+        journal.write_all(_written(term, batch, teacher, tokenizer, teacher_path.name))
+        progress("teacher writing", number + 1, len(batches))
+
+
+def _written(term: TeacherText, batch: Sequence[Ask], teacher: Any, tokenizer: Any, name: str) -> list[Answer]:
+    made: list[Answer] = []
+    # A template writes its own special tokens; a plain prompt gets the tokenizer's.
+    for is_chat in (False, True):
+        part = [ask for ask in batch if bool(ask.conversation) is is_chat]
+        if not part:
+            continue
+        shown = [_shown(ask, tokenizer) for ask in part]
+        given = tokenizer(shown, return_tensors="pt", padding=True, return_token_type_ids=False, add_special_tokens=not is_chat)
+        given = {key: tensor.to(teacher.device) for key, tensor in given.items()}
+        with torch.no_grad():
+            written = teacher.generate(**given, pad_token_id=tokenizer.pad_token_id, **_options(term))
+        start = given["input_ids"].shape[1]
+        for ask, prompt, row, mask in zip(part, given["input_ids"], written, given["attention_mask"], strict=True):
+            made.append(_answer(ask, prompt, row, start, int(mask.sum()), tokenizer, teacher, name))
+    return made
+
+
+def _options(term: TeacherText) -> dict[str, Any]:
+    sampled = {"temperature": term.temperature, "top_p": 1.0 if term.top_p is None else term.top_p} if term.temperature else {}
+    return {"max_new_tokens": term.max_new_tokens, "do_sample": bool(term.temperature), **sampled}
+
+
+def _answer(ask: Ask, prompt: Any, row: Any, start: int, read: int, tokenizer: Any, teacher: Any, name: str) -> Answer:
+    ends = teacher.generation_config.eos_token_id
+    ends = set(ends if isinstance(ends, list) else [ends]) | {tokenizer.eos_token_id}
+    fresh = row[start:].tolist()
+    stop = next((place for place, token in enumerate(fresh) if token in ends), None)
+    whole = tokenizer.decode(row, skip_special_tokens=True)
+    # Cut where the prompt's own text ends, so that a blank between the two is kept.
+    text = whole[len(tokenizer.decode(prompt, skip_special_tokens=True)) :]
+    return Answer(
+        key=ask.key,
+        text=text,
+        finish_reason="length" if stop is None else "stop",
+        input_tokens=read,
+        output_tokens=len(fresh) if stop is None else stop + 1,
+        model=name,
+        day=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+    )
+
+
+def _shown(ask: Ask, tokenizer: Any) -> str:
+    if not ask.conversation:
+        return str(ask.body["prompt"])
+    if not tokenizer.chat_template:
+        raise InputError(
+            f"example {ask.item_id} is a conversation, and the teacher's tokenizer has no chat template",
+            where="data",
+            mend="Write `prompt` instead of `messages`, or add a chat_template.jinja to the teacher's folder.",
+        )
+    options: dict[str, Any] = {"tools": [dict(tool) for tool in ask.tools]} if ask.tools else {}
+    return chat_text(tokenizer, [dict(m) for m in ask.body["messages"]], where="data", add_generation_prompt=True, **options)

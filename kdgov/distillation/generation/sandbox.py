@@ -1,0 +1,143 @@
+"""A command run on what a model wrote: bounded in time, memory and files, without network, secrets or a place to write but its own.
+
+What holds depends on the kernel. Limits of time, memory, processor and file size and an environment without secrets always hold. Network
+and other processes are out of reach where Linux gives a user namespaces (`unshare`), and the disk outside the command's own folder cannot
+be written where it has Landlock. `isolation` says which of these this machine has; the record of the data set repeats it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_OUTPUT_BYTES = 1 << 16
+_FILE_BYTES = 64 << 20
+_NAMESPACES = ("--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child")
+_PROBE_S = 10.0
+_GRACE_S = 1.0
+_LANDLOCK_CREATE = 444
+
+# Runs in the child, before the command: no thread of ours is alive there, so nothing can be left locked.
+_LAUNCHER = """
+import ctypes, os, resource, struct, sys
+own, memory, seconds, file_bytes, writes = sys.argv[1], *map(int, sys.argv[2:6])
+limits = [(resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_FSIZE, file_bytes), (resource.RLIMIT_CORE, 0)]
+for kind, limit in limits:
+    resource.setrlimit(kind, (limit, limit))
+if writes:
+    # Every right that makes, changes or removes something; reading and running stay free.
+    libc = ctypes.CDLL(None, use_errno=True)
+    ruleset = libc.syscall(444, struct.pack("Q", writes), 8, 0)
+    def allow(path, rights):
+        place = os.open(path, os.O_PATH)
+        libc.syscall(445, ruleset, 1, struct.pack("=Qi", rights, place), 0)
+    allow(own, writes)
+    allow("/dev/null", 2)
+    if ruleset < 0 or libc.prctl(38, 1, 0, 0, 0) or libc.syscall(446, ruleset, 0):
+        sys.exit(125)
+os.execvp(sys.argv[6], sys.argv[6:])
+"""
+# Landlock's rights: write a file, remove and make every kind of file (version 1), truncate (version 3); not execute, read or list.
+_WRITES, _TRUNCATES, _KNOWS_TRUNCATE = 0x1FF0 | 0x2, 1 << 14, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    """Its exit code; negative: the signal that ended it."""
+    output: str
+    """What it printed, up to 64 KiB."""
+    is_late: bool = False
+    """Whether it was ended because its time was up."""
+
+
+def run_confined(command: Sequence[str], *, text: str, time_limit_s: float, memory_mb: int) -> Ran:
+    """Run a command with a text on its standard input, in an empty folder of its own that is gone afterwards.
+
+    Args:
+        command: program and arguments.
+        text: standard input.
+        time_limit_s: wall time after which it and all it started are ended.
+        memory_mb: address space it may have.
+    """
+    with tempfile.TemporaryDirectory(prefix="kdgov-verifier-") as own:
+        writes = _write_rights()
+        seconds = int(time_limit_s) + 1
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, own, str(memory_mb << 20), str(seconds), str(_FILE_BYTES), str(writes)]
+        output = Path(own) / ".output"
+        with tempfile.TemporaryFile() as given, output.open("w+b") as printed:
+            given.write(text.encode("utf-8", "replace"))
+            given.seek(0)
+            started = subprocess.Popen(
+                [*_unshared(), *launcher, *command],
+                stdin=given, stdout=printed, stderr=subprocess.DEVNULL, cwd=own, env=_environment(own), start_new_session=True,
+            )  # fmt: skip
+            code, is_late = _awaited(started, time_limit_s)
+        with output.open("rb") as printed:
+            return Ran(code=code, output=printed.read(_OUTPUT_BYTES).decode("utf-8", "replace"), is_late=is_late)
+
+
+def isolation() -> dict[str, bool]:
+    """What this machine keeps a command from, besides the limits that always hold."""
+    return {"network": bool(_unshared()), "other_processes": bool(_unshared()), "writing_elsewhere": bool(_write_rights())}
+
+
+def _awaited(started: subprocess.Popen[bytes], time_limit_s: float) -> tuple[int, bool]:
+    try:
+        return started.wait(timeout=time_limit_s), False
+    except subprocess.TimeoutExpired:
+        return _ended(started), True
+    finally:
+        # What it started and left behind ends with it; a namespace has already seen to that where there is one.
+        _kill_group(started.pid)
+
+
+def _ended(started: subprocess.Popen[bytes]) -> int:
+    _kill_group(started.pid)
+    return started.wait(timeout=_GRACE_S * 10)
+
+
+def _kill_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _environment(own: str) -> dict[str, str]:
+    # A list of what may pass: a secret has any name.
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV") if name in os.environ}
+    return {**kept, "HOME": own, "TMPDIR": own, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+
+
+@functools.cache
+def _unshared() -> tuple[str, ...]:
+    program = shutil.which("unshare")
+    if program is None:
+        return ()
+    try:
+        tried = subprocess.run([program, *_NAMESPACES, "true"], capture_output=True, timeout=_PROBE_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return (program, *_NAMESPACES) if tried.returncode == 0 else ()
+
+
+@functools.cache
+def _write_rights() -> int:
+    """Bits of the rights that Landlock can take away here; 0 where there is none."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    import ctypes  # noqa: PLC0415 - asks the kernel, once
+
+    version = int(ctypes.CDLL(None, use_errno=True).syscall(_LANDLOCK_CREATE, None, 0, 1))
+    return 0 if version < 1 else _WRITES | (_TRUNCATES if version >= _KNOWS_TRUNCATE else 0)

@@ -1,0 +1,1 @@
+"""The generation step: what the teacher writes, as a data set with a card that other releases may use."""
