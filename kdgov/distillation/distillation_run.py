@@ -28,8 +28,9 @@ from kdgov.distillation.sampling import StudentSampler
 from kdgov.distillation.students import StudentStart, build_student, copy_companions
 from kdgov.distillation.teacher_cache.cache import LogitCache, cached_collator, header_of
 from kdgov.distillation.training import DistillationTrainer, training_arguments
-from kdgov.distillation.training_progress import last_whole_checkpoint
+from kdgov.distillation.training_progress import last_whole_checkpoint, training_curves
 from kdgov.errors import InputError
+from kdgov.evidence.bundle_layout import TRAINING_CURVES
 from kdgov.processes import is_first, world_size
 from kdgov.progress import Progress, silent
 from kdgov.quantities import quantity
@@ -56,8 +57,9 @@ def distill(
     """Train a student and write it, with the record of what was trained, into a folder.
 
     Written are ``<output>/student/`` (a transformers checkpoint with tokenizer and record), ``<output>/losses.json`` (every
-    step's terms) and ``<output>/kdgov-distillation.json``. A run that was killed resumes from its last whole checkpoint
-    under ``<output>/checkpoints/`` and ends, on a CPU, with the very weights an uninterrupted run ends with.
+    step's terms), ``<output>/training-curves.json`` (`training_curves`) and ``<output>/kdgov-distillation.json``.
+    A run that was killed resumes from its last whole checkpoint under ``<output>/checkpoints/`` and ends, on a CPU, with the
+    very weights an uninterrupted run ends with.
 
     Args:
         recipe: what is added up, over which steps.
@@ -132,6 +134,7 @@ def _run(material: DistillationInputs, output: Path, progress: Progress) -> Dist
         provenance.write_record(record, output / STUDENT, output)
         rows = [dict(zip(learner.names, step, strict=True)) for step in trainer.curve]
         write_atomic(output / LOSSES, json.dumps(rows).encode())
+        write_atomic(output / TRAINING_CURVES, json.dumps(training_curves(rows, trainer.lr_scheduler), sort_keys=True).encode())
         shutil.rmtree(checkpoints, ignore_errors=True)
     return record
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from kdgov.digest import tree_manifest, write_atomic
 from kdgov.progress import Progress
 
 WHOLE = "kdgov-checkpoint.json"
+CURVE_POINTS = 200
+"""Points of a curve that are kept for people; `losses.json` has every step."""
 
 
 class Teller(TrainerCallback):
@@ -49,6 +52,25 @@ def last_whole_checkpoint(folder: Path, run: str) -> Path | None:
             return candidate
         shutil.rmtree(candidate)
     return None
+
+
+def training_curves(rows: Sequence[Mapping[str, float]], scheduler: Any) -> dict[str, Any]:
+    """The run's curves, thinned to at most `CURVE_POINTS` steps, the first and the last among them.
+
+    Args:
+        rows: every step's loss per term.
+        scheduler: the learning rate's; one that is no function of the step is left out.
+
+    Returns:
+        ``steps`` (from 1) and ``curves``: ``loss/<term>`` and ``learning_rate``, each as long as ``steps``.
+    """
+    count = min(len(rows), CURVE_POINTS)
+    kept = sorted({round(i * (len(rows) - 1) / max(1, count - 1)) for i in range(count)})
+    curves = {f"loss/{term}": [rows[i][term] for i in kept] for term in (rows[0] if rows else {})}
+    lambdas = getattr(scheduler, "lr_lambdas", None)
+    if lambdas:
+        curves["learning_rate"] = [scheduler.base_lrs[0] * lambdas[0](i) for i in kept]
+    return {"schema": "kdgov.training_curves/1", "steps": [i + 1 for i in kept], "curves": curves}
 
 
 def _step(folder: Path) -> int:

@@ -19,6 +19,7 @@ from fnmatch import fnmatchcase
 RELEASE, POLICY, DECISION, FINDINGS, INPUTS = "release.json", "policy.yaml", "decision.json", "findings.json", "inputs.json"
 PLAN, DISTILLATION, EFFICIENCY, DISAGGREGATION = "plan.json", "distillation.json", "efficiency.json", "disaggregation.json"
 CONTAMINATION, LICENCE_CASE, LICENCE_ANSWER = "contamination.json", "licence-case.json", "licence-answer.json"
+TRAINING_CURVES = "training-curves.json"
 MANIFEST = "manifest.json"
 ITEMS, EVALUATION, IDENTITY = "items.parquet", "evidence.json", "identity.json"
 """One of each per model, in the folder of its role."""
@@ -75,6 +76,7 @@ LAYOUT: tuple[BundleFile, ...] = (
         for role in ROLES
     ),
     BundleFile(path=DISTILLATION, meaning="recipe, seed, data and teacher digests; of a student trained elsewhere, the identities alone"),
+    BundleFile(path=TRAINING_CURVES, meaning="loss of each term and learning rate over the steps", is_required=False),
     BundleFile(path=f"{CARDS}/*", meaning="model and dataset cards as they were", is_required=False),
     BundleFile(path=LICENCE_CASE, meaning="what the licence reasoner was asked", is_required=False),
     BundleFile(path=LICENCE_ANSWER, meaning="what it answered", is_required=False),

@@ -27,6 +27,7 @@ from kdgov.evidence.bundle_layout import (
     PLAN,
     POLICY,
     RELEASE,
+    TRAINING_CURVES,
     of_role,
 )
 from kdgov.safe_parse import json_file, yaml_value
@@ -101,6 +102,11 @@ class BundleReader:
         value = self.json(FINDINGS)
         rows = value.get("findings", []) if isinstance(value, Mapping) else value
         return tuple(row for row in rows if isinstance(row, Mapping)) if isinstance(rows, list) else ()
+
+    @cached_property
+    def training_curves(self) -> Document:
+        """``training-curves.json``."""
+        return self.document(TRAINING_CURVES)
 
     @cached_property
     def efficiency(self) -> Document:

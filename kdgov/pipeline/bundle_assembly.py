@@ -33,6 +33,7 @@ from kdgov.evidence.bundle_layout import (
     ROLE_FILES,
     ROLES,
     STATEMENTS,
+    TRAINING_CURVES,
 )
 from kdgov.evidence.gate_inputs import GateInputs
 from kdgov.pipeline.context import ReleaseContext
@@ -96,6 +97,8 @@ def _write_judgement(folder: Path, context: ReleaseContext, judged: GateInputs, 
 def _copy_results(folder: Path, distilled: Path, evaluated: Path) -> None:
     shutil.copyfile(evaluated / PLAN, folder / PLAN)
     shutil.copyfile(distilled / DISTILLATION, folder / DISTILLATION)
+    if (distilled / TRAINING_CURVES).exists():
+        shutil.copyfile(distilled / TRAINING_CURVES, folder / TRAINING_CURVES)
     for theirs in ROLES:
         for name in (*ROLE_FILES, EVALUATION_SIGNATURE):
             source = evaluated / theirs / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import tempfile
 from pathlib import Path
@@ -10,37 +11,64 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.models.model import MLMODEL_FILE_NAME
-from mlflow.models.utils import get_external_mlflow_model_spec
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from kdgov.digest import digest_bytes, tree_manifest
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
 from kdgov.recording.card.write import write_papers
 from kdgov.recording.client.target import RegistryTarget
-from kdgov.recording.client.version_facts import SEALED_TAG
+from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG
+from kdgov.recording.flavors.model_folder import write_model_folder
+from kdgov.recording.flavors.model_task import ModelTask, model_task
 from kdgov.recording.run_seal import MLFLOW_NOTE, SpoiledRunError
 
 VALIDITY = datetime.timedelta(days=180)
 """How long a decision covers promotions, unless a waiver ends earlier."""
 
 
-def make_logged_model(client: MlflowClient, run_id: str, model: str, dossier: EvidenceBundle) -> str:
-    """The MLflow model that a version points at: weights by digest only, its folder closed; returns its identifier."""
+def create_logged_model(client: MlflowClient, run_id: str, model: str, dossier: EvidenceBundle) -> str:
+    """The MLflow model that a version will point at, without its files yet; returns its identifier."""
     experiment = client.get_run(run_id).info.experiment_id
     name = re.sub(r"[/:.%\"']", "-", model)
-    made = client.create_logged_model(
-        experiment, name=name, source_run_id=run_id, tags={"mlflow.model.isExternal": "true"}, params={"weights": dossier.weights}
-    )
-    with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
-        get_external_mlflow_model_spec(made).save(str(Path(folder) / MLMODEL_FILE_NAME))
-        client.log_model_artifacts(made.model_id, folder)
-        # Apart and last: from then on the model's own folder takes no new file.
-        seal = Path(folder) / "seal" / SEALED_TAG
-        seal.parent.mkdir()
-        seal.write_text(dossier.decision_digest)
-        client.log_model_artifact(made.model_id, str(seal))
-    client.finalize_logged_model(made.model_id, "READY")
+    tags = {} if task_of(dossier) else {"mlflow.model.isExternal": "true"}
+    made = client.create_logged_model(experiment, name=name, source_run_id=run_id, tags=tags, params={"weights": dossier.weights})
     return str(made.model_id)
+
+
+def fill_logged_model(client: MlflowClient, model_id: str, model: str, recording: str, dossier: EvidenceBundle) -> str:
+    """Its folder: flavours, signature, example, requirements; weights by digest only. Then the folder is closed."""
+    made = client.get_logged_model(model_id)
+    with tempfile.TemporaryDirectory(prefix="kdgov-") as kept:
+        folder, seal = Path(kept) / "model", Path(kept) / SEALED_TAG
+        folder.mkdir()
+        write_model_folder(folder, made, name=model, recording=recording, task=task_of(dossier))
+        client.log_model_artifacts(model_id, str(folder))
+        # Apart and last: from then on the model's own folder takes no new file.
+        seal.write_text(dossier.decision_digest)
+        client.log_model_artifact(model_id, str(seal))
+    client.finalize_logged_model(model_id, "READY")
+    return model_id
+
+
+def link_model(client: MlflowClient, model_id: str, version: ModelVersion) -> None:
+    """MLflow's pages show the model as registered: its own clients set this tag, its REST interface does not."""
+    named = [{"name": version.name, "version": str(version.version)}]
+    client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(named)})
+
+
+def ensure_registered_model(client: MlflowClient, name: str) -> None:
+    """The registered model exists afterwards, whoever made it."""
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def task_of(dossier: EvidenceBundle) -> ModelTask | None:
+    """What the student does, by the architecture that its identity names; None where that takes no text or nobody knows."""
+    return model_task(str(dossier.student.get("architecture", "")))
 
 
 def paper_digests(
@@ -58,7 +86,11 @@ def paper_digests(
         model.mkdir()
         kept = download_artifacts(artifact_uri=logged.artifact_location, dst_path=str(model), tracking_uri=target.tracking_uri)
         files = {path: digest for path, digest in tree_manifest(Path(kept)).items() if path != MLFLOW_NOTE}
-        if odd := sorted(files.keys() - {MLMODEL_FILE_NAME, SEALED_TAG}):
+        own = Path(folder) / "own"
+        own.mkdir()
+        write_model_folder(own, logged, name=version.name, recording=version.tags.get(RECORDING_TAG, ""), task=task_of(dossier))
+        ours = tree_manifest(own) | {SEALED_TAG: digest_bytes(dossier.decision_digest.encode())}
+        if odd := sorted(path for path in files if files[path] != ours.get(path)):
             raise SpoiledRunError(f"{odd[0]} was put into the logged model's folder by somebody else")
         return tree_manifest(written) | {SEALED_TAG: digest_bytes(seal)} | {f"model/{path}": digest for path, digest in files.items()}
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
@@ -20,13 +21,13 @@ from kdgov.evidence.bundle import bundle_files
 from kdgov.evidence.release_statement import NO_VERDICT, SUBMIT_TAG, VERDICT_TAG, DecisionBinding, release_statement
 from kdgov.evidence.signing import envelope_digest, sign_statement
 from kdgov.progress import Progress
+from kdgov.recording import recorded_parts as parts
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
 from kdgov.recording.card.model_card import short_card
 from kdgov.recording.card.tags import version_tags
 from kdgov.recording.card.write import write_papers
 from kdgov.recording.client.target import RegistryTarget
 from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG, version_facts
-from kdgov.recording.recorded_parts import ends_at, make_logged_model, paper_digests
 from kdgov.recording.recording_state import RecordingState
 from kdgov.recording.run_seal import (
     ROLES,
@@ -72,8 +73,9 @@ class Recorder:
         runs = self._runs(tell)
         self._upload(runs["release"])
         tell("record", 4, STEPS)
-        model_id = self.state.once("model_id", lambda: make_logged_model(self.client, runs["student"], self.model, self.dossier))
-        self._ensure_model()
+        model_id = str(self.state.known["model_id"])
+        self.state.once("model_ready", lambda: parts.fill_logged_model(self.client, model_id, self.model, self.key, self.dossier))
+        parts.ensure_registered_model(self.client, self.model)
         if not (known := self._versions()):
             self.client.create_model_version(
                 self.model,
@@ -83,6 +85,7 @@ class Recorder:
                 description=short_card(self.dossier),
                 model_id=model_id,
             )
+        self.state.once("linked", lambda: parts.link_model(self.client, model_id, self._versions()[0]))
         tell("record", 5, STEPS)
         return self._settled(runs)
 
@@ -109,8 +112,10 @@ class Recorder:
         runs = {role: self.state.once(f"run.{role}", partial(self._run, experiment, role)) for role in ("release", "teacher", "student")}
         log_release(self.client, runs["release"], self.dossier, at_ms=at_ms)
         tell("record", 2, STEPS)
+        model_id = self.state.once("model_id", lambda: parts.create_logged_model(self.client, runs["student"], self.model, self.dossier))
+        self.state.once("output", lambda: self.client.log_outputs(runs["student"], [LoggedModelOutput(model_id, 0)]))
         for role in ("teacher", "student"):
-            log_model(self.client, runs[role], self.dossier, role, at_ms=at_ms)
+            log_model(self.client, runs[role], self.dossier, role, at_ms=at_ms, model_id=model_id if role == "student" else None)
         tell("record", 3, STEPS)
         return runs
 
@@ -131,13 +136,6 @@ class Recorder:
         tags = {"kdgov-role": role, RECORDING_TAG: self.key, "mlflow.note.content": f"{role} of {self.model}"}
         title = {"release": self.model, "teacher": f"teacher {self.dossier.teacher_name}", "student": f"student {self.model}"}[role]
         return str(self.client.create_run(experiment, tags=tags, run_name=title).info.run_id)
-
-    def _ensure_model(self) -> None:
-        try:
-            self.client.create_registered_model(self.model)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
 
     def _upload(self, run_id: str) -> None:
         """Papers, then the bundle with its manifest last: from then on the evidence folder takes no new file."""
@@ -192,7 +190,7 @@ class Recorder:
         if upload_weights and weights is not None:
             self.client.log_artifacts(run_id, str(weights), "weights")
         judged = self._judged(version, weights, tags)
-        about = release_statement(version_facts(version), judged, expires=ends_at(self.dossier, self.at))
+        about = release_statement(version_facts(version), judged, expires=parts.ends_at(self.dossier, self.at))
         envelope = sign_statement(about, list(signers), at=self.at)
         own = {path for path in judged.papers if not path.startswith("model/")} | {
             f"evidence/{p}" for p in bundle_files(self.dossier.folder)
@@ -242,7 +240,8 @@ class Recorder:
             except MlflowException:
                 # Whoever spoilt it may have sealed it too; the seal of the next recording names its own runs.
                 continue
-        self.state.known.pop("model_id", None)
+        for name in ("model_id", "model_ready", "output", "linked"):
+            self.state.known.pop(name, None)
 
     def _accepted(self, version: str, envelope: str) -> bool:
         """Whether the guard took our statement; False where another job's about the same decision was first."""
@@ -269,7 +268,7 @@ class Recorder:
             criteria={name: {"value": value} for name, value in criterion_metrics(self.dossier)},
             blocking=tuple(self.dossier.blocking()),
             tags=tags,
-            papers=paper_digests(self.client, self.dossier, version, self._seal_bytes(str(version.run_id)), self.target),
+            papers=parts.paper_digests(self.client, self.dossier, version, self._seal_bytes(str(version.run_id)), self.target),
         )
 
     def _seal(self, release_run: str) -> None:

@@ -26,7 +26,7 @@ from kdgov.recording.client.target import RegistryTarget
 from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG, version_facts
 from kdgov.recording.recorder import STEPS, Recorder
 from kdgov.recording.recording_state import RecordingState
-from kdgov.recording.run_seal import SpoiledRunError
+from kdgov.recording.run_seal import SpoiledRunError, refuse_not_uploaded
 
 _ATTEMPTS = 3
 
@@ -83,7 +83,8 @@ def record_release(
         at: time of recording; now by default.
 
     Raises:
-        InputError: if the bundle is not whole or its name cannot be registered.
+        InputError: if the bundle is not whole, its name cannot be registered, or weights are to be uploaded to a version that
+            was decided without them.
         UnavailableError: if the registry or its artifact store fails; the same call goes on later.
         RefusedByGuardError: if the registry does not accept the signature.
     """
@@ -105,6 +106,8 @@ def record_release(
         version, (envelope, is_guarded) = _unspoiled(
             recorder, lambda found: recorder.decide(found, signing.signers, weights, upload_weights, tell), tell
         )
+        if upload_weights:
+            refuse_not_uploaded(client, version, weights)
     return RecordedVersion(
         name=model,
         version=int(version.version),

@@ -16,8 +16,9 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from kdgov.digest import canonical_json
+from kdgov.digest import canonical_json, tree_manifest
 from kdgov.errors import InputError
+from kdgov.evidence.bundle_layout import WEIGHTS_FOLDER
 from kdgov.evidence.release_statement import binding_fault
 from kdgov.evidence.trust_store import load_trust, trust_path
 from kdgov.recording.client.fetch_bundle import attestations
@@ -111,6 +112,21 @@ def known_keys(store: Path) -> frozenset[str]:
     """Identifiers of the keys whose statements count here: those trusted for decisions, and our own."""
     trusted = {key.keyid for key in load_trust(trust_path(store)).keys if "decision" in key.purposes}
     return frozenset(trusted | {signer.public_key.keyid for signer in signing_for(store).signers})
+
+
+def refuse_not_uploaded(client: MlflowClient, version: ModelVersion, weights: Path | None) -> None:
+    """Nothing where every file of the weights lies in the version's run.
+
+    Raises:
+        InputError: if it does not: a recorded run takes no new file, so what was recorded without its weights stays without them.
+    """
+    if weights is None:
+        raise InputError("there are no weights to upload", mend="Leave out --upload-weights: only item tables were judged.")
+    there = set(files_of(client, str(version.run_id), WEIGHTS_FOLDER))
+    if lacking := sorted(path for path in tree_manifest(weights) if f"{WEIGHTS_FOLDER}/{path}" not in there):
+        told = f"{version.name} version {version.version} was recorded without its weights and its run is closed: {lacking[0]} is not there"
+        mend = "Load it with the folder of its weights at hand; give --upload-weights with the first `kdgov record` of the next decision."
+        raise InputError(told, mend=mend)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,8 +26,28 @@ DATASET_DIGEST_LENGTH = 32
 
 def log_release(client: MlflowClient, run_id: str, dossier: EvidenceBundle, *, at_ms: int) -> None:
     """Params, metrics per criterion and datasets of the release's run. Saying it twice changes nothing."""
-    _log(client, run_id, dict(release_params(dossier)), dict(criterion_metrics(dossier)), at_ms)
-    inputs = list(dataset_inputs(dossier))
+    _log(client, run_id, dict(release_params(dossier)), _numbers(criterion_metrics(dossier), at_ms))
+    _log_datasets(client, run_id, list(dataset_inputs(dossier)))
+
+
+def log_model(client: MlflowClient, run_id: str, dossier: EvidenceBundle, role: str, *, at_ms: int, model_id: str | None = None) -> None:
+    """Params, metrics, datasets and training curves of the teacher's or the student's run; metric names are equal for both.
+
+    The student's numbers are also those of ``model_id``, the MLflow model that its version points at.
+    """
+    own = student_numbers(dossier, at_ms=at_ms, model_id=model_id)
+    _log(client, run_id, identity_params(dossier, role), own if role == "student" else _numbers(model_metrics(dossier, role), at_ms))
+    _log_datasets(client, run_id, list(dataset_inputs(dossier, role)))
+
+
+def student_numbers(dossier: EvidenceBundle, *, at_ms: int, model_id: str | None) -> list[Metric]:
+    """Every metric of the student's run, the points of its training curves included, as those of the MLflow model too."""
+    values = _numbers(model_metrics(dossier, "student"), at_ms, model_id=model_id, dataset=_evaluated_on(dossier))
+    curves = training_curves(dossier)
+    return [*values, *(Metric(name, v, at_ms, step, model_id=model_id) for name, curve in curves.items() for step, v in curve)]
+
+
+def _log_datasets(client: MlflowClient, run_id: str, inputs: list[DatasetInput]) -> None:
     for attempt in range(_TRIES):
         try:
             client.log_inputs(run_id, datasets=inputs)
@@ -36,11 +56,6 @@ def log_release(client: MlflowClient, run_id: str, dossier: EvidenceBundle, *, a
             # MLflow looks a dataset up and then inserts it: two jobs at once collide, and the second look finds it.
             if attempt == _TRIES - 1 or "UNIQUE" not in str(error).upper():
                 raise
-
-
-def log_model(client: MlflowClient, run_id: str, dossier: EvidenceBundle, role: str, *, at_ms: int) -> None:
-    """Params and metrics of the teacher's or the student's run, under names that are equal for both."""
-    _log(client, run_id, identity_params(dossier, role), dict(model_metrics(dossier, role)), at_ms)
 
 
 def identity_params(dossier: EvidenceBundle, role: str) -> dict[str, str]:
@@ -80,9 +95,17 @@ def release_params(dossier: EvidenceBundle) -> Iterator[tuple[str, str]]:
     yield "bundle", dossier.digest
 
 
-def dataset_inputs(dossier: EvidenceBundle) -> Iterator[DatasetInput]:
-    """Distillation data by card, evaluation data by the plan both models answered."""
-    for card in dossier.cards:
+def training_curves(dossier: EvidenceBundle) -> dict[str, list[tuple[int, float]]]:
+    """``training/loss/<term>`` and ``training/learning_rate`` → (step, value); empty for a student trained elsewhere."""
+    stated = dossier.curves
+    steps = [int(step) for step in stated.get("steps", [])]
+    curves = {f"training/{name}": list(zip(steps, values, strict=False)) for name, values in dict(stated.get("curves", {})).items()}
+    return {_ODD.sub("_", name): [(s, float(v)) for s, v in curve if math.isfinite(v)] for name, curve in curves.items()}
+
+
+def dataset_inputs(dossier: EvidenceBundle, role: str = "release") -> Iterator[DatasetInput]:
+    """Distillation data by card (of the teacher's run: none), evaluation data by the plan both models answered."""
+    for card in dossier.cards if role != "teacher" else ():
         if "dataset" in str(card.get("schema", "")):
             yield _dataset(
                 str(card.get("name", "data")), digest_json(_dateless(card)), "distillation", {"card": card.get("id") or card.get("name")}
@@ -98,9 +121,22 @@ def _dataset(name: str, digest: str, context: str, source: Mapping[str, Any]) ->
     return DatasetInput(dataset=entity, tags=[InputTag("mlflow.data.context", context)])
 
 
-def _log(client: MlflowClient, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], at_ms: int) -> None:
+def _evaluated_on(dossier: EvidenceBundle) -> tuple[str, str] | None:
+    """Name and digest of the evaluation's dataset: the plan, where there is one."""
+    found = [item.dataset for item in dataset_inputs(dossier, "teacher")]
+    chosen = next((d for d in found if d.name == "plan"), found[0] if found else None)
+    return None if chosen is None else (str(chosen.name), str(chosen.digest))
+
+
+def _numbers(
+    values: Iterator[tuple[str, float]], at_ms: int, *, model_id: str | None = None, dataset: tuple[str, str] | None = None
+) -> list[Metric]:
+    named = {"dataset_name": dataset[0], "dataset_digest": dataset[1]} if dataset and model_id else {}
+    return [Metric(key, value, at_ms, 0, model_id=model_id, **named) for key, value in dict(values).items()]
+
+
+def _log(client: MlflowClient, run_id: str, params: Mapping[str, str], values: list[Metric]) -> None:
     entries = [Param(_ODD.sub("_", key)[:240], plain(value, limit=_PARAM_LIMIT)) for key, value in params.items()]
-    values = [Metric(key, value, at_ms, 0) for key, value in metrics.items()]
     for start in range(0, len(entries), _PARAMS_PER_CALL):
         client.log_batch(run_id, params=entries[start : start + _PARAMS_PER_CALL])
     for start in range(0, len(values), _METRICS_PER_CALL):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,10 @@ from typing import Any
 from kdgov.checkpoints.model_files import copy_model, files_fault
 from kdgov.errors import InputError, KdgovError
 from kdgov.evidence.artifact_places import folder_of
-from kdgov.recording.client.target import STORE_VARIABLE, registry_target
+from kdgov.evidence.bundle_layout import WEIGHTS_FOLDER
+from kdgov.recording.client.client import registry_client
+from kdgov.recording.client.fetch_bundle import find_version
+from kdgov.recording.client.target import STORE_VARIABLE, RegistryTarget, registry_target
 from kdgov.recording.verify import VersionReport, refusal_of, verify_version
 
 
@@ -53,24 +58,60 @@ def load_model(uri: str, *, registry: str | None = None, store: Path | None = No
     """
     name, version = parse_uri(uri)
     folder_of_work = store or Path(os.environ.get(STORE_VARIABLE) or Path("registry") / "store")
-    report = verify_version(name, version, registry_target(folder_of_work, registry), weights=weights)
+    return load_version(name, version, registry_target(folder_of_work, registry), weights=weights)
+
+
+def load_version(name: str, version: int | str, target: RegistryTarget, *, weights: Path | None = None) -> LoadedModel:
+    """As `load_model`, with the registry at hand.
+
+    Raises:
+        NotReleasedError: if the version may not be used; the message says why.
+        InputError: if there is no such version, or its weights are not at hand.
+    """
+    with verified_checkpoint(name, version, target, weights=weights) as (copy, report):
+        # transformers only now: a refusal costs no torch.
+        from kdgov.checkpoints.loading import freeze, load_tokenizer, task_of  # noqa: PLC0415
+        from kdgov.checkpoints.loading import load_model as load_checkpoint  # noqa: PLC0415
+
+        model, tokenizer = freeze(load_checkpoint(copy, task_of(copy))), load_tokenizer(copy)
+    return LoadedModel(model=model, tokenizer=tokenizer, report=report)
+
+
+@contextmanager
+def verified_checkpoint(
+    name: str, version: int | str, target: RegistryTarget, *, weights: Path | None = None
+) -> Iterator[tuple[Path, VersionReport]]:
+    """A copy of a version's checkpoint, compared byte by byte with what was judged, and what was verified; gone afterwards.
+
+    The files are read from ``weights``, else where the signed decision says they lie, else from the run, where they were uploaded.
+
+    Raises:
+        NotReleasedError: if the version may not be used; the message says why.
+        InputError: if there is no such version, or its weights are not at hand.
+    """
+    report = verify_version(name, version, target, weights=weights)
     if not report.holds:
         raise NotReleasedError(refusal_of(report, "load"))
-    folder = weights or folder_of(str(report.predicate.get("weights_uri", "")))
-    if folder is None or not folder.exists():
-        raise InputError(f"the weights of {name} version {report.version} are not at hand", mend="Name their folder with weights=.")
-    # transformers only now: a refusal costs no torch.
-    from kdgov.checkpoints.loading import freeze, load_tokenizer, task_of  # noqa: PLC0415
-    from kdgov.checkpoints.loading import load_model as load_checkpoint  # noqa: PLC0415
-
     with tempfile.TemporaryDirectory(prefix="kdgov-model-") as kept:
-        copy = Path(kept)
+        folder = weights or folder_of(str(report.predicate.get("weights_uri", "")))
+        if folder is None or not folder.exists():
+            folder = _uploaded(report, target, Path(kept))
+        copy = Path(kept) / "verified"
         copied = copy_model(folder, copy)
         if fault := files_fault(copied, model=report.predicate["model"], judged=report.predicate["model_files"]):
             told = f"the model of {name} version {report.version} changed after it was verified: {fault}"
             raise NotReleasedError(told, mend="Restore the checkpoint that was judged.")
-        model, tokenizer = freeze(load_checkpoint(copy, task_of(copy))), load_tokenizer(copy)
-    return LoadedModel(model=model, tokenizer=tokenizer, report=report)
+        yield copy, report
+
+
+def _uploaded(report: VersionReport, target: RegistryTarget, into: Path) -> Path:
+    """The weights that `kdgov record --upload-weights` put beside the evidence."""
+    with registry_client(target) as client:
+        run_id = str(find_version(client, report.name, report.version).run_id)
+        if not any(item.path == WEIGHTS_FOLDER for item in client.list_artifacts(run_id)):
+            told = f"the weights of {report.name} version {report.version} are not at hand"
+            raise InputError(told, mend="Name their folder with weights=, or record the next release with --upload-weights.")
+        return Path(client.download_artifacts(run_id, WEIGHTS_FOLDER, str(into)))
 
 
 def parse_uri(uri: str) -> tuple[str, str]:

@@ -35,6 +35,8 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "input_tags": ("value",),
     "logged_models": ("name", "artifact_location", "source_run_id"),
     "logged_model_params": ("param_key", "param_value"),
+    "logged_model_tags": ("tag_value",),
+    "logged_model_metrics": ("metric_name", "metric_value", "dataset_name"),
     "kdgov_log": ("entry",),
 }
 """Table → fields that say something of a release. Every row of these tables is also deleted."""
@@ -43,7 +45,6 @@ BOOKKEEPING: Mapping[str, str] = {
     "experiments": "a folder for runs: a release names its runs, not their experiment",
     "workspaces": "the default workspace, which is always there",
     "registered_models": "name and dates of the model; a version's own date, name and number are signed",
-    "logged_model_tags": "says that the weights lie elsewhere; the address itself is signed",
     "kdgov_envelopes": "the guard's own copy, which no client shows: the guard verifies its signature at each promotion",
     "kdgov_log_head": "where the guard goes on writing; the entries chain themselves, and the version's tag names the last",
 }

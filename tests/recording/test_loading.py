@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 import kdgov
 from kdgov.checkpoints import loading
+from kdgov.errors import InputError
 from kdgov.recording import verified_loading
 from kdgov.recording.promotion import promote, revoke
 from kdgov.recording.release_recording import record_release
@@ -128,3 +130,58 @@ def test_papers_beside_the_model_are_no_part_of_it(served, embedded):
     (folder / "README.md").write_text("# read me")
     (folder / "LICENSE").write_text("Apache-2.0")
     assert verify_version(name, 1, embedded.target).holds
+
+
+def test_mlflow_loads_serves_and_refuses_by_both_flavours(served, embedded, monkeypatch):
+    """What MLflow people type: pyfunc and transformers, at the champion; a changed and a revoked version are refused with the reason."""
+    import mlflow
+
+    name, folder = served
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", embedded.target.tracking_uri)
+    mlflow.set_tracking_uri(embedded.target.tracking_uri)
+    try:
+        uri = f"models:/{name}@champion"
+        predictor = mlflow.pyfunc.load_model(uri)
+        answer = predictor.predict(["a rose is"], params={"max_new_tokens": 2})
+        direct = GPT2LMHeadModel.from_pretrained(folder).generate(
+            torch.tensor([[1, 2, 3]]), max_new_tokens=2, do_sample=False, pad_token_id=0
+        )
+        assert answer == [" ".join(WORDS[i] for i in direct[0, 3:])]
+        assert predictor.metadata.signature.inputs.to_dict() == [{"type": "string", "required": True}]
+        assert predictor.input_example == ["The capital of France is"]
+        parts = mlflow.transformers.load_model(uri, return_type="components")
+        assert type(parts["model"]) is GPT2LMHeadModel
+        assert parts["tokenizer"]("a rose")["input_ids"] == [1, 2]
+
+        file = folder / "model.safetensors"
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        for load in (mlflow.pyfunc.load_model, mlflow.transformers.load_model):
+            with pytest.raises(NotReleasedError, match=r"model\.safetensors was changed"):
+                load(uri)
+        file.write_bytes(whole)
+        revoke(name, 1, embedded.target, reason="leaks")
+        with pytest.raises(NotReleasedError, match="revoked: leaks"):
+            mlflow.pyfunc.load_model(f"models:/{name}/1")
+        with pytest.raises(NotReleasedError, match="revoked: leaks"):
+            mlflow.transformers.load_model(f"models:/{name}/1", return_type="components")
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def test_weights_are_uploaded_or_refused(served, embedded, tmp_path):
+    """A version that was decided without its weights takes none later; what was uploaded is loaded where the folder is gone."""
+    name, folder = served
+    evidence = tmp_path / "bundle"
+    with pytest.raises(InputError, match="was recorded without its weights"):
+        record_release(evidence, embedded.target, weights=folder, upload_weights=True)
+    assert record_release(evidence, embedded.target, weights=folder).version == 1
+
+    other = f"uploaded-{tmp_path.name}"
+    again = bundle(tmp_path / "other", name=other, weights=folder)
+    assert record_release(again, embedded.target, weights=folder, upload_weights=True).version == 1
+    assert record_release(again, embedded.target, weights=folder, upload_weights=True).version == 1
+    shutil.move(folder, tmp_path / "elsewhere")
+    assert kdgov.load_model(f"models:/{other}/1").report.holds
+    with pytest.raises(InputError, match="not at hand"):
+        kdgov.load_model(f"models:/{name}/1")

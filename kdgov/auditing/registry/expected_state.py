@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlflow.entities import DatasetInput
+from mlflow.entities import DatasetInput, Metric
 
 from kdgov.auditing.registry.snapshot import Expected
 from kdgov.digest import digest_json, tree_manifest
@@ -15,7 +15,15 @@ from kdgov.errors import InputError
 from kdgov.recording.card.evidence_bundle import EvidenceBundle, read_dossier
 from kdgov.recording.card.write import write_papers
 from kdgov.recording.release_recording import RECORDING_TAG, SEALED_TAG
-from kdgov.recording.runs import criterion_metrics, dataset_inputs, identity_params, model_metrics, release_params
+from kdgov.recording.runs import (
+    criterion_metrics,
+    dataset_inputs,
+    identity_params,
+    model_metrics,
+    release_params,
+    student_numbers,
+    training_curves,
+)
 from kdgov.report.escaping import plain
 
 ROLE_TAG = "kdgov-role"
@@ -40,15 +48,26 @@ def expected_of(files: Path | None, model: str) -> Expected | None:
         },
         metrics={
             "release": dict(criterion_metrics(dossier)),
-            **{role: dict(model_metrics(dossier, role)) for role in ("teacher", "student")},
+            "teacher": dict(model_metrics(dossier, "teacher")),
+            "student": {**dict(model_metrics(dossier, "student")), **_last_points(dossier)},
         },
         tags={role: _run_tags(dossier, model, role, recording) for role in ("release", "teacher", "student")},
-        datasets={str(item.dataset.name): dataset_words(item) for item in dataset_inputs(dossier)},
+        datasets={
+            role: {str(item.dataset.name): dataset_words(item) for item in dataset_inputs(dossier, role)}
+            for role in ("release", "teacher", "student")
+        },
+        logged=tuple((m.key, int(m.step), float(m.value), dataset_of(m)) for m in student_numbers(dossier, at_ms=0, model_id="m")),
+        curves={name: tuple(points) for name, points in training_curves(dossier).items()},
         names={role: str(_run_tags(dossier, model, role, recording)["mlflow.runName"]) for role in ("release", "teacher", "student")},
         weights=dossier.weights,
         papers=papers,
         recording=recording,
     )
+
+
+def _last_points(dossier: EvidenceBundle) -> dict[str, float]:
+    """What MLflow shows of a curve: its last value."""
+    return {name: points[-1][1] for name, points in training_curves(dossier).items() if points}
 
 
 def _written(params: Mapping[str, str]) -> dict[str, str]:
@@ -65,6 +84,11 @@ def _run_tags(dossier: EvidenceBundle, model: str, role: str, recording: str) ->
         "mlflow.runName": title,
         SEALED_TAG: dossier.decision_digest,
     }
+
+
+def dataset_of(metric: Metric) -> str:
+    """The dataset that a metric of a logged model names."""
+    return f"{metric.dataset_name or ''} {metric.dataset_digest or ''}".strip()
 
 
 def dataset_words(item: DatasetInput) -> str:

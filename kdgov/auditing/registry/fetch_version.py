@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from kdgov.auditing.registry.expected_state import ROLE_TAG, dataset_words, expected_of
+from kdgov.auditing.registry.expected_state import ROLE_TAG, dataset_of, dataset_words, expected_of
 from kdgov.auditing.registry.snapshot import LoggedModelShown, LogShown, RunShown, VersionShown
 from kdgov.digest import tree_manifest
 from kdgov.recording.client.read_log import guard_status, log_faults, read_log
@@ -103,6 +103,7 @@ def _logged_model(
             run_id=str(model.source_run_id or ""),
             tags={str(k): str(v) for k, v in (model.tags or {}).items()},
             params=dict(model.params or {}),
+            numbers=tuple((m.key, int(m.step), float(m.value), dataset_of(m)) for m in model.metrics or []),
         )
         return shown, Path(download_artifacts(artifact_uri=model.artifact_location, dst_path=str(into)))
     except (MlflowException, OSError) as error:

@@ -48,6 +48,10 @@ class RunShown:
     """Dataset name → digest, use and source in one line."""
 
 
+LoggedNumber = tuple[str, int, float, str]
+"""Metric, step, value and dataset of a logged model."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedModelShown:
     """The MLflow model a version points at."""
@@ -64,6 +68,8 @@ class LoggedModelShown:
     """Tags, MLflow's own included."""
     params: Mapping[str, str] = field(default_factory=dict)
     """Parameters."""
+    numbers: tuple[LoggedNumber, ...] = ()
+    """Metrics, as its page shows them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +82,12 @@ class Expected:
     """Role of a run → its metrics."""
     tags: Mapping[str, Mapping[str, str]]
     """Role of a run → the tags its recorder sets."""
-    datasets: Mapping[str, str]
-    """Datasets of the release's run."""
+    datasets: Mapping[str, Mapping[str, str]]
+    """Role of a run → its datasets."""
+    curves: Mapping[str, tuple[tuple[int, float], ...]]
+    """Metric of the student's run → steps and values of its training curve."""
+    logged: tuple[LoggedNumber, ...]
+    """Metrics of the logged model."""
     papers: Mapping[str, str]
     """Path of a card or chart → digest."""
     recording: str

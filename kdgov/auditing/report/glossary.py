@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kdgov.auditing.report.html_builder import Safe, join, tag, text
+from kdgov.report.page.html_builder import Safe, join, tag, text
 
 GLOSSARY: dict[str, str] = {
     "alias": "A name in the registry, such as champion, that points at one version; serving systems load what it points at.",

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from kdgov.auditing.report.glossary import definitions, linked
-from kdgov.auditing.report.html_builder import Safe, join, table, tag, text
 from kdgov.auditing.report.html_sections import evidence_sections
 from kdgov.decision.decision import CriterionResult
 from kdgov.report.charts.forest_plot import forest_plot
 from kdgov.report.charts.group_heat_map import group_heat_map
+from kdgov.report.page.html_builder import Safe, join, table, tag, text
+from kdgov.report.page.page_frame import page_of
 from kdgov.report.severity_order import RANK
 
 Document = Mapping[str, Any]
@@ -60,28 +59,6 @@ def outcome_words(document: Document) -> str:
     """The audit's outcome in one sentence; a clean record of a refused student must not read like a clean student."""
     outcome = str(document["outcome"])
     return REFUSED if outcome == "clean" and document["verdict"] != "pass" else OUTCOME_WORDS[outcome]
-
-
-def page_of(title: str, main: Safe, *, contents: Safe | None = None, foot: str = "") -> str:
-    """A self-contained page around its main part."""
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        Safe('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-        # Nothing may be loaded from anywhere, whatever a hostile card may have smuggled in.
-        tag("meta", http_equiv="Content-Security-Policy", content="default-src 'none'; style-src 'unsafe-inline'; img-src data:"),
-        tag("title", title),
-        tag("style", Safe(_style())),
-    )
-    body = [tag("a", "Skip to the report", href="#main", class_="skip")]
-    body += [tag("header", contents)] if contents is not None else []
-    body += [tag("main", main, id="main"), tag("footer", tag("p", foot, class_="quiet"))]
-    return "<!DOCTYPE html>\n" + tag("html", head, tag("body", *body), lang="en") + "\n"
-
-
-@cache
-def _style() -> str:
-    return (files("kdgov.auditing.report") / "page.css").read_text(encoding="utf-8")
 
 
 def _redo(subject: Mapping[str, Any]) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 from kdgov.auditing.report.crosswalk_notes import crosswalk_notes, general_purpose_note
 from kdgov.auditing.report.glossary import linked
-from kdgov.auditing.report.html_builder import Safe, join, table, tag
 from kdgov.auditing.review.audit_findings import AREAS
 from kdgov.report.charts.upstreams import timeline, upstreams
+from kdgov.report.page.html_builder import Safe, join, table, tag
 
 Document = Mapping[str, Any]
 STANDING_WORDS = {"verified": "verified", "not_verifiable": "not verifiable", "violated": "violated"}

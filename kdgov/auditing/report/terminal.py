@@ -7,10 +7,11 @@ from typing import Any
 
 from kdgov.auditing.report.audit_markdown import rows
 from kdgov.auditing.report.crosswalk_notes import crosswalk_notes, general_purpose_note
-from kdgov.auditing.report.html import outcome_words, page_of
-from kdgov.auditing.report.html_builder import join, table, tag
+from kdgov.auditing.report.html import outcome_words
 from kdgov.auditing.review.audit_findings import AREAS
 from kdgov.quantities import quantity
+from kdgov.report.page.html_builder import join, table, tag
+from kdgov.report.page.page_frame import page_of
 
 Document = Mapping[str, Any]
 _SIGNS = {"verified": "ok", "not_verifiable": "? ", "violated": "!!"}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kdgov.auditing.registry.snapshot import Expected, RunShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
+from kdgov.auditing.review.logged_model import REFERENCE, curve_points, review_logged_model
 from kdgov.auditing.review.signatures import Attested
 from kdgov.digest import digest_json
 
@@ -24,12 +24,14 @@ def review_runs(shown: VersionShown, attested: Attested) -> Iterator[AuditFindin
     """Runs, parameters, metrics and tags against the signed statement and the bundle."""
     stated = attested.predicate.get("criteria") or {}
     signed = {str(k): float(v["value"]) for k, v in dict(stated).items() if isinstance(v, Mapping) and "value" in v}
+    # Recordings of earlier versions linked neither datasets nor metrics to the other two runs and to the logged model.
+    is_linked = REFERENCE in dict(attested.predicate.get("papers") or {})
     for role in ROLES:
         run = shown.runs.get(role)
         if run is None:
             yield violated("registry", f"run {role}", "The recording made this run and it is gone.", mend=_MEND)
             continue
-        yield from _kept(role, run)
+        yield from _kept(role, run, _curves(shown, role))
         release = _release(shown)
         # One recording puts the files of its runs side by side, each under its own run's name.
         if run.artifacts.replace(run.run_id, "") != release.artifacts.replace(release.run_id, ""):
@@ -44,9 +46,10 @@ def review_runs(shown: VersionShown, attested: Attested) -> Iterator[AuditFindin
             )
             continue
         yield from _against_bundle(role, run, shown.expected, is_signed=bool(attested.predicate))
-    yield from _logged(shown)
+        if is_linked or role == "release":
+            yield from _compare("dataset", role, run.datasets, shown.expected.datasets[role], "recorded")
+    yield from review_logged_model(shown, is_linked=is_linked)
     if shown.expected is not None:
-        yield from _compare("dataset", "release", _release(shown).datasets, shown.expected.datasets, "recorded")
         name = next(iter(shown.expected.tags["release"]))
         found = shown.tags.get(name)
         if found == shown.expected.recording:
@@ -56,48 +59,29 @@ def review_runs(shown: VersionShown, attested: Attested) -> Iterator[AuditFindin
             yield violated("registry", f"tag {name}", told, mend=_MEND)
 
 
-def _kept(role: str, run: RunShown) -> Iterator[AuditFinding]:
-    """The run stands, is finished, and each metric has the one value that was logged."""
+def _curves(shown: VersionShown, role: str) -> Mapping[str, tuple[tuple[int, float], ...]]:
+    return shown.expected.curves if shown.expected is not None and role == "student" else {}
+
+
+def _kept(role: str, run: RunShown, curves: Mapping[str, tuple[tuple[int, float], ...]]) -> Iterator[AuditFinding]:
+    """The run stands, is finished, and each metric has the one value, or the curve, that was logged."""
     if run.lifecycle != "active":
         yield violated("registry", f"run {role}", f"The run is {run.lifecycle}.", mend="Restore it.")
     if run.status not in ("", "FINISHED"):
         yield violated("registry", f"run {role}", f"A recording ends its runs; this one is {run.status}.", mend=_MEND)
     for key, values in run.history.items():
+        if key in curves:
+            steps = (step for step, _ in run.points.get(key, ()))
+            if curve_points(zip(steps, values, strict=False)) != curve_points(curves[key]):
+                told = "Its history is not the training curve that was recorded."
+                yield violated("registry", f"metric {key} of run {role}", told, mend=_MEND)
+            continue
         latest = run.metrics.get(key)
         odd = [value for value in values if not _equal(value, latest)]
         if odd or len(values) != 1:
             shown = ", ".join(f"{value:g}" for value in values) or "nothing"
             told = f"It was logged once; its history shows {shown}."
             yield violated("registry", f"metric {key} of run {role}", told, mend=_MEND)
-
-
-def _logged(shown: VersionShown) -> Iterator[AuditFinding]:
-    """The MLflow model the version points at: what is loaded, from where, out of which run."""
-    logged, subject = shown.logged, "logged model"
-    if logged is None:
-        return
-    student = shown.runs.get("student", RunShown(run_id=logged.run_id)).run_id
-    weights = shown.expected.weights if shown.expected is not None else logged.params.get("weights")
-    faults = []
-    if logged.served_from != logged.location:
-        faults.append(f"whoever loads the version is sent to {logged.served_from}, its files lie at {logged.location}")
-    if logged.run_id != student:
-        faults.append(f"it says it comes from run {logged.run_id or 'none'}, the student's run is {student}")
-    if dict(logged.params) != ({"weights": weights} if weights else {}):
-        faults.append(f"its parameters are {dict(logged.params)!r}, recorded was weights = {weights}")
-    if shown.expected is not None and logged.name != logged_name(shown.facts.name):
-        faults.append(f"it is called {logged.name!r}")
-    for fault in faults:
-        yield violated("registry", subject, f"It is not as recorded: {fault}.", mend=_MEND)
-    if not faults:
-        yield verified(
-            "registry", subject, f"It names the judged weights, comes from the student's run and is loaded from {logged.location}."
-        )
-
-
-def logged_name(model: str) -> str:
-    """The name a recording gives the MLflow model of a registered model: MLflow takes fewer characters there."""
-    return re.sub(r"[/:.%\"']", "-", model)
 
 
 def _release(shown: VersionShown) -> RunShown:
@@ -164,7 +148,7 @@ def review_run_rows(shown: VersionShown, papers: Mapping[str, str]) -> Iterator[
     for role, run in sorted(shown.runs.items()):
         if run.experiment and run.experiment != f"kdgov/{shown.facts.name}":
             yield violated("registry", f"experiment of run {role}", f"It is called {run.experiment!r}.", mend=_ROW_MEND)
-        yield from _points(role, run, usual)
+        yield from _points(role, run, usual, _curves(shown, role))
         if role != "release" and (seal := papers.get(SEAL)):
             yield from _files(role, run, seal)
         for key in sorted(key for key in run.tags if not key.startswith(_OWN)):
@@ -184,9 +168,9 @@ def _files(role: str, run: RunShown, seal: str) -> Iterator[AuditFinding]:
         yield violated("evidence", f"{SEAL} of run {role}", told, mend=_ROW_MEND)
 
 
-def _points(role: str, run: RunShown, usual: int) -> Iterator[AuditFinding]:
+def _points(role: str, run: RunShown, usual: int, curves: Mapping[str, Any]) -> Iterator[AuditFinding]:
     for key, points in sorted(run.points.items()):
-        if any(step != 0 for step, _ in points):
+        if key not in curves and any(step != 0 for step, _ in points):
             yield violated("registry", f"metric {key} of run {role}", "It was logged at step 0, and shows another step.", mend=_ROW_MEND)
         if any(moment != usual for _, moment in points):
             told = "All numbers of a recording bear one moment; this one bears another."

@@ -43,6 +43,8 @@ class EvidenceBundle:
     """The student's identity."""
     distillation: Mapping[str, Any] = field(default_factory=dict)
     """Recipe, seed, data; empty where the student was trained elsewhere."""
+    curves: Mapping[str, Any] = field(default_factory=dict)
+    """``steps`` and ``curves`` of the training; empty for a student trained elsewhere."""
     efficiency: Mapping[str, Any] = field(default_factory=dict)
     """Size, speed and share kept as they were measured; empty where nobody measured."""
     cards: Sequence[Mapping[str, Any]] = ()
@@ -192,6 +194,7 @@ def read_dossier(folder: Path) -> EvidenceBundle:
         teacher=bundle.identities["teacher"],
         student=bundle.identities["student"],
         distillation=bundle.distillation,
+        curves=bundle.training_curves,
         efficiency=bundle.efficiency,
         cards=list(bundle.cards.values()),
     )

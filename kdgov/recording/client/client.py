@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ def registry_client(target: RegistryTarget) -> Iterator[MlflowClient]:
         target.store.mkdir(parents=True, exist_ok=True)
         if not (target.store / "mlflow.db").exists():
             keep_out_of_git(target.store)
-    before = (mlflow.get_tracking_uri(), mlflow.get_registry_uri())
+    before = _addresses_set()
     kept = {name: os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
     logger = logging.getLogger("mlflow.store.db.utils")
     level = logger.level
@@ -66,13 +67,21 @@ def registry_client(target: RegistryTarget) -> Iterator[MlflowClient]:
             yield MlflowClient(target.tracking_uri, target.registry_uri)
     finally:
         logger.setLevel(level)
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
+        # Also "not set": a default that was pinned would outlive what the caller sets afterwards.
+        mlflow.set_tracking_uri(before[0])  # type: ignore[arg-type]
+        mlflow.set_registry_uri(before[1])  # type: ignore[arg-type]
         for name, value in kept.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _addresses_set() -> tuple[str | None, str | None]:
+    """MLflow's two process-wide addresses as they were set; None where nobody set one."""
+    tracking = importlib.import_module("mlflow.tracking._tracking_service.utils")
+    registry = importlib.import_module("mlflow.tracking._model_registry.utils")
+    return getattr(tracking, "_tracking_uri", None), getattr(registry, "_registry_uri", None)
 
 
 @contextmanager

@@ -1,0 +1,157 @@
+"""What a recording puts into the logged model's folder: MLmodel with its flavours, requirements, input example, the loaders' pointers.
+
+No weights lie there and no code of the model: `transformers` is pointed at kdgov's own loader by the ``auto_map`` of a configuration
+that MLflow reads with ``trust_remote_code``, because MLflow's transformers flavour has no other place for a loader. The same recording
+gives the same bytes, so that a repeated upload changes nothing and a file that somebody else put there is told.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mlflow.entities import LoggedModel
+from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.models.utils import get_external_mlflow_model_spec
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+from kdgov import __version__
+from kdgov.recording.flavors.model_task import ModelTask
+
+REFERENCE = "kdgov.json"
+"""Names the release whose version the folder is."""
+REFERENCE_SCHEMA = "kdgov.model_reference/1"
+MODEL_FOLDER, TOKENIZER_FOLDER = "model", "components/tokenizer"
+DEFAULT_NEW_TOKENS = 64
+EXAMPLE = ["The capital of France is"]
+"""Input example: a text of nobody's."""
+_POINTER = "kdgov_verified.py"
+_POINTER_TEXT = '''"""Points transformers at the loader that verifies before it loads; kdgov must be installed."""
+
+from kdgov.recording.flavors.transformers_loader import VerifiedConfig, VerifiedModel, VerifiedTokenizer
+
+__all__ = ["VerifiedConfig", "VerifiedModel", "VerifiedTokenizer"]
+'''
+_LIBRARIES = ("mlflow", "torch", "transformers")
+
+
+def write_model_folder(folder: Path, logged: LoggedModel, *, name: str, recording: str, task: ModelTask | None) -> None:
+    """Write everything but the seal.
+
+    Args:
+        folder: an empty folder.
+        logged: the MLflow model it becomes the folder of.
+        name: registered model's name.
+        recording: digest that names the recording.
+        task: what the student does; None: it takes no text, and the folder only says that its files lie elsewhere.
+    """
+    (folder / REFERENCE).write_text(_json({"schema": REFERENCE_SCHEMA, "name": name, "recording": recording}), encoding="utf-8")
+    if task is None:
+        get_external_mlflow_model_spec(logged).save(str(folder / MLMODEL_FILE_NAME))
+        return
+    for path, text in _files().items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+    _spec(logged, task).save(str(folder / MLMODEL_FILE_NAME))
+
+
+def refers_to(folder: Path) -> tuple[str, str]:
+    """Name and recording that a folder's reference states; both empty where it has none."""
+    try:
+        document: Any = json.loads((folder / REFERENCE).read_bytes())
+        return str(document["name"]), str(document["recording"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", ""
+
+
+def _files() -> dict[str, str]:
+    requirements = "".join(f"{line}\n" for line in requirement_lines())
+    model = {
+        "architectures": ["VerifiedModel"],
+        "auto_map": {"AutoConfig": "kdgov_verified.VerifiedConfig", "AutoModel": "kdgov_verified.VerifiedModel"},
+        "model_type": "kdgov-verified",
+    }
+    tokenizer = {"auto_map": {"AutoTokenizer": [None, "kdgov_verified.VerifiedTokenizer"]}, "tokenizer_class": "VerifiedTokenizer"}
+    python = platform.python_version()
+    conda = {"name": "mlflow-env", "channels": ["conda-forge"], "dependencies": [f"python={python}", "pip", {"pip": requirement_lines()}]}
+    return {
+        "requirements.txt": requirements,
+        "conda.yaml": yaml.safe_dump(conda, sort_keys=False),
+        "python_env.yaml": yaml.safe_dump({"python": python, "dependencies": ["-r requirements.txt"]}, sort_keys=False),
+        "input_example.json": _json(EXAMPLE),
+        "serving_input_example.json": _json({"inputs": EXAMPLE}),
+        f"{MODEL_FOLDER}/config.json": _json(model),
+        f"{MODEL_FOLDER}/{_POINTER}": _POINTER_TEXT,
+        f"{TOKENIZER_FOLDER}/config.json": _json(model),
+        f"{TOKENIZER_FOLDER}/tokenizer_config.json": _json(tokenizer),
+        f"{TOKENIZER_FOLDER}/{_POINTER}": _POINTER_TEXT,
+    }
+
+
+def requirement_lines() -> list[str]:
+    """What a loader needs, at the versions that recorded: kdgov itself and the libraries it loads with."""
+    found = {library: _public_version(library) for library in _LIBRARIES}
+    return [f"kdgov=={__version__}", *(f"{library}=={version}" for library, version in found.items() if version)]
+
+
+def _public_version(library: str) -> str:
+    try:
+        return metadata.version(library).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _spec(logged: LoggedModel, task: ModelTask) -> Model:
+    made = datetime.datetime.fromtimestamp(int(logged.creation_timestamp) / 1000, tz=datetime.UTC)
+    spec = Model(
+        artifact_path=logged.artifact_location,
+        model_uuid=logged.model_id,
+        model_id=logged.model_id,
+        run_id=logged.source_run_id,
+        utc_time_created=f"{made:%Y-%m-%d %H:%M:%S.%f}",
+        signature=signature_of(task),
+        saved_input_example_info={
+            "artifact_path": "input_example.json",
+            "serving_input_path": "serving_input_example.json",
+            "type": "json_object",
+        },
+    )
+    env = {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}
+    loader = "kdgov.recording.flavors.pyfunc_loader"
+    spec.add_flavor("python_function", loader_module=loader, python_version=platform.python_version(), env=env)
+    spec.add_flavor("transformers", **_transformers(task))
+    return spec
+
+
+def _transformers(task: ModelTask) -> Mapping[str, Any]:
+    return {
+        "transformers_version": _public_version("transformers"),
+        "code": None,
+        "task": task.task,
+        "instance_type": task.pipeline,
+        "pipeline_model_type": "VerifiedModel",
+        "model_binary": MODEL_FOLDER,
+        "components": ["tokenizer"],
+        "tokenizer_type": "VerifiedTokenizer",
+    }
+
+
+def signature_of(task: ModelTask) -> ModelSignature:
+    """Texts in; texts out, or a label with its score."""
+    texts = Schema([ColSpec("string")])
+    if task.generates:
+        params = ParamSchema([ParamSpec("max_new_tokens", "long", DEFAULT_NEW_TOKENS)])
+        return ModelSignature(inputs=texts, outputs=texts, params=params)
+    labelled = Schema([ColSpec("string", name="label"), ColSpec("double", name="score")])
+    return ModelSignature(inputs=texts, outputs=labelled)
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
