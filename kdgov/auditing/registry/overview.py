@@ -11,7 +11,7 @@ from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, Outcome, outcome_of, worst_first
 from kdgov.auditing.review.derived_standing import review_derivation
 from kdgov.auditing.review.event_log import review_acts
-from kdgov.auditing.review.mlflow_runs import review_record
+from kdgov.auditing.review.mlflow_record.mlflow_runs import review_record
 from kdgov.auditing.review.receipt import bundle_receipt, logged_receipt
 from kdgov.auditing.review.review import NOWHERE, Reviewer
 from kdgov.auditing.review.signatures import read_attestation, review_binding, review_bundle, review_seals

@@ -18,7 +18,7 @@ from kdgov.auditing.review.decision_review import Rejudged, review_decision, rev
 from kdgov.auditing.review.derived_standing import review_derivation
 from kdgov.auditing.review.event_log import log_findings, review_acts, timeline
 from kdgov.auditing.review.licences import lineage_of, review_licences
-from kdgov.auditing.review.mlflow_runs import review_record, review_run_rows, review_runs
+from kdgov.auditing.review.mlflow_record.mlflow_runs import review_record, review_run_rows, review_runs
 from kdgov.auditing.review.practice_record import clauses_of, measures_of, review_practice, roles_of
 from kdgov.auditing.review.receipt import bundle_receipt, logged_receipt
 from kdgov.auditing.review.result import Act, Subject, VersionAudit

@@ -8,7 +8,7 @@ from typing import Any
 
 from kdgov.auditing.registry.snapshot import Expected, RunShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
-from kdgov.auditing.review.logged_model import REFERENCE, curve_points, review_logged_model
+from kdgov.auditing.review.mlflow_record.logged_model import REFERENCE, curve_points, review_logged_model
 from kdgov.auditing.review.signatures import Attested
 from kdgov.digest import digest_json
 
