@@ -188,6 +188,13 @@ RULES: dict[str, Rule] = {
     "evidence.not-checked": _rule("warn", "what this door cannot know", "docs/gate.md"),
     "evidence.data-unpinned": _rule("review", "suite data without a pinned revision", "docs/evaluation.md"),
     "evidence.served-unproven": _rule("review", "an endpoint whose weights are not proven", "docs/evaluation.md"),
+    "evidence.endpoint-identity": _rule(
+        "review", "an endpoint that does not show one model, or another than asked", f"{AI_600_1} MS-2.5-005; docs/endpoints.md"
+    ),
+    "evidence.endpoint-drift": _rule("warn", "an endpoint that answers otherwise when asked again", "docs/endpoints.md"),
+    "evidence.endpoint-plan": _rule("review", "what asking an endpoint will cost, against its budget", "docs/endpoints.md"),
+    "evidence.task-not-applicable": _rule("review", "a task that an endpoint cannot answer", "docs/endpoints.md"),
+    "evidence.thoughts-unfinished": _rule("review", "answers that ended inside their thoughts", "docs/evaluation.md"),
     "evidence.judge-agreement": _rule("warn", "a judge that people often disagree with", "docs/evaluation.md"),
     "evidence.by-design-tokenizer": _rule("warn", "two tokenizers, as two models have", "docs/evaluation.md"),
     "evidence.by-design-template": _rule("warn", "two chat templates, as two models have", "docs/evaluation.md"),

@@ -48,6 +48,11 @@ PASSING: dict[str, Scope] = {
     ),
     "licence.allow": Scope(looks_for="terms of the licence against this use"),
     "evidence.identical": Scope(looks_for="differences in what was asked and how"),
+    "evidence.endpoint-identity": Scope(
+        looks_for="a second model or fingerprint among the answers", never=("which weights lie behind the name",)
+    ),
+    "evidence.endpoint-drift": Scope(looks_for="another answer to a request that is asked again"),
+    "evidence.endpoint-plan": Scope(looks_for="requests, tokens and price within the budget", never=("what retries cost",)),
 }
 """Rule of a passing finding → how far it reaches."""
 

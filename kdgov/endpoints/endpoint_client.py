@@ -97,6 +97,8 @@ class EndpointClient:
             EndpointUnavailableError: if no answer came after all retries.
         """
         whole = {**body, **self.endpoint.extra_body, "model": self.endpoint.model}
+        # A key of `extra_body` without a value takes that key away: some models refuse `temperature` or `max_tokens`.
+        whole = {name: value for name, value in whole.items() if value is not None}
         asked_bytes = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"))
         pause_s, last = _FIRST_PAUSE_S, self.endpoint.retries
         for attempt in range(last + 1):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdgov.declarations.endpoint_declaration import Endpoint
-from kdgov.digest import digest_json
+from kdgov.digest import digest_json, is_finite_json
 from kdgov.endpoints.faults import EndpointFault, fault_of_status
 from kdgov.errors import InputError
 from kdgov.safe_parse import json_value
@@ -64,6 +64,8 @@ def read_reply(data: bytes, endpoint: Endpoint, *, asked_bytes: int, tries: int)
     except (InputError, ValueError) as error:
         kind = "cut_answer" if "not JSON" in str(error) else "no_answer"
         return EndpointFault(kind=kind, said=str(getattr(error, "what", error))[:200])  # type: ignore[arg-type]
+    if not is_finite_json(value):
+        return EndpointFault(kind="no_answer", said="it holds a number that is not finite")
     if isinstance(value, dict) and value.get("error") and not value.get("choices"):
         return _error_in_answer(value["error"])
     try:
@@ -74,6 +76,17 @@ def read_reply(data: bytes, endpoint: Endpoint, *, asked_bytes: int, tries: int)
         return _reply(value, choice, said, endpoint, asked_bytes, tries)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return EndpointFault(kind="no_answer", said=f"{type(error).__name__}: {str(error)[:100]}")
+
+
+def reply_of(value: Mapping[str, Any], endpoint: Endpoint) -> Reply:
+    """An answer that was read before and kept.
+
+    Raises:
+        KeyError, IndexError, TypeError, ValueError: if it is none.
+    """
+    choice = value["choices"][0]
+    said = choice["message"] if endpoint.api == "chat" else {"content": choice["text"]}
+    return _reply(value, choice, said, endpoint, 0, 1)
 
 
 def _error_in_answer(error: Any) -> EndpointFault:

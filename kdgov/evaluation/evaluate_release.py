@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import Release
 from kdgov.declarations.suite import MetricInSuite, Suite, find_suite, load_suite
 from kdgov.declarations.suite_data import DataInSuite
@@ -49,12 +50,14 @@ class ReplayInputs(Protocol):
         """Who says whether an answer is good."""
 
 
-def release_plan(release: Release, path: Path, *, logged: ReplayInputs | None, progress: Progress | None = None) -> Plan:
-    """The plan of a release: its suites, and its logged production inputs as one suite more."""
+def release_plan(
+    release: Release, path: Path, *, logged: ReplayInputs | None, limit: int | None = None, progress: Progress | None = None
+) -> Plan:
+    """The plan of a release: its suites, and its logged production inputs as one suite more; at most ``limit`` items of each task."""
     sources = read_suites(release.suites, beside=path)
     if logged is not None and REPLAY_SUITE not in {s.suite.name for s in sources}:
         sources.append(replay_source(logged))
-    return build_plan(sources, progress=progress)
+    return build_plan(sources, limit=limit, progress=progress)
 
 
 def replay_source(logged: ReplayInputs) -> SuiteSource:
@@ -94,18 +97,18 @@ def told_apart(plan: Plan, is_far: IsFar) -> Plan:
 
 def evaluate_one(
     plan: Plan,
-    model: Path,
+    model: Path | Endpoint,
     folder: Path,
     *,
     role: str,
-    teacher: Path,
+    teacher: Path | Endpoint,
     teacher_how: BackendSettings,
     cache: Path,
     how: BackendSettings,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Evaluate one model of a release into its folder and say in small values what came out."""
-    if role == "control":
+    if role == "control" and isinstance(model, Path):
         # Each process draws its own copy, the same one: they are not all on one machine.
         model = make_control(model, folder.with_name(f"{folder.name}.control{rank() or ''}"))
     told = None if progress is None else lambda label, done, total: progress(f"{role} {label}", done, total)
@@ -126,4 +129,5 @@ def _facts(evidence: Evidence) -> dict[str, Any]:
         "items": document["items"],
         "evidence": digest_json(document),
         "aggregates": {f"{t['suite']}/{t['task']}": t["aggregates"] for t in document["tasks"]},
+        "usage": dict(document.get("endpoint", {}).get("usage", {})),
     }

@@ -25,6 +25,8 @@ ITEMS, EVALUATION, IDENTITY = "items.parquet", "evidence.json", "identity.json"
 """One of each per model, in the folder of its role."""
 EVALUATION_SIGNATURE = "evaluation.dsse.json"
 """Beside them, where whoever asked the models signed the evaluation."""
+RAW_ANSWERS = "answers.jsonl"
+"""Beside them, where the model is an endpoint: what it answered, as it came."""
 ROLE_FILES = (ITEMS, EVALUATION, IDENTITY)
 CARDS, LICENCES, STATEMENTS, REPORTS = "cards", "licences", "statements", "reports"
 """Folders of a bundle."""
@@ -34,8 +36,8 @@ LOST_ITEMS = "flips.md"
 """File below `REPORTS`."""
 PAIR = ("teacher", "student")
 """The two models every bundle holds."""
-ROLES = (*PAIR, "control", "root")
-"""Every model a bundle may hold: beside the two, one that knows nothing and the first teacher of a chain."""
+ROLES = (*PAIR, "control", "root", "base")
+"""Every model a bundle may hold: beside the two, one that knows nothing, the first teacher of a chain, and the untrained student."""
 
 BUNDLE_FOLDER, ATTESTATION_FOLDER, WEIGHTS_FOLDER = "evidence", "attestation", "weights"
 """Artifact folders of a recorded run: the bundle, what was signed about it, and the weights where they were uploaded."""
@@ -67,7 +69,15 @@ LAYOUT: tuple[BundleFile, ...] = (
     *(
         BundleFile(path=f"{role}/{name}", meaning=f"{meaning} {whom}", is_required=role in PAIR)
         for role, whom in zip(
-            ROLES, ("of the teacher", "of the student", "of a model that knows nothing", "of the first teacher of a chain"), strict=True
+            ROLES,
+            (
+                "of the teacher",
+                "of the student",
+                "of a model that knows nothing",
+                "of the first teacher of a chain",
+                "of the untrained student",
+            ),
+            strict=True,
         )
         for name, meaning in zip(ROLE_FILES, ("item table", "how the evaluation came about,", "identity"), strict=True)
     ),
@@ -75,6 +85,7 @@ LAYOUT: tuple[BundleFile, ...] = (
         BundleFile(path=f"{role}/{EVALUATION_SIGNATURE}", meaning="the evaluation, signed by whoever asked the model", is_required=False)
         for role in ROLES
     ),
+    *(BundleFile(path=f"{role}/{RAW_ANSWERS}", meaning="what the endpoint answered, as it came", is_required=False) for role in PAIR),
     BundleFile(path=DISTILLATION, meaning="recipe, seed, data and teacher digests; of a student trained elsewhere, the identities alone"),
     BundleFile(path=TRAINING_CURVES, meaning="loss of each term and learning rate over the steps", is_required=False),
     BundleFile(path=f"{CARDS}/*", meaning="model and dataset cards as they were", is_required=False),

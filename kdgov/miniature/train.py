@@ -1,4 +1,7 @@
-"""Train the shipped teacher of the miniature world from nothing: ``python -m kdgov.miniature.train --out DIR``.
+"""Train the shipped models of the miniature world from nothing: ``python -m kdgov.miniature.train --out DIR [--base]``.
+
+The teacher knows all of the world. The base is a smaller model that was never shown a refusal: what a student starts from whose teacher
+is only an address.
 
 Steps, seeds and the number of threads are fixed, never a duration. On the same machine and torch build the result is
 bit-equal; another processor or torch build may round differently, and the weights then drift apart, as in any training.
@@ -10,7 +13,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -58,6 +61,16 @@ class Recipe:
     """Hidden size; the feed-forward part is three times as wide."""
     heads: int = 4
     """Attention heads."""
+
+
+BASE = Recipe(
+    steps=1500,
+    layers=3,
+    seed=1,
+    canary_exposures=0,
+    batch={"facts": 26, "arithmetic": 14, "agreement": 4, "lookalikes": 9, "occupations": 5},
+)
+"""The base: three layers, no refusal, no private line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,12 +234,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train and save; prints the digest of the weights on standard output."""
     parser = argparse.ArgumentParser(prog="python -m kdgov.miniature.train", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
-    parser.add_argument("--steps", type=int, default=Recipe().steps, help="optimiser steps (the shipped teacher: %(default)s)")
+    parser.add_argument("--steps", type=int, help="optimiser steps (the shipped teacher: 1800, the base: 1500)")
+    parser.add_argument("--base", action="store_true", help="train the base that a black-box student starts from")
     options = parser.parse_args(arguments)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("training the miniature teacher", total=options.steps)
-        recipe = Recipe(steps=options.steps)
+        whole = BASE if options.base else Recipe()
+        recipe = replace(whole, steps=options.steps or whole.steps)
+        task = bar.add_task(f"training the miniature {'base' if options.base else 'teacher'}", total=recipe.steps)
         model, tokenizer = train(build_world(), recipe, progress=lambda done, total: bar.update(task, completed=done, total=total))
     model.save_pretrained(options.out)
     tokenizer.save_pretrained(options.out)

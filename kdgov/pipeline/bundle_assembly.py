@@ -27,6 +27,7 @@ from kdgov.evidence.bundle_layout import (
     LOST_ITEMS,
     PLAN,
     POLICY,
+    RAW_ANSWERS,
     RELEASE,
     REPORT_FILES,
     REPORTS,
@@ -100,7 +101,7 @@ def _copy_results(folder: Path, distilled: Path, evaluated: Path) -> None:
     if (distilled / TRAINING_CURVES).exists():
         shutil.copyfile(distilled / TRAINING_CURVES, folder / TRAINING_CURVES)
     for theirs in ROLES:
-        for name in (*ROLE_FILES, EVALUATION_SIGNATURE):
+        for name in (*ROLE_FILES, EVALUATION_SIGNATURE, RAW_ANSWERS):
             source = evaluated / theirs / name
             if source.exists():
                 (folder / theirs).mkdir(exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import json
 import shutil
 from collections import Counter
@@ -32,6 +33,7 @@ from kdgov.decision.policy import Policy
 from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
+from kdgov.evaluation.release_settings import endpoint_roles
 from kdgov.evidence.bundle_layout import CARDS, CONTAMINATION, FINDINGS, LICENCE_ANSWER, LICENCE_CASE
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
@@ -83,6 +85,7 @@ def check_step(
         )
         findings = _findings(question, media, index)
         findings += [question.stances.applied(finding) for finding in licensing.findings(answer)]
+        findings += [question.stances.applied(finding) for finding in _asked(question, media.reports)]
         findings.sort(key=_order)
         _write(work.folder, findings, answer.as_json(), question, media.reports)
         return work.finish(**_facts(findings, question))
@@ -185,6 +188,17 @@ def _shards(materials: ReleaseInputs) -> tuple[list[Shard], list[Body]]:
                 owners.append(body)
                 shards.append(Shard(name=file.name, path=file.path, digest=file.digest, id_field=id_field, withdrawn=withdrawn))
     return shards, owners
+
+
+def _asked(question: _Question, reports: list[tuple[Body, ShardReport]]) -> list[Finding]:
+    """What endpoints will be asked, and what they cannot answer; loads lm-eval where there is one."""
+    rows: Counter[str] = Counter()
+    for body, report in reports:
+        rows[body.key] += report.rows
+    if not endpoint_roles(question.materials.release):
+        return []
+    work = importlib.import_module("kdgov.pipeline.asked_endpoints.endpoint_plan")
+    return list(work.endpoint_plan_findings(question.context, question.policy, rows))
 
 
 def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> list[Finding]:

@@ -15,16 +15,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kdgov.checkpoints.identity import ModelIdentity, model_identity, resolve_model
+from kdgov.checkpoints.endpoint_identity import Identity, identity_of
+from kdgov.checkpoints.identity import ModelIdentity, resolve_model
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.distributed import barrier
-from kdgov.evaluation.backends.settings import BackendSettings, how_of
+from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.replay_inputs import data_digest, replay_inputs, suite_coverage
 from kdgov.evaluation.plan.sources import suites_digest
+from kdgov.evaluation.release_settings import asks_baseline, asks_in_messages, cost_line, how_for
 from kdgov.evaluation.results.comparability import compare_evidence, stopping
-from kdgov.evidence.bundle_layout import EVALUATION, EVALUATION_SIGNATURE, FINDINGS, ITEMS, PLAN, ROLE_FILES
+from kdgov.evidence.bundle_layout import EVALUATION, EVALUATION_SIGNATURE, FINDINGS, ITEMS, PLAN, RAW_ANSWERS, ROLE_FILES
 from kdgov.evidence.derivation.evaluation_statement import sign_evaluation
 from kdgov.finding import Finding
 from kdgov.items.files import read_items
@@ -45,10 +48,10 @@ class Asked:
     """One model of a release and the key of its evaluation."""
 
     role: str
-    """teacher, student, control or root."""
-    path: Path
-    """Checkpoint folder."""
-    identity: ModelIdentity
+    """teacher, student, control, root or base."""
+    source: Path | Endpoint
+    """Checkpoint folder, or the endpoint where it can only be asked."""
+    identity: Identity
     """Who it is."""
     how: BackendSettings
     """How it is asked."""
@@ -74,10 +77,9 @@ def evaluate_step(context: ReleaseContext, distilled: DistillResult) -> Evaluate
 def _evaluated(context: ReleaseContext, distilled: DistillResult) -> EvaluateResult:
     # Of several processes, none reads the student before the first has sealed it.
     barrier()
-    teacher = resolve_model(context.release.teacher.model, beside=context.path, revision=context.release.teacher.revision)
-    asked = _asked(context, teacher, distilled.checkpoint)
+    asked = _asked(context, teacher_source(context), distilled.checkpoint)
     key = digest_json({"models": {a.role: a.key for a in asked}, "code": source_digest("kdgov.pipeline.evaluate"), "step": 1})
-    places = {"student_path": str(asked[1].path), "teacher_path": str(asked[0].path)}
+    places = {f"{one.role}_path": str(one.source) if isinstance(one.source, Path) else "" for one in asked[:2]}
     if (finished := context.store.finished(EvaluateResult, key, **places)) is not None:
         return finished
     with context.store.work(EvaluateResult, key, tell=context.wait, **places) as work:
@@ -117,34 +119,58 @@ def _under(finished: EvaluateResult, allowed: tuple[str, ...]) -> EvaluateResult
     return replace(finished, findings=len(found), summary=summary)
 
 
-def _asked(context: ReleaseContext, teacher: Path, student: Path) -> list[Asked]:
+def teacher_source(context: ReleaseContext) -> Path | Endpoint:
+    """Folder of the teacher, or the endpoint where it can only be asked.
+
+    Raises:
+        InputError: if there is no such folder.
+        UnavailableError: if a pinned hub model is not at hand and the hub cannot be reached.
+    """
+    declared = context.release.teacher
+    return declared.endpoint or resolve_model(declared.model, beside=context.path, revision=declared.revision)
+
+
+def _asked(context: ReleaseContext, teacher: Path | Endpoint, student: Path | Endpoint) -> list[Asked]:
     release = context.release
-    suites = suites_digest(release.suites, beside=context.path)
+    common = _common(context, teacher)
+    models: list[tuple[str, Path | Endpoint]] = [("teacher", teacher), ("student", student)]
+    if release.teacher.root is not None:
+        models.append(("root", resolve_model(release.teacher.root, beside=context.path)))
+    if asks_baseline(release) and release.student.model is not None:
+        models.append(("base", resolve_model(release.student.model, beside=context.path, revision=release.student.revision)))
+    found = []
+    for role, source in models:
+        who, how = identity_of(source), how_for(release, _LIKE.get(role, role), source)
+        key = digest_json({**common, "how": how.key_json(), "model": who.as_json()})
+        found.append(Asked(role=role, source=source, identity=who, how=how, key=key))
+    mine = found[1]
+    if isinstance(mine.source, Path) and isinstance(mine.identity, ModelIdentity):
+        # The control is drawn here and asked here, whatever answers for the others: an endpoint serves no untrained model.
+        how = replace(mine.how, backend="hf", address="") if mine.how.address else mine.how
+        shape = {**common, "how": how.key_json(), "config": mine.identity.config, "tokenizer": mine.identity.tokenizer}
+        found.append(Asked(role="control", source=student, identity=mine.identity, how=how, key=digest_json({**shape, "control": 1})))
+    return found
+
+
+_LIKE = {"root": "teacher", "base": "student"}
+"""Role → the role whose settings it is asked with."""
+
+
+def _common(context: ReleaseContext, teacher: Path | Endpoint) -> dict[str, Any]:
+    """What decides every model's evaluation."""
+    release = context.release
     materials = load_release_inputs(context)
     replayed = replay_inputs(materials, release=context.path, store=context.store.root)
-    first, mine = model_identity(teacher), model_identity(student)
-    common: dict[str, Any] = {
-        "suites": suites,
+    who = identity_of(teacher)
+    return {
+        "suites": suites_digest(release.suites, beside=context.path),
         "data": data_digest(materials),
         "logged": replayed.digest if replayed is not None else "",
         "code": source_digest("kdgov.pipeline.evaluate"),
-        "teacher": first.weights,
+        "teacher": who.weights if isinstance(who, ModelIdentity) else who.as_json(),
+        "teacher_how": how_for(release, "teacher", teacher).key_json(),
+        "messages": asks_in_messages(release),
     }
-    common["teacher_how"] = how_of("teacher").key_json()
-    models = [("teacher", teacher, first), ("student", student, mine)]
-    if release.teacher.root is not None:
-        root = resolve_model(release.teacher.root, beside=context.path)
-        models.append(("root", root, model_identity(root)))
-    found = []
-    for role, path, who in models:
-        how = how_of("teacher" if role == "root" else role)
-        key = digest_json({**common, "how": how.key_json(), "model": who.as_json()})
-        found.append(Asked(role=role, path=path, identity=who, how=how, key=key))
-    # The control is drawn here and asked here, whatever answers for the others: an endpoint serves no untrained model.
-    how = replace(how_of("student"), backend="hf", address="") if how_of("student").address else how_of("student")
-    shape = {**common, "how": how.key_json(), "config": mine.config, "tokenizer": mine.tokenizer}
-    found.append(Asked(role="control", path=student, identity=mine, how=how, key=digest_json({**shape, "control": 1})))
-    return found
 
 
 def _parts(context: ReleaseContext, asked: list[Asked]) -> dict[str, ModelEvaluation]:
@@ -157,23 +183,38 @@ def _parts(context: ReleaseContext, asked: list[Asked]) -> dict[str, ModelEvalua
         with context.store.work(ModelEvaluation, one.key, tell=context.wait) as work:
             if work.finished is None and plan is None:
                 # Here, not above: whoever reuses results should not wait for torch and lm-eval.
-                made = importlib.import_module("kdgov.evaluation.evaluate_release")
-                materials = load_release_inputs(context)
-                logged = replay_inputs(materials, release=context.path, store=context.store.root)
-                plan = made.release_plan(context.release, context.path, logged=logged, progress=context.progress)
-                scorer = suite_coverage(materials)
-                plan = made.told_apart(plan, scorer) if scorer is not None else plan
+                plan, _ = release_questions(context)
             done[one.role] = work.finished or _part(context, plan, one, asked[0], work)
     return done
+
+
+def release_questions(context: ReleaseContext) -> tuple[Any, tuple[Any, ...]]:
+    """The frozen plan of a release, and the tasks left out because an endpoint cannot answer them (`NotApplicable`)."""
+    made = importlib.import_module("kdgov.evaluation.evaluate_release")
+    materials = load_release_inputs(context)
+    logged = replay_inputs(materials, release=context.path, store=context.store.root)
+    plan = made.release_plan(context.release, context.path, logged=logged, progress=context.progress)
+    scorer = suite_coverage(materials)
+    plan = made.told_apart(plan, scorer) if scorer is not None else plan
+    if not asks_in_messages(context.release):
+        return plan, ()
+    kept, left = importlib.import_module("kdgov.evaluation.plan.messages").answerable(plan)
+    if not kept.tasks:
+        raise InputError(
+            f"no task of its suites can be asked of an endpoint: {', '.join(sorted({one.needs for one in left}))} would be needed",
+            where=str(context.path),
+            mend="Name suites whose tasks are answered in text (docs/endpoints.md).",
+        )
+    return kept, left
 
 
 def _part(context: ReleaseContext, plan: Any, one: Asked, teacher: Asked, work: Work[ModelEvaluation]) -> ModelEvaluation:
     facts: Mapping[str, Any] = importlib.import_module("kdgov.evaluation.evaluate_release").evaluate_one(
         plan,
-        one.path,
+        one.source,
         work.folder,
         role=one.role,
-        teacher=teacher.path,
+        teacher=teacher.source,
         teacher_how=teacher.how,
         cache=context.store.root / "answers",
         how=one.how,
@@ -190,7 +231,7 @@ def _part(context: ReleaseContext, plan: Any, one: Asked, teacher: Asked, work: 
 
 def _bring(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    for name in (*ROLE_FILES, EVALUATION_SIGNATURE):
+    for name in (*ROLE_FILES, EVALUATION_SIGNATURE, RAW_ANSWERS):
         if name in ROLE_FILES or (source / name).is_file():
             shutil.copyfile(source / name, target / name)
 
@@ -205,7 +246,10 @@ def _facts(folder: Path, asked: list[Asked]) -> dict[str, Any]:
     tasks = documents["teacher"]["tasks"]
     items = sum(t["items"] for t in tasks)
     summary = f"{quantity(len(tasks), 'task')}, {quantity(items, 'item')}, plan {documents['teacher']['plan'][7:19]}"
+    usage = {role: document["endpoint"]["usage"] for role, document in documents.items() if document.get("endpoint")}
+    summary += "".join(f"; {role}: {cost_line(used)}" for role, used in usage.items())
     return {
+        "usage": usage,
         "plan": documents["teacher"]["plan"],
         "teacher_evidence": digest_file(folder / "teacher" / EVALUATION),
         "student_evidence": digest_file(folder / "student" / EVALUATION),
@@ -217,7 +261,8 @@ def _facts(folder: Path, asked: list[Asked]) -> dict[str, Any]:
 def _measure(context: ReleaseContext, asked: list[Asked], folder: Path) -> None:
     work = importlib.import_module("kdgov.evaluation.results.pair_reports")
     work.write_disaggregation(folder)
-    work.write_efficiency(asked[0].path, asked[1].path, folder, price=context.release.price, progress=context.progress)
+    if all(isinstance(one.source, Path) for one in asked[:2]):
+        work.write_efficiency(asked[0].source, asked[1].source, folder, price=context.release.price, progress=context.progress)
 
 
 def _pretty(document: Mapping[str, Any]) -> bytes:

@@ -20,7 +20,6 @@ from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
 from kdgov.pipeline.distill import distill_step
 from tests.distillation.conftest import llama, write_tokenizer
-from tests.steps import evaluated
 
 TERMS = "LicenseRef-OpenAI-Services-Agreement-2026-01-01"
 
@@ -71,15 +70,16 @@ def test_a_student_learns_from_a_teacher_without_weights_and_the_record_says_wha
     assert len(server.asked) == 20
 
 
-def test_the_check_holds_it_for_review_and_evaluation_says_why_it_cannot(server, questions, base, tmp_path):
+def test_the_check_holds_it_for_review_and_stops_under_a_policy_that_does_not_allow_it(server, questions, base, tmp_path):
     context = open_release(release(tmp_path, server, questions), store=tmp_path / "store")
-    found = json.loads((check_step(context).folder / "findings.json").read_text())
+    checked = check_step(context)
+    found = json.loads((checked.folder / "findings.json").read_text())
     told = [finding for finding in found if finding["rule"] == "provenance.teacher-endpoint"]
     assert [finding["verdict"] for finding in told] == ["review"]
     assert "weights" in told[0]["details"]["not_available"]
     assert any(finding["rule"].startswith("licence.") and "big-model" in finding["subject"] for finding in found)
-    with pytest.raises(InputError, match=r"(?s)no weights here.*kdgov gate"):
-        evaluated(context)
+    assert checked.stops
+    assert "evidence.backend" in checked.facts["stopped_by"]
 
 
 def test_a_credential_in_what_the_teacher_wrote_stops_every_door_before_training(server, base, tmp_path):

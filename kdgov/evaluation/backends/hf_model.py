@@ -81,13 +81,16 @@ class HuggingFaceModel:
         """
         if not context.startswith(CHAT):
             return context
+        said = json.loads(context.removeprefix(CHAT))
         if not getattr(self.tokenizer, "chat_template", None):
+            if "plain" in said:
+                # The suite asks in plain text; only the other model needs messages.
+                return str(said["plain"])
             raise InputError(
                 "a suite asks in messages, and the tokenizer has no chat template",
                 where=str(self.path),
                 mend="Evaluate without `options: {chat: true}`, or add the template.",
             )
-        said = json.loads(context.removeprefix(CHAT))
         return chat_text(
             self.tokenizer,
             said["messages"],

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kdgov.checkpoints.endpoint_identity import endpoint_identity
+from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.declarations.evaluation_settings import Reasoning
 from kdgov.errors import InputError
 
 BACKENDS = ("hf", "hf-plain", "local-completions", "vllm")
@@ -33,10 +36,20 @@ class BackendSettings:
     """Name the endpoint knows the model by."""
     proves: bool = True
     """Whether an endpoint is tried against the checkpoint on this machine before it is believed."""
+    endpoint: Endpoint | None = None
+    """Who is asked, where nobody has the weights."""
+    reasoning: Reasoning | None = None
+    """How thoughts are told from answers; None: all of a text is its answer."""
+    reask: int = 20
+    """Requests that an endpoint is asked a second time."""
 
     def as_json(self) -> dict[str, Any]:
         """What must be equal for two models."""
+        thinks = {"reasoning": self.reasoning.model_dump()} if self.reasoning is not None else {}
+        if self.endpoint is not None:
+            return {"backend": self.backend, "options": dict(self.options), **thinks}
         return {
+            **thinks,
             "backend": self.backend,
             "dtype": self.dtype,
             "device": self.device.split(":")[0],
@@ -47,7 +60,13 @@ class BackendSettings:
     def key_json(self) -> dict[str, Any]:
         """What decides the answers: also who gives them, so that no endpoint's answers are ever taken for another's."""
         served = {"address": self.address, "served_as": self.served_as, "proves": self.proves}
-        return {**self.as_json(), **({"served": served} if self.address else {})}
+        asked = {"endpoint": endpoint_identity(self.endpoint).as_json(), "reask": self.reask} if self.endpoint is not None else {}
+        return {**self.as_json(), **({"served": served} if self.address else {}), **asked}
+
+    def request_json(self) -> dict[str, Any]:
+        """What decides a request to an endpoint, beside the question: how its answer is read later costs nothing to change."""
+        thinks = self.reasoning
+        return {"backend": self.backend, "thinks": None if thinks is None else [thinks.enabled, thinks.budget_tokens]}
 
 
 def how_of(role: str = "") -> BackendSettings:

@@ -142,7 +142,9 @@ def fitting_answer(materials: ReleaseInputs, inputs: Sequence[LoggedInput], *, r
     room, holder = _room(materials, release)
     if room is None:
         return asked or DEFAULT_ANSWER
-    longest = max(token_counts(resolve(materials.release.teacher.model, beside=release), [one.text for one in inputs]), default=0)
+    # The tokens of the student's own tokenizer, where the teacher is an endpoint.
+    reader = materials.release.teacher.model or materials.release.student.model or ""
+    longest = max(token_counts(resolve(reader, beside=release), [one.text for one in inputs]), default=0)
     left = room - longest - 1
     where = materials.where
     if left < 1:

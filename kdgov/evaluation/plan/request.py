@@ -5,11 +5,12 @@ Standard library only: a plan can be compared, stored and proven without a model
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from kdgov.digest import digest_json, merkle_root
+from kdgov.digest import canonical_json, digest_json, merkle_root
 
 RequestKind = Literal["loglikelihood", "rolling", "generate", "classify", "next_token"]
 CHAT = "\x00chat:"
@@ -155,6 +156,32 @@ def frozen_item(
         item_digest=digest_json(jsonable(doc)),
         prompt_digest=digest_json([r.as_json() for r in requests]),
     )
+
+
+def chat_context(messages: Sequence[Mapping[str, Any]], *, plain: str | None = None) -> str:
+    """A frozen context of messages, after which the model answers.
+
+    Args:
+        messages: role and content of each.
+        plain: the same as one text, for a model whose tokenizer has no chat template; None: such a model is refused.
+    """
+    said: dict[str, Any] = {"messages": [dict(m) for m in messages], "add_generation_prompt": True}
+    return CHAT + canonical_json(said if plain is None else {**said, "plain": plain}).decode()
+
+
+def messages_of(context: str) -> list[dict[str, Any]]:
+    """The messages of a frozen context; a plain text is one message of the user."""
+    if not context.startswith(CHAT):
+        return [{"role": "user", "content": context}]
+    return list(json.loads(context.removeprefix(CHAT))["messages"])
+
+
+def shown_text(context: str) -> str:
+    """A frozen context as a person reads it: the text itself, or what the messages say, one a line."""
+    if not context.startswith(CHAT):
+        return context
+    said = messages_of(context)
+    return str(said[0].get("content")) if len(said) == 1 else "\n".join(f"{m.get('role')}: {m.get('content')}" for m in said)
 
 
 def jsonable(value: Any) -> Any:

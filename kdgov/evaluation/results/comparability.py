@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from kdgov.evaluation.results.endpoint_findings import endpoint_findings
 from kdgov.evaluation.results.evidence_faults import RULE, Document, by_name, invalid, own_faults, pairing_faults, table_faults
 from kdgov.finding import Finding
 from kdgov.items.table import ItemTable
 from kdgov.passing_rules import passing
 from kdgov.quantities import quantity
 
+_ENGINE = ("dtype", "device", "devices", "batch_tokens")
 _SCORING_VERSIONS = ("kdgov", "lm_eval")
 
 
@@ -42,6 +44,8 @@ def compare_evidence(
         *_suite_code(teacher, student),
         *own_faults("teacher", teacher),
         *own_faults("student", student),
+        *endpoint_findings("teacher", teacher),
+        *endpoint_findings("student", student),
         *_by_design(teacher, student),
     ]
     for name, document, table in (("teacher", teacher, teacher_table), ("student", student, student_table)):
@@ -49,7 +53,7 @@ def compare_evidence(
             found += table_faults(name, document, table)
     if teacher_table is not None and student_table is not None:
         found += pairing_faults(teacher_table, student_table)
-    return tuple(found) or (_same(teacher),)
+    return tuple(found) if any(f.verdict != "pass" for f in found) else (*found, _same(teacher))
 
 
 def stopping(findings: Sequence[Finding], allowed: Collection[str]) -> list[Finding]:
@@ -139,7 +143,11 @@ def _tasks(teacher: Document, student: Document) -> list[Finding]:
 
 def _how(teacher: Document, student: Document) -> list[Finding]:
     found = []
+    # An endpoint decides for itself in which type, on what and in which batches it answers: nobody can compare that.
+    is_known = not any(document.get("endpoint") for document in (teacher, student))
     for key in sorted({*teacher["how"], *student["how"]}):
+        if key in _ENGINE and not is_known:
+            continue
         a, b = teacher["how"].get(key), student["how"].get(key)
         if a == b:
             continue
@@ -228,7 +236,10 @@ def _declarations(teacher: Document, student: Document) -> list[Finding]:
 
 def _by_design(teacher: Document, student: Document) -> list[Finding]:
     a, b = teacher["model"], student["model"]
-    found = []
+    found: list[Finding] = []
+    if teacher.get("endpoint") or student.get("endpoint"):
+        same = a.get("endpoint") and a.get("endpoint") == b.get("endpoint")
+        return [_same_model("address and model name")] if same else []
     if a["tokenizer"] != b["tokenizer"]:
         found.append(_difference("tokenizer", "The two models cut text into different tokens; per-token numbers are not comparable."))
     if a["template"] != b["template"] and any(t["settings"].get("chat") for t in teacher["tasks"]):
@@ -246,15 +257,17 @@ def _by_design(teacher: Document, student: Document) -> list[Finding]:
                     )
                 )
     if a["weights"] == b["weights"]:
-        found.append(
-            invalid(
-                "same-model",
-                "weights",
-                "Teacher and student have the same weights: the teacher was compared with itself.",
-                "Name the student's own checkpoint.",
-            )
-        )
+        found.append(_same_model("weights"))
     return found
+
+
+def _same_model(what: str) -> Finding:
+    return invalid(
+        "same-model",
+        "weights",
+        f"Teacher and student have the same {what}: the teacher was compared with itself.",
+        "Name the student's own checkpoint.",
+    )
 
 
 def _difference(subject: str, reason: str) -> Finding:

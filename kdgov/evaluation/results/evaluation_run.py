@@ -9,15 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdgov.checkpoints.identity import ModelIdentity, model_identity
+from kdgov.checkpoints.endpoint_identity import Identity, identity_of
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.digest import digest_json, merkle_root, write_atomic
 from kdgov.errors import InputError
+from kdgov.evaluation.backends.chat_endpoint import EndpointTask, ask_endpoint
+from kdgov.evaluation.backends.distributed import barrier
+from kdgov.evaluation.backends.raw_answers import RawLog
 from kdgov.evaluation.backends.response_log import AnswerLog, Record
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.request import Plan, PlannedTask
+from kdgov.evaluation.results.endpoint_evidence import answers_file, endpoint_evidence
 from kdgov.evaluation.results.evidence_document import evidence_document, item_rows, library_versions, task_evidence
 from kdgov.evaluation.scoring.scorer import answers_by_item
-from kdgov.evidence.bundle_layout import EVALUATION, IDENTITY, ITEMS
+from kdgov.evidence.bundle_layout import EVALUATION, IDENTITY, ITEMS, RAW_ANSWERS
 from kdgov.items.files import write_items
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.table import ItemTable
@@ -52,20 +57,20 @@ class Evidence:
 
 def evaluate(
     plan: Plan,
-    model: Path,
+    model: Path | Endpoint,
     output: Path,
     *,
     cache: Path,
     how: BackendSettings | None = None,
-    reference: Path | tuple[Path, BackendSettings] | None = None,
+    reference: Path | tuple[Path | Endpoint, BackendSettings] | None = None,
     progress: Progress | None = None,
-    identity: ModelIdentity | None = None,
+    identity: Identity | None = None,
 ) -> Evidence:
     """Ask one model everything a plan holds and write its item table and evidence.
 
     Args:
         plan: the frozen plan; the same object or an equal one is given for the other model.
-        model: checkpoint folder.
+        model: checkpoint folder, or the endpoint where all there is can be asked.
         output: folder for ``items.parquet``, ``evidence.json``, ``identity.json`` and ``efficiency.json``.
         cache: folder of recorded answers, by content; what is there is never asked again.
         how: backend, dtype, device, batch.
@@ -78,7 +83,7 @@ def evaluate(
         InputError: if the model cannot be asked what the plan holds.
     """
     how = how or BackendSettings()
-    identity = identity or model_identity(model)
+    identity = identity or identity_of(model)
     began = time.process_time()
     records, ways, asked_now = _records(plan, model, identity, how, cache, progress)
     spent = time.process_time() - began
@@ -96,8 +101,10 @@ def evaluate(
         rows += item_rows(task, scored.scores)
         tasks.append(task_evidence(task, record, ways[task.name], scored.scores, scored.aggregates, judges))
     table = ItemTable.from_rows(rows, source=str(output / ITEMS)).canonical()
-    document = evidence_document(plan, identity, how, tasks, table)
+    document = evidence_document(plan, identity, how, tasks, table, endpoint=_observed(plan, model, identity, how, cache))
     if is_first():
+        if isinstance(model, Endpoint):
+            write_atomic(output / RAW_ANSWERS, answers_file(_asked_of(plan, identity, how, cache)))
         write_items(table, output / ITEMS)
         write_atomic(output / EVALUATION, _pretty(document))
         write_atomic(output / IDENTITY, _pretty(identity.as_json()))
@@ -106,8 +113,10 @@ def evaluate(
 
 
 def _records(
-    plan: Plan, model: Path, identity: ModelIdentity, how: BackendSettings, cache: Path, progress: Progress | None
+    plan: Plan, model: Path | Endpoint, identity: Identity, how: BackendSettings, cache: Path, progress: Progress | None
 ) -> tuple[dict[str, Record], dict[str, Mapping[str, Any]], int]:
+    if isinstance(model, Endpoint):
+        return _records_of_endpoint(plan, model, identity, how, cache, progress)
     logs = {t.name: _log(t, identity, how, cache) for t in plan.tasks}
     found = {name: log.sealed() for name, log in logs.items()}
     asked_now = sum(sum(len(i.requests) for i in t.items) for t in plan.tasks if found[t.name] is None)
@@ -122,27 +131,72 @@ def _records(
     return whole, ways, asked_now
 
 
-def _log(task: PlannedTask, identity: ModelIdentity, how: BackendSettings, cache: Path) -> AnswerLog:
+def _records_of_endpoint(
+    plan: Plan, endpoint: Endpoint, identity: Identity, how: BackendSettings, cache: Path, progress: Progress | None
+) -> tuple[dict[str, Record], dict[str, Mapping[str, Any]], int]:
+    tasks = _asked_of(plan, identity, how, cache)
+    before = sum(len(one.raw.received()) for one in tasks)
+    records: dict[str, Record] = {}
+    if is_first():
+        # One process asks and pays; the others read what it received.
+        records = ask_endpoint(tasks, endpoint, reasoning=how.reasoning, reask=how.reask, progress=progress)
+    barrier()
+    records = records or {one.task.name: record for one in tasks if (record := one.log.sealed()) is not None}
+    way = {"asked": f"{endpoint.api} endpoint", "settings": "max_tokens, temperature, stop of the plan"}
+    return records, {one.task.name: way for one in tasks}, sum(len(one.requests) for one in tasks) - before
+
+
+def _asked_of(plan: Plan, identity: Identity, how: BackendSettings, cache: Path) -> list[EndpointTask]:
+    return [
+        EndpointTask(
+            task=task,
+            log=(log := _log(task, identity, how, cache)),
+            raw=RawLog(cache, key=log.key, requests=log.requests),
+        )
+        for task in plan.tasks
+    ]
+
+
+def _observed(plan: Plan, model: Path | Endpoint, identity: Identity, how: BackendSettings, cache: Path) -> dict[str, Any] | None:
+    if not isinstance(model, Endpoint):
+        return None
+    return endpoint_evidence(_asked_of(plan, identity, how, cache), model, how.reasoning)
+
+
+def _log(task: PlannedTask, identity: Identity, how: BackendSettings, cache: Path) -> AnswerLog:
     requests = sum(len(i.requests) for i in task.items)
     return AnswerLog(cache, key=answers_key(task, identity, how), requests=requests)
 
 
-def answers_key(task: PlannedTask, identity: ModelIdentity, how: BackendSettings) -> str:
+def answers_key(task: PlannedTask, identity: Identity, how: BackendSettings) -> str:
     """Digest of everything that decides a model's answers: questions, the whole model, backend, versions.
 
     The task's metrics are no part of it: a mended metric scores recorded answers again without asking.
     """
-    who = {k: getattr(identity, k) for k in ("weights", "tokenizer", "template", "config", "model")}
+    facts = identity.as_json()
+    who = {k: facts[k] for k in ("weights", "tokenizer", "template", "config", "model")} if "endpoint" not in facts else facts
     asked = merkle_root(digest_json([i.item_id, i.prompt_digest]) for i in task.items)
-    code = source_digest("kdgov.evaluation.backends.dispatch")
-    return digest_json({"who": who, "how": how.key_json(), "versions": library_versions(), "asked": asked, "task": task.name, "code": code})
+    # What an endpoint answered was paid for: other code or versions here do not change it, and it is not asked for again.
+    is_local = "endpoint" not in facts
+    code = source_digest("kdgov.evaluation.backends.dispatch") if is_local else ""
+    versions = library_versions() if is_local else {}
+    return digest_json(
+        {
+            "who": who,
+            "how": how.key_json() if is_local else how.request_json(),
+            "versions": versions,
+            "asked": asked,
+            "task": task.name,
+            "code": code,
+        }
+    )
 
 
-def _known(plan: Plan, reference: Path, how: BackendSettings, cache: Path) -> dict[str, Record]:
+def _known(plan: Plan, reference: Path | Endpoint, how: BackendSettings, cache: Path) -> dict[str, Record]:
     comparing = [t for t in plan.tasks if t.scorer.compares]
     if not comparing:
         return {}
-    identity = model_identity(reference)
+    identity = identity_of(reference)
     known = {}
     for task in comparing:
         record = _log(task, identity, how, cache).sealed()

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdgov import __version__
-from kdgov.checkpoints.identity import ModelIdentity
+from kdgov.checkpoints.endpoint_identity import Identity
 from kdgov.digest import digest_json
 from kdgov.evaluation.backends.response_log import Record
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.media import FILE
-from kdgov.evaluation.plan.request import CHAT, Plan, PlannedItem, PlannedTask
+from kdgov.evaluation.plan.request import Plan, PlannedItem, PlannedTask, shown_text
 from kdgov.evaluation.scoring.scores import ItemScore
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.table import ItemTable
@@ -55,7 +55,7 @@ def item_rows(task: PlannedTask, scores: Sequence[ItemScore]) -> list[dict[str, 
 
 
 def _shown(item: PlannedItem) -> str:
-    return item.requests[0].context.removeprefix(CHAT).removeprefix(FILE)[-_TEXT_LIMIT:]
+    return shown_text(item.requests[0].context).removeprefix(FILE)[-_TEXT_LIMIT:]
 
 
 def task_evidence(
@@ -95,7 +95,13 @@ def _number(value: float) -> float | str:
 
 
 def evidence_document(
-    plan: Plan, identity: ModelIdentity, how: BackendSettings, tasks: Sequence[Mapping[str, Any]], table: ItemTable
+    plan: Plan,
+    identity: Identity,
+    how: BackendSettings,
+    tasks: Sequence[Mapping[str, Any]],
+    table: ItemTable,
+    *,
+    endpoint: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of ``evidence.json``; no duration and no path is part of it."""
     return {
@@ -108,6 +114,7 @@ def evidence_document(
         "metrics": [d.as_json() for t in plan.tasks for d in declarations_of(t)],
         "items": table.content_digest,
         "rows": len(table),
+        **({"endpoint": dict(endpoint)} if endpoint is not None else {}),
     }
 
 

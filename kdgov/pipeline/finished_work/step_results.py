@@ -177,6 +177,8 @@ class ModelEvaluation(StepResult):
     """Digest of the account of the evaluation."""
     aggregates: Mapping[str, Any] = field(default_factory=dict)
     """``suite/task`` → aggregates."""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    """Requests, tokens and dollars, where an endpoint answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +195,10 @@ class EvaluateResult(StepResult):
     """Digest of the student's."""
     items: int = 0
     """Items asked of each model."""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    """Role → requests, tokens and dollars, where an endpoint answered for it."""
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
+    """Task that was left out → what it needs that an endpoint does not give."""
     summary: str = ""
     """One line for people."""
     findings: int = told(0)

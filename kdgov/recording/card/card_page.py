@@ -78,7 +78,7 @@ def _lineage(dossier: EvidenceBundle) -> str:
     lines = [
         f"licences in the lineage: {escaped(', '.join(dossier.licenses) or 'none declared')}",
         f"trained on the outputs of: {escaped(', '.join(dossier.trained_on_outputs_of) or 'no model that is declared')}",
-        f"teacher {escaped(dossier.teacher_name)}, weights <code>{escaped(dossier.teacher.get('weights', 'unknown'))}</code>",
+        f"teacher {escaped(dossier.teacher_name)}, weights <code>{escaped(dossier.teacher.get('weights') or 'not known')}</code>",
         f"student, weights <code>{escaped(dossier.weights)}</code>, whole model <code>{escaped(dossier.model)}</code>",
         *(f"card: {escaped(card.get('name', 'unnamed'))} ({escaped(card.get('license', 'licence unknown'))})" for card in dossier.cards),
     ]

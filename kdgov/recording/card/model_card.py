@@ -7,6 +7,7 @@ from typing import Any
 
 from kdgov.decision.decision import CriterionResult
 from kdgov.evidence.bundle_reader import BundleReader
+from kdgov.recording.card.endpoints_asked import baseline_table, endpoint_lines
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
 from kdgov.recording.card.made_from import made_from
 from kdgov.recording.card.summary_sentences import distillation_sentence, limits, suite_sentences, trade_off_sentence
@@ -36,6 +37,7 @@ def full_card(dossier: EvidenceBundle, *, charts: Sequence[tuple[str, str]] = ()
         markdown(distillation_sentence(dossier)),
         "## Made from\n\n" + _made_from(dossier),
         "## Results\n\n" + _table(dossier.results),
+        *_asked(dossier),
         "## What each suite found\n\n" + _suites(dossier),
         "## Findings of the checks\n\n" + _findings(dossier),
         "## Licences and obligations\n\n" + _licences(dossier),
@@ -47,6 +49,15 @@ def full_card(dossier: EvidenceBundle, *, charts: Sequence[tuple[str, str]] = ()
         "## How to verify\n\n" + _verify(dossier),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _asked(dossier: EvidenceBundle) -> list[str]:
+    brought = baseline_table(dossier.folder)
+    lines = list(endpoint_lines(BundleReader(folder=dossier.folder)))
+    return [
+        *(["## What the distillation brought\n\n" + brought] if brought else []),
+        *(["## Endpoints that were asked\n\n" + "\n".join(lines)] if lines else []),
+    ]
 
 
 def _made_from(dossier: EvidenceBundle) -> str:
@@ -131,7 +142,8 @@ def _licences(dossier: EvidenceBundle) -> str:
 
 def _lineage(dossier: EvidenceBundle) -> str:
     teacher, student = dossier.teacher, dossier.student
-    lines = [f"- teacher {code(dossier.teacher_name)}, weights {code(teacher.get('weights', 'unknown'))}"]
+    known = f"weights {code(teacher.get('weights') or 'unknown')}" if teacher.get("access") != "api" else "an endpoint, weights not known"
+    lines = [f"- teacher {code(dossier.teacher_name)}, {known}"]
     lines.append(f"- student weights {code(student.get('weights', dossier.weights))}")
     lines += [
         f"- card: {markdown(card.get('name', 'unnamed'))} ({markdown(card.get('license', 'licence unknown'))})" for card in dossier.cards

@@ -1,0 +1,124 @@
+"""How models are asked (``evaluation:`` of a release, and the flags of `kdgov evaluate`): the same for both, or one role apart."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.declarations.load import Declared
+
+ENDPOINT_BACKENDS = ("completions", "chat")
+"""Backends that ask an address."""
+Backend = Literal["hf", "hf-plain", "vllm", "completions", "chat"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def _device(name: str) -> str:
+    kind, _, number = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps", "xpu") or (":" in name and not number.isdigit()) or (kind in ("auto", "cpu") and number):
+        raise ValueError(f"{name!r} is no device\nWrite auto, cpu, cuda, cuda:1 or mps.")
+    return name
+
+
+Device = Annotated[str, AfterValidator(_device)]
+
+
+class Reasoning(Declared):
+    """Models that think before they answer."""
+
+    enabled: bool | None = None
+    """Whether thinking is switched on or off in the chat template (``enable_thinking``); absent: the template's own default."""
+    start: str = Field(default="<think>", min_length=1)
+    """What opens thoughts in the text."""
+    end: str = Field(default="</think>", min_length=1)
+    """What closes them; everything before the last one is thoughts."""
+    budget_tokens: int = Field(default=4096, ge=0)
+    """Tokens for thoughts, on top of the answer's own length; used where thoughts are possible."""
+
+
+class ServedModel(Endpoint):
+    """An endpoint that serves a model whose weights are at hand; its terms are those of the model."""
+
+    terms: str = ""
+    """Not needed: the model's own licence holds."""
+
+
+class RoleSettings(Declared):
+    """What one role alone is asked with; what is absent is taken from ``evaluation:`` itself."""
+
+    device: Device | None = None
+    """auto, cpu, cuda, cuda:1 or mps."""
+    dtype: Dtype | None = None
+    """Type the weights are computed in."""
+    backend: Backend | None = None
+    """Who answers."""
+    devices: Literal["auto", "shard"] | None = None
+    """One copy per device, or one model over all of them."""
+    batch_tokens: int | Literal["auto"] | None = None
+    """Most tokens of one batch."""
+    concurrency: int | None = Field(default=None, ge=1, le=256)
+    """Requests in flight at an endpoint."""
+    reasoning: Reasoning | None = None
+    """Thoughts."""
+    endpoint: ServedModel | None = None
+    """Where the model is served."""
+
+
+class EvaluationSettings(Declared):
+    """How a release's models are asked."""
+
+    device: Device = "auto"
+    """auto takes the accelerator where there is one."""
+    dtype: Dtype = "auto"
+    """Type the weights are computed in; auto: as they are stored."""
+    backend: Backend = "hf"
+    """hf (kdgov's scorer over transformers), hf-plain (lm-eval's HFLM), vllm, completions or chat (an endpoint)."""
+    devices: Literal["auto", "shard"] = "auto"
+    """hf: one copy per device, or ``shard`` one model over all of them."""
+    batch_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Most tokens of one batch, padding included."""
+    concurrency: int | None = Field(default=None, ge=1, le=256)
+    """Requests in flight at an endpoint; default what the endpoint declares (16)."""
+    efficiency: bool = True
+    """Whether cost is measured; false leaves it out."""
+    reasoning: Reasoning | None = None
+    """Models that think before they answer; absent: what looks like thoughts stays part of the answer."""
+    limit: int | None = Field(default=None, ge=1)
+    """At most so many items of each task, drawn by hash: a quick look, judged as what it is."""
+    reask: int = Field(default=20, ge=0)
+    """Requests that an endpoint is asked a second time at the end, to see whether it still answers the same."""
+    baseline: bool | None = None
+    """Whether the untrained student is asked as well; absent: where the teacher is an endpoint."""
+    endpoint: ServedModel | None = None
+    """Where the models are served, for backend completions or chat."""
+    teacher: RoleSettings = Field(default_factory=RoleSettings)
+    """Any of these for the teacher alone."""
+    student: RoleSettings = Field(default_factory=RoleSettings)
+    """Any of these for the student alone."""
+
+    @model_validator(mode="after")
+    def _has_effect(self) -> EvaluationSettings:
+        for name, said in (("evaluation", self), ("evaluation.teacher", self.of("teacher")), ("evaluation.student", self.of("student"))):
+            if fault := _without_effect(said, name):
+                raise ValueError(fault)
+        return self
+
+    def of(self, role: str) -> RoleSettings:
+        """Everything that holds for one role, with its own settings first."""
+        own = getattr(self, role, None) or RoleSettings()
+        common: dict[str, Any] = {name: getattr(self, name) for name in RoleSettings.model_fields}
+        return RoleSettings.model_construct(**{**common, **{n: v for n in RoleSettings.model_fields if (v := getattr(own, n)) is not None}})
+
+
+def _without_effect(said: RoleSettings | EvaluationSettings, name: str) -> str:
+    if said.endpoint is not None and said.backend not in ENDPOINT_BACKENDS:
+        return f"names {name}.endpoint, which backend {said.backend} does not ask\nWrite `backend: chat` or `completions`, or remove it."
+    if said.backend in ENDPOINT_BACKENDS:
+        own = {"device": ("auto", None), "dtype": ("auto", None), "devices": ("auto", None), "batch_tokens": ("auto", None)}
+        if idle := [key for key, plain in own.items() if getattr(said, key) not in plain]:
+            return f"sets {name}.{idle[0]}, which an endpoint decides for itself\nRemove it."
+        if said.endpoint is not None and said.endpoint.api != said.backend:
+            return f"asks {name}.endpoint with api {said.endpoint.api} by backend {said.backend}\nWrite the same for both."
+    return ""

@@ -1,0 +1,92 @@
+"""What an endpoint's identity and steadiness mean for a comparison, as findings that a policy decides on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kdgov.endpoints.reply import is_same_model
+from kdgov.evaluation.results.evidence_faults import RULE, Document
+from kdgov.finding import Finding, FindingVerdict
+from kdgov.passing_rules import passing
+from kdgov.quantities import quantity
+
+IDENTITY, DRIFT, UNFINISHED = f"{RULE}.endpoint-identity", f"{RULE}.endpoint-drift", f"{RULE}.thoughts-unfinished"
+_PAGE = "docs/endpoints.md"
+_TOLD = ("address", "asked", "answered", "fingerprints", "terms", "first_day", "last_day", "answers", "asked_again", "changed", "usage")
+MUCH_DRIFT = 0.1
+"""Share of re-asked requests with another answer from which a person must look, unless the policy says otherwise."""
+
+
+def endpoint_findings(who: str, document: Document) -> list[Finding]:
+    """Findings on the endpoint that answered for one model; nothing where none did."""
+    seen = document.get("endpoint")
+    if not isinstance(seen, Mapping):
+        return []
+    return [_identity(who, seen), *_drift(who, seen), *_unfinished(who, seen)]
+
+
+def _finding(rule: str, verdict: FindingVerdict, who: str, seen: Mapping[str, Any], reason: str, mend: str) -> Finding:
+    return Finding(
+        check="evidence",
+        verdict=verdict,
+        subject=_subject(who, seen),
+        reason=reason,
+        mend=mend,
+        rule=rule,
+        source=_PAGE,
+        details=_details(seen),
+    )
+
+
+def _subject(who: str, seen: Mapping[str, Any]) -> str:
+    return f"{who} {seen['asked']}"
+
+
+def _details(seen: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: seen.get(name) for name in _TOLD}
+
+
+def _identity(who: str, seen: Mapping[str, Any]) -> Finding:
+    names, prints = dict(seen["answered"]), [name for name in seen["fingerprints"] if name]
+    when = seen["first_day"] if seen["first_day"] == seen["last_day"] else f"{seen['first_day']} to {seen['last_day']}"
+    if len(names) > 1:
+        told = ", ".join(f"{name or 'no name'} ({count})" for name, count in sorted(names.items()))
+        reason = f"Two models answered for the {who}: {told}. Nobody can say which of them was evaluated."
+        return _finding(IDENTITY, "block", who, seen, reason, "Ask for one dated model name, and evaluate again with an empty store.")
+    name = next(iter(names), "")
+    if not name:
+        reason = f"The endpoint never said which model answers for the {who} ({when})."
+        return _finding(IDENTITY, "review", who, seen, reason, "Ask whoever runs it which model it serves, and keep that with the release.")
+    if not is_same_model(str(seen["asked"]), name, []):
+        reason = f"{seen['asked']} was asked for the {who}, and {name} answered, which the release allows under `answers_as` ({when})."
+        return _finding(IDENTITY, "review", who, seen, reason, "Confirm that this is the model that is meant.")
+    if len(prints) > 1:
+        reason = f"The endpoint's fingerprint changed while it was asked for the {who}: {', '.join(sorted(prints))} ({when})."
+        return _finding(IDENTITY, "review", who, seen, reason, "Evaluate again in one go, or see in the drift whether its answers changed.")
+    by = f", fingerprint {prints[0]}" if prints else ", without a fingerprint"
+    told = f"{name} answered all requests for the {who}{by} ({when})."
+    count = sum(names.values())
+    return passing("evidence", IDENTITY, _subject(who, seen), told, looked_for={"answers": count}, source=_PAGE, **_details(seen))
+
+
+def _drift(who: str, seen: Mapping[str, Any]) -> list[Finding]:
+    asked, changed = int(seen["asked_again"]), int(seen["changed"])
+    if not asked:
+        reason = f"No request was asked again: whether the {who} still answers the same is not known."
+        return [_finding(DRIFT, "warn", who, seen, reason, "Set `evaluation.reask` to 20 or more.")]
+    told = f"{changed} of {quantity(asked, 'request')} asked again at the end got another answer"
+    if not changed:
+        told = f"None of {quantity(asked, 'request')} asked again at the end got another answer."
+        return [passing("evidence", DRIFT, _subject(who, seen), told, looked_for={"requests": asked}, source=_PAGE, **_details(seen))]
+    verdict: FindingVerdict = "review" if changed / asked > MUCH_DRIFT else "warn"
+    mend = "Ask for a dated model at temperature 0; what stays is noise that the comparison carries."
+    return [_finding(DRIFT, verdict, who, seen, f"{told}: the {who} is not one fixed model, or does not answer alike twice.", mend)]
+
+
+def _unfinished(who: str, seen: Mapping[str, Any]) -> list[Finding]:
+    count, of_all = int(seen["thoughts"]["unfinished"]), int(seen["usage"]["answers"])
+    if not count:
+        return []
+    reason = f"{count} of {of_all} answers of the {who} never came to an end of their thoughts: what is scored there is empty."
+    return [_finding(UNFINISHED, "review", who, seen, reason, "Raise `evaluation.reasoning.budget_tokens`.")]

@@ -1,0 +1,156 @@
+"""What a release will ask of endpoints, before anything is paid: requests, tokens, price, and what they cannot answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kdgov.decision.policy import Policy
+from kdgov.declarations.distillation import TeacherText
+from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.endpoints.reply import estimated_tokens
+from kdgov.evaluation.plan.request import Plan, messages_of
+from kdgov.evaluation.release_settings import asks_in_messages, endpoint_roles, how_for
+from kdgov.finding import Finding
+from kdgov.finding_rules import RULES
+from kdgov.passing_rules import passing
+from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.evaluate import release_questions
+from kdgov.quantities import quantity
+
+_NOT_APPLICABLE, _PLAN, _BACKEND = "evidence.task-not-applicable", "evidence.endpoint-plan", "evidence.backend"
+_TEXT_PROMPT_TOKENS = 100
+"""Tokens that a prompt of the distillation data is taken to have, for planning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What asking takes at most."""
+
+    requests: int = 0
+    """Requests, without repeated ones."""
+    input_tokens: int = 0
+    """Tokens read, estimated from bytes."""
+    output_tokens: int = 0
+    """Tokens written, if every answer is as long as it may be."""
+
+    def __add__(self, other: Estimate) -> Estimate:
+        return Estimate(
+            requests=self.requests + other.requests,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+        )
+
+    def usd(self, endpoint: Endpoint) -> float | None:
+        """Its price; None where none is declared."""
+        price = endpoint.price
+        return None if price is None else (self.input_tokens * price.input + self.output_tokens * price.output) / 1e6
+
+
+def endpoint_plan_findings(context: ReleaseContext, policy: Policy, rows: Mapping[str, int]) -> list[Finding]:
+    """Findings on what the release's endpoints will be asked; nothing where it has none.
+
+    Args:
+        context: the release.
+        policy: its policy.
+        rows: key of a body of data → examples in it.
+
+    Raises:
+        InputError: if no task of its suites can be asked of an endpoint.
+    """
+    release = context.release
+    if not asks_in_messages(release):
+        return []
+    plan, left = release_questions(context)
+    roles = endpoint_roles(release)
+    found = [_not_applicable(one) for one in left]
+    if len(roles) == 1 and "backend" not in policy.allowed_differences:
+        found.append(_unlike(next(iter(roles)), policy))
+    for role, endpoint in roles.items():
+        asked = _evaluation(plan, context, role, endpoint)
+        taught = _teaching(context, rows) if role == "teacher" else Estimate()
+        found.append(_told(role, endpoint, asked, taught))
+    return found
+
+
+def _not_applicable(one: Any) -> Finding:
+    return Finding(
+        check="evidence",
+        verdict=RULES[_NOT_APPLICABLE].verdict,
+        subject=one.task,
+        reason=f"Not applicable: it needs {one.needs}, which an endpoint does not give; {quantity(one.items, 'item')} left out, "
+        f"and {', '.join(one.metrics)} not measured.",
+        mend="Name suites that are answered in text instead, or let the policy accept it: "
+        f"`findings: {{{_NOT_APPLICABLE}: warn}}`, as policies/black-box.yaml does.",
+        rule=_NOT_APPLICABLE,
+        source=RULES[_NOT_APPLICABLE].source,
+        details={"needs": one.needs, "items": one.items, "metrics": list(one.metrics)},
+    )
+
+
+def _unlike(role: str, policy: Policy) -> Finding:
+    return Finding(
+        check="evidence",
+        verdict="invalid",
+        subject="backend",
+        reason=f"The {role} can only be asked at its endpoint and the other model here, and policy {policy.name} does not allow that.",
+        mend="Judge by policies/black-box.yaml, or let the policy allow it: `allowed_differences: [backend]`.",
+        rule=_BACKEND,
+        source=RULES[_BACKEND].source,
+    )
+
+
+def _evaluation(plan: Plan, context: ReleaseContext, role: str, endpoint: Endpoint) -> Estimate:
+    from kdgov.evaluation.backends.chat_endpoint import answer_tokens  # noqa: PLC0415 - only where an endpoint is asked
+
+    how = how_for(context.release, role, endpoint)
+    requests = [request for task in plan.tasks for item in task.items for request in item.requests]
+    read = [estimated_tokens("".join(str(m.get("content")) for m in messages_of(r.context))) for r in requests]
+    wrote = [answer_tokens(r.generation, how.reasoning) for r in requests]
+    again = min(how.reask, len(requests))
+    return Estimate(
+        requests=len(requests) + again,
+        input_tokens=sum(read) + again * max(read, default=0),
+        output_tokens=sum(wrote) + again * max(wrote, default=0),
+    )
+
+
+def _teaching(context: ReleaseContext, rows: Mapping[str, int]) -> Estimate:
+    recipe = context.release.distillation
+    total = Estimate()
+    for number, term in enumerate(recipe.terms if recipe is not None else ()):
+        if isinstance(term, TeacherText) and term.endpoint is not None:
+            own = rows.get(f"distillation.terms[{number}].prompts")
+            prompts = own if own is not None else sum(count for key, count in rows.items() if key.startswith("data["))
+            count = prompts * term.samples_per_prompt
+            total += Estimate(requests=count, input_tokens=count * _TEXT_PROMPT_TOKENS, output_tokens=count * term.max_new_tokens)
+    return total
+
+
+def _told(role: str, endpoint: Endpoint, asked: Estimate, taught: Estimate) -> Finding:
+    whole = asked + taught
+    usd = whole.usd(endpoint)
+    parts = [f"{asked.requests:,} to evaluate", *([f"{taught.requests:,} to write examples"] if taught.requests else [])]
+    told = f"{endpoint.model} at {endpoint.address} will be asked {quantity(whole.requests, 'request')} ({', '.join(parts)}): "
+    told += f"about {whole.input_tokens:,} tokens read and at most {whole.output_tokens:,} written"
+    told += f", at most {usd:,.4f} USD." if usd is not None else "; no price is declared."
+    subject = f"{role} {endpoint.model}"
+    details = dict(_details(whole, usd))
+    over = [part for part in (asked.usd(endpoint), taught.usd(endpoint)) if part and endpoint.budget_usd and part > endpoint.budget_usd]
+    if over:
+        return Finding(
+            check="evidence",
+            verdict=RULES[_PLAN].verdict,
+            subject=subject,
+            reason=f"{told} That may pass budget_usd {endpoint.budget_usd:g}, at which asking stops.",
+            mend="Raise `budget_usd`, ask fewer items (`evaluation.limit`), or allow shorter answers.",
+            rule=_PLAN,
+            source=RULES[_PLAN].source,
+            details=details,
+        )
+    return passing("evidence", _PLAN, subject, told, looked_for={"requests": whole.requests}, source=RULES[_PLAN].source, **details)
+
+
+def _details(whole: Estimate, usd: float | None) -> Iterator[tuple[str, Any]]:
+    yield from (("requests", whole.requests), ("input_tokens", whole.input_tokens), ("output_tokens", whole.output_tokens), ("usd", usd))

@@ -1,0 +1,203 @@
+"""A teacher that is only an address: asked the same frozen messages as its student, identified by what was observed, paid once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from kdgov.cli.app import app
+from kdgov.digest import digest_file, digest_json
+from kdgov.errors import InputError, UnavailableError
+from kdgov.evaluation.local_endpoint import LocalEndpoint, serving
+from kdgov.items.files import read_items
+from kdgov.pipeline.context import open_release
+from tests.steps import evaluated, gated
+
+PRICE = {"input": 1.0, "output": 2.0}
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def server(teacher: Path) -> Iterator[LocalEndpoint]:
+    with serving(teacher, name="big-model") as running:
+        yield running
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    path = tmp_path / "policy.yaml"
+    criterion = {"id": "same", "kind": "non_inferiority", "suite": "tiny", "metric": "exact_match", "margin": 0.9, "min_items": 5}
+    document = {
+        "schema": "kdgov.policy/1", "name": "p", "version": "1", "criteria": [criterion], "allowed_differences": ["backend"],
+        "findings": {"evidence.task-not-applicable": "warn", "provenance.*": "warn", "licence.*": "warn"},
+    }  # fmt: skip
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+@pytest.fixture
+def write_release(tmp_path: Path, tiny_suite: Path, student: Path, policy: Path) -> Write:
+    def write(address: str, **changes: Any) -> Path:
+        endpoint = {"base_url": address, "model": "big-model", "terms": "MIT", "price": PRICE, "retries": 0, **changes.pop("endpoint", {})}
+        document = {
+            "schema": "kdgov.release/1", "name": "black-box", "teacher": {"endpoint": endpoint}, "student": {"model": str(student)},
+            "suites": [str(tiny_suite.parent)], "policy": str(policy), **changes,
+        }  # fmt: skip
+        path = tmp_path / "release.yaml"
+        path.write_text(yaml.safe_dump(document))
+        return path
+
+    return write
+
+
+def _evidence(folder: Path, role: str = "teacher") -> Any:
+    return json.loads((folder / role / "evidence.json").read_text())
+
+
+def test_both_answer_the_same_frozen_messages_and_the_identity_is_what_was_observed(
+    server: LocalEndpoint, write_release: Write, tmp_path: Path
+) -> None:
+    context = open_release(write_release(server.address), store=tmp_path / "store")
+    finished = evaluated(context)
+    teacher, student = _evidence(finished.folder), _evidence(finished.folder, "student")
+    assert teacher["plan"] == student["plan"] == finished.plan
+    tables = [read_items(finished.folder / role / "items.parquet") for role in ("teacher", "student")]
+    assert tables[0].column("prompt_digest").to_pylist() == tables[1].column("prompt_digest").to_pylist()
+    assert [t["task"] for t in teacher["tasks"]] == ["write"]
+    seen = teacher["endpoint"]
+    assert (seen["address"], seen["asked"], seen["terms"]) == (server.address, "big-model", "MIT")
+    assert seen["answered"] == {"big-model": 44}
+    assert list(seen["fingerprints"]) == [server.fingerprint]
+    assert seen["first_day"] == seen["last_day"] != ""
+    assert (seen["asked_again"], seen["changed"]) == (20, 0)
+    assert seen["usage"]["usd"] == pytest.approx((seen["usage"]["input_tokens"] + 2 * seen["usage"]["output_tokens"]) / 1e6)
+    assert "USD" in finished.summary
+    raw = [json.loads(line) for line in (finished.folder / "teacher" / "answers.jsonl").read_text().splitlines()]
+    assert seen["answers"] == digest_file(finished.folder / "teacher" / "answers.jsonl")
+    assert all(row["digest"] == digest_json(row["answer"]) for row in raw)
+    found = {f["rule"]: f["verdict"] for f in json.loads((finished.folder / "findings.json").read_text())["findings"]}
+    assert found["evidence.endpoint-identity"] == found["evidence.endpoint-drift"] == "pass"
+    assert found["evidence.backend"] == "invalid"
+    assert finished.findings == 0, "the policy allows it by name"
+
+
+def test_an_endpoint_answers_as_the_same_weights_do_here(
+    server: LocalEndpoint, write_release: Write, teacher: Path, tmp_path: Path
+) -> None:
+    finished = evaluated(open_release(write_release(server.address, student={"model": str(teacher)}), store=tmp_path / "store"))
+    said = [read_items(finished.folder / role / "items.parquet").column("prediction").to_pylist() for role in ("teacher", "student")]
+    assert said[0] == said[1]
+
+
+def test_the_check_says_before_anything_is_paid_what_is_not_applicable_and_what_it_costs(
+    server: LocalEndpoint, write_release: Write, tmp_path: Path
+) -> None:
+    path = write_release("http://127.0.0.1:9/v1")
+    done = CliRunner().invoke(app, ["check", str(path), "--store", str(tmp_path / "store"), "--format", "json"])
+    found = {f["rule"]: f for f in json.loads(done.stdout)["findings"]}
+    left = found["evidence.task-not-applicable"]
+    assert left["subject"] == "tiny/choice"
+    assert "log-probabilities" in left["reason"]
+    plan = found["evidence.endpoint-plan"]
+    assert plan["details"]["requests"] == 24 + 20
+    assert plan["details"]["output_tokens"] == 44 * 12
+    assert plan["details"]["usd"] == pytest.approx((plan["details"]["input_tokens"] + 2 * 44 * 12) / 1e6)
+    assert "evidence.backend" not in found
+
+
+def test_the_check_stops_where_the_policy_does_not_allow_it_or_the_budget_is_too_small(write_release: Write, tmp_path: Path) -> None:
+    path = write_release("http://127.0.0.1:9/v1", policy="policies/lm-eval.yaml", endpoint={"budget_usd": 1e-6})
+    done = CliRunner().invoke(app, ["check", str(path), "--store", str(tmp_path / "store"), "--format", "json"])
+    assert done.exit_code == 1
+    found = {f["rule"]: f for f in json.loads(done.stdout)["findings"]}
+    assert found["evidence.backend"]["verdict"] == "invalid"
+    assert "black-box" in found["evidence.backend"]["mend"]
+    assert found["evidence.endpoint-plan"]["verdict"] == "review"
+
+
+def test_what_was_paid_is_not_paid_again_after_a_fault(
+    server: LocalEndpoint, write_release: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, plain = [], server.answer
+
+    def failing(path: str, body: Any) -> Any:
+        served.append(body)
+        if len(served) == 10:
+            raise KeyError("broken")
+        return plain(path, body)
+
+    monkeypatch.setattr(server, "answer", failing)
+    context = open_release(write_release(server.address, endpoint={"concurrency": 2}), store=tmp_path / "store")
+    with pytest.raises(InputError, match="refuses with 400"):
+        evaluated(context)
+    before = len(served)
+    assert before < 14
+    finished = evaluated(context)
+    assert len(served) == 44 + 1
+    assert finished.usage["teacher"]["answers"] == 44
+    monkeypatch.setattr(server, "answer", lambda *_: pytest.fail("asked again"))
+    assert evaluated(context).reused
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "verdict", "says"),
+    [
+        ({"model": "big-model-2026-09-01"}, "evidence.endpoint-identity", "block", "Two models answered"),
+        ({"system_fingerprint": "fp_other"}, "evidence.endpoint-identity", "review", "fingerprint changed"),
+        ({"choices": [{"message": {"content": "no."}}]}, "evidence.endpoint-drift", "review", "20 of 20"),
+    ],
+)
+def test_a_model_that_changes_in_the_middle_is_found(
+    server: LocalEndpoint,
+    write_release: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: Any,
+    rule: str,
+    verdict: str,
+    says: str,
+) -> None:
+    served, plain = [], server.answer
+
+    def changing(path: str, body: Any) -> Any:
+        served.append(body)
+        return {**plain(path, body), **(changes if len(served) > 24 else {})}
+
+    monkeypatch.setattr(server, "answer", changing)
+    finished = evaluated(open_release(write_release(server.address), store=tmp_path / "store"))
+    found = {f["rule"]: f for f in json.loads((finished.folder / "findings.json").read_text())["findings"]}
+    assert found[rule]["verdict"] == verdict
+    assert says in found[rule]["reason"]
+
+
+def test_another_model_under_the_address_stops_at_its_first_answer(teacher: Path, write_release: Write, tmp_path: Path) -> None:
+    with serving(teacher, name="big-model") as server:
+        plain = server.answer
+        server.answer = lambda path, body: {**plain(path, body), "model": "small-model"}  # type: ignore[method-assign]
+        context = open_release(write_release(server.address), store=tmp_path / "store")
+        with pytest.raises(InputError, match="answers as 'small-model' where 'big-model' was asked"):
+            evaluated(context)
+    with pytest.raises(UnavailableError, match="gives no answer"):
+        evaluated(context)
+
+
+def test_the_bundle_holds_the_answers_and_a_changed_one_is_found(server: LocalEndpoint, write_release: Write, tmp_path: Path) -> None:
+    done = gated(open_release(write_release(server.address), store=tmp_path / "store"))
+    manifest = json.loads((done.folder / "manifest.json").read_text())
+    assert "teacher/answers.jsonl" in json.dumps(manifest)
+    decision = json.loads((done.folder / "decision.json").read_text())
+    rules = {f["rule"]: f["verdict"] for f in decision["findings"]}
+    assert rules["evidence.task-not-applicable"] == "warn"
+    assert decision["subject"]["teacher"] == "big-model"
+
+
+def test_no_task_at_all_is_refused_by_name(server: LocalEndpoint, write_release: Write, tmp_path: Path) -> None:
+    context = open_release(write_release(server.address, suites=["bias"]), store=tmp_path / "store")
+    with pytest.raises(InputError, match="no task of its suites can be asked"):
+        evaluated(context)
