@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdgov.declarations.endpoint_declaration import Endpoint
-from kdgov.declarations.evaluation_settings import Reasoning
+from kdgov.declarations.release_parts.evaluation_settings import Reasoning
 from kdgov.digest import canonical_json, digest_bytes
 from kdgov.endpoints.endpoint_client import EndpointClient, chat_body
 from kdgov.endpoints.reply import Reply, reply_of

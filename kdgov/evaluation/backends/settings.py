@@ -9,7 +9,7 @@ from typing import Any
 
 from kdgov.checkpoints.endpoint_identity import endpoint_identity
 from kdgov.declarations.endpoint_declaration import Endpoint
-from kdgov.declarations.evaluation_settings import Reasoning
+from kdgov.declarations.release_parts.evaluation_settings import Reasoning
 from kdgov.errors import InputError
 
 BACKENDS = ("hf", "hf-plain", "local-completions", "vllm")

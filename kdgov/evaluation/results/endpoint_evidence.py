@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kdgov.declarations.endpoint_declaration import Endpoint
-from kdgov.declarations.evaluation_settings import Reasoning
+from kdgov.declarations.release_parts.evaluation_settings import Reasoning
 from kdgov.digest import canonical_json, digest_bytes
 from kdgov.evaluation.backends.chat_endpoint import EndpointTask, changed_again, parsed
 from kdgov.evaluation.backends.raw_answers import RawAnswer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kdgov.declarations.evaluation_settings import Reasoning
+from kdgov.declarations.release_parts.evaluation_settings import Reasoning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
