@@ -97,7 +97,9 @@ COMMANDS: Mapping[str, Entry] = {
         help="Print the JSON schema of a file that you write, with a description of every key, for editors and other programs.",
     ),
     "endpoint": Entry(
-        module="endpoint", panel=WORKFLOW, help="Serve a checkpoint on this machine as an OpenAI-compatible endpoint, for trying releases."
+        module="serve_endpoint",
+        panel=WORKFLOW,
+        help="Serve a checkpoint on this machine as an OpenAI-compatible endpoint, for trying releases.",
     ),
     "serve": Entry(
         module="serve", panel=REGISTRY, help="Start an MLflow server whose registry refuses what no valid passing decision covers."
