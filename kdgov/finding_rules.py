@@ -196,6 +196,7 @@ RULES: dict[str, Rule] = {
     "evidence.task-not-applicable": _rule("review", "a task that an endpoint cannot answer", "docs/endpoints.md"),
     "evidence.thoughts-unfinished": _rule("review", "answers that ended inside their thoughts", "docs/evaluation.md"),
     "evidence.judge-agreement": _rule("warn", "a judge that people often disagree with", "docs/evaluation.md"),
+    "evidence.judge-not-validated": _rule("warn", "a judge that nobody checked on answers of these two models", "docs/gate.md"),
     "evidence.by-design-tokenizer": _rule("warn", "two tokenizers, as two models have", "docs/evaluation.md"),
     "evidence.by-design-template": _rule("warn", "two chat templates, as two models have", "docs/evaluation.md"),
     "evidence.looks": _rule("warn", "a student chosen among several on the same items", "docs/gate.md"),

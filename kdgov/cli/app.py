@@ -77,6 +77,7 @@ COMMANDS: Mapping[str, Entry] = {
     "approve": Entry(module="waive", panel=TRUST, help="Approve one decision in a role, signed."),
     "keys": Entry(module="keys", panel=TRUST, help="Create signing keys; choose which keys are trusted, and for what."),
     "policy": Entry(module="policy", panel=RULES, help="Check, compare and drill policies before trusting them."),
+    "judge": Entry(module="judge", panel=RULES, help="Check a judge against people: draw answers to label, and say how often both agree."),
     "suites": Entry(module="suites", panel=RULES, help="List, show and pin suites."),
     "license": Entry(module="license", panel=RULES, help="Licences: may this student be made and released, and what must ship with it."),
     "card": Entry(module="card", panel=RULES, help="Cards: what is known of one model or one dataset."),

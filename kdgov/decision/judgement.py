@@ -17,6 +17,7 @@ from kdgov.decision.criteria.sampling_designs.batches import held_by_batches
 from kdgov.decision.criteria.unread_results import applies, unread_findings
 from kdgov.decision.criteria.whole_statistic import judge_difference
 from kdgov.decision.decision import Approval, CriterionResult, Decision, Waiver
+from kdgov.decision.judge_validation import judge_findings
 from kdgov.decision.multiple_comparisons import at_looks, looks_finding
 from kdgov.decision.policy import Criterion, Policy
 from kdgov.decision.verdict import settle
@@ -93,7 +94,7 @@ def judge(
     stated = dict(digests or {})
     unread = (unmeasured(criterion, tables) for criterion in policy.criteria)
     noticed = (looks_finding(policy, looks), *unread, not_checked_finding(results))
-    left_out = [found for found in noticed if found is not None] + unread_findings(policy, tables)
+    left_out = [found for found in noticed if found is not None] + unread_findings(policy, tables) + judge_findings(policy, tables)
     apart = apart_findings(teacher, student, seen, tables.metrics)
     heard = [_at_policy_level(finding, policy) for finding in (*findings, *left_out, *apart)] + _identity_findings(stated, own, policy)
     base = Decision(

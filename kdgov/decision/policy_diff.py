@@ -257,6 +257,8 @@ def _is_stricter(section: str, key: str, old: Any, new: Any) -> bool:
             return set(old) <= set(new)
         case "promotion", "free_aliases":
             return set(new) <= set(old)
+        case "judges", _:
+            return isinstance(new, (int, float)) and (old is None or new > old)
         case "data", "contaminated_items":
             return bool(new == "block")
         case "data", _ if key.startswith("personal_per_mb."):

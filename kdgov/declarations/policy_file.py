@@ -14,6 +14,7 @@ from kdgov.declarations.criteria import AnyCriterion
 from kdgov.declarations.load import Declared, parse_yaml, read_yaml, validate
 from kdgov.declarations.policy_parts.alpha_spending import AlphaSection
 from kdgov.declarations.policy_parts.criterion_numbers import NotNegative
+from kdgov.declarations.policy_parts.judge_validation import JudgesSection
 from kdgov.digest import digest_json, is_digest
 from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.finding_rules import rule_faults
@@ -126,6 +127,8 @@ class PolicyFile(Declared):
     """Ways in which the two models may have been run or asked differently."""
     allowed_code: list[Annotated[str, AfterValidator(_digest)]] = Field(default_factory=list)
     """Digests of the files whose code a suite may run while it is evaluated (`kdgov evaluate --allow-code`); none by default."""
+    judges: JudgesSection = Field(default_factory=JudgesSection)
+    """What is demanded of the judges whose labels became scores."""
     license: LicenseSection = Field(default_factory=LicenseSection)
     """Stances on contested licence readings."""
     data: DataSection = Field(default_factory=DataSection)
@@ -203,7 +206,7 @@ def _policy(value: Any, lines: Mapping[tuple[str | int, ...], int], file: str) -
         require_digests=tuple(declared.require_digests),
         allowed_differences=tuple(declared.allowed_differences),
         allowed_code=tuple(declared.allowed_code),
-        sections=MappingProxyType({name: meaning[name] for name in ("license", "data", "promotion")}),
+        sections=MappingProxyType({name: meaning[name] for name in ("license", "data", "promotion", "judges")}),
         source=file,
         lines=MappingProxyType({c.id: lines.get(("criteria", n), 0) for n, c in enumerate(declared.criteria)}),
     )

@@ -176,6 +176,8 @@ class Release(Declared):
     """How the student is trained; absent: it was trained elsewhere."""
     suites: list[str] = Field(default_factory=lambda: ["capability", "safety", "bias", "privacy"], min_length=1)
     """Suite names (shipped) or folders."""
+    judge_labels: list[str] = Field(default_factory=list)
+    """Files of people's labels of answers, as `kdgov judge label` writes them: they check the suites' judges and correct their error."""
     policy: str = "policies/default.yaml"
     """Policy file."""
     release: ReleaseIntent = Field(default_factory=ReleaseIntent)

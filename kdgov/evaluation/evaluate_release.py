@@ -20,6 +20,7 @@ from kdgov.evaluation.plan.build import SuiteSource, build_plan, read_suites
 from kdgov.evaluation.plan.media import FILE
 from kdgov.evaluation.plan.request import CHAT, Plan
 from kdgov.evaluation.results.evaluation_run import Evidence, evaluate
+from kdgov.evaluation.scoring.judge_labels import read_labels
 from kdgov.evidence.bundle_layout import PLAN
 from kdgov.processes import is_first, rank
 from kdgov.progress import Progress
@@ -106,13 +107,15 @@ def evaluate_one(
     cache: Path,
     how: BackendSettings,
     progress: Progress | None = None,
+    labels: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Evaluate one model of a release into its folder and say in small values what came out."""
     if role == "control" and isinstance(model, Path):
         # Each process draws its own copy, the same one: they are not all on one machine.
         model = make_control(model, folder.with_name(f"{folder.name}.control{rank() or ''}"))
     told = None if progress is None else lambda label, done, total: progress(f"{role} {label}", done, total)
-    evidence = evaluate(plan, model, folder, cache=cache, how=how, reference=(teacher, teacher_how), progress=told)
+    people = read_labels(labels) if labels else None
+    evidence = evaluate(plan, model, folder, cache=cache, how=how, reference=(teacher, teacher_how), progress=told, labels=people)
     if is_first():
         write_atomic(folder / PLAN, _plan_bytes(plan))
     return _facts(evidence)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from kdgov.checkpoints.endpoint_identity import Identity, identity_of
 from kdgov.checkpoints.identity import ModelIdentity, resolve_model
 from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.declarations.load import resolve
 from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
@@ -27,6 +28,7 @@ from kdgov.evaluation.plan.replay_inputs import data_digest, replay_inputs, suit
 from kdgov.evaluation.plan.sources import suites_digest
 from kdgov.evaluation.release_settings import asks_baseline, asks_in_messages, cost_line, how_for
 from kdgov.evaluation.results.comparability import compare_evidence, stopping
+from kdgov.evaluation.scoring.judge_labels import read_labels
 from kdgov.evidence.bundle_layout import EVALUATION, EVALUATION_SIGNATURE, FINDINGS, ITEMS, PLAN, RAW_ANSWERS, ROLE_FILES
 from kdgov.evidence.derivation.evaluation_statement import sign_evaluation
 from kdgov.finding import Finding
@@ -170,6 +172,7 @@ def _common(context: ReleaseContext, teacher: Path | Endpoint) -> dict[str, Any]
         "teacher": who.weights if isinstance(who, ModelIdentity) else who.as_json(),
         "teacher_how": how_for(release, "teacher", teacher).key_json(),
         "messages": asks_in_messages(release),
+        **({"labels": read_labels(files).digest} if (files := label_files(context)) else {}),
     }
 
 
@@ -219,6 +222,7 @@ def _part(context: ReleaseContext, plan: Any, one: Asked, teacher: Asked, work: 
         cache=context.store.root / "answers",
         how=one.how,
         progress=context.progress,
+        labels=label_files(context),
     )
     barrier()
     if is_first():
@@ -227,6 +231,11 @@ def _part(context: ReleaseContext, plan: Any, one: Asked, teacher: Asked, work: 
     finished = work.finish(**facts) if is_first() else None
     barrier()
     return finished or _of_another_process(context, context.store.finished(ModelEvaluation, one.key))
+
+
+def label_files(context: ReleaseContext) -> list[Path]:
+    """The files of people's labels that a release names."""
+    return [resolve(name, beside=context.path) for name in context.release.judge_labels]
 
 
 def _bring(source: Path, target: Path) -> None:

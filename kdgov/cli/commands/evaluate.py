@@ -57,6 +57,9 @@ def evaluate(
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16; with --model.")] = "float32",
     device: Annotated[str, typer.Option(help="Torch device; with --model.")] = "cpu",
     allow_code: Annotated[list[Path] | None, typer.Option(help="Folder whose code the suites' task files may run; repeatable.")] = None,
+    labels: Annotated[
+        list[Path] | None, typer.Option(help="People's labels of answers, as `kdgov judge label` writes them; with --model.")
+    ] = None,
     store: Annotated[Path | None, typer.Option(help="Store folder; default the registry/store beside the release.")] = None,
     output_format: Annotated[EvaluateFormat, typer.Option("--format", help="text for people, json for programs.")] = EvaluateFormat.text,
 ) -> None:
@@ -64,6 +67,8 @@ def evaluate(
     with error_boundary(output_format=output_format):
         if (release is None) == (model is None):
             raise InputError("names a release and a model, or neither", mend="Give one: kdgov evaluate RELEASE, or --model with --suite.")
+        if release is not None and labels:
+            raise InputError("--labels has no effect on a release", mend="Name the files in the release: `judge_labels: [labels.csv]`.")
         if release is not None:
             finished = _release(release, store, allow_code or [])
             if is_first():
@@ -72,7 +77,7 @@ def evaluate(
                 raise typer.Exit(EXIT_BLOCKED)
             return
         how = _how(backend=backend, dtype=dtype, device=device, address=address, served_as=served_as, proves=not unproven)
-        document = _single(model, suite or [], out, tasks=task or [], limit=limit, how=how, code=allow_code or [])
+        document = _single(model, suite or [], out, tasks=task or [], limit=limit, how=how, code=allow_code or [], labels=labels or [])
         if is_first():
             _print_single(document, output_format)
 
@@ -106,7 +111,15 @@ def _how(**given: Any) -> BackendSettings:
 
 
 def _single(
-    model: Path | None, suites: list[str], out: Path | None, *, tasks: list[str], limit: int | None, how: BackendSettings, code: list[Path]
+    model: Path | None,
+    suites: list[str],
+    out: Path | None,
+    *,
+    tasks: list[str],
+    limit: int | None,
+    how: BackendSettings,
+    code: list[Path],
+    labels: list[Path],
 ) -> dict[str, Any]:
     if model is None or out is None or not suites:
         raise InputError("--model needs --suite and --out", mend="Name at least one suite and the folder to write to.")
@@ -114,7 +127,7 @@ def _single(
     from kdgov.evaluation.plan.suite_code import allowed_code
 
     with progress_bars() as progress, allowed_code(code):
-        return evaluate_single(model, suites, out, tasks=tasks, limit=limit, how=how, progress=progress)
+        return evaluate_single(model, suites, out, tasks=tasks, limit=limit, how=how, progress=progress, labels=labels)
 
 
 def _print_release(finished: EvaluateResult, output_format: EvaluateFormat) -> None:

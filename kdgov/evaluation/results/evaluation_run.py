@@ -21,6 +21,7 @@ from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.request import Plan, PlannedTask
 from kdgov.evaluation.results.endpoint_evidence import answers_file, endpoint_evidence
 from kdgov.evaluation.results.evidence_document import evidence_document, item_rows, library_versions, task_evidence
+from kdgov.evaluation.scoring.judge_labels import Labels
 from kdgov.evaluation.scoring.scorer import answers_by_item
 from kdgov.evidence.bundle_layout import EVALUATION, IDENTITY, ITEMS, RAW_ANSWERS
 from kdgov.items.files import write_items
@@ -65,6 +66,7 @@ def evaluate(
     reference: Path | tuple[Path | Endpoint, BackendSettings] | None = None,
     progress: Progress | None = None,
     identity: Identity | None = None,
+    labels: Labels | None = None,
 ) -> Evidence:
     """Ask one model everything a plan holds and write its item table and evidence.
 
@@ -78,6 +80,7 @@ def evaluate(
             they must be in ``cache``.
         progress: called as ``progress(label, done, total)``.
         identity: the model's identity where it is already known.
+        labels: people's labels of answers; judged scores then carry gold.
 
     Raises:
         InputError: if the model cannot be asked what the plan holds.
@@ -97,6 +100,7 @@ def evaluate(
             answers_by_item(task.items, record.flat),
             teacher=answers_by_item(task.items, teacher[task.name].flat) if task.name in teacher else None,
             classify=_classify,
+            labels=labels,
         )
         rows += item_rows(task, scored.scores)
         tasks.append(task_evidence(task, record, ways[task.name], scored.scores, scored.aggregates, judges))

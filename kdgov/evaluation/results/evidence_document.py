@@ -48,6 +48,7 @@ def item_rows(task: PlannedTask, scores: Sequence[ItemScore]) -> list[dict[str, 
                 "prompt_digest": item.prompt_digest,
                 "item_digest": item.item_digest,
                 "confidence": score.confidence,
+                **({} if score.gold is None else {"gold": score.gold}),
                 **texts,
             }
         )

@@ -13,6 +13,8 @@ from kdgov.errors import InputError
 from kdgov.evaluation.backends.response_log import is_whole
 from kdgov.evaluation.plan.lm_eval_tasks import LmTask
 from kdgov.evaluation.plan.request import PlannedItem
+from kdgov.evaluation.scoring.judge_agreement import agreement_facts
+from kdgov.evaluation.scoring.judge_labels import Labels, answer_id
 from kdgov.evaluation.scoring.judges import agreement, make_judge
 from kdgov.evaluation.scoring.lm_eval_metrics import score_lm_task
 from kdgov.evaluation.scoring.scores import ItemScore, Scored
@@ -42,9 +44,18 @@ class Scorer:
         return self.lm is None and KINDS[self.declared.kind].compares
 
     def score(
-        self, items: Sequence[PlannedItem], answers: Answers, *, teacher: Answers | None = None, classify: Classify | None = None
+        self,
+        items: Sequence[PlannedItem],
+        answers: Answers,
+        *,
+        teacher: Answers | None = None,
+        classify: Classify | None = None,
+        labels: Labels | None = None,
     ) -> tuple[Scored, dict[str, Any]]:
         """Scores of every item and declared metric, and what is known of the judges that gave them.
+
+        Where people have labelled some of the answers, judged scores carry gold, and the facts say how often judge and people agree on
+        this very model.
 
         Raises:
             InputError: if the suite declares a metric that this kind of task does not give.
@@ -55,7 +66,7 @@ class Scorer:
         judged: list[ItemScore] = []
         if whole:
             scored = score_lm_task(self.lm, whole, answers) if self.lm is not None else self._own(whole, answers, teacher)
-            judged, facts = self._judged(whole, answers, classify)
+            judged, facts = self._judged(whole, answers, classify, labels.of if labels is not None else {})
         # A metric such as accuracy would turn a failed item into an ordinary 0 or 1: it is missing instead, under every metric.
         kept = {i.item_id for i in whole}
         lost = [
@@ -84,11 +95,14 @@ class Scorer:
         means = {f"{m},none": _mean([s.score for s in scores if s.metric == m]) for m in sorted({s.metric for s in scores})}
         return Scored(scores=tuple(scores), aggregates={k: v for k, v in means.items() if not math.isnan(v)})
 
-    def _judged(self, items: Sequence[PlannedItem], answers: Answers, classify: Classify | None) -> tuple[list[ItemScore], dict[str, Any]]:
+    def _judged(
+        self, items: Sequence[PlannedItem], answers: Answers, classify: Classify | None, people: Mapping[str, str]
+    ) -> tuple[list[ItemScore], dict[str, Any]]:
         scores: list[ItemScore] = []
         facts: dict[str, Any] = {}
         labels_of: dict[str, list[str]] = {}
         said = {i.item_id: str(answers[i.item_id][0]) for i in items}
+        named = {i.item_id: people.get(answer_id(self.declared.task, i.prompt_digest, said[i.item_id])) for i in items} if people else {}
         for metric in self.declared.metrics:
             if metric.judge is None:
                 continue
@@ -96,12 +110,19 @@ class Scorer:
                 judge = make_judge(metric.judge, self.suite, suite_file=self.suite_file, classify=classify)
                 labels_of[metric.judge] = judge([(i.requests[0].context, said[i.item_id]) for i in items])
                 facts[metric.judge] = agreement(metric.judge, self.suite, judge, suite_file=self.suite_file)
+                both = [(named[i.item_id], label) for i, label in zip(items, labels_of[metric.judge], strict=True) if named.get(i.item_id)]
+                if both:
+                    facts[metric.judge]["on_this_model"] = agreement_facts([(str(a), b) for a, b in both])
             counted = metric.counts or metric.metric
             for item, label in zip(items, labels_of[metric.judge], strict=True):
                 # A judge that could not tell leaves NaN: a missing value, which stops a comparison instead of passing as 0.
                 score = float(label == counted) if label else math.nan
+                by_people = named.get(item.item_id)
+                gold = None if by_people is None else float(by_people == counted.lower())
                 scores.append(
-                    ItemScore(item_id=item.item_id, metric=metric.metric, score=score, prediction=said[item.item_id], label=counted)
+                    ItemScore(
+                        item_id=item.item_id, metric=metric.metric, score=score, prediction=said[item.item_id], label=counted, gold=gold
+                    )
                 )
         return scores, facts
 

@@ -31,6 +31,8 @@ class ItemScore:
     """Probability the model gave its own answer, where it has one."""
     text: str = ""
     """Text for a reader."""
+    gold: float | None = None
+    """What a person's label scores the same answer, where ``score`` is a judge's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
