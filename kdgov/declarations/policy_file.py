@@ -14,7 +14,7 @@ from kdgov.declarations.criteria import AnyCriterion
 from kdgov.declarations.load import Declared, parse_yaml, read_yaml, validate
 from kdgov.declarations.policy_parts.alpha_spending import AlphaSection
 from kdgov.declarations.policy_parts.criterion_numbers import NotNegative
-from kdgov.declarations.policy_parts.judge_validation import JudgesSection
+from kdgov.declarations.policy_parts.judge_demands import JudgesSection
 from kdgov.digest import digest_json, is_digest
 from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.finding_rules import rule_faults
