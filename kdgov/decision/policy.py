@@ -17,6 +17,7 @@ STATISTIC_NAMES = ("mean", "weighted_mean", "macro_f1", "f1", "mcc", "auc", "cor
 _OF_SAMPLES = re.compile(r"pass@[1-9][0-9]{0,3}")
 Assay = Literal["when_known", "required", "skip"]
 Churn = Literal["negative_flips", "changed"]
+GapOf = Literal["mean", "demographic_parity", "equal_opportunity", "equalized_odds"]
 Confidences = Literal["required", "when_stated"]
 Looks = Literal["named", "corrected"]
 Spend = Literal["reciprocal", "halving"]
@@ -102,6 +103,12 @@ class Criterion:
     """Efficiency: smallest student / teacher."""
     of: Churn = "negative_flips"
     """Churn: items lost, or items answered differently."""
+    gap_of: GapOf = "mean"
+    """Gap: what is compared between groups."""
+    gap_margin: float | None = None
+    """Gap: how much wider the student's largest gap may be than the teacher's; None: not asked."""
+    positive: str = ""
+    """Gap: the label that counts as positive, for a classifier's rates."""
 
     plan_items: int | None = None
     """Items a suite for this criterion should hold; None: ``min_items``. Decides nothing, `kdgov policy drill` uses it."""
@@ -116,6 +123,11 @@ class Criterion:
     def alpha(self) -> float:
         """One-sided error level."""
         return 1.0 - self.confidence
+
+    @property
+    def least_group_items(self) -> int:
+        """Fewer items of a group than this are never a pass."""
+        return self.min_items if self.min_group_items is None else self.min_group_items
 
     def matches(self, key: MetricKey) -> bool:
         """Whether the criterion speaks of a metric."""

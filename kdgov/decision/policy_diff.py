@@ -38,11 +38,12 @@ _NUMBERS: tuple[tuple[str, int, str], ...] = (
     ("ceiling", 1, "the ceiling"),
     ("max_ratio", 1, "the largest ratio"),
     ("min_ratio", -1, "the smallest ratio"),
+    ("gap_margin", 1, "how much wider the largest gap may be"),
 )
 _FALLBACKS = {"group_margin": "margin", "root_margin": "margin", "brier_margin": "margin", "min_group_items": "min_items"}
 _PLACES = (
     "kind", "suite", "tasks", "metric", "direction", "ideal", "threshold", "measure", "of", "where", "chance", "low", "high", "statistic",
-    "margins", "advisory", "sequential",
+    "margins", "advisory", "sequential", "gap_of", "positive",
 )  # fmt: skip
 _STANCES = ("allow", "review", "deny")
 _PATTERN = frozenset("*?[")

@@ -243,14 +243,51 @@ class Calibration(_CriterionBase):
     assay: Literal["when_known", "skip"] = "when_known"
     """Whether the teacher must be proven better than knowing nothing."""
 
+    group_margin: Share | None = None
+    """Margin within a group; default ``margin``."""
+
     @model_validator(mode="after")
-    def _has_no_groups(self) -> Calibration:
-        if self.by:
-            raise ValueError("is a calibration criterion with `by`\nCalibration is judged over all items; remove `by`.")
+    def _margin_fits(self) -> Calibration:
         name = "margin" if self.brier_margin is None else "brier_margin"
         if getattr(self, name) >= 1:
             raise ValueError(f"has the {name} 1, as wide as the whole range of the Brier score\nWrite 0.02 to allow two points.")
         return self
+
+
+class Gap(_CriterionBase):
+    """The largest gap between groups must be proven small, or no wider than the teacher's by more than a margin."""
+
+    kind: Literal["gap"]
+    """gap"""
+    of: Literal["mean", "demographic_parity", "equal_opportunity", "equalized_odds"] = "mean"
+    """mean of the scores, or a classifier's rates by the columns ``prediction`` and ``label``: share predicted positive, true positive
+    rate, or true and false positive rate, each on its own."""
+    positive: str = ""
+    """Label that counts as positive; needed for a classifier's rates."""
+    ceiling: OpenShare | None = None
+    """The student's largest gap must be proven below this."""
+    margin: OpenShare | None = None
+    """The student's largest gap may be wider than the teacher's by this at most."""
+    min_ratio: OpenShare | None = None
+    """The lowest group's rate must be proven at least this share of the highest's, such as 0.8 (four fifths)."""
+    min_group_items: Count | None = 30
+    """Fewer items of a group than this are never a pass."""
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Gap:
+        if not self.by:
+            raise ValueError("is a gap criterion without `by`\nName the attribute whose groups are compared, such as `by: [gender]`.")
+        if self.ceiling is None and self.margin is None and self.min_ratio is None:
+            raise ValueError("names neither ceiling, margin nor min_ratio\nAdd one: it judges nothing without.")
+        if (self.of == "mean") == bool(self.positive):
+            needs = "has `positive` beside the mean of the scores" if self.positive else f"is of {self.of} and names no `positive` label"
+            raise ValueError(f"{needs}\nWrite `positive:` with a classifier's rates, such as `of: equalized_odds`, and only there.")
+        return self
+
+    def frozen(self) -> Criterion:
+        """The criterion as the gate reads it."""
+        return Criterion(**self._common(), kind=self.kind, gap_of=self.of, positive=self.positive, ceiling=self.ceiling,
+                         gap_margin=self.margin, min_ratio=self.min_ratio)  # fmt: skip
 
 
 class Churn(_CriterionBase):
@@ -294,5 +331,5 @@ class Efficiency(Declared):
 
 
 AnyCriterion = Annotated[
-    NonInferiority | Retention | Floor | Ceiling | Exposure | Calibration | Churn | Efficiency, Field(discriminator="kind")
+    NonInferiority | Retention | Floor | Ceiling | Exposure | Calibration | Gap | Churn | Efficiency, Field(discriminator="kind")
 ]

@@ -204,6 +204,8 @@ def demanded(criterion: Mapping[str, Any]) -> str:
             return f"On {where} the student is not {excess}, with {sure}{items}."
         case "efficiency":
             return f"The student's {criterion.get('measure', 'cost')} stays within the stated ratio of the teacher's."
+        case "gap":
+            return f"On {where} the largest gap between groups keeps its bound{limits}, with {sure}{items}{by}."
         case "churn":
             return f"On {where} answers lost against the teacher stay below {criterion.get('ceiling')}, with {sure}{items}."
         case _:

@@ -47,7 +47,8 @@ def judge_calibration(cell: Cell, tables: Tables) -> Iterator[CriterionResult]:
     teacher, student = columns
     scores = cell.pairs.teacher, cell.pairs.student
     yield _judge(cell, "overconfidence", teacher - scores[0], student - scores[1], cell.margin, low=-1.0)
-    brier_margin = cell.margin if cell.criterion.brier_margin is None else cell.criterion.brier_margin
+    own = None if cell.group and cell.criterion.group_margin is not None else cell.criterion.brier_margin
+    brier_margin = cell.margin if own is None else own
     yield _judge(cell, "brier", (teacher - scores[0]) ** 2, (student - scores[1]) ** 2, brier_margin, low=0.0)
 
 

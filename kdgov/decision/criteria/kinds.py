@@ -13,6 +13,7 @@ from kdgov.decision.criteria.absolute import judge_churn, judge_efficiency, judg
 from kdgov.decision.criteria.assay_sensitivity import churn_room, with_assay
 from kdgov.decision.criteria.calibration import judge_calibration
 from kdgov.decision.criteria.comparison_cells import Cell, Tables
+from kdgov.decision.criteria.group_fairness.gaps import judge_gaps
 from kdgov.decision.criteria.retention import judge_retention
 from kdgov.decision.criteria.whole_statistic import judge_difference
 from kdgov.decision.decision import CriterionResult
@@ -67,9 +68,15 @@ def _exposure(cell: Cell, tables: Tables) -> Results:
 
 
 def _calibration(cell: Cell, tables: Tables) -> Results:
-    if not cell.group:
+    if cell.criterion.by or not cell.group:
         # Who knows nothing is not over-confident in anything: right or wrong must tell skill from none first.
         yield from (with_assay(result, cell, tables, room=0.0) for result in judge_calibration(cell, tables))
+
+
+def _gap(cell: Cell, tables: Tables) -> Results:
+    # Groups are compared with each other here, and not judged one by one.
+    if not cell.group:
+        yield from judge_gaps(cell, tables)
 
 
 def _retention(cell: Cell, tables: Tables) -> Results:
@@ -99,6 +106,17 @@ def _calibration_words(criterion: Criterion) -> str:
     return f"{where}: overconfidence and Brier score may be worse by {criterion.margin:g} at most"
 
 
+def _gap_words(criterion: Criterion) -> str:
+    over = " and ".join("*".join(entry) for entry in criterion.by)
+    what = "" if criterion.gap_of == "mean" else f" ({criterion.gap_of})"
+    limits = [
+        f"below {criterion.ceiling:g}" if criterion.ceiling is not None else "",
+        f"wider than the teacher's by {criterion.gap_margin:g} at most" if criterion.gap_margin is not None else "",
+        f"with no rate below {criterion.min_ratio:g} of another" if criterion.min_ratio is not None else "",
+    ]
+    return f"{what}: the largest gap over {over} must be {' and '.join(filter(None, limits))}"
+
+
 KINDS: dict[str, Kind] = {
     "non_inferiority": Kind(judge=_non_inferiority, words=_margins, against_root=True),
     "retention": Kind(judge=_retention, words=lambda c: f" must keep at least {100 * c.share:g} % of the teacher's"),
@@ -106,6 +124,7 @@ KINDS: dict[str, Kind] = {
     "ceiling": Kind(judge=_ceiling, words=lambda c: f" must lie below {c.ceiling:g}"),
     "exposure": Kind(judge=_exposure, words=lambda _: ": canaries must not rank better than chance allows"),
     "calibration": Kind(judge=_calibration, words=_calibration_words),
+    "gap": Kind(judge=_gap, words=_gap_words),
     "efficiency": Kind(judge=None, words=_ratio, whole=judge_efficiency),
     "churn": Kind(judge=_churn, words=lambda c: f": {c.of.replace('_', ' ')} must stay below {c.ceiling:g}"),
 }

@@ -1,0 +1,1 @@
+"""Largest gaps between groups of items, with bounds that hold for the largest one."""
