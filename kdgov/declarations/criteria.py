@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from kdgov.decision.policy import Criterion, When
+from kdgov.decision.policy import Criterion
 from kdgov.declarations.load import Declared
+from kdgov.declarations.policy_parts.criterion_base import CriterionBase
 from kdgov.declarations.policy_parts.criterion_numbers import (
-    Confidence,
     Count,
     CriterionId,
     NotNegative,
@@ -20,119 +19,10 @@ from kdgov.declarations.policy_parts.criterion_numbers import (
     Share,
     StatisticName,
 )
-from kdgov.declarations.policy_parts.criterion_plan import PlanSection
 from kdgov.declarations.policy_parts.judge_gold import GoldSection
-from kdgov.items.metric import Direction
 
 
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-class _CriterionBase(Declared):
-    id: CriterionId
-    """Name in decisions and waivers."""
-    suite: str = "*"
-    """Suite name or glob."""
-    tasks: Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=list[str] | str), Field(min_length=1)] = ["*"]
-    """Task names or globs; each matching task is judged on its own."""
-    metric: str = "*"
-    """Metric name or glob."""
-    when: When = "always"
-    """``always``; ``production_inputs``: only where the release names logged inputs; ``measured``: only where there are rows. A
-    criterion left out is named by ``evidence.not-applicable``."""
-    direction: Direction | None = None
-    """higher, lower or target; default: as the suite declares. Bare item tables need it."""
-    ideal: Number | None = None
-    """Best value of a ``target`` metric."""
-    range: tuple[Number, Number] | None = None
-    """Smallest and largest score that counts; default: as the suite declares. Scores beyond it are clipped and counted.
-    Numbers other than 0 and 1 never pass without one."""
-    confidence: Confidence = 0.95
-    """One-sided confidence."""
-    min_items: Count = 100
-    """Fewer items than this are never a pass."""
-    pooled: bool = False
-    """Judge all matching tasks of one metric together."""
-    where: dict[str, str] = Field(default_factory=dict)
-    """Judge only the items that state these values, such as ``{coverage: far}``: production inputs and suite items are told apart
-    as ``near`` and ``far`` from the distillation data."""
-    by: list[str | Annotated[list[str], Field(min_length=1)]] = Field(default_factory=list)
-    """Attributes whose every value must hold on its own; a list of attributes, or ``a*b``, is an intersection. ``*`` stands
-    for every attribute the items state, ``[*, *]`` for every two of them; a named attribute has to be there."""
-    groups: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
-    """Values that must be there, per attribute of ``by``."""
-    min_group_items: Count | None = None
-    """Fewer items of a group than this are never a pass; default ``min_items``."""
-    threshold: Number | None = None
-    """Count scores of at least this as 1 and all others as 0: rare harm is judged as a rate."""
-    advisory: bool = False
-    """Judge and show only: the criterion never decides."""
-    plan: PlanSection = Field(default_factory=PlanSection)
-    """What the criterion was designed for; used by the drill alone."""
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> _CriterionBase:
-        if self.direction == "target" and self.ideal is None:
-            raise ValueError("has the direction target and no ideal\nAdd `ideal:`, such as 0.5 for a stereotype rate.")
-        if self.range is not None and not self.range[0] < self.range[1]:
-            raise ValueError(f"has the range {list(self.range)}, which is empty\nWrite [smallest, largest].")
-        if self.where and (self.by or self.pooled or getattr(self, "kind", "") in ("exposure", "calibration")):
-            raise ValueError(
-                "has `where` together with `by` or `pooled`, or judges exposure or calibration\nWrite a criterion of its own for `where`."
-            )
-        for attribute in self.groups:
-            if (attribute,) not in self.attributes:
-                raise ValueError(f"declares groups of {attribute!r}, which is not in `by`\nAdd it to `by`, or remove it from `groups`.")
-        return self
-
-    @property
-    def attributes(self) -> tuple[tuple[str, ...], ...]:
-        """``by`` with every entry as a tuple."""
-        return tuple(_names(entry) if isinstance(entry, str) else tuple(entry) for entry in self.by)
-
-    def _width(self) -> float | None:
-        if self.threshold is not None:
-            return 1.0
-        return None if self.range is None else self.range[1] - self.range[0]
-
-    def _common(self) -> dict[str, Any]:
-        low, high = self.range or (None, None)
-        names = (
-            "id", "suite", "metric", "when", "direction", "ideal", "confidence", "min_items", "pooled", "min_group_items", "threshold",
-            "advisory",
-        )  # fmt: skip
-        values = {name: getattr(self, name) for name in names}
-        groups = MappingProxyType({k: tuple(v) for k, v in self.groups.items()})
-        where = MappingProxyType(dict(self.where))
-        plan = {f"plan_{name}": getattr(self.plan, name) for name in ("items", "disagreement", "level")}
-        plan["plan_groups"] = MappingProxyType(dict(self.plan.groups))
-        return {
-            **values,
-            **plan,
-            "tasks": tuple(self.tasks),
-            "low": low,
-            "high": high,
-            "by": self.attributes,
-            "groups": groups,
-            "where": where,
-        }
-
-    def frozen(self) -> Criterion:
-        """The criterion as the gate reads it."""
-        own = {name: getattr(self, name) for name in type(self).model_fields if name not in _CriterionBase.model_fields}
-        if "margins" in own:
-            own["margins"] = MappingProxyType(dict(own["margins"]))
-        if (gold := own.pop("gold", None)) is not None:
-            own["gold_items"] = gold.min_items
-        return Criterion(**self._common(), **own)
-
-
-def _names(entry: str) -> tuple[str, ...]:
-    return ("*",) if entry == "*" else tuple(entry.split("*"))
-
-
-class NonInferiority(_CriterionBase):
+class NonInferiority(CriterionBase):
     """The student must prove that it is at most ``margin`` worse than the teacher."""
 
     kind: Literal["non_inferiority"]
@@ -181,7 +71,7 @@ class NonInferiority(_CriterionBase):
         return self
 
 
-class Retention(_CriterionBase):
+class Retention(CriterionBase):
     """The student must prove that it keeps a share of the teacher's score."""
 
     kind: Literal["retention"]
@@ -198,7 +88,7 @@ class Retention(_CriterionBase):
     """Whether the teacher must be proven better than no skill by more than may be lost."""
 
 
-class Floor(_CriterionBase):
+class Floor(CriterionBase):
     """The student's own mean must be proven above a value."""
 
     kind: Literal["floor"]
@@ -207,7 +97,7 @@ class Floor(_CriterionBase):
     """The value."""
 
 
-class Ceiling(_CriterionBase):
+class Ceiling(CriterionBase):
     """The student's own mean must be proven below a value."""
 
     kind: Literal["ceiling"]
@@ -216,7 +106,7 @@ class Ceiling(_CriterionBase):
     """The value."""
 
 
-class Exposure(_CriterionBase):
+class Exposure(CriterionBase):
     """Canaries must not be ranked better than chance allows."""
 
     kind: Literal["exposure"]
@@ -229,7 +119,7 @@ class Exposure(_CriterionBase):
     """Whether the teacher must be shown to have memorised the canaries: what it never knew cannot show in the student."""
 
 
-class Calibration(_CriterionBase):
+class Calibration(CriterionBase):
     """Signed overconfidence and Brier score must be at most ``margin`` worse than the teacher's."""
 
     kind: Literal["calibration"]
@@ -254,7 +144,7 @@ class Calibration(_CriterionBase):
         return self
 
 
-class Gap(_CriterionBase):
+class Gap(CriterionBase):
     """The largest gap between groups must be proven small, or no wider than the teacher's by more than a margin."""
 
     kind: Literal["gap"]
@@ -290,7 +180,7 @@ class Gap(_CriterionBase):
                          gap_margin=self.margin, min_ratio=self.min_ratio)  # fmt: skip
 
 
-class Churn(_CriterionBase):
+class Churn(CriterionBase):
     """Not too many items may change, even where the mean stays."""
 
     kind: Literal["churn"]
