@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import re
 import tempfile
@@ -22,9 +21,6 @@ from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG
 from kdgov.recording.flavors.model_folder import write_model_folder
 from kdgov.recording.flavors.model_task import ModelTask, model_task
 from kdgov.recording.run_seal import MLFLOW_NOTE, SpoiledRunError
-
-VALIDITY = datetime.timedelta(days=180)
-"""How long a decision covers promotions, unless a waiver ends earlier."""
 
 
 def create_logged_model(client: MlflowClient, run_id: str, model: str, dossier: EvidenceBundle) -> str:
@@ -93,13 +89,3 @@ def paper_digests(
         if odd := sorted(path for path in files if files[path] != ours.get(path)):
             raise SpoiledRunError(f"{odd[0]} was put into the logged model's folder by somebody else")
         return tree_manifest(written) | {SEALED_TAG: digest_bytes(seal)} | {f"model/{path}": digest for path, digest in files.items()}
-
-
-def ends_at(dossier: EvidenceBundle, at: datetime.datetime) -> datetime.datetime:
-    """When a decision stops covering promotions: after `VALIDITY`, or with the first waiver that ends."""
-    latest = at + VALIDITY
-    if not dossier.waiver_expiry:
-        return latest
-    last_day = datetime.date.fromisoformat(dossier.waiver_expiry[:10])
-    ends = datetime.datetime.combine(last_day + datetime.timedelta(days=1), datetime.time(), tzinfo=datetime.UTC)
-    return min(latest, ends)

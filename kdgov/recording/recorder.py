@@ -24,7 +24,7 @@ from kdgov.progress import Progress
 from kdgov.recording import recorded_parts as parts
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
 from kdgov.recording.card.model_card import short_card
-from kdgov.recording.card.tags import version_tags
+from kdgov.recording.card.tags import ends_at, version_tags
 from kdgov.recording.card.write import write_papers
 from kdgov.recording.client.target import RegistryTarget
 from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG, version_facts
@@ -190,7 +190,7 @@ class Recorder:
         if upload_weights and weights is not None:
             self.client.log_artifacts(run_id, str(weights), "weights")
         judged = self._judged(version, weights, tags)
-        about = release_statement(version_facts(version), judged, expires=parts.ends_at(self.dossier, self.at))
+        about = release_statement(version_facts(version), judged, expires=ends_at(self.dossier, self.at))
         envelope = sign_statement(about, list(signers), at=self.at)
         own = {path for path in judged.papers if not path.startswith("model/")} | {
             f"evidence/{p}" for p in bundle_files(self.dossier.folder)

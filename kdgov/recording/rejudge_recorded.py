@@ -21,7 +21,9 @@ from kdgov.recording.client.fetch_bundle import download_bundle, find_version
 from kdgov.recording.client.target import STORE_VARIABLE, registry_target
 
 
-def judge_recorded(name: str, version: str, *, trust: Path | None = None, store: Path | None = None) -> tuple[Decision, GateInputs]:
+def judge_recorded(
+    name: str, version: str, *, trust: Path | None = None, store: Path | None = None, registry: str | None = None
+) -> tuple[Decision, GateInputs]:
     """The decision on a recorded version, made anew from its evidence; invalid where the evidence is not what was recorded.
 
     The same as the recorded decision, byte by byte, unless the evidence or kdgov's judgement changed; the findings say which.
@@ -32,12 +34,13 @@ def judge_recorded(name: str, version: str, *, trust: Path | None = None, store:
         version: number or ``@alias``.
         trust: file of the trust store; default the usual place.
         store: store of finished work; default KDGOV_STORE, else ``registry/store``.
+        registry: address; KDGOV_REGISTRY or the store's own by default.
 
     Raises:
         InputError: if there is no such version, or it has no evidence.
         UnavailableError: if the registry cannot be reached.
     """
-    target = registry_target(store or Path(os.environ.get(STORE_VARIABLE) or Path("registry") / "store"))
+    target = registry_target(store or Path(os.environ.get(STORE_VARIABLE) or Path("registry") / "store"), registry)
     with registry_client(target) as client:
         found = find_version(client, name, version)
         folder = download_bundle(client, found, into=Path(tempfile.mkdtemp(prefix="kdgov-evidence-")))

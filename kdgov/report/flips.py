@@ -46,28 +46,21 @@ def lost_items(
 ) -> list[Flip] | None:
     """Items of one metric the student lost, most telling first; None where the two cannot be paired."""
     declared = declaration_for(tuple(metrics), *key)
-    scale = Scale(
-        direction=declared.direction if declared else "higher",
-        ideal=declared.ideal if declared else None,
-        chance=None,
-        low=None,
-        high=None,
-    )
     pairs = match(teacher, student, key)
     if isinstance(pairs, Mismatch):
         return None
-    loss = _loss(pairs, scale)
-    confidence = _column(student, "confidence", pairs)
+    loss = loss_of(pairs, scale_of(declared))
+    confidence = column_of(student, "confidence", pairs)
     sure = np.array([float(value) if isinstance(value, float) and math.isfinite(value) else 1.0 for value in confidence])
     weight = loss * sure
     order = sorted(np.flatnonzero(loss > 0).tolist(), key=lambda at: (-weight[at], at))
     ids = teacher.column("item_id", pairs.teacher_rows[0]).to_pylist()
-    hide = mask and _is_sensitive(key, declared)
+    hide = mask and is_sensitive(key, declared)
     columns = {
-        "text": _column(teacher, "text", pairs, of_teacher=True),
-        "label": _column(teacher, "label", pairs, of_teacher=True),
-        "teacher": _column(teacher, "prediction", pairs, of_teacher=True),
-        "student": _column(student, "prediction", pairs),
+        "text": column_of(teacher, "text", pairs, of_teacher=True),
+        "label": column_of(teacher, "label", pairs, of_teacher=True),
+        "teacher": column_of(teacher, "prediction", pairs, of_teacher=True),
+        "student": column_of(student, "prediction", pairs),
     }
     return [
         Flip(
@@ -108,13 +101,26 @@ def _section(key: MetricKey, flips: Sequence[Flip], per_metric: int) -> Iterator
         yield "| " + " | ".join(_cell(cell) for cell in cells) + " |"
 
 
-def _loss(pairs: Pairs, scale: Scale) -> np.ndarray:
+def scale_of(declared: MetricDeclaration | None) -> Scale:
+    """How a metric is read: better when higher unless it is declared otherwise."""
+    return Scale(
+        direction=declared.direction if declared else "higher",
+        ideal=declared.ideal if declared else None,
+        chance=None,
+        low=None,
+        high=None,
+    )
+
+
+def loss_of(pairs: Pairs, scale: Scale) -> np.ndarray:
+    """What the student lost on each item: positive where the teacher was better."""
     if scale.direction == "target" and scale.ideal is not None:
         return np.abs(pairs.student - scale.ideal) - np.abs(pairs.teacher - scale.ideal) + (pairs.student > pairs.teacher)
     return better(pairs.teacher, scale.direction) - better(pairs.student, scale.direction)
 
 
-def _is_sensitive(key: MetricKey, declared: MetricDeclaration | None) -> bool:
+def is_sensitive(key: MetricKey, declared: MetricDeclaration | None) -> bool:
+    """Whether the texts of a metric are shown only to whoever asks for them."""
     # Without a declaration nobody has said that the text is safe to print: names that speak of harm are masked.
     if declared is not None and declared.harmful:
         return True
@@ -124,7 +130,8 @@ def _is_sensitive(key: MetricKey, declared: MetricDeclaration | None) -> bool:
     )
 
 
-def _column(table: ItemTable, name: str, pairs: Pairs, *, of_teacher: bool = False) -> list[object]:
+def column_of(table: ItemTable, name: str, pairs: Pairs, *, of_teacher: bool = False) -> list[object]:
+    """A column of the paired items; empty values where the table lacks it."""
     rows = pairs.teacher_rows[0] if of_teacher else pairs.student_rows[0]
     return list(table.column(name, rows).to_pylist()) if table.has(name) else [None] * pairs.n
 

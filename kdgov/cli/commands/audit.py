@@ -69,6 +69,7 @@ def audit(
     registry: Annotated[str | None, typer.Option(help="Address of the registry; default KDGOV_REGISTRY, else the store's own.")] = None,
     store: Annotated[Path | None, typer.Option(help="Store folder: embedded registry, keys, trust.")] = None,
     output_format: Annotated[AuditFormat, typer.Option("--format", help="text, json, markdown or html.")] = AuditFormat.text,
+    items: Annotated[Path | None, typer.Option(help="Write the items lost and won of MODEL VERSION to this HTML file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the answer to this file instead of standard output.")] = None,
 ) -> None:
     """Re-verify a recorded release using only the registry, and report."""
@@ -78,7 +79,11 @@ def audit(
         from kdgov.pipeline.audit import Scope
 
         request = replace(_request(registry, store, trust, as_of, weights, framework or [], replay), witness=witness)
+        if items is not None and version is None:
+            raise InputError("--items shows the items of one version", where="kdgov audit", mend="Name MODEL VERSION.")
         if version is not None and model is not None:
+            if items is not None:
+                _write_items(model, version, request, items)
             _one(model, version, request, output_format, out, attest=attest)
         elif model is not None or all_models:
             _many(request, Scope(model=model, since=_day(since, "--since"), only_violated=only is Only.violated), output_format, out)
@@ -139,6 +144,15 @@ def _one(model: str, version: str, request: AuditRequest, output_format: AuditFo
         typer.echo(f"attested: {attest_replay(found, request)}", err=True)
     if found.outcome != "clean":
         raise typer.Exit(EXIT_BLOCKED)
+
+
+def _write_items(model: str, version: str, request: AuditRequest, path: Path) -> None:
+    from kdgov.recording.rejudge_recorded import judge_recorded
+    from kdgov.report.item_browser.item_file import item_file
+
+    decision, judged = judge_recorded(model, version, trust=request.trust, store=request.store, registry=request.registry)
+    write_answer(path, item_file(judged, decision))
+    typer.echo(f"wrote {path} (items)", err=True)
 
 
 def _rendered(document: Mapping[str, Any], output_format: AuditFormat) -> str:

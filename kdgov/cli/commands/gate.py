@@ -92,6 +92,9 @@ def gate(
     trust: Annotated[Path | None, typer.Option(help="Keys trusted for waivers and approvals.", show_default=False)] = None,
     looks: Annotated[int, typer.Option(min=1, help="Students judged on these items so far, with this one; a release counts.")] = 1,
     flips: Annotated[Path | None, typer.Option(help="Write the items the student lost to this Markdown file.", show_default=False)] = None,
+    items: Annotated[
+        Path | None, typer.Option(help="Write the items lost and won to this HTML file, to be read and filtered.", show_default=False)
+    ] = None,
     subjects: Annotated[
         Path | None, typer.Option(help="Write which of many tasks lost, estimated together, to this Markdown file.", show_default=False)
     ] = None,
@@ -131,6 +134,8 @@ def gate(
                 decision, judged = _judge_tables(tables, statements, trust, store, progress)
         if flips is not None:
             _write_flips(flips, judged, show_text=show_text)
+        if items is not None:
+            _write_items(items, judged, decision)
         if subjects is not None:
             _write_subjects(subjects, judged)
         _print(decision, judged, output_format, written, verbose=verbose)
@@ -248,6 +253,12 @@ def _write_flips(path: Path, judged: GateInputs, *, show_text: bool) -> None:
 
     tables = judged.tables
     write_answer(path, flip_report(tables.teacher, tables.student, metrics=tables.metrics, mask=not show_text))
+
+
+def _write_items(path: Path, judged: GateInputs, decision: Decision) -> None:
+    from kdgov.report.item_browser.item_file import item_file
+
+    write_answer(path, item_file(judged, decision))
 
 
 def _write_subjects(path: Path, judged: GateInputs) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from kdgov.report.escaping import escaped_lines
 
-_VOID = frozenset({"meta", "br", "hr", "line", "circle", "rect", "path", "polygon"})
+_VOID = frozenset({"meta", "br", "hr", "input", "line", "circle", "rect", "path", "polygon"})
 
 
 class Safe(str):
@@ -22,11 +22,11 @@ def text(value: object) -> Safe:
     return Safe(escaped_lines(value))
 
 
-def tag(name: str, *children: object, **attributes: object) -> Safe:
+def tag(name: str, /, *children: object, **attributes: object) -> Safe:
     """One element; ``class_`` and ``for_`` lose their underscore, other underscores become hyphens, None leaves one out."""
     written = "".join(f' {key.rstrip("_").replace("_", "-")}="{text(value)}"' for key, value in attributes.items() if value is not None)
     if name in _VOID:
-        return Safe(f"<{name}{written}>" if name in ("meta", "br", "hr") else f"<{name}{written}/>")
+        return Safe(f"<{name}{written}>" if name in ("meta", "br", "hr", "input") else f"<{name}{written}/>")
     return Safe(f"<{name}{written}>{join(children)}</{name}>")
 
 
