@@ -37,7 +37,7 @@ def derive_stored(predicate: Mapping[str, Any], artifact_uri: str, asker: Asker)
     mend = "Record the release again; the evidence is never edited."
     with tempfile.TemporaryDirectory(prefix="kdgov-evidence-") as kept:
         try:
-            folder = _copied(artifact_uri, Path(kept) / BUNDLE_FOLDER)
+            folder = copied_evidence(artifact_uri, Path(kept) / BUNDLE_FOLDER)
             fault = seal_fault(folder, predicate) if (folder / MANIFEST).is_file() else "the evidence is missing"
         except (OSError, ValueError, KeyError, TypeError, MlflowException, KdgovError) as error:
             fault = f"the evidence cannot be read ({getattr(error, 'what', type(error).__name__)})"
@@ -46,7 +46,8 @@ def derive_stored(predicate: Mapping[str, Any], artifact_uri: str, asker: Asker)
         return _JUDGED.of(question_of(predicate, asker), lambda: derive(folder, predicate, asker))
 
 
-def _copied(artifact_uri: str, into: Path) -> Path:
+def copied_evidence(artifact_uri: str, into: Path) -> Path:
+    """The bundle of a run's artifacts, copied into a folder of one's own; the folder lacks a manifest where there is none."""
     local = local_path(artifact_uri)
     if local is not None:
         # Links are copied as links, and a manifest takes none that leaves its folder.

@@ -61,8 +61,25 @@ class ServerPlan:
         return [
             sys.executable, "-m", "mlflow", "server", "--backend-store-uri", guarded, "--registry-store-uri", guarded,
             "--artifacts-destination", f"kdgov-artifacts:{self.artifacts}", "--host", self.host, "--port", str(self.port),
-            "--workers", str(self.workers), *workspaces, *self.further,
+            "--workers", str(self.workers), *workspaces, *with_pages(self.further),
         ]  # fmt: skip
+
+
+def with_pages(further: tuple[str, ...]) -> tuple[str, ...]:
+    """MLflow's options with the application that also shows ``/kdgov/``, behind MLflow's login where that is asked for.
+
+    Unchanged where another application is asked for, or where the installed package does not announce its own.
+    """
+    given = list(further)
+    # Click takes both spellings.
+    given = [part for word in given for part in (word.split("=", 1) if word.startswith("--app-name=") else [word])]
+    asked = given[given.index("--app-name") + 1] if "--app-name" in given[:-1] else ""
+    ours = {"": "kdgov", "basic-auth": "kdgov-basic-auth"}.get(asked)
+    if ours is None or not importlib.metadata.entry_points(group="mlflow.app", name=ours):
+        return further
+    if not asked:
+        return (*given, "--app-name", ours)
+    return tuple(ours if n and given[n - 1] == "--app-name" else word for n, word in enumerate(given))
 
 
 def database_uri(uri: str) -> str:

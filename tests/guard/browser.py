@@ -73,6 +73,26 @@ class Browser:
         """Type into the first element of a selector."""
         self._call("POST", f"element/{self.element(css)}/value", {"text": text})
 
+    def resize(self, width: int, height: int) -> None:
+        """A window whose page is so many pixels wide and high, narrower than a real window may be too."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self._call("POST", "goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics})
+
+    def above_fold(self) -> str:
+        """What the first screen shows: the text of every element that ends within the window."""
+        script = """
+        const found = [];
+        const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        while (walker.nextNode()) {
+          const range = document.createRange();
+          range.selectNodeContents(walker.currentNode);
+          const box = range.getBoundingClientRect();
+          if (box.height && box.bottom <= innerHeight && box.top >= 0) found.push(walker.currentNode.textContent);
+        }
+        return found.join(' ');
+        """
+        return " ".join(str(self.run(script)).split())
+
     def printed(self) -> bytes:
         """The page as it prints, as PDF."""
         return base64.b64decode(self._call("POST", "print", {"background": True}))

@@ -22,7 +22,7 @@ def item_card(item: ChangedItem, *, opening: Safe | None = None) -> Safe:
     head = tag("h3", f"{item.outcome}: {item.item_id}")
     place = tag("p", f"{item.key.suite}/{item.key.task}, {item.key.metric}, change {item.change:+.3g}", class_="quiet")
     group = tag("p", group_words(item.group), class_="quiet") if item.group else ""
-    reference = tag("p", tag("b", "Reference"), tag("span", _cut(item.label) or "none", class_="said")) if item.label else ""
+    reference = tag("p", tag("b", "Reference "), tag("span", _cut(item.label) or "none", class_="said")) if item.label else ""
     if not item.is_masked:
         shown: object = item_texts(item)
     elif opening is not None:

@@ -37,12 +37,15 @@ def join(parts: Iterable[object], separator: str = "") -> Safe:
 
 def table(head: Iterable[object], rows: Iterable[Iterable[object]], *, caption: str, class_: str = "") -> Safe:
     """A table with a caption, column heads and the first cell of each row as its head."""
-    heads = tag("tr", *(tag("th", cell, scope="col") for cell in head))
-    body = [tag("tr", *(_cell(index, cell) for index, cell in enumerate(row))) for row in rows]
+    named = list(head)
+    heads = tag("tr", *(tag("th", cell, scope="col") for cell in named))
+    # On a narrow screen each cell stands below its column's name (`.cards` of the style sheet).
+    labels = [None if isinstance(cell, Safe) else str(cell) for cell in named]
+    body = [tag("tr", *(_cell(index, cell, labels[index]) for index, cell in enumerate(row))) for row in rows]
     inner = tag("table", tag("caption", caption), tag("thead", heads), tag("tbody", *body), class_=class_ or None)
     # A wide table scrolls inside its own box: focusable, so that it can be scrolled without a mouse.
     return tag("div", inner, class_="wide", tabindex="0", role="region", aria_label=caption)
 
 
-def _cell(index: int, cell: object) -> Safe:
-    return tag("th", cell, scope="row") if index == 0 else tag("td", cell)
+def _cell(index: int, cell: object, label: str | None) -> Safe:
+    return tag("th", cell, scope="row") if index == 0 else tag("td", cell, data_head=label)

@@ -14,7 +14,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def page_of(
-    title: str, main: Safe, *, contents: Safe | None = None, foot: object = "", skip: str = "Skip to the report", script: str = ""
+    title: str, main: Safe, *, contents: Safe | None = None, foot: str = "", skip: str = "Skip to the report", script: str = ""
 ) -> str:
     """A page that loads nothing from anywhere.
 
@@ -38,7 +38,7 @@ def page_of(
     )
     body = [tag("a", skip, href="#main", class_="skip")]
     body += [tag("header", contents)] if contents is not None else []
-    body += [tag("main", main, id="main"), tag("footer", tag("p", foot, class_="quiet"))]
+    body += [tag("main", main, id="main"), tag("footer", tag("p", in_code(foot), class_="quiet"))]
     body += [tag("script", Safe(script))] if script else []
     return "<!DOCTYPE html>\n" + tag("html", head, tag("body", *body), lang="en") + "\n"
 
@@ -46,13 +46,21 @@ def page_of(
 def verdict_banner(header: VerdictHeader) -> Safe:
     """May it be used, why, what is open, who decides: in word, shape and colour."""
     answer = tag("p", tag("strong", f"{header.shape} {header.answer}", class_=header.verdict))
-    lines = [tag("p", tag("b", f"{label}: "), sentence) for label, sentence in header.lines()]
+    lines = [tag("p", tag("b", f"{label}: "), in_code(sentence)) for label, sentence in header.lines()]
     return tag("div", answer, *lines, class_=f"banner verdict-header {header.verdict}-edge")
+
+
+def in_code(sentence: str) -> Safe:
+    """A sentence whose `marked` words are set as code."""
+    parts = sentence.split("`")
+    if len(parts) % 2 == 0:
+        return tag("span", sentence)
+    return join(tag("code", part) if n % 2 else part for n, part in enumerate(parts))
 
 
 def facts(rows: list[tuple[object, object]]) -> Safe:
     """Names and values, side by side where there is room."""
-    return tag("dl", join(tag("dt", key) + tag("dd", value) for key, value in ((a, b) for a, b in rows)), class_="facts")
+    return tag("dl", *(part for key, value in rows for part in (tag("dt", key), tag("dd", value))), class_="facts")
 
 
 @cache
