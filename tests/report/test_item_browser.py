@@ -65,7 +65,7 @@ def test_a_lower_is_better_metric_turns_the_outcome():
 
 def test_the_file_escapes_what_is_hostile_and_loads_nothing(tmp_path):
     inputs = judged(tables(suite="maths", text=HOSTILE), tmp_path)
-    page = item_file(inputs, inputs.decide())
+    page = item_file(inputs.tables, inputs.decide())
     assert page.count("<script>") == 1
     assert "<img" not in page
     assert "\u202e" not in page
@@ -77,7 +77,7 @@ def test_the_file_escapes_what_is_hostile_and_loads_nothing(tmp_path):
 
 def test_harmful_texts_are_closed_until_they_are_opened(tmp_path):
     inputs = judged(tables(suite="safety"), tmp_path)
-    page = item_file(inputs, inputs.decide())
+    page = item_file(inputs.tables, inputs.decide())
     outside = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
     assert "question 2" in page
     assert "question 2" not in outside
@@ -86,6 +86,6 @@ def test_harmful_texts_are_closed_until_they_are_opened(tmp_path):
 
 def test_a_long_list_is_cut_and_says_so(tmp_path):
     inputs = judged(tables(6 * MOST_PER_METRIC), tmp_path)
-    page = item_file(inputs, inputs.decide())
+    page = item_file(inputs.tables, inputs.decide())
     assert page.count("<article") == MOST_PER_METRIC
     assert f"{2 * MOST_PER_METRIC:,} further items are not in this file" in page

@@ -151,7 +151,7 @@ def _write_items(model: str, version: str, request: AuditRequest, path: Path) ->
     from kdgov.report.item_browser.item_file import item_file
 
     decision, judged = judge_recorded(model, version, trust=request.trust, store=request.store, registry=request.registry)
-    write_answer(path, item_file(judged, decision))
+    write_answer(path, item_file(judged.tables, decision))
     typer.echo(f"wrote {path} (items)", err=True)
 
 

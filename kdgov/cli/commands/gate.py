@@ -258,7 +258,7 @@ def _write_flips(path: Path, judged: GateInputs, *, show_text: bool) -> None:
 def _write_items(path: Path, judged: GateInputs, decision: Decision) -> None:
     from kdgov.report.item_browser.item_file import item_file
 
-    write_answer(path, item_file(judged, decision))
+    write_answer(path, item_file(judged.tables, decision))
 
 
 def _write_subjects(path: Path, judged: GateInputs) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from kdgov.decision.criteria.comparison_cells import Tables
 from kdgov.decision.decision import Decision
-from kdgov.evidence.gate_inputs import GateInputs
 from kdgov.items import MetricKey
 from kdgov.report.item_browser.changed_items import ChangedItem, changed_items, group_choices
 from kdgov.report.item_browser.item_cards import item_card
@@ -41,18 +41,17 @@ show();
 """
 
 
-def item_file(judged: GateInputs, decision: Decision) -> str:
+def item_file(tables: Tables, decision: Decision) -> str:
     """The page.
 
     Args:
-        judged: what the decision was made from.
+        tables: what both models answered.
         decision: what came of it; its header begins the page.
     """
-    tables = judged.tables
     items, _ = changed_items(tables.teacher, tables.student, metrics=tables.metrics)
     kept, left_out = _kept(items)
     suites = sorted({item.key.suite for item in items})
-    title = f"Items of {judged.subject.get('release') or judged.subject.get('student') or 'the student'}"
+    title = f"Items of {decision.subject.get('release') or decision.subject.get('student') or 'the student'}"
     lost = sum(item.outcome == "lost" for item in items)
     parts = [
         tag("h1", title),
