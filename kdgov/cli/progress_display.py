@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from kdgov.processes import is_first
+from kdgov.progress import work_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -68,9 +69,11 @@ class _Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, label: str, done: int, total: int) -> None:
-        if label not in self._tasks:
-            self._tasks[label] = self._bars.add_task(label, total=total or None)
-        self._bars.update(self._tasks[label], completed=done, total=total or None)
+        work = work_of(label)
+        if work not in self._tasks:
+            self._tasks[work] = self._bars.add_task(label, total=total or None)
+        # A label without its detail leaves the detail that is shown.
+        self._bars.update(self._tasks[work], description=label if label != work else None, completed=done, total=total or None)
 
     def line(self, text: str, *, style: str = "") -> None:
         from rich.text import Text
@@ -92,11 +95,12 @@ class _LinePrinter:
     def __call__(self, label: str, done: int, total: int) -> None:
         now = time.monotonic()
         ended = bool(total) and done >= total
-        if not ended and now - self._told.get(label, float("-inf")) < self._EVERY_S:
+        work = work_of(label)
+        if not ended and now - self._told.get(work, float("-inf")) < self._EVERY_S:
             return
-        if self._told.get(label) == float("inf"):
+        if self._told.get(work) == float("inf"):
             return
-        self._told[label] = float("inf") if ended else now
+        self._told[work] = float("inf") if ended else now
         sys.stderr.write(f"  {label}: {done}/{total}\n" if total else f"  {label}: {done or 'started'}\n")
         sys.stderr.flush()
 

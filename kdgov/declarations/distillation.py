@@ -143,6 +143,23 @@ class TeacherCache(Declared):
     """Folder of this very cache; absent: one in the store, shared by all releases it fits."""
 
 
+class HeldOut(Declared):
+    """Examples kept out of training, on which the loss is watched while a run lasts; they decide nothing about the release."""
+
+    share: float = Field(default=0.05, gt=0, lt=0.5)
+    """Share of the examples, chosen by the digest of their content, so that copies of one example fall on one side."""
+    every: int = Field(default=50, ge=1)
+    """Steps between two measurements."""
+    examples: int = Field(default=512, ge=1)
+    """Most examples measured each time; the rest of the share is kept out all the same."""
+    keep_best: bool = True
+    """Whether the student is saved as it was at the lowest held-out loss, instead of at the last step."""
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after so many measurements in a row without improvement; absent: never."""
+    improvement: float = Field(default=0.0, ge=0)
+    """How much lower the held-out loss must be to count as improved."""
+
+
 class Distillation(Declared):
     """One training run: what is added up, over which steps."""
 
@@ -174,9 +191,11 @@ class Distillation(Declared):
     """What weighs equally: every kept token, or every example however long."""
     length_bucketing: bool = True
     """Batches of similar length: less padding, order still shuffled by the seed."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type the student is trained in."""
-    save_dtype: Literal["float32", "bfloat16"] | None = None
+    packing: bool = False
+    """Several examples of a batch in one row, without attention across them and with the same loss: no padding is computed."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Type the student computes in (autocast, on CPU and accelerator alike); its weights stay in float32 while it learns."""
+    save_dtype: Literal["float32", "bfloat16", "float16"] | None = None
     """Type of the saved weights; absent: ``dtype``."""
     fused_head: bool = True
     """Fuses output head and loss per chunk of tokens: less memory, less time, same numbers."""
@@ -186,6 +205,10 @@ class Distillation(Declared):
     """Keep the teacher's distributions instead of running it every step."""
     checkpoint_every: int = Field(default=200, ge=1)
     """Steps between checkpoints a killed run resumes from."""
+    held_out: HeldOut | None = None
+    """Watch the loss on examples kept out of training; absent: all examples are learnt from."""
+    report_to: list[str] = Field(default_factory=list)
+    """Trackers of transformers that are told every step, such as ``mlflow``, ``tensorboard``, ``wandb``; no decision reads them."""
     calibration: str | None = None
     """Digest (or path) of the table that proposed temperature and weights; `kdgov distill --calibrate` prints it. It is looked up and
     compared with the recipe."""
@@ -210,6 +233,8 @@ class Distillation(Declared):
             )
         if self.cache is not None and (wrong := self._uncacheable()):
             raise ValueError(f"has a cache, which cannot serve {wrong}\nUse `loss: forward_kl` with a cache, or remove `cache:`.")
+        if self.packing and (wrong := self._unpackable()):
+            raise ValueError(f"packs examples, which {wrong} cannot take apart again\nRemove `packing:` or that term.")
         if self.batch_size % self.gradient_accumulation:
             raise ValueError(
                 f"has batch_size {self.batch_size}, which gradient_accumulation {self.gradient_accumulation} does not divide\n"
@@ -225,6 +250,9 @@ class Distillation(Declared):
             if isinstance(term, SoftTargets) and self.cache is not None and self.cache.kind == "sampled" and term.temperature != 1.0:
                 return "a temperature other than 1 from sampled logits"
         return ""
+
+    def _unpackable(self) -> str:
+        return ", ".join(term.kind for term in self.terms if term.kind not in ("soft_targets", "hard_labels", "teacher_text"))
 
     @property
     def needs_weights(self) -> list[str]:

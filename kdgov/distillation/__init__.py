@@ -12,7 +12,8 @@ import kdgov.distillation.allocation  # noqa: F401 - first: it must precede torc
 
 if TYPE_CHECKING:
     from kdgov.distillation.distillation_record import RECORD, DistillationRecord
-    from kdgov.distillation.distillation_run import LOSSES, STUDENT, distill
+    from kdgov.distillation.distillation_run import LOSSES, distill
+    from kdgov.distillation.saving import STUDENT
     from kdgov.distillation.students import StudentStart
 
 __all__ = ["LOSSES", "RECORD", "STUDENT", "DistillationRecord", "StudentStart", "distill"]
@@ -20,7 +21,7 @@ _WHERE = {
     "RECORD": "distillation_record",
     "DistillationRecord": "distillation_record",
     "LOSSES": "distillation_run",
-    "STUDENT": "distillation_run",
+    "STUDENT": "saving",
     "distill": "distillation_run",
     "StudentStart": "students",
 }

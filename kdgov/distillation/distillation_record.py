@@ -45,6 +45,10 @@ class DistillationRecord:
     """Provenance of teacher-written shards; empty where there are none."""
     cache: Mapping[str, Any]
     """Header of the teacher cache and the mass it kept; empty where the teacher ran."""
+    vocabulary: Mapping[str, Any]
+    """Ids compared: how many, below which one, what shows that text becomes the same ids for both, rows of both output matrices."""
+    held_out: Mapping[str, Any]
+    """Examples kept out, every measurement on them, the step the student is of, and whether it stopped early; empty where none were."""
     warnings: tuple[str, ...]
     """What is unusual about this run, in plain sentences."""
     seed: int

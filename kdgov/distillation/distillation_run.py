@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from kdgov.checkpoints.identity import ModelIdentity, model_identity
-from kdgov.checkpoints.loading import freeze, load_model, without_bars
-from kdgov.declarations.distillation import Attention, Distillation, UniversalLogits
+from kdgov.checkpoints.loading import freeze, load_model
+from kdgov.declarations.distillation import Attention, Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.digest import digest_bytes, write_atomic
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.data.batch_order import batch_order
 from kdgov.distillation.data.tokenization import Planned, TokenCollator
+from kdgov.distillation.data.vocabulary import OVER_TOKENS, fitted
 from kdgov.distillation.distillation_record import DistillationRecord
 from kdgov.distillation.generation.ratings import Helpers
 from kdgov.distillation.inputs import DistillationInputs, gather_inputs, sampled_term
 from kdgov.distillation.learner import Learner
+from kdgov.distillation.loop.held_out import Watch, split
+from kdgov.distillation.loop.longest_input import refuse_too_long
+from kdgov.distillation.loop.loss_log import LOSS_LINES, LossLog
+from kdgov.distillation.loop.training_arguments import argument_faults, training_arguments
 from kdgov.distillation.memory import kept_heap, memory_advice
 from kdgov.distillation.sampling import StudentSampler
-from kdgov.distillation.students import StudentStart, build_student, copy_companions
+from kdgov.distillation.saving import STUDENT, memory_sums, record_of, save_student
+from kdgov.distillation.students import StudentStart, build_student
 from kdgov.distillation.teacher_cache.cache import LogitCache, cached_collator, header_of
-from kdgov.distillation.training import DistillationTrainer, training_arguments
+from kdgov.distillation.training import DistillationTrainer
 from kdgov.distillation.training_progress import last_whole_checkpoint, training_curves
 from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import TRAINING_CURVES
@@ -35,8 +42,6 @@ from kdgov.processes import is_first, world_size
 from kdgov.progress import Progress, silent
 from kdgov.quantities import quantity
 
-STUDENT = "student"
-ADAPTER = "adapter"
 LOSSES = "losses.json"
 _CHECKPOINTS = "checkpoints"
 _POLL_S = 1.0
@@ -56,10 +61,10 @@ def distill(
 ) -> DistillationRecord:
     """Train a student and write it, with the record of what was trained, into a folder.
 
-    Written are ``<output>/student/`` (a transformers checkpoint with tokenizer and record), ``<output>/losses.json`` (every
-    step's terms), ``<output>/training-curves.json`` (`training_curves`) and ``<output>/kdgov-distillation.json``.
-    A run that was killed resumes from its last whole checkpoint under ``<output>/checkpoints/`` and ends, on a CPU, with the
-    very weights an uninterrupted run ends with.
+    Written are ``<output>/student/`` (a transformers checkpoint with tokenizer and record), ``<output>/losses.jsonl`` (every
+    step's terms as they come, and each measurement on held-out examples), ``<output>/losses.json`` (the steps alone, at the end),
+    ``<output>/training-curves.json`` (`training_curves`) and ``<output>/kdgov-distillation.json``.
+    A run that was killed resumes from its last whole checkpoint under ``<output>/checkpoints/`` and ends, on a CPU, with the very weights an uninterrupted run ends with.
 
     Args:
         recipe: what is added up, over which steps.
@@ -86,33 +91,26 @@ def distill(
 
 
 def _run(material: DistillationInputs, output: Path, progress: Progress) -> DistillationRecord:
-    recipe, prepared = material.recipe, material.prepared
+    recipe = material.recipe
     progress("loading the models", 0, 0)
     teacher, student = load_models(material)
+    material = with_fitted_vocabulary(material, teacher, student)
+    refuse_too_long(material.prepared.items, teacher, student, recipe)
     warnings = [*_fit(teacher, student, material), *_left_out(material)]
     cache = _cache(material, teacher, progress)
-    collate: Any = prepared.collate
+    collate: Any = material.prepared.collate
     if cache is not None and isinstance(collate, TokenCollator):
         collate, teacher = cached_collator(collate, cache), None
     before = memory_sums(teacher)
+    learnt, kept_out = split(material.prepared, recipe.held_out, seed=recipe.seed)
     order = batch_order(
-        prepared.lengths, steps=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed, by_length=recipe.length_bucketing
+        learnt.lengths, steps=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed, by_length=recipe.length_bucketing
     )
-    planned = Planned(prepared.items, order)
-    learner = Learner(student, teacher, recipe, task=material.task, problem=material.prepared.problem)
+    planned = Planned(learnt.items, order)
+    learner = Learner(student, teacher, recipe, task=material.task, problem=learnt.problem, vocabulary=material.vocabulary)
     learner.add_projections(collate([planned[0]]))
-    checkpoints = output / _CHECKPOINTS
-    trainer = DistillationTrainer(
-        model=learner,
-        args=training_arguments(recipe, checkpoints, world_size=world_size()),
-        data_collator=collate,
-        train_dataset=planned,
-        examples=prepared.items,
-        progress=progress,
-        run=material.run,
-        sampler=_sampler(material),
-    )
-    resume_from = last_whole_checkpoint(checkpoints, material.run) if checkpoints.is_dir() else None
+    trainer = _trainer(material, learner, collate, planned, kept_out, output, progress)
+    resume_from = last_whole_checkpoint(output / _CHECKPOINTS, material.run) if (output / _CHECKPOINTS).is_dir() else None
     trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     if memory_sums(teacher) != before or _identity_now(material) != material.teacher:
         raise InputError(
@@ -121,22 +119,54 @@ def _run(material: DistillationInputs, output: Path, progress: Progress) -> Dist
             mend="Leave its folder alone during a run, and start again.",
         )
     progress("saving", 0, 0)
-    _save_student(trainer, output, material)
+    best = None if trainer.watch is None else trainer.watch.load_best(learner)
+    save_student(trainer, output, material)
     counts = {
-        "learnt_from": len(prepared.items),
-        "left_out": len(prepared.left_out),
-        "cut_short": prepared.truncated,
+        "learnt_from": len(learnt.items),
+        "left_out": len(material.prepared.left_out),
+        "cut_short": material.prepared.truncated,
         "order": digest_bytes(order.tobytes()),
-        "tokens": int(prepared.lengths[order].sum()),
+        "tokens": int(learnt.lengths[order[: trainer.state.global_step * recipe.batch_size]].sum()),
     }
-    record = _record(material, output / STUDENT, trainer, warnings, counts, {} if cache is None else cache.facts())
+    record = record_of(material, output / STUDENT, trainer, warnings, counts, {} if cache is None else cache.facts(), best=best)
     if trainer.is_world_process_zero():
         provenance.write_record(record, output / STUDENT, output)
-        rows = [dict(zip(learner.names, step, strict=True)) for step in trainer.curve]
+        rows = [{name: value for name, value in row.items() if name != "step"} for row in trainer.rows()]
         write_atomic(output / LOSSES, json.dumps(rows).encode())
         write_atomic(output / TRAINING_CURVES, json.dumps(training_curves(rows, trainer.lr_scheduler), sort_keys=True).encode())
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        shutil.rmtree(output / _CHECKPOINTS, ignore_errors=True)
     return record
+
+
+def _trainer(
+    material: DistillationInputs,
+    learner: Learner,
+    collate: Any,
+    planned: Planned,
+    kept_out: Sequence[Any],
+    output: Path,
+    progress: Progress,
+) -> DistillationTrainer:
+    recipe, checkpoints = material.recipe, output / _CHECKPOINTS
+    args = training_arguments(recipe, checkpoints, world_size=world_size())
+    watch = None
+    if recipe.held_out is not None:
+        size = args.per_device_train_batch_size
+        watch = Watch(rule=recipe.held_out, items=kept_out, collate=collate, batch_size=size, folder=checkpoints)
+    with argument_faults():
+        return DistillationTrainer(
+            model=learner,
+            args=args,
+            data_collator=collate,
+            train_dataset=planned,
+            examples=planned.examples,
+            progress=progress,
+            run=material.run,
+            sampler=_sampler(material),
+            watch=watch,
+            log=LossLog(output / LOSS_LINES if is_first() else None),
+            cpu_dtype=getattr(torch, recipe.dtype),
+        )
 
 
 def _identity_now(material: DistillationInputs) -> ModelIdentity | None:
@@ -166,6 +196,7 @@ def _sampler(material: DistillationInputs) -> StudentSampler | None:
         end_id=prepared.end_id,
         seed=material.recipe.seed,
         by_example=material.recipe.weighting == "example",
+        known=material.vocabulary.student,
     )
 
 
@@ -175,7 +206,7 @@ def _cache(material: DistillationInputs, teacher: Any, progress: Progress) -> Lo
         return None
     if material.task != "causal_lm" or not isinstance(material.prepared.collate, TokenCollator):
         raise InputError("is for language models", where="distillation.cache", mend="Remove `cache:`: a classifier's answers are small.")
-    header = header_of(material.recipe, declared, material.teacher)
+    header = header_of(material.recipe, declared, material.teacher, material.vocabulary.teacher)
     named = declared.folder
 
     def opened() -> LogitCache:
@@ -186,7 +217,7 @@ def _cache(material: DistillationInputs, teacher: Any, progress: Progress) -> Lo
         # One process asks the teacher; the others read what it wrote.
         time.sleep(_POLL_S)
         cache = opened()
-    cache.fill(material.prepared.items, teacher, material.prepared.collate, progress)
+    cache.fill(material.prepared.items, teacher, material.prepared.collate, progress, known=material.vocabulary.teacher)
     return cache
 
 
@@ -194,17 +225,34 @@ def _fit(teacher: Any, student: Any, material: DistillationInputs) -> Iterator[s
     if material.teacher is None:
         yield f"the teacher is an endpoint: {', '.join(material.teacher_facts['not_available'])} are not available and were not checked"
         return
-    sizes = [_classes(model) for model in (teacher, student)]
-    across = any(isinstance(term, UniversalLogits) for term in material.recipe.terms)
-    if sizes[0] != sizes[1] and not across and material.start_facts.get("model", {}).get("tokenizer") in (None, material.teacher.tokenizer):
-        raise InputError(
-            f"the teacher answers over {sizes[0]} classes or tokens, the student over {sizes[1]}",
-            where="student",
-            mend="Give the student's configuration the teacher's vocab_size (or num_labels).",
-        )
+    if material.task not in OVER_TOKENS:
+        sizes = [_classes(model) for model in (teacher, student)]
+        if sizes[0] != sizes[1]:
+            raise InputError(
+                f"the teacher answers over {sizes[0]} classes, the student over {sizes[1]}",
+                where="student",
+                mend="Give the student's configuration the teacher's num_labels.",
+            )
+    yield from material.vocabulary.differences
     counts = [sum(p.numel() for p in model.parameters()) for model in (teacher, student)]
     if counts[1] >= counts[0]:
         yield f"the student ({quantity(counts[1], 'parameter')}) is not smaller than the teacher ({counts[0]:,})"
+
+
+def with_fitted_vocabulary(material: DistillationInputs, teacher: Any, student: Any) -> DistillationInputs:
+    """The inputs with the vocabulary cut to what both output matrices have rows for.
+
+    Raises:
+        InputError: if the data hold an id that is not compared.
+    """
+    fit = fitted(
+        material.vocabulary,
+        teacher_rows=None if teacher is None else _classes(teacher),
+        student_rows=_classes(student),
+        is_new=material.start.config is not None,
+        items=material.prepared.items,
+    )
+    return dataclasses.replace(material, vocabulary=fit)
 
 
 def _classes(model: Any) -> int:
@@ -222,71 +270,3 @@ def _left_out(material: DistillationInputs) -> Iterator[str]:
         yield f"not learnt from: {told}"
     if prepared.truncated:
         yield f"{quantity(prepared.truncated, 'example')} were cut to max_length {material.recipe.max_length}"
-
-
-def memory_sums(model: Any) -> dict[str, int]:
-    """Sum of every tensor's bytes, read as whole numbers, where it lies: any step of training would change it."""
-    return {name: _sum_of_bytes(tensor) for name, tensor in model.state_dict().items()} if model is not None else {}
-
-
-def _sum_of_bytes(tensor: torch.Tensor) -> int:
-    if hasattr(tensor, "__tensor_flatten__"):
-        # A quantised weight: numbers and scales, each a tensor of its own.
-        return sum(_sum_of_bytes(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
-    numbers = tensor.detach().contiguous().flatten().view(torch.uint8)
-    return int((numbers.view(torch.int64) if numbers.numel() % 8 == 0 else numbers).sum(dtype=torch.int64))
-
-
-def _save_student(trainer: DistillationTrainer, output: Path, material: DistillationInputs) -> None:
-    recipe, folder = material.recipe, output / STUDENT
-    dtype = getattr(torch, recipe.save_dtype or recipe.dtype)
-    state = None
-    if trainer.is_fsdp_enabled:
-        whole = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-        state = {name.removeprefix("student."): tensor.to(dtype) for name, tensor in whole.items() if name.startswith("student.")}
-    if trainer.is_world_process_zero():
-        model = trainer.accelerator.unwrap_model(trainer.model).student
-        with without_bars():
-            if hasattr(model, "merge_and_unload"):
-                model.save_pretrained(str(output / ADAPTER))
-                model = model.merge_and_unload()
-            shutil.rmtree(folder, ignore_errors=True)
-            model.to(dtype).save_pretrained(str(folder), state_dict=state)
-        copy_companions(material.tokenizer_path, folder)
-    trainer.accelerator.wait_for_everyone()
-
-
-def _record(
-    material: DistillationInputs,
-    folder: Path,
-    trainer: DistillationTrainer,
-    warnings: Sequence[str],
-    counts: Mapping[str, Any],
-    cache: Mapping[str, Any],
-) -> DistillationRecord:
-    recipe = material.recipe
-    student = model_identity(folder)
-    is_counted = material.task not in ("image_classification", "audio_classification")
-    per_token = 6 * student.parameters + (0 if cache or material.teacher is None else 2 * material.teacher.parameters)
-    return DistillationRecord(
-        schema=provenance.SCHEMA,
-        run=material.run,
-        task=material.task,
-        teacher=dict(material.teacher_facts),
-        student_start=dict(material.start_facts),
-        student=student.as_json(),
-        data=dict(material.data),
-        examples={key: value for key, value in counts.items() if key != "tokens"},
-        recipe=recipe.model_dump(mode="json"),
-        teacher_text=material.shards,
-        cache=cache,
-        warnings=tuple(warnings),
-        seed=recipe.seed,
-        steps=recipe.steps,
-        tokens=counts["tokens"],
-        flops=per_token * counts["tokens"] if is_counted else 0,
-        environment=provenance.environment(
-            threads=torch.get_num_threads(), device=trainer.args.device.type, processes=trainer.args.world_size
-        ),
-        code=provenance.code_version(),
-    )

@@ -11,7 +11,7 @@ from typing import Any
 
 from kdgov.checkpoints.identity import ModelIdentity, endpoint_facts, model_identity
 from kdgov.checkpoints.loading import Task, task_of
-from kdgov.declarations.distillation import Distillation, HardLabels, OnPolicy, UniversalLogits
+from kdgov.declarations.distillation import Distillation, OnPolicy, UniversalLogits
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.digest import digest_file, digest_json
@@ -19,15 +19,13 @@ from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.data.collation import Prepared, prepare
 from kdgov.distillation.data.examples import Example, read_data
 from kdgov.distillation.data.tokenization import TokenCollator
+from kdgov.distillation.data.vocabulary import NOTHING_KNOWN, Vocabulary, vocabulary_of
 from kdgov.distillation.data.written_terms import write_terms
 from kdgov.distillation.generation.ratings import Helpers
 from kdgov.distillation.losses.cross_tokenizer import with_teacher_tokens
 from kdgov.distillation.students import StudentStart
 from kdgov.errors import InputError
 from kdgov.progress import Progress
-
-# These compare neither tokens nor layers, so tokenizers may differ.
-_TOKENIZER_FREE = (HardLabels, TeacherText, UniversalLogits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +58,8 @@ class DistillationInputs:
     """Where teacher caches lie."""
     ignored_keys: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Key of data lines that is not learnt from → lines that have it."""
+    vocabulary: Vocabulary = NOTHING_KNOWN
+    """Which rows of the output matrices are tokens, and which ids are compared."""
 
     @property
     def tokenizer_path(self) -> Path:
@@ -92,7 +92,7 @@ def gather_inputs(
     progress("reading the teacher's identity", 0, 0)
     teacher = None if teacher_path is None else model_identity(teacher_path)
     known = endpoint_facts(source) if isinstance(source, Endpoint) else teacher.as_json() if teacher is not None else {}
-    facts = start_facts(start, recipe, teacher)
+    facts = start_facts(start, teacher)
     if not data_files:
         raise InputError("names no file to learn from", where="data", mend="Add a card or a file.")
     prompts_in_data = any(isinstance(term, TeacherText) and term.prompts is None for term in recipe.terms)
@@ -102,6 +102,7 @@ def gather_inputs(
     written, shards = write_terms(recipe, examples, prompt_files, teacher_path, output, helpers)
     learnt = [example for example in (*examples, *written) if not example.awaits_answer]
     progress("tokenising", 0, 0)
+    vocabulary = vocabulary_of(task, recipe, _tokenizer_path(start, teacher_path), teacher_path, teacher, learnt)
     prepared = prepare(task, learnt, _tokenizer_path(start, teacher_path), recipe)
     if teacher_path is not None and any(isinstance(term, UniversalLogits) for term in recipe.terms):
         prepared = _across_tokenizers(prepared, task, learnt, teacher_path, recipe)
@@ -121,6 +122,7 @@ def gather_inputs(
         run=run_digest(recipe, known, facts, decided_by),
         cache_root=cache_root,
         ignored_keys=read.ignored_keys,
+        vocabulary=vocabulary,
     )
 
 
@@ -152,11 +154,11 @@ def _asking(recipe: Distillation, source: Path | Endpoint) -> Distillation:
     return recipe.model_copy(update={"terms": asked})
 
 
-def start_facts(start: StudentStart, recipe: Distillation, teacher: ModelIdentity | None) -> dict[str, Any]:
+def start_facts(start: StudentStart, teacher: ModelIdentity | None) -> dict[str, Any]:
     """What the record says about where the student starts.
 
     Raises:
-        InputError: if it starts from a model with another tokenizer than the teacher's, and a term compares tokens.
+        InputError: if it starts nowhere.
     """
     facts: dict[str, Any] = {"quantization": start.quantization, "adapter": dict(start.adapter) if start.adapter else None}
     if start.keep_layers is not None and teacher is not None:
@@ -166,16 +168,7 @@ def start_facts(start: StudentStart, recipe: Distillation, teacher: ModelIdentit
         return facts | {"config": digest_file(start.config)}
     if start.model is None:
         raise InputError("says nowhere to start", where="student", mend="Set one of keep_layers, config, model.")
-    identity = model_identity(start.model)
-    compares = [term.kind for term in recipe.terms if not isinstance(term, _TOKENIZER_FREE)]
-    if teacher is not None and identity.tokenizer != teacher.tokenizer and compares:
-        raise InputError(
-            f"the tokenizers differ: the teacher's is {teacher.tokenizer}, the student's {identity.tokenizer}; "
-            f"{', '.join(compares)} would compare unrelated tokens",
-            where="student.model",
-            mend="Start from a student with the teacher's tokenizer, or use `kind: universal_logits` or `kind: teacher_text`.",
-        )
-    return facts | {"model": identity.as_json()}
+    return facts | {"model": model_identity(start.model).as_json()}
 
 
 def run_digest(recipe: Distillation, teacher: Mapping[str, Any], facts: Mapping[str, Any], data: Sequence[str]) -> str:

@@ -15,27 +15,23 @@ from torch import Tensor, nn
 
 from kdgov.checkpoints.loading import Task
 from kdgov.declarations.distillation import (
-    Attention,
-    AttentionRelation,
     Distillation,
     HardLabels,
-    HiddenStates,
     OnPolicy,
     SoftTargets,
     TeacherText,
     UniversalLogits,
 )
 from kdgov.distillation.data.classification_data import Problem
+from kdgov.distillation.data.vocabulary import NOTHING_KNOWN, Vocabulary
 from kdgov.distillation.losses import layer_losses as layers
 from kdgov.distillation.losses.cross_tokenizer import paired_rows, universal_distance
 from kdgov.distillation.losses.forward import Pass, Passed, Wanted
 from kdgov.distillation.losses.fused_loss import KeptTargets, LogitTerms, Targets, loss_of_hidden, loss_of_logits
 from kdgov.distillation.losses.label_losses import per_label, squared_error, two_classes
+from kdgov.distillation.losses.matched_layers import FEATURES, FeatureTerm, MatchedLayers
 from kdgov.distillation.memory import rows_at_once
 from kdgov.errors import InputError
-
-FeatureTerm = HiddenStates | Attention | AttentionRelation
-_FEATURES = (HiddenStates, Attention, AttentionRelation)
 
 
 def logit_terms(recipe: Distillation, *, problem: Problem = "single_label") -> LogitTerms:
@@ -67,25 +63,39 @@ class Learner(nn.Module):
         recipe: what is added up.
         task: what both do.
         problem: what a classifier's outputs are.
+        vocabulary: which rows of the output matrices stand for tokens.
     """
 
-    def __init__(self, student: Any, teacher: Any | None, recipe: Distillation, *, task: Task, problem: Problem = "single_label") -> None:
+    def __init__(
+        self,
+        student: Any,
+        teacher: Any | None,
+        recipe: Distillation,
+        *,
+        task: Task,
+        problem: Problem = "single_label",
+        vocabulary: Vocabulary = NOTHING_KNOWN,
+    ) -> None:
         super().__init__()
         self.student = student
         self._problem: Problem = problem
         self._is_causal = task == "causal_lm"
         self._chunk_tokens = recipe.chunk_tokens
         self.terms = logit_terms(recipe, problem=problem)
-        self._features: list[FeatureTerm] = [term for term in recipe.terms if isinstance(term, _FEATURES)]
+        self._features: list[FeatureTerm] = [term for term in recipe.terms if isinstance(term, FEATURES)]
         self._policy = next((on_policy_terms(term) for term in recipe.terms if isinstance(term, OnPolicy)), None)
         self._universal = next((term for term in recipe.terms if isinstance(term, UniversalLogits)), None)
         is_generative = task in ("causal_lm", "seq2seq_lm")
-        self._run_student = Pass(student, fused=recipe.fused_head and self._is_causal, is_generative=is_generative)
+        self._run_student = Pass(
+            student, fused=recipe.fused_head and self._is_causal, is_generative=is_generative, known=vocabulary.student
+        )
         # In a tuple, out of the sight of nn.Module: the teacher is not part of what is trained or saved.
         fused = self._run_student.head is not None
-        self._teacher: tuple[Pass, ...] = () if teacher is None else (Pass(teacher, fused=fused, is_generative=is_generative),)
-        self._pairs = [self._pairs_of(term) for term in self._features]
-        self.projections = nn.ModuleDict()
+        self._teacher: tuple[Pass, ...] = ()
+        if teacher is not None:
+            self._teacher = (Pass(teacher, fused=fused, is_generative=is_generative, known=vocabulary.teacher),)
+        self._matched = MatchedLayers(self._features, teacher, student, is_causal=self._is_causal)
+        self.projections = self._matched.projections
 
     @property
     def names(self) -> list[str]:
@@ -95,10 +105,15 @@ class Learner(nn.Module):
         return ["soft_targets", "hard_labels", *named, *(["universal_logits"] if self._universal is not None else [])]
 
     @property
+    def learns_from_samples_alone(self) -> bool:
+        """Whether the data's own tokens have no term of logits: held-out examples are then measured with the term for samples."""
+        return self._policy is not None and not (self.terms.soft_weight or self.terms.hard_weight)
+
+    @property
     def weighted_terms(self) -> frozenset[str]:
         """Names of the parts that the loss of every step counts; on-policy steps count others."""
         if self._policy is not None:
-            return frozenset()
+            return frozenset({"soft_targets"})
         asked = {"soft_targets": self.terms.soft_weight, "hard_labels": self.terms.hard_weight}
         return frozenset(name for name in self.names if asked.get(name, 1.0))
 
@@ -137,17 +152,19 @@ class Learner(nn.Module):
             rows, head = passed.answer[kept], self._run_student.head
             if head is not None:
                 at_once = rows_at_once(self._chunk_tokens, head.weight.shape[0], rows.device)
-                loss, parts = loss_of_hidden(rows, head, labels, weights, targets, terms, chunk_rows=at_once)
+                known = self._run_student.known
+                loss, parts = loss_of_hidden(rows, head, labels, weights, targets, terms, chunk_rows=at_once, known=known)
             elif self._problem == "multi_label":
                 made = per_label(rows, labels, weights)
                 whole = targets(slice(0, len(rows)))
                 wanted = two_classes(whole) if isinstance(whole, Tensor) else None
                 loss, parts = loss_of_logits(made.logits, made.labels, made.weights, wanted, terms)
             else:
-                loss, parts = loss_of_logits(rows, labels, weights, targets(slice(0, len(rows))), terms)
+                logits = self._run_student.logits(rows)
+                loss, parts = loss_of_logits(logits, labels, weights, targets(slice(0, len(rows))), terms)
         sums = [parts]
         for place, term in enumerate(features):
-            value = self._feature_sum(place, term, passed, taught, batch)
+            value = self._matched.sum_of(place, passed, taught, batch)
             loss = loss + term.weight * value
             sums.append(value.detach()[None])
         sums += [parts.new_zeros(len(self._features) - len(features))]
@@ -181,59 +198,16 @@ class Learner(nn.Module):
             return cached
         if taught is None:
             return lambda here: None
-        answers, head = taught.answer[kept], self._teacher[0].head
+        answers, teacher = taught.answer[kept], self._teacher[0]
 
         def taught_rows(here: slice) -> Targets:
             with torch.no_grad():
-                return answers[here] if head is None else head(answers[here])
+                return teacher.logits(answers[here])
 
         return taught_rows
 
     def _wanted(self, features: list[FeatureTerm], *, student: bool) -> Wanted:
-        relations = {
-            pair[1 if student else 0]
-            for term, pairs in zip(self._features, self._pairs, strict=True)
-            if isinstance(term, AttentionRelation) and term in features
-            for pair in pairs
-        }
-        return Wanted(
-            hidden_states=any(isinstance(term, HiddenStates) for term in features),
-            attentions=any(isinstance(term, Attention) for term in features),
-            relations=tuple(sorted(relations)),
-        )
-
-    def _feature_sum(self, place: int, term: FeatureTerm, mine: Passed, theirs: Passed | None, batch: Mapping[str, Any]) -> Tensor:
-        if theirs is None:
-            raise TypeError("a teacher's layers are needed")
-        weights = batch["weights"].flatten(1).sum(1) if batch["weights"].dim() > 1 else batch["weights"]
-        values = [self._distance(place, term, pair, mine, theirs, batch) for pair in self._pairs[place]]
-        return torch.dot(torch.stack(values).mean(0).float(), weights)
-
-    def _distance(
-        self, place: int, term: FeatureTerm, pair: tuple[int, int], mine: Passed, theirs: Passed, batch: Mapping[str, Any]
-    ) -> Tensor:
-        theirs_at, mine_at = pair
-        if isinstance(term, HiddenStates):
-            student = layers.as_positions(mine.hidden_states[mine_at])
-            teacher = layers.as_positions(theirs.hidden_states[theirs_at])
-            name = f"{place}_{mine_at}"
-            student = self.projections[name](student) if name in self.projections else student
-            return layers.hidden_distance(student, teacher, _attended(batch, student), distance=term.distance)
-        if isinstance(term, Attention):
-            return layers.attention_distance(
-                mine.attentions[mine_at], theirs.attentions[theirs_at], _attended(batch, mine.attentions[mine_at][:, 0])
-            )
-        distances = [
-            layers.relation_distance(
-                mine.relations[mine_at, kind],
-                theirs.relations[theirs_at, kind],
-                _attended(batch, mine.relations[mine_at, kind]),
-                heads=term.relation_heads,
-                is_causal=self._is_causal,
-            )
-            for kind in term.relations
-        ]
-        return torch.stack(distances).mean(0)
+        return self._matched.wanted(student=student) if features else Wanted()
 
     def _universal_sum(self, term: UniversalLogits, passed: Passed, batch: Mapping[str, Any]) -> Tensor:
         theirs = batch["teacher"]
@@ -241,42 +215,30 @@ class Learner(nn.Module):
             taught = self._teacher[0](theirs["inputs"], Wanted())
         mine_at, theirs_at = paired_rows(batch["weights"], theirs["weights"])
         rows, taught_rows = passed.answer[mine_at], taught.answer[theirs_at]
-        logits = rows if self._run_student.head is None else self._run_student.head(rows)
+        logits = self._run_student.logits(rows)
         with torch.no_grad():
-            taught_logits = taught_rows if self._teacher[0].head is None else self._teacher[0].head(taught_rows)
+            taught_logits = self._teacher[0].logits(taught_rows)
         return torch.dot(universal_distance(logits, taught_logits, temperature=term.temperature), batch["weights"][mine_at])
-
-    def _pairs_of(self, term: FeatureTerm) -> list[tuple[int, int]]:
-        if not self._teacher:
-            raise InputError(f"{term.kind} needs a teacher whose weights are at hand", where="distillation.terms", mend="Remove it.")
-        counts = [_depth(model.config) for model in (self._teacher[0].model, self.student)]
-        return layers.layer_pairs(term.layers, teacher=counts[0], student=counts[1], where=f"distillation.terms: {term.kind}.layers")
 
     def add_projections(self, batch: Mapping[str, Any]) -> None:
         """Make the learned projections that different widths of matched layers need, by trying one batch."""
-        if not any(isinstance(term, HiddenStates) for term in self._features):
-            return
-        wanted = Wanted(hidden_states=True)
-        with torch.no_grad():
-            mine = layers.widths(self._run_student(batch["inputs"], wanted).hidden_states)
-            theirs = layers.widths(self._teacher[0](batch["inputs"], wanted).hidden_states)
-        for place, (term, pairs) in enumerate(zip(self._features, self._pairs, strict=True)):
-            for theirs_at, mine_at in pairs if isinstance(term, HiddenStates) else ():
-                if mine[mine_at] != theirs[theirs_at]:
-                    self.projections[f"{place}_{mine_at}"] = nn.Linear(mine[mine_at], theirs[theirs_at], bias=False)
+        if self._matched.asks_hidden_states:
+            wanted = Wanted(hidden_states=True)
+            with torch.no_grad():
+                mine, theirs = (run(batch["inputs"], wanted).hidden_states for run in (self._run_student, self._teacher[0]))
+            self._matched.add_projections(layers.widths(mine), layers.widths(theirs))
 
-
-def _depth(config: Any) -> int:
-    depths = getattr(config, "depths", None)
-    if isinstance(depths, list):
-        return len(depths)
-    decoder = next((value for key in ("num_decoder_layers", "decoder_layers") if (value := getattr(config, key, None))), None)
-    return int(decoder or config.num_hidden_layers)
-
-
-def _attended(batch: Mapping[str, Any], state: Tensor) -> Tensor:
-    """(batch, positions) 1 where a position is real: all of them where the inputs have no length (images)."""
-    positions = torch.arange(state.shape[1], device=state.device)
-    if "lengths" not in batch:
-        return torch.ones(state.shape[:2], device=state.device)
-    return (positions < batch["lengths"][:, None]).float()
+    def activation_checkpointing_enable(
+        self, activation_checkpointing_kwargs: Mapping[str, Any] | None = None, **layers_and_places: Any
+    ) -> None:
+        """Recompute the student's activations in the backward pass instead of keeping them; transformers calls this."""
+        # The variant that is not re-entrant keeps gradients of parameters when no input has one, as under an adapter.
+        options = {"use_reentrant": False, **dict(activation_checkpointing_kwargs or {})}
+        try:
+            self.student.activation_checkpointing_enable(activation_checkpointing_kwargs=options, **layers_and_places)
+        except ValueError as error:
+            raise InputError(
+                f"the student's architecture cannot recompute its activations: {error}",
+                where="distillation.trainer: activation_checkpointing",
+                mend="Remove it, and raise `gradient_accumulation` instead.",
+            ) from error

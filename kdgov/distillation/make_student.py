@@ -18,10 +18,11 @@ from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import StudentDeclaration
 from kdgov.distillation import distillation_record as provenance
-from kdgov.distillation.distillation_run import STUDENT, distill
+from kdgov.distillation.distillation_run import distill
 from kdgov.distillation.generation.ratings import Helpers
 from kdgov.distillation.inputs import gather_inputs
 from kdgov.distillation.quantization import quantize
+from kdgov.distillation.saving import STUDENT
 from kdgov.distillation.students import StudentStart
 from kdgov.distillation.temperature_calibration import calibrate
 from kdgov.errors import InputError

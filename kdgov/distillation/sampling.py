@@ -9,8 +9,28 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList
 
+from kdgov.checkpoints.tokenizer_mapping import KnownIds
 from kdgov.declarations.distillation import OnPolicy
+
+
+class OnlyKnown(LogitsProcessor):
+    """Leaves ids that are no token without probability while a text is written.
+
+    Args:
+        known: which ids are tokens.
+    """
+
+    def __init__(self, known: KnownIds) -> None:
+        self._known = known
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Scores (batch, rows) with minus infinity on every id that is no token."""
+        scores[:, self._known.size :] = -torch.inf
+        if self._known.holes:
+            scores[:, list(self._known.holes)] = -torch.inf
+        return scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +47,8 @@ class StudentSampler:
     """Decides which steps are sampled; all processes decide alike."""
     by_example: bool
     """Whether every example weighs the same however long."""
+    known: KnownIds | None = None
+    """Ids it may sample: no padding of the output matrix; None: all."""
 
     def is_on_policy(self, step: int) -> bool:
         """Whether a step trains on the student's own samples."""
@@ -52,6 +74,7 @@ class StudentSampler:
                 top_k=0,
                 pad_token_id=self.pad_id,
                 eos_token_id=self.end_id,
+                logits_processor=LogitsProcessorList([OnlyKnown(self.known)]) if self.known is not None else None,
             ).cpu()
         student.train(was_training)
         return self._as_batch(batch, written, lengths, prompts.shape[1])

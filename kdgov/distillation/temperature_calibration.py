@@ -19,12 +19,13 @@ import torch
 from kdgov.declarations.distillation import Distillation, HardLabels, SoftTargets
 from kdgov.distillation.data.batch_order import batch_order
 from kdgov.distillation.data.tokenization import Planned
-from kdgov.distillation.distillation_run import load_models
+from kdgov.distillation.distillation_run import load_models, with_fitted_vocabulary
 from kdgov.distillation.inputs import DistillationInputs
 from kdgov.distillation.learner import Learner
+from kdgov.distillation.loop.training_arguments import training_arguments
 from kdgov.distillation.losses.forward import Pass, Wanted
 from kdgov.distillation.losses.fused_loss import LogitTerms, loss_of_logits
-from kdgov.distillation.training import DistillationTrainer, training_arguments
+from kdgov.distillation.training import DistillationTrainer
 from kdgov.errors import InputError
 from kdgov.progress import Progress, silent
 
@@ -50,7 +51,10 @@ def calibrate(material: DistillationInputs, *, progress: Progress) -> dict[str, 
     steps = min(recipe.steps, _TRIAL_STEPS)
     candidates = [(t, h) for h in HARD_SHARES for t in TEMPERATURES]
     rows: list[dict[str, Any]] = []
-    entropies = _teacher_entropies(material, held_out)
+    teacher, student = load_models(material)
+    material = with_fitted_vocabulary(material, teacher, student)
+    del student
+    entropies = _teacher_entropies(material, teacher, held_out)
     # The list grows while it is gone through: a best candidate on the edge of the grid has not been shown to be best.
     for number, (temperature, hard) in enumerate(candidates):
         values = _trial(material, _candidate(recipe, temperature, hard, steps), taught, held_out)
@@ -95,17 +99,16 @@ def _beyond_the_edge(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, flo
     return []
 
 
-def _teacher_entropies(material: DistillationInputs, held_out: Sequence[int]) -> Callable[[float], float]:
+def _teacher_entropies(material: DistillationInputs, teacher: Any, held_out: Sequence[int]) -> Callable[[float], float]:
     """Mean entropy of the teacher at a temperature, as a share of the largest possible, over held-out tokens."""
-    teacher, _ = load_models(material)
-    teacher.eval()
-    run = Pass(teacher, fused=False, is_generative=material.task in ("causal_lm", "seq2seq_lm"))
+    is_generative = material.task in ("causal_lm", "seq2seq_lm")
+    run = Pass(teacher, fused=False, is_generative=is_generative, known=material.vocabulary.teacher)
     device, kept = next(teacher.parameters()).device, []
     with torch.no_grad():
         for row in held_out[:_ENTROPY_EXAMPLES]:
             batch: Mapping[str, Any] = material.prepared.collate([(row, material.prepared.items[row])])
             answer = run({name: tensor.to(device) for name, tensor in batch["inputs"].items()}, Wanted()).answer.cpu()
-            kept.append(answer[batch["weights"] > 0].float())
+            kept.append(run.logits(answer[batch["weights"] > 0]).float())
     logits = torch.cat(kept)
 
     def at(temperature: float) -> float:
@@ -141,9 +144,8 @@ def _trial(material: DistillationInputs, recipe: Distillation, taught: Sequence[
     """Held-out cross-entropy per example after a short training."""
     prepared = material.prepared
     items = [prepared.items[row] for row in taught]
-    trial = dataclasses.replace(material, recipe=recipe)
-    teacher, student = load_models(trial)
-    learner = Learner(student, teacher, recipe, task=material.task, problem=material.prepared.problem)
+    teacher, student = load_models(dataclasses.replace(material, recipe=recipe))
+    learner = Learner(student, teacher, recipe, task=material.task, problem=prepared.problem, vocabulary=material.vocabulary)
     order = batch_order(
         prepared.lengths[np.asarray(taught)],
         steps=recipe.steps,
@@ -162,6 +164,7 @@ def _trial(material: DistillationInputs, recipe: Distillation, taught: Sequence[
             examples=items,
             progress=silent,
             run="trial",
+            cpu_dtype=getattr(torch, recipe.dtype),
         ).train()
     return _held_out_loss(student, material, held_out)
 
@@ -169,7 +172,8 @@ def _trial(material: DistillationInputs, recipe: Distillation, taught: Sequence[
 def _held_out_loss(student: Any, material: DistillationInputs, held_out: Sequence[int]) -> np.ndarray[Any, Any]:
     student.eval()
     is_generative = material.task in ("causal_lm", "seq2seq_lm")
-    run, terms = Pass(student, fused=False, is_generative=is_generative), LogitTerms(hard_weight=1.0)
+    run = Pass(student, fused=False, is_generative=is_generative, known=material.vocabulary.student)
+    terms = LogitTerms(hard_weight=1.0)
     device = next(student.parameters()).device
     values: list[float] = []
     with torch.no_grad():
@@ -178,7 +182,7 @@ def _held_out_loss(student: Any, material: DistillationInputs, held_out: Sequenc
             answer = run({name: tensor.to(device) for name, tensor in batch["inputs"].items()}, Wanted()).answer.cpu()
             kept = batch["weights"] > 0
             weights = torch.ones_like(batch["weights"][kept])
-            loss, _ = loss_of_logits(answer[kept], batch["labels"][kept], weights, None, terms)
+            loss, _ = loss_of_logits(run.logits(answer[kept]), batch["labels"][kept], weights, None, terms)
             values.append(float(loss) / len(weights))
     return np.array(values)
 

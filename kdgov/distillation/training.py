@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,21 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import SequentialSampler
-from transformers import Trainer, TrainingArguments
-from transformers.trainer_callback import PrinterCallback
+from transformers import Trainer
+from transformers.trainer_callback import PrinterCallback, TrainerControl, TrainerState
 
-from kdgov.declarations.distillation import Distillation
 from kdgov.distillation.data.tokenization import item_ids, weigh
+from kdgov.distillation.loop.held_out import Watch
+from kdgov.distillation.loop.loss_log import LossLog
 from kdgov.distillation.training_progress import Teller
 from kdgov.errors import InputError
 from kdgov.progress import Progress
 
 _CURVE = "curve.json"
-_STEPS_TO_JUDGE = 8
+_SCALE = 1024.0
+"""Factor of the loss while float16 is computed on a CPU, so that small gradients are not rounded to nought."""
+_STEPS_TO_JUDGE, _FEWEST = 8, 3
 """Batches after which a term that never changed is told; fewer may agree by chance."""
-_SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
 
 class DistillationTrainer(Trainer):
@@ -38,20 +41,46 @@ class DistillationTrainer(Trainer):
         examples: what row numbers in batches refer to, for messages.
         progress: told every step.
         run: digest of everything that decides the run; a checkpoint of another run is never resumed.
+        sampler: puts the student's own samples in the place of some batches.
+        watch: held-out examples; None: none are measured.
+        log: takes every step's losses as they come.
+        cpu_dtype: type computed in on a CPU; None: that of the weights.
     """
 
     loss_is_scaled_for_ga = True
 
-    def __init__(self, *, examples: Sequence[Any], progress: Progress, run: str, sampler: Any | None = None, **options: Any) -> None:
-        super().__init__(callbacks=[Teller(progress, run)], **options)
+    def __init__(
+        self,
+        *,
+        examples: Sequence[Any],
+        progress: Progress,
+        run: str,
+        sampler: Any | None = None,
+        watch: Watch | None = None,
+        log: LossLog | None = None,
+        cpu_dtype: torch.dtype | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(callbacks=[Teller(progress, run, self.after_step)], **options)
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = False
         self._examples, self._sampler = examples, sampler
         self._step_parts: Tensor | None = None
         self.curve: list[list[float]] = []
+        self.watch, self._log = watch, log or LossLog(None)
+        self._cpu_dtype = None if cpu_dtype in (None, torch.float32) or self.args.device.type != "cpu" else cpu_dtype
+        self._scale = _SCALE if self._cpu_dtype == torch.float16 else 1.0
+        self._log.restart([], [])
         teacher = options["model"].teacher
         if teacher is not None:
             teacher.to(self.args.device)
+
+    def compute_loss_context_manager(self) -> contextlib.ExitStack:
+        """Autocast, on a CPU as well."""
+        stack: contextlib.ExitStack = super().compute_loss_context_manager()
+        if self._cpu_dtype is not None:
+            stack.enter_context(torch.autocast("cpu", dtype=self._cpu_dtype))
+        return stack
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         # The dataset is in training order already.
@@ -79,7 +108,7 @@ class DistillationTrainer(Trainer):
             num_items_in_batch = weigh([inputs]).to(inputs["weights"].device)
         loss, parts = model(inputs)
         # Data parallel wrappers average gradients over processes; the sum is wanted.
-        loss = loss * (self.args.world_size / num_items_in_batch).to(loss.dtype)
+        loss = loss * (self._scale * self.args.world_size / num_items_in_batch).to(loss.dtype)
         if not math.isfinite(loss.item()):
             self._stop_at(inputs, "the loss is not finite")
         parts = parts.detach().double() / num_items_in_batch
@@ -92,8 +121,13 @@ class DistillationTrainer(Trainer):
         return super().training_step(model, inputs, num_items_in_batch)
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
+        if self._scale != 1.0:
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.div_(self._scale)
         norm = super()._clip_grad_norm(model)
-        if norm is not None and not math.isfinite(float(norm)):
+        # Under a gradient scaler an infinite gradient is no fault: it skips the step and lowers its scale.
+        if norm is not None and not math.isfinite(float(norm)) and self.accelerator.scaler is None:
             self._stop_at({"rows": self._last_rows}, "the gradient is not finite")
         self._record_step()
         return norm
@@ -106,11 +140,38 @@ class DistillationTrainer(Trainer):
             parts = self.accelerator.reduce(parts, reduction="sum")
         self.curve.append([round(value, 9) for value in parts.tolist()])
         self._step_parts = None
+        self._log.add(self.rows(len(self.curve) - 1)[0])
         self._refuse_constant_terms()
+
+    def rows(self, first: int = 0) -> list[dict[str, float]]:
+        """Steps from ``first`` on: the step's number, and each term without its factor."""
+        names = self.accelerator.unwrap_model(self.model).names
+        return [{"step": n + 1, **dict(zip(names, step, strict=True))} for n, step in enumerate(self.curve[first:], start=first)]
+
+    def after_step(self, state: TrainerState, control: TrainerControl) -> str:
+        """Measure on held-out examples where that is due, tell trackers, decide whether to stop; words for the progress line."""
+        row = self.rows(len(self.curve) - 1)[0] if self.curve else {}
+        if self.args.report_to:
+            self.log({f"train/{name}": value for name, value in row.items() if name != "step"})
+        words = [_named(row, "loss")]
+        if self.watch is not None and self.watch.is_due(state.global_step, state.max_steps):
+            learner = self.accelerator.unwrap_model(self.model)
+            with self.compute_loss_context_manager():
+                measured = self.watch.measure(learner, state.global_step, self.args.device)
+            if self.is_world_process_zero():
+                self.watch.keep(_distinct(self._learning_state()), state.global_step)
+            self._log.add({"held_out": measured})
+            if self.args.report_to:
+                self.log({f"held_out/{name}": value for name, value in measured.items() if name != "step"})
+            control.should_training_stop = control.should_training_stop or self.watch.should_stop
+        if self.watch is not None and self.watch.rows:
+            words.append(f"held out {_named(self.watch.rows[-1], 'loss')}")
+        return ", ".join(words)
 
     def _refuse_constant_terms(self) -> None:
         """A term that gave exactly the same value on every batch so far teaches nothing: a one-output softmax, labels of one kind."""
-        if len(self.curve) != _STEPS_TO_JUDGE:
+        judged = min(_STEPS_TO_JUDGE, self.args.max_steps)
+        if len(self.curve) != judged or judged < _FEWEST:
             return
         learner = self.accelerator.unwrap_model(self.model)
         weighted = learner.weighted_terms
@@ -118,7 +179,7 @@ class DistillationTrainer(Trainer):
             values = {step[place] for step in self.curve}
             if name in weighted and len(values) == 1:
                 raise InputError(
-                    f"the term {name} is {values.pop():g} on each of the first {_STEPS_TO_JUDGE} batches: nothing is learnt from it",
+                    f"the term {name} is {values.pop():g} on each of the first {judged} batches: nothing is learnt from it",
                     where="distillation.terms",
                     mend="Remove the term, or check what it compares: one output, one label, or a student that is its teacher.",
                 )
@@ -142,11 +203,18 @@ class DistillationTrainer(Trainer):
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         save_file(_distinct(state_dict or self._learning_state()), str(folder / "model.safetensors"), metadata={"format": "pt"})
-        (folder / _CURVE).write_text(json.dumps(self.curve), encoding="utf-8")
+        known = {"steps": self.curve, "held_out": [] if self.watch is None else self.watch.rows}
+        (folder / _CURVE).write_text(json.dumps(known), encoding="utf-8")
+        if self.watch is not None:
+            self.watch.forget(self.state.global_step)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        self.curve = json.loads((Path(resume_from_checkpoint) / _CURVE).read_text(encoding="utf-8"))
+        known = json.loads((Path(resume_from_checkpoint) / _CURVE).read_text(encoding="utf-8"))
+        self.curve = known["steps"]
+        if self.watch is not None:
+            self.watch.rows[:] = known["held_out"]
+        self._log.restart(self.rows(), known["held_out"])
 
     def _learning_state(self) -> dict[str, Tensor]:
         learner = self.accelerator.unwrap_model(self.model)
@@ -163,6 +231,12 @@ class DistillationTrainer(Trainer):
             )
 
 
+def _named(row: Mapping[str, float], called: str) -> str:
+    """``loss 1.234, soft_targets 0.567`` of a row: what is nought or a step's number is left out."""
+    shown = [f"{called if name == 'loss' else name} {value:.4g}" for name, value in row.items() if name != "step" and value]
+    return " ".join(shown)
+
+
 def _distinct(state: dict[str, Tensor]) -> dict[str, Tensor]:
     seen: set[tuple[int, tuple[int, ...]]] = set()
     distinct: dict[str, Tensor] = {}
@@ -172,55 +246,3 @@ def _distinct(state: dict[str, Tensor]) -> dict[str, Tensor]:
             distinct[name] = tensor.contiguous()
         seen.add(key)
     return distinct
-
-
-def training_arguments(recipe: Distillation, folder: Path, *, world_size: int = 1) -> TrainingArguments:
-    """The recipe as transformers says it.
-
-    Raises:
-        InputError: if the batch cannot be split, or `trainer:` repeats or misnames a key.
-    """
-    parts = recipe.gradient_accumulation * world_size
-    if recipe.batch_size % parts:
-        raise InputError(
-            f"is {recipe.batch_size}, which {world_size} processes x gradient_accumulation {recipe.gradient_accumulation} do not divide",
-            where="distillation.batch_size",
-            mend=f"Choose a multiple of {parts}.",
-        )
-    ours: dict[str, Any] = {
-        "output_dir": str(folder),
-        "max_steps": recipe.steps,
-        "num_train_epochs": 1,
-        "per_device_train_batch_size": recipe.batch_size // parts,
-        "gradient_accumulation_steps": recipe.gradient_accumulation,
-        "learning_rate": recipe.learning_rate,
-        "weight_decay": recipe.weight_decay,
-        "warmup_steps": recipe.warmup,
-        "lr_scheduler_type": _SCHEDULES[recipe.schedule],
-        "max_grad_norm": recipe.max_gradient_norm,
-        "optim": "adamw_torch_fused" if recipe.trainer.get("optim") is None else recipe.trainer["optim"],
-        "seed": recipe.seed,
-        "data_seed": recipe.seed,
-        "bf16": recipe.dtype == "bfloat16",
-        "save_strategy": "steps",
-        "save_steps": min(recipe.checkpoint_every, recipe.steps + 1),
-        "logging_strategy": "no",
-        "logging_nan_inf_filter": False,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "remove_unused_columns": False,
-        "dataloader_pin_memory": torch.cuda.is_available(),
-        "log_level": "error",
-    }
-    if repeated := sorted((set(ours) - {"optim"}) & set(recipe.trainer)):
-        raise InputError(
-            f"repeats what the recipe sets elsewhere: {', '.join(repeated)}",
-            where="distillation.trainer",
-            mend="Set it in the recipe's own keys.",
-        )
-    try:
-        return TrainingArguments(**{**ours, **recipe.trainer})
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"is not what transformers takes: {error}", where="distillation.trainer", mend="Use keys of transformers.TrainingArguments."
-        ) from error

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
 from kdgov.digest import tree_manifest, write_atomic
-from kdgov.progress import Progress
+from kdgov.progress import DETAIL, Progress
 
 WHOLE = "kdgov-checkpoint.json"
 CURVE_POINTS = 200
@@ -19,13 +19,22 @@ CURVE_POINTS = 200
 
 
 class Teller(TrainerCallback):
-    """Tells progress, and marks a checkpoint as whole once all of it is on disk."""
+    """Tells progress, and marks a checkpoint as whole once all of it is on disk.
 
-    def __init__(self, progress: Progress, run: str) -> None:
-        self._progress, self._run = progress, run
+    Args:
+        progress: told every step.
+        run: digest of the run, kept in its checkpoints.
+        after_step: called with state and control after every step; its words stand on the progress line.
+    """
+
+    def __init__(self, progress: Progress, run: str, after_step: Callable[[Any, Any], str]) -> None:
+        self._progress, self._run, self._after_step = progress, run, after_step
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Tell the step."""
+        """Tell the step and its losses."""
+        words = self._after_step(state, control)
+        if words:
+            self._progress(f"distilling{DETAIL}{words}", state.global_step, state.max_steps)
         self._progress("distilling", state.global_step, state.max_steps)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -96,10 +96,14 @@ def release_params(dossier: EvidenceBundle) -> Iterator[tuple[str, str]]:
 
 
 def training_curves(dossier: EvidenceBundle) -> dict[str, list[tuple[int, float]]]:
-    """``training/loss/<term>`` and ``training/learning_rate`` → (step, value); empty for a student trained elsewhere."""
+    """``training/loss/<term>``, ``training/learning_rate``, ``held_out/<term>`` → (step, value); empty for a student trained elsewhere."""
     stated = dossier.curves
     steps = [int(step) for step in stated.get("steps", [])]
     curves = {f"training/{name}": list(zip(steps, values, strict=False)) for name, values in dict(stated.get("curves", {})).items()}
+    for row in dict(dossier.distillation.get("held_out") or {}).get("rows", []):
+        for name, value in row.items():
+            if name != "step":
+                curves.setdefault(f"held_out/{name}", []).append((int(row["step"]), value))
     return {_ODD.sub("_", name): [(s, float(v)) for s, v in curve if math.isfinite(v)] for name, curve in curves.items()}
 
 

@@ -176,9 +176,10 @@ def run_kdgov(folder: Path, vocab: int, steps: int, clock: Clock, cache: str | N
     from kdgov.checkpoints.loading import freeze
     from kdgov.distillation.data.tokenization import Planned, TokenCollator
     from kdgov.distillation.learner import Learner
+    from kdgov.distillation.loop.training_arguments import training_arguments
     from kdgov.distillation.memory import kept_heap
     from kdgov.distillation.teacher_cache.cache import cached_collator
-    from kdgov.distillation.training import DistillationTrainer, training_arguments
+    from kdgov.distillation.training import DistillationTrainer
 
     said, items = recipe(steps, cache), examples(vocab, steps)
     collate: Any = TokenCollator(pad_id=0, by_example=False)

@@ -169,14 +169,15 @@ def test_a_student_with_another_tokenizer_is_refused_with_both_digests(teacher, 
     assert "universal_logits" in str(caught.value)
 
 
-def test_another_vocabulary_size_is_refused(teacher, texts, tmp_path):
+def test_rows_for_fewer_tokens_than_the_tokenizer_has_are_refused_and_more_are_padding(teacher, texts, tmp_path):
     from tests.distillation.conftest import llama
 
-    config = llama(99, layers=1).config
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(config.to_dict()))
-    with pytest.raises(InputError, match="over 99"):
-        distill(recipe(), teacher, StudentStart(config=path), [texts], tmp_path / "out")
+    for rows in (30, 99):
+        (tmp_path / f"{rows}.json").write_text(json.dumps(llama(rows, layers=1).config.to_dict()))
+    with pytest.raises(InputError, match="has 30 rows for tokens; the tokenizer has 40 ids"):
+        distill(recipe(), teacher, StudentStart(config=tmp_path / "30.json"), [texts], tmp_path / "out")
+    record = distill(recipe(steps=2), teacher, StudentStart(config=tmp_path / "99.json"), [texts], tmp_path / "padded")
+    assert (record.vocabulary["ids"], record.vocabulary["student_rows"], record.vocabulary["teacher_rows"]) == (40, 99, 40)
 
 
 def test_a_student_that_is_not_smaller_is_told_not_refused(teacher, texts, tmp_path):

@@ -191,14 +191,14 @@ class Planned(Dataset[Any]):
     """Examples in the order they are trained on: row ``n`` is what step ``n // batch_size`` sees."""
 
     def __init__(self, examples: Sequence[Any], order: NDArray[np.int64]) -> None:
-        self._examples, self._order = examples, order
+        self.examples, self._order = examples, order
 
     def __len__(self) -> int:
         return len(self._order)
 
     def __getitem__(self, place: int) -> tuple[int, Any]:
         row = int(self._order[place])
-        return row, self._examples[row]
+        return row, self.examples[row]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,8 @@ def divergence(
     Source: Hinton et al. 2015, arXiv:1503.02531; Agarwal et al. 2024, arXiv:2306.13649 (generalised Jensen-Shannon);
         Wu et al. 2024, arXiv:2404.02657 (adaptive).
     """
-    with torch.no_grad():
+    # Autocast would round probabilities to eight bits in between.
+    with torch.no_grad(), torch.autocast(student_logits.device.type, enabled=False):
         log_q = torch.log_softmax(_softened(student_logits, temperature), dim=-1)
         log_p = torch.log_softmax(_softened(teacher_logits, temperature), dim=-1)
         values, gradient = DIVERGENCES[kind](log_q, log_p, beta)

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from kdgov.checkpoints.tokenizer_mapping import KnownIds
+from kdgov.distillation.losses.known_rows import head_logits, known_logits
 from kdgov.errors import InputError
 
 Relation = Literal["query", "key", "value"]
@@ -51,8 +53,8 @@ class Passed:
 class Pass:
     """How one model is run: through its body only, where its head has been proven to be a plain linear map."""
 
-    def __init__(self, model: Any, *, fused: bool, is_generative: bool = True) -> None:
-        self.model = model
+    def __init__(self, model: Any, *, fused: bool, is_generative: bool = True, known: KnownIds | None = None) -> None:
+        self.model, self.known = model, known
         self._is_generative = is_generative
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._body = inner.base_model
@@ -78,6 +80,10 @@ class Pass:
             attentions=_of_the_writer(outputs, "attentions"),
             relations=relations,
         )
+
+    def logits(self, answer: Tensor) -> Tensor:
+        """Logits of rows of a pass's answer, over the ids that are known."""
+        return known_logits(answer, self.known) if self.head is None else head_logits(answer, self.head, self.known)
 
     def _is_plain(self, inner: Any, head: nn.Linear) -> bool:
         # Some models scale or cap their logits behind the head; only running it tells: one pass, its body overheard.

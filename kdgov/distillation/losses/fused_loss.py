@@ -13,8 +13,10 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from kdgov.checkpoints.tokenizer_mapping import KnownIds
 from kdgov.declarations.distillation import Divergence
 from kdgov.distillation.losses.divergence import divergence
+from kdgov.distillation.losses.known_rows import known_logits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,15 @@ def loss_of_logits(logits: Tensor, labels: Tensor, weights: Tensor, targets: Tar
 
 
 def loss_of_hidden(
-    hidden: Tensor, head: nn.Linear, labels: Tensor, weights: Tensor, targets: TargetsOf, terms: LogitTerms, *, chunk_rows: int
+    hidden: Tensor,
+    head: nn.Linear,
+    labels: Tensor,
+    weights: Tensor,
+    targets: TargetsOf,
+    terms: LogitTerms,
+    *,
+    chunk_rows: int,
+    known: KnownIds | None = None,
 ) -> tuple[Tensor, Tensor]:
     """As `loss_of_logits` for ``head(hidden)``, without ever holding the logits of more than ``chunk_rows`` rows.
 
@@ -84,13 +94,19 @@ def loss_of_hidden(
         targets: makes the teacher's word on a run of rows.
         terms: what is added up.
         chunk_rows: rows at a time.
+        known: rows of the head that stand for tokens, and over which the targets are; None: all. The others get no gradient.
     """
-    loss, parts = _HiddenLoss.apply(hidden, head.weight, head.bias, labels, weights, targets, terms, chunk_rows)
+    loss, parts = _HiddenLoss.apply(hidden, head.weight, head.bias, labels, weights, targets, terms, chunk_rows, known)
     return loss, parts
 
 
 def rows_loss(logits: Tensor, labels: Tensor, weights: Tensor, targets: Targets, terms: LogitTerms) -> tuple[Tensor, Tensor, Tensor]:
     """Scalar loss, its two parts and its gradient by the logits; ``logits`` (float32 or float64) may be overwritten."""
+    with torch.autocast(logits.device.type, enabled=False):
+        return _rows_loss(logits, labels, weights, targets, terms)
+
+
+def _rows_loss(logits: Tensor, labels: Tensor, weights: Tensor, targets: Targets, terms: LogitTerms) -> tuple[Tensor, Tensor, Tensor]:
     parts = logits.new_zeros(2)
     if isinstance(targets, KeptTargets):
         return _kept_loss(logits, labels, weights, targets, terms)
@@ -178,10 +194,12 @@ class _HiddenLoss(torch.autograd.Function):
         targets: TargetsOf,
         terms: LogitTerms,
         chunk_rows: int,
+        known: KnownIds | None,
     ) -> tuple[Tensor, Tensor]:
         wants_hidden, wants_weight, wants_bias = ctx.needs_input_grad[:3]
         kind = _compute_dtype(hidden)
-        rows, matrix = hidden.detach().to(kind), weight.detach().to(kind)
+        size = weight.shape[0] if known is None else known.size
+        rows, matrix = hidden.detach().to(kind), weight.detach()[:size].to(kind)
         by_hidden = torch.empty_like(hidden) if wants_hidden else None
         by_weight = torch.zeros_like(weight) if wants_weight else None
         by_bias = torch.zeros_like(bias) if wants_bias and bias is not None else None
@@ -190,8 +208,8 @@ class _HiddenLoss(torch.autograd.Function):
             here = slice(start, min(start + chunk_rows, rows.shape[0]))
             logits = rows[here] @ matrix.T
             if bias is not None:
-                logits += bias.detach()
-            logits = logits.to(_wide(kind))
+                logits += bias.detach()[:size]
+            logits = known_logits(logits.to(_wide(kind)), known)
             chunk_loss, chunk_parts, gradient = rows_loss(logits, labels[here], weights[here], targets(here), terms)
             del logits
             loss, parts = loss + chunk_loss, parts + chunk_parts
@@ -199,9 +217,9 @@ class _HiddenLoss(torch.autograd.Function):
             if by_hidden is not None:
                 by_hidden[here] = gradient @ matrix
             if by_weight is not None:
-                _add_outer(by_weight, gradient, rows[here])
+                _add_outer(by_weight[:size], gradient, rows[here])
             if by_bias is not None:
-                by_bias += gradient.sum(0)
+                by_bias[:size] += gradient.sum(0)
         ctx.gradients = (by_hidden, by_weight, by_bias)
         ctx.mark_non_differentiable(parts)
         return loss, parts
@@ -210,7 +228,7 @@ class _HiddenLoss(torch.autograd.Function):
     def backward(ctx: Any, by_loss: Tensor, _by_parts: Tensor) -> tuple[Tensor | None, ...]:
         gradients, ctx.gradients = ctx.gradients, None
         scaled = tuple(None if gradient is None else gradient.mul_(by_loss) for gradient in gradients)
-        return (*scaled, None, None, None, None, None)
+        return (*scaled, None, None, None, None, None, None)
 
 
 def _add_outer(total: Tensor, gradient: Tensor, rows: Tensor) -> None:

@@ -51,7 +51,7 @@ def hidden_distance(student: Tensor, teacher: Tensor, attended: Tensor, *, dista
         attended: (batch, time), 1 where a position is real.
         distance: ``mse`` (mean over features), or ``cosine`` (one minus similarity).
     """
-    teacher = teacher.to(student.dtype)
+    student, teacher = student.float(), teacher.float()
     if distance == "mse":
         return mean_over((student - teacher).square().mean(-1), attended)
     return mean_over(1 - torch.cosine_similarity(student, teacher, dim=-1), attended)
@@ -66,7 +66,7 @@ def attention_distance(student: Tensor, teacher: Tensor, attended: Tensor) -> Te
         attended: (batch, time).
     """
     tiny = 1e-9
-    rows = [maps.mean(1).clamp_min(tiny).log() for maps in (student, teacher)]
+    rows = [maps.float().mean(1).clamp_min(tiny).log() for maps in (student, teacher)]
     return mean_over(_rowwise(rows[0], rows[1]), attended)
 
 

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from kdgov.checkpoints.identity import ModelIdentity
+from kdgov.checkpoints.tokenizer_mapping import KnownIds
 from kdgov.declarations.distillation import Distillation, SoftTargets, TeacherCache
 from kdgov.digest import digest_json, write_atomic
 from kdgov.distillation.data.tokenization import TokenCollator, TokenExample
@@ -37,18 +38,20 @@ _PART_TOKENS = 200_000
 _BATCH_TOKENS = 4096
 
 
-def header_of(recipe: Distillation, cache: TeacherCache, teacher: ModelIdentity) -> CacheHeader:
-    """The header a cache for this recipe and teacher must have."""
+def header_of(recipe: Distillation, cache: TeacherCache, teacher: ModelIdentity, known: KnownIds | None = None) -> CacheHeader:
+    """The header a cache for this recipe and teacher must have; ``known`` are the ids its probabilities are over, None: all."""
     soft = next(term for term in recipe.terms if isinstance(term, SoftTargets))
+    size = teacher.vocab_size if known is None else known.size
     return CacheHeader(
         schema=SCHEMA,
         teacher=teacher.weights,
         teacher_config=teacher.config,
         tokenizer=teacher.tokenizer,
         kind=cache.kind,
-        k=min(cache.k, teacher.vocab_size) if cache.kind == "top_k" else cache.k,
+        k=min(cache.k, size if known is None else known.count) if cache.kind == "top_k" else cache.k,
         temperature=soft.temperature,
-        vocab_size=teacher.vocab_size,
+        vocab_size=size,
+        holes=() if known is None else known.holes,
         code=source_digest(__name__),
     )
 
@@ -114,10 +117,18 @@ class LogitCache:
             "mass_kept": round(mass, 6),
         }
 
-    def fill(self, examples: Sequence[TokenExample], teacher: Any, collate: TokenCollator, progress: Progress) -> int:
+    def fill(
+        self,
+        examples: Sequence[TokenExample],
+        teacher: Any,
+        collate: TokenCollator,
+        progress: Progress,
+        *,
+        known: KnownIds | None = None,
+    ) -> int:
         """Ask the teacher about every example the cache lacks; finished parts survive a kill. Returns how many were asked."""
         lacking = sorted(self.missing(examples), key=lambda example: len(example.ids))
-        run = Pass(teacher, fused=True)
+        run = Pass(teacher, fused=True, known=known)
         done, part = 0, PartWriter(self.header)
         for batch in _batches(lacking):
             self._ask(run, batch, collate, part)
@@ -134,8 +145,7 @@ class LogitCache:
         with torch.no_grad():
             answer = run({name: tensor.to(device) for name, tensor in made["inputs"].items()}, Wanted()).answer
             for row, example in enumerate(batch):
-                rows = answer[row, example.first_target - 1 : len(example.ids) - 1]
-                logits = rows if run.head is None else run.head(rows)
+                logits = run.logits(answer[row, example.first_target - 1 : len(example.ids) - 1])
                 part.add(example.content, (logits.float() / self.header.temperature).cpu())
 
     def _claim(self) -> None:
@@ -147,9 +157,9 @@ class LogitCache:
             return
         found = json.loads(file.read_bytes())
         wanted = self.header.as_json()
-        differing = [key for key in wanted if found.get(key) != wanted[key]]
+        differing = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
         if differing:
-            said = "; ".join(f"{key} is {found.get(key)!r}, needed {wanted[key]!r}" for key in differing)
+            said = "; ".join(f"{key} is {found.get(key)!r}, needed {wanted.get(key)!r}" for key in differing)
             raise InputError(f"holds another cache: {said}", where=str(self.folder), mend="Name another `cache.folder`, or remove it.")
 
     def _open(self, folder: Path) -> None:
@@ -164,13 +174,19 @@ def cached_collator(collate: TokenCollator, cache: LogitCache) -> Callable[[Sequ
 
     def with_word(items: Sequence[tuple[int, TokenExample]]) -> dict[str, Any]:
         batch = collate(items)
-        words = [cache.word_on(example.content) for _, example in items]
+        words = [_counted(example, *cache.word_on(example.content)) for _, example in items]
         batch["kept_ids"] = torch.from_numpy(np.concatenate([ids for ids, _ in words]))
         batch["kept_probabilities"] = torch.from_numpy(np.concatenate([values for _, values in words]))
         batch["has_tail"] = torch.tensor([cache.has_tail] * len(items))
         return batch
 
     return with_word
+
+
+def _counted(example: TokenExample, ids: NDArray[np.int64], values: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The teacher's word on the tokens that count; the cache holds it on all from the first target on."""
+    counted = example.counted[example.first_target :]
+    return ids[counted], values[counted]
 
 
 def _batches(examples: Sequence[TokenExample]) -> list[list[TokenExample]]:

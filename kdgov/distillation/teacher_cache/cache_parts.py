@@ -42,13 +42,17 @@ class CacheHeader:
     temperature: float
     """Temperature the probabilities are at."""
     vocab_size: int
-    """Size of the whole distribution."""
+    """Size of the whole distribution: rows that may have a probability, or the highest of them where some do not."""
+    holes: tuple[int, ...] = ()
+    """Ids below it that are no token and have none."""
     code: str
     """Digest of the code that loads and asks the teacher: what another loader was told is no word of this one."""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain dictionary of all fields."""
-        return asdict(self)
+        """Plain dictionary of all fields; holes only where there are any."""
+        fields = asdict(self)
+        holes = fields.pop("holes")
+        return fields | ({"holes": list(holes)} if holes else {})
 
 
 class PartWriter:

@@ -1,0 +1,148 @@
+"""Which rows of the two output matrices are compared: the ids that mean one token to teacher and student, and no padding."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdgov.checkpoints.identity import ModelIdentity, tokenizer_digest
+from kdgov.checkpoints.loading import load_tokenizer
+from kdgov.checkpoints.tokenizer_mapping import KnownIds, TokenizerAgreement, agreement, known_ids
+from kdgov.declarations.distillation import Distillation, HardLabels, UniversalLogits
+from kdgov.declarations.release_parts.teacher_writing import TeacherText
+from kdgov.distillation.data.examples import Example
+from kdgov.errors import InputError
+
+# These compare neither tokens nor layers, so tokenizers may differ.
+_TOKENIZER_FREE = (HardLabels, TeacherText, UniversalLogits)
+OVER_TOKENS = ("causal_lm", "seq2seq_lm", "masked_lm")
+"""Tasks whose outputs are distributions over tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """Tokens each side's output matrix has rows for."""
+
+    student: KnownIds | None = None
+    """Rows of the student's that get a probability; None: all."""
+    teacher: KnownIds | None = None
+    """Rows of the teacher's that do; where tokens are compared, the same ids."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the record says: ids compared, rows of both matrices, what shows that text becomes the same ids, what differs."""
+
+    @property
+    def differences(self) -> Sequence[str]:
+        """What differs between the tokenizers without changing ids, in words."""
+        return tuple(self.facts.get("differences", ()))
+
+
+NOTHING_KNOWN = Vocabulary()
+
+
+def vocabulary_of(
+    task: str,
+    recipe: Distillation,
+    tokenizer_path: Path,
+    teacher_path: Path | None,
+    teacher: ModelIdentity | None,
+    examples: Sequence[Example],
+) -> Vocabulary:
+    """The vocabulary of a run, from the tokenizers of its two models.
+
+    Args:
+        task: what the models do.
+        recipe: whose terms say whether tokens are compared.
+        tokenizer_path: folder of the student's tokenizer.
+        teacher_path: folder of the teacher; None for an endpoint.
+        teacher: its identity.
+        examples: the run's data, asked where the tokenizers are built differently.
+
+    Raises:
+        InputError: if tokens are compared and the two map text to other ids.
+    """
+    if task in ("image_classification", "audio_classification"):
+        return NOTHING_KNOWN
+    own = load_tokenizer(tokenizer_path)
+    mine = known_ids(own)
+    compares = [term.kind for term in recipe.terms if not isinstance(term, _TOKENIZER_FREE)]
+    theirs, found = mine, TokenizerAgreement(known=mine, basis="files")
+    digest = "" if teacher_path == tokenizer_path else tokenizer_digest(tokenizer_path)
+    if teacher_path is not None and teacher is not None and digest not in ("", teacher.tokenizer):
+        other = load_tokenizer(teacher_path)
+        theirs = known_ids(other)
+        if compares:
+            found = agreement(other, own, _texts(examples), digests=(teacher.tokenizer, digest), where="student.model")
+            mine = theirs = found.known
+    if task not in OVER_TOKENS:
+        return Vocabulary(facts={} if found.basis == "files" else _facts(found, mine))
+    return Vocabulary(student=mine, teacher=theirs, facts=_facts(found, mine))
+
+
+def _facts(found: TokenizerAgreement, known: KnownIds) -> dict[str, Any]:
+    facts: dict[str, Any] = {"ids": known.count, "below": known.size, "basis": found.basis, "differences": list(found.differences)}
+    return facts | ({"left_out_below": list(known.holes[:100])} if known.holes else {})
+
+
+def _texts(examples: Sequence[Example]) -> list[tuple[str, str]]:
+    found = []
+    for example in examples:
+        said = [example.prompt + example.completion, example.second, *(str(message.get("content", "")) for message in example.messages)]
+        found += [(example.item_id, text) for text in said if text]
+    return found
+
+
+def fitted(vocabulary: Vocabulary, *, teacher_rows: int | None, student_rows: int, is_new: bool, items: Sequence[Any]) -> Vocabulary:
+    """The vocabulary cut to what both matrices have rows for, with those rows in its facts.
+
+    Args:
+        vocabulary: of the tokenizers.
+        teacher_rows: rows of the teacher's output matrix; None where there is no teacher.
+        student_rows: rows of the student's.
+        is_new: whether the student is built from a configuration.
+        items: tokenised examples, whose ids must all be compared.
+
+    Raises:
+        InputError: if a new student has too few rows, or an item holds an id that is not among those compared.
+    """
+    mine, theirs = vocabulary.student, vocabulary.teacher
+    if mine is None or theirs is None:
+        return vocabulary
+    if is_new and student_rows < mine.size:
+        raise InputError(
+            f"has {student_rows:,} rows for tokens; the tokenizer has {mine.size:,} ids",
+            where="student.config: vocab_size",
+            mend=f"Set vocab_size to {mine.size} or more.",
+        )
+    is_shared = mine == theirs
+    mine = mine.within(student_rows)
+    theirs = theirs if teacher_rows is None else theirs.within(teacher_rows)
+    if is_shared:
+        mine = theirs = mine.within(theirs.size)
+    _refuse_unknown(items, mine)
+    facts = {**vocabulary.facts, "ids": mine.count, "below": mine.size, "student_rows": student_rows, "teacher_rows": teacher_rows}
+    return dataclasses.replace(
+        vocabulary, student=_unless_whole(mine, student_rows), teacher=_unless_whole(theirs, teacher_rows), facts=facts
+    )
+
+
+def _unless_whole(known: KnownIds, rows: int | None) -> KnownIds | None:
+    return None if rows == known.count else known
+
+
+def _refuse_unknown(items: Iterable[Any], known: KnownIds) -> None:
+    for item in items:
+        for ids in (item.ids, getattr(item, "target", None)):
+            if ids is None or not len(ids) or (int(ids.max()) < known.size and not known.holes):
+                continue
+            if (unknown := known.unknown(ids)).any():
+                number = int(np.asarray(ids)[unknown][0])
+                raise InputError(
+                    f"item {item.item_id} holds the id {number}, which is no token of both models (ids below {known.size:,} are compared)",
+                    where="data",
+                    mend="Remove that token from the data, or start from a student whose tokenizer has the teacher's tokens.",
+                )

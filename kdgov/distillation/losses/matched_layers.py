@@ -1,0 +1,129 @@
+"""The terms that match what happens inside: which layers they pair, what a pass must bring for them, and their sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdgov.declarations.distillation import Attention, AttentionRelation, HiddenStates
+from kdgov.distillation.losses import layer_losses as layers
+from kdgov.distillation.losses.forward import Passed, Wanted
+from kdgov.errors import InputError
+
+FeatureTerm = HiddenStates | Attention | AttentionRelation
+FEATURES = (HiddenStates, Attention, AttentionRelation)
+
+
+class MatchedLayers:
+    """The terms of a recipe that compare layers, with the projections that bridge their widths.
+
+    Args:
+        terms: those terms.
+        teacher: the teacher; None where there is none, which no such term allows.
+        student: the student.
+        is_causal: whether a position sees earlier ones only.
+    """
+
+    def __init__(self, terms: Sequence[FeatureTerm], teacher: Any | None, student: Any, *, is_causal: bool) -> None:
+        self._terms, self._is_causal = list(terms), is_causal
+        self._pairs = [_pairs_of(term, teacher, student) for term in terms]
+        self.projections = nn.ModuleDict()
+
+    @property
+    def asks_hidden_states(self) -> bool:
+        """Whether hidden states are matched."""
+        return any(isinstance(term, HiddenStates) for term in self._terms)
+
+    def wanted(self, *, student: bool) -> Wanted:
+        """What a pass of the student (or of the teacher) must bring."""
+        relations = {
+            pair[1 if student else 0]
+            for term, pairs in zip(self._terms, self._pairs, strict=True)
+            if isinstance(term, AttentionRelation)
+            for pair in pairs
+        }
+        return Wanted(
+            hidden_states=self.asks_hidden_states,
+            attentions=any(isinstance(term, Attention) for term in self._terms),
+            relations=tuple(sorted(relations)),
+        )
+
+    def add_projections(self, mine: Sequence[int], theirs: Sequence[int]) -> None:
+        """Make a learned projection wherever matched layers differ in width.
+
+        Args:
+            mine: width of each hidden state of the student.
+            theirs: of the teacher.
+        """
+        for place, (term, pairs) in enumerate(zip(self._terms, self._pairs, strict=True)):
+            for theirs_at, mine_at in pairs if isinstance(term, HiddenStates) else ():
+                if mine[mine_at] != theirs[theirs_at]:
+                    self.projections[f"{place}_{mine_at}"] = nn.Linear(mine[mine_at], theirs[theirs_at], bias=False)
+
+    def sum_of(self, place: int, mine: Passed, theirs: Passed | None, batch: Mapping[str, Any]) -> Tensor:
+        """Weighted sum of one term over a batch, without its factor.
+
+        Args:
+            place: number of the term.
+            mine: the student's pass.
+            theirs: the teacher's.
+            batch: whose weights and lengths count.
+        """
+        term = self._terms[place]
+        if theirs is None:
+            raise TypeError("a teacher's layers are needed")
+        weights = batch["weights"].flatten(1).sum(1) if batch["weights"].dim() > 1 else batch["weights"]
+        values = [self._distance(place, term, pair, mine, theirs, batch) for pair in self._pairs[place]]
+        return torch.dot(torch.stack(values).mean(0).float(), weights)
+
+    def _distance(
+        self, place: int, term: FeatureTerm, pair: tuple[int, int], mine: Passed, theirs: Passed, batch: Mapping[str, Any]
+    ) -> Tensor:
+        theirs_at, mine_at = pair
+        if isinstance(term, HiddenStates):
+            student = layers.as_positions(mine.hidden_states[mine_at])
+            teacher = layers.as_positions(theirs.hidden_states[theirs_at])
+            name = f"{place}_{mine_at}"
+            student = self.projections[name](student) if name in self.projections else student
+            return layers.hidden_distance(student, teacher, _attended(batch, student), distance=term.distance)
+        if isinstance(term, Attention):
+            return layers.attention_distance(
+                mine.attentions[mine_at], theirs.attentions[theirs_at], _attended(batch, mine.attentions[mine_at][:, 0])
+            )
+        distances = [
+            layers.relation_distance(
+                mine.relations[mine_at, kind],
+                theirs.relations[theirs_at, kind],
+                _attended(batch, mine.relations[mine_at, kind]),
+                heads=term.relation_heads,
+                is_causal=self._is_causal,
+            )
+            for kind in term.relations
+        ]
+        return torch.stack(distances).mean(0)
+
+
+def _pairs_of(term: FeatureTerm, teacher: Any | None, student: Any) -> list[tuple[int, int]]:
+    if teacher is None:
+        raise InputError(f"{term.kind} needs a teacher whose weights are at hand", where="distillation.terms", mend="Remove it.")
+    counts = [_depth(model.config) for model in (teacher, student)]
+    return layers.layer_pairs(term.layers, teacher=counts[0], student=counts[1], where=f"distillation.terms: {term.kind}.layers")
+
+
+def _depth(config: Any) -> int:
+    depths = getattr(config, "depths", None)
+    if isinstance(depths, list):
+        return len(depths)
+    decoder = next((value for key in ("num_decoder_layers", "decoder_layers") if (value := getattr(config, key, None))), None)
+    return int(decoder or config.num_hidden_layers)
+
+
+def _attended(batch: Mapping[str, Any], state: Tensor) -> Tensor:
+    """(batch, positions) 1 where a position is real: all of them where the inputs have no length (images)."""
+    positions = torch.arange(state.shape[1], device=state.device)
+    if "lengths" not in batch:
+        return torch.ones(state.shape[:2], device=state.device)
+    return (positions < batch["lengths"][:, None]).float()

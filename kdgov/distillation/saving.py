@@ -1,0 +1,95 @@
+"""What a run leaves behind: the student's checkpoint and the record of how it was made."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kdgov.checkpoints.identity import model_identity
+from kdgov.checkpoints.loading import without_bars
+from kdgov.distillation import distillation_record as provenance
+from kdgov.distillation.distillation_record import DistillationRecord
+from kdgov.distillation.inputs import DistillationInputs
+from kdgov.distillation.students import copy_companions
+from kdgov.distillation.training import DistillationTrainer
+
+STUDENT = "student"
+ADAPTER = "adapter"
+
+
+def memory_sums(model: Any) -> dict[str, int]:
+    """Sum of every tensor's bytes, read as whole numbers, where it lies: any step of training would change it."""
+    return {name: _sum_of_bytes(tensor) for name, tensor in model.state_dict().items()} if model is not None else {}
+
+
+def _sum_of_bytes(tensor: torch.Tensor) -> int:
+    if hasattr(tensor, "__tensor_flatten__"):
+        # A quantised weight: numbers and scales, each a tensor of its own.
+        return sum(_sum_of_bytes(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
+    numbers = tensor.detach().contiguous().flatten().view(torch.uint8)
+    return int((numbers.view(torch.int64) if numbers.numel() % 8 == 0 else numbers).sum(dtype=torch.int64))
+
+
+def save_student(trainer: DistillationTrainer, output: Path, material: DistillationInputs) -> None:
+    """Write the student under ``output/student`` with its tokenizer, and an adapter's own weights beside it."""
+    recipe, folder = material.recipe, output / STUDENT
+    dtype = getattr(torch, recipe.save_dtype or recipe.dtype)
+    state = None
+    if trainer.is_fsdp_enabled:
+        whole = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+        state = {name.removeprefix("student."): tensor.to(dtype) for name, tensor in whole.items() if name.startswith("student.")}
+    if trainer.is_world_process_zero():
+        model = trainer.accelerator.unwrap_model(trainer.model).student
+        with without_bars():
+            if hasattr(model, "merge_and_unload"):
+                model.save_pretrained(str(output / ADAPTER))
+                model = model.merge_and_unload()
+            shutil.rmtree(folder, ignore_errors=True)
+            model.to(dtype).save_pretrained(str(folder), state_dict=state)
+        copy_companions(material.tokenizer_path, folder)
+    trainer.accelerator.wait_for_everyone()
+
+
+def record_of(
+    material: DistillationInputs,
+    folder: Path,
+    trainer: DistillationTrainer,
+    warnings: Sequence[str],
+    counts: Mapping[str, Any],
+    cache: Mapping[str, Any],
+    *,
+    best: int | None = None,
+) -> DistillationRecord:
+    """The record of a finished run; ``folder`` holds the student as it was saved, ``best`` the step it is of, if not the last."""
+    recipe = material.recipe
+    student = model_identity(folder)
+    is_counted = material.task not in ("image_classification", "audio_classification")
+    per_token = 6 * student.parameters + (0 if cache or material.teacher is None else 2 * material.teacher.parameters)
+    return DistillationRecord(
+        schema=provenance.SCHEMA,
+        run=material.run,
+        task=material.task,
+        teacher=dict(material.teacher_facts),
+        student_start=dict(material.start_facts),
+        student=student.as_json(),
+        data=dict(material.data),
+        examples={key: value for key, value in counts.items() if key != "tokens"},
+        recipe=recipe.model_dump(mode="json"),
+        teacher_text=material.shards,
+        cache=cache,
+        vocabulary=dict(material.vocabulary.facts),
+        held_out={} if trainer.watch is None else trainer.watch.facts(best, trainer.state.global_step, recipe.steps),
+        warnings=tuple(warnings),
+        seed=recipe.seed,
+        steps=trainer.state.global_step,
+        tokens=counts["tokens"],
+        flops=per_token * counts["tokens"] if is_counted else 0,
+        environment=provenance.environment(
+            threads=torch.get_num_threads(), device=trainer.args.device.type, processes=trainer.args.world_size
+        ),
+        code=provenance.code_version(),
+    )

@@ -1,0 +1,200 @@
+"""A run one can watch: held-out loss, best student, early stopping, losses on disk, types and arguments."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from kdgov.declarations.distillation import Distillation
+from kdgov.distillation import StudentStart, distill
+from kdgov.errors import InputError, UnavailableError
+from kdgov.progress import work_of
+from tests.distillation.conftest import sentences
+
+HALF = [{"kind": "soft_targets", "weight": 0.5}, {"kind": "hard_labels", "weight": 0.5}]
+
+
+def recipe(**changes):
+    return Distillation.model_validate(
+        {"terms": HALF, "steps": 8, "batch_size": 8, "learning_rate": 3e-3, "checkpoint_every": 3, **changes}
+    )
+
+
+def run(teacher, data, output, start=None, progress=lambda *_: None, **changes):
+    return distill(recipe(**changes), teacher, start or StudentStart(keep_layers=[0, 3]), [data], output, progress=progress)
+
+
+def student(folder):
+    return load_file(folder / "student" / "model.safetensors")
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "losses.jsonl").read_text().splitlines()]
+
+
+def test_the_held_out_loss_is_told_kept_and_recorded(teacher, texts, tmp_path):
+    told = []
+    record = run(teacher, texts, tmp_path, held_out={"share": 0.2, "every": 3}, progress=lambda label, *_: told.append(label))
+    rows = record.held_out["rows"]
+    assert [row["step"] for row in rows] == [3, 6, 8]
+    assert rows[-1]["loss"] == pytest.approx(0.5 * 4 * rows[-1]["soft_targets"] + 0.5 * rows[-1]["hard_labels"])
+    assert record.held_out["examples"] + record.examples["learnt_from"] == 60
+    assert [row["held_out"] for row in lines(tmp_path) if "held_out" in row] == rows
+    assert [row["step"] for row in lines(tmp_path) if "step" in row] == list(range(1, 9))
+    steps = [label for label in told if work_of(label) == "distilling" and label != "distilling"]
+    assert len(steps) == 8
+    assert "held out loss" in steps[-1]
+    assert "soft_targets" in steps[-1]
+
+
+def test_copies_of_an_example_fall_on_one_side(teacher, tmp_path):
+    data = tmp_path / "twice.jsonl"
+    data.write_text(
+        "".join(json.dumps({"id": f"{n}-{copy}", "text": text}) + "\n" for copy in "ab" for n, text in enumerate(sentences(40)))
+    )
+    record = run(teacher, data, tmp_path / "out", held_out={"share": 0.25}, steps=3)
+    assert record.examples["learnt_from"] == 2 * (40 - record.held_out["examples"])
+    assert record.held_out["examples"] == 10
+
+
+def test_the_student_saved_is_the_one_of_the_lowest_held_out_loss(teacher, texts, tmp_path):
+    changes = {"held_out": {"share": 0.2, "every": 2}, "learning_rate": 0.5, "schedule": "constant", "checkpoint_every": 2}
+    at_step = {}
+
+    def keep_checkpoints(label, done, total):
+        for folder in (tmp_path / "all" / "checkpoints").glob("checkpoint-*"):
+            at_step[int(folder.name.rpartition("-")[2])] = load_file(folder / "model.safetensors")
+
+    record = run(teacher, texts, tmp_path / "all", progress=keep_checkpoints, **changes)
+    best = record.held_out["student_of_step"]
+    assert best == min(record.held_out["rows"], key=lambda row: row["loss"])["step"] < 8
+    last = run(teacher, texts, tmp_path / "last", **{**changes, "held_out": {"share": 0.2, "every": 2, "keep_best": False}})
+    assert last.held_out["student_of_step"] == 8
+    kept, ended = student(tmp_path / "all"), student(tmp_path / "last")
+    saved = {name.removeprefix("student."): tensor for name, tensor in at_step[best].items()}
+    assert all(torch.equal(kept[name], saved[name]) for name in kept if name in saved)
+    assert not all(torch.equal(kept[name], ended[name]) for name in kept)
+
+
+def test_it_stops_when_the_declared_measurements_bring_nothing(teacher, texts, tmp_path):
+    record = run(teacher, texts, tmp_path, steps=40, held_out={"share": 0.2, "every": 2, "patience": 2, "improvement": 50.0})
+    assert record.held_out["stopped_early"]
+    assert record.steps == 6
+    assert record.held_out["student_of_step"] == 2
+    assert len(json.loads((tmp_path / "losses.json").read_text())) == 6
+
+
+def test_too_few_examples_to_hold_out_are_refused(teacher, tmp_path):
+    data = tmp_path / "few.jsonl"
+    data.write_text("".join(json.dumps({"text": text}) + "\n" for text in sentences(3)))
+    with pytest.raises(InputError, match="has 3 different examples, too few to hold 2 of them out"):
+        run(teacher, data, tmp_path / "out", held_out={})
+
+
+def test_a_killed_run_goes_on_with_what_it_had_measured(teacher, texts, tmp_path):
+    changes = {"held_out": {"share": 0.2, "every": 2}, "learning_rate": 0.3, "schedule": "constant", "steps": 10}
+    whole = run(teacher, texts, tmp_path / "whole", **changes)
+    pid = os.fork()
+    if pid == 0:
+
+        def die(label, done, total):
+            if work_of(label) == "distilling" and done == 7:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        torch.set_num_threads(1)
+        run(teacher, texts, tmp_path / "killed", progress=die, **changes)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    assert [row["step"] for row in lines(tmp_path / "killed") if "step" in row] == list(range(1, 8))
+    resumed = run(teacher, texts, tmp_path / "killed", **changes)
+    assert resumed.held_out == whole.held_out
+    assert lines(tmp_path / "killed") == lines(tmp_path / "whole")
+    mine, theirs = student(tmp_path / "whole"), student(tmp_path / "killed")
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_narrow_types_train_to_nearly_the_same(dtype, teacher, texts, tmp_path):
+    plain = run(teacher, texts, tmp_path / "plain", steps=4)
+    narrow = run(teacher, texts, tmp_path / "narrow", steps=4, dtype=dtype, save_dtype="float32")
+    assert plain.steps == narrow.steps == 4
+    a, b = (lines(tmp_path / name)[-1] for name in ("plain", "narrow"))
+    assert a != b
+    assert a["soft_targets"] == pytest.approx(b["soft_targets"], rel=0.02)
+    assert a["hard_labels"] == pytest.approx(b["hard_labels"], rel=0.02)
+
+
+@pytest.mark.parametrize("adapter", [None, {"r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}], ids=["whole", "lora"])
+def test_recomputed_activations_change_nothing(adapter, teacher, texts, tmp_path):
+    start = StudentStart(model=teacher, adapter=adapter) if adapter else StudentStart(keep_layers=[0, 3])
+    for name, trainer in (("kept", {}), ("recomputed", {"gradient_checkpointing": True})):
+        run(teacher, texts, tmp_path / name, start, steps=3, trainer=trainer)
+    mine, theirs = student(tmp_path / "kept"), student(tmp_path / "recomputed")
+    assert all(torch.allclose(mine[name], theirs[name], atol=1e-6) for name in mine)
+
+
+REFUSED = {
+    "eval_strategy": ("steps", "held_out"),
+    "load_best_model_at_end": (True, "held_out"),
+    "fp16": (True, "dtype"),
+    "report_to": ("mlflow", "report_to"),
+    "label_smoothing_factor": (0.1, "Remove it"),
+    "neftune_noise_alpha": (5, "Remove it"),
+    "use_liger_kernel": (True, "fused_head"),
+    "learning_rate": (0.1, "recipe's own keys"),
+    "optim": ("none such", "transformers takes"),
+    "fsdp": ("full_shard", "torchrun"),
+}
+
+
+@pytest.mark.parametrize("key", sorted(REFUSED))
+def test_arguments_that_would_be_ignored_are_refused_with_the_key_to_use(key, teacher, texts, tmp_path):
+    value, said = REFUSED[key]
+    with pytest.raises(InputError, match="distillation") as caught:
+        run(teacher, texts, tmp_path, trainer={key: value})
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("changes", [{"trainer": {"deepspeed": {"zero_optimization": {"stage": 2}}}}, {"report_to": ["comet_ml"]}])
+def test_a_missing_package_is_named(changes, teacher, texts, tmp_path):
+    with pytest.raises(UnavailableError, match="deepspeed|comet"):
+        run(teacher, texts, tmp_path, **changes)
+
+
+@pytest.mark.nightly
+def test_trackers_are_told_every_step(teacher, texts, tmp_path, monkeypatch):
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path}/runs.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    mlflow.set_tracking_uri(uri)
+    run(teacher, texts, tmp_path / "out", steps=3, report_to=["mlflow"], held_out={"share": 0.2, "every": 3})
+    mlflow.end_run()
+    client = mlflow.MlflowClient(uri)
+    (found,) = client.search_runs(["0"])
+    assert [point.step for point in client.get_metric_history(found.info.run_id, "train/soft_targets")] == [1, 2, 3]
+    assert "held_out/loss" in found.data.metrics
+
+
+def test_texts_longer_than_learnt_positions_are_refused_by_name(tmp_path):
+    from tests.distillation import worlds
+
+    data = tmp_path / "long.jsonl"
+    data.write_text("".join(json.dumps({"id": f"l{n}", "text": " ".join(["a"] * (60 + n))}) + "\n" for n in range(8)))
+    folder = worlds.gpt2(tmp_path / "gpt2")
+    with pytest.raises(InputError, match=r"item l7 has 68 tokens, and 4 in all are too long.*positions for 64") as caught:
+        run(folder, data, tmp_path / "out", StudentStart(keep_layers=[0]))
+    assert "max_length: 64" in str(caught.value)
+
+
+def test_a_term_that_never_changes_stops_the_run_before_it_is_over(teacher, texts, tmp_path):
+    """A student that is its teacher has nothing to learn from it; a short run is judged at its last step."""
+    for steps in (3, 20):
+        with pytest.raises(InputError, match=rf"is 0 on each of the first {min(steps, 8)} batches: nothing is learnt from it"):
+            run(teacher, texts, tmp_path / f"out{steps}", StudentStart(model=teacher), steps=steps, terms=[{"kind": "soft_targets"}])
