@@ -64,7 +64,8 @@ def distill(
     Written are ``<output>/student/`` (a transformers checkpoint with tokenizer and record), ``<output>/losses.jsonl`` (every
     step's terms as they come, and each measurement on held-out examples), ``<output>/losses.json`` (the steps alone, at the end),
     ``<output>/training-curves.json`` (`training_curves`) and ``<output>/kdgov-distillation.json``.
-    A run that was killed resumes from its last whole checkpoint under ``<output>/checkpoints/`` and ends, on a CPU, with the very weights an uninterrupted run ends with.
+    A run that was killed resumes from its last whole checkpoint under ``<output>/checkpoints/`` and ends, on a CPU, with the very
+    weights an uninterrupted run ends with.
 
     Args:
         recipe: what is added up, over which steps.
