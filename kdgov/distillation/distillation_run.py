@@ -19,8 +19,8 @@ from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.digest import digest_bytes, write_atomic
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.data.batch_order import batch_order
+from kdgov.distillation.data.compared_ids import OVER_TOKENS, fitted
 from kdgov.distillation.data.tokenization import Planned, TokenCollator
-from kdgov.distillation.data.vocabulary import OVER_TOKENS, fitted
 from kdgov.distillation.distillation_record import DistillationRecord
 from kdgov.distillation.generation.ratings import Helpers
 from kdgov.distillation.inputs import DistillationInputs, gather_inputs, sampled_term

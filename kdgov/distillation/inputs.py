@@ -17,9 +17,9 @@ from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.digest import digest_file, digest_json
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.data.collation import Prepared, prepare
+from kdgov.distillation.data.compared_ids import NOTHING_KNOWN, Vocabulary, vocabulary_of
 from kdgov.distillation.data.examples import Example, read_data
 from kdgov.distillation.data.tokenization import TokenCollator
-from kdgov.distillation.data.vocabulary import NOTHING_KNOWN, Vocabulary, vocabulary_of
 from kdgov.distillation.data.written_terms import write_terms
 from kdgov.distillation.generation.ratings import Helpers
 from kdgov.distillation.losses.cross_tokenizer import with_teacher_tokens

@@ -23,7 +23,7 @@ from kdgov.declarations.distillation import (
     UniversalLogits,
 )
 from kdgov.distillation.data.classification_data import Problem
-from kdgov.distillation.data.vocabulary import NOTHING_KNOWN, Vocabulary
+from kdgov.distillation.data.compared_ids import NOTHING_KNOWN, Vocabulary
 from kdgov.distillation.losses import layer_losses as layers
 from kdgov.distillation.losses.cross_tokenizer import paired_rows, universal_distance
 from kdgov.distillation.losses.forward import Pass, Passed, Wanted

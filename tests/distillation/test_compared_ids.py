@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from kdgov.checkpoints.tokenizer_mapping import KnownIds
 from kdgov.declarations.distillation import Distillation
 from kdgov.distillation import StudentStart, distill
-from kdgov.distillation.data.vocabulary import Vocabulary
+from kdgov.distillation.data.compared_ids import Vocabulary
 from kdgov.distillation.learner import Learner
 from kdgov.distillation.losses.known_rows import head_logits, known_logits
 from kdgov.errors import InputError
