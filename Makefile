@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev system release unsafe fast core test lint ci nightly bench docs serve lock clean
+.PHONY: help setup setup-dev system release unsafe black-box fast core test lint ci nightly bench docs serve lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ release: setup  ## Run the shipped miniature release from check to promotion
 
 unsafe: setup  ## Run the miniature release that must be blocked (exit code 1 is the right answer)
 	$(RUN)kdgov run registry/releases/miniature-unsafe.yaml
+
+black-box: setup  ## Serve the miniature teacher on this machine, run the release whose teacher is only that address, and stop it
+	$(RUN)kdgov endpoint registry/models/miniature-teacher --port 8111 -- $(RUN)kdgov run registry/releases/miniature-black-box.yaml
 
 lint: setup-dev  ## Style, types, layers
 	$(RUN)ruff check kdgov tests

@@ -188,6 +188,7 @@ RULES: dict[str, Rule] = {
     "evidence.not-checked": _rule("warn", "what this door cannot know", "docs/gate.md"),
     "evidence.data-unpinned": _rule("review", "suite data without a pinned revision", "docs/evaluation.md"),
     "evidence.served-unproven": _rule("review", "an endpoint whose weights are not proven", "docs/evaluation.md"),
+    "evidence.batch-noise": _rule("review", "greedy texts in low precision that depend on the batch", "docs/evaluation.md"),
     "evidence.endpoint-identity": _rule(
         "review", "an endpoint that does not show one model, or another than asked", f"{AI_600_1} MS-2.5-005; docs/endpoints.md"
     ),

@@ -32,7 +32,8 @@ def print_outcome(outcome: RunOutcome, release: Path, *, verbose: bool = False) 
         typer.echo(as_text(decision, colour=wants_colour(), width=columns(), verbose=verbose), nl=False)
     promoted, recorded = outcome.result_of("promote"), outcome.result_of("record")
     if isinstance(recorded, RecordResult):
-        standing = promoted.summary if isinstance(promoted, PromoteResult) else "not promoted: the gate refused it"
+        refused = "not promoted: the gate refused it" if outcome.stopped_by else "not promoted: the run was to end before that"
+        standing = promoted.summary if isinstance(promoted, PromoteResult) else refused
         typer.echo(f"{recorded.name} version {recorded.version}: {standing}")
         typer.echo(f"Open the registry in a browser:  {recorded.open}")
 

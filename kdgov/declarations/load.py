@@ -143,14 +143,14 @@ def dotted(location: Sequence[str | int]) -> str:
     return text
 
 
-def load(path: Path, model: type[DeclaredT]) -> DeclaredT:
-    """Read one declared file into its model.
+def load(path: Path, model: type[DeclaredT], *, changed: Callable[[Any], Any] | None = None) -> DeclaredT:
+    """Read one declared file into its model; ``changed`` may set keys before they are checked.
 
     Raises:
         InputError: if the file cannot be read; `DeclarationError` names every fault in it.
     """
     value, lines = read_yaml(path)
-    return validate(value, model, file=str(path), lines=lines)
+    return validate(value if changed is None else changed(value), model, file=str(path), lines=lines)
 
 
 def validate(value: Any, model: type[DeclaredT], *, file: str, lines: Mapping[Location, int] | None = None) -> DeclaredT:

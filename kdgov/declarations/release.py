@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,9 @@ from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import Declared, load, resolve
 from kdgov.declarations.release_parts.accountable import Accountable
+from kdgov.declarations.release_parts.evaluation_settings import EvaluationSettings
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs
+from kdgov.declarations.release_parts.set_keys import with_settings
 from kdgov.errors import DeclarationError, Fault
 from kdgov.license.case.countries import country_code, place_mend
 from kdgov.license.vocabulary import Distribution, OrganizationKind
@@ -174,6 +177,8 @@ class Release(Declared):
     """Distillation data."""
     distillation: Distillation | None = None
     """How the student is trained; absent: it was trained elsewhere."""
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
+    """How both models are asked."""
     suites: list[str] = Field(default_factory=lambda: ["capability", "safety", "bias", "privacy"], min_length=1)
     """Suite names (shipped) or folders."""
     judge_labels: list[str] = Field(default_factory=list)
@@ -229,6 +234,15 @@ class Release(Declared):
         return self
 
     @model_validator(mode="after")
+    def _asks_endpoints_as_they_are(self) -> Release:
+        for role, endpoint in (("teacher", self.teacher.endpoint),):
+            own = getattr(self.evaluation, role)
+            idle = [key for key in ("backend", "endpoint", "device", "dtype", "devices", "batch_tokens") if getattr(own, key) is not None]
+            if endpoint is not None and idle:
+                raise ValueError(f"sets evaluation.{role}.{idle[0]}, and the {role} is an endpoint that decides that itself\nRemove it.")
+        return self
+
+    @model_validator(mode="after")
     def _has_data_to_learn_from(self) -> Release:
         if self.distillation is not None and not self.data:
             raise ValueError("has a distillation but no data\nAdd `data:` with at least one card or file to distil on.")
@@ -246,14 +260,14 @@ def _at(value: Any, *keys: str) -> Any:
     return value
 
 
-def load_release(path: Path) -> Release:
-    """Read a release file and check that every file it names is there.
+def load_release(path: Path, *, settings: Mapping[str, Any] | None = None) -> Release:
+    """Read a release file and check that every file it names is there; ``settings`` are keys set on the command line.
 
     Raises:
         DeclarationError: naming every fault at once.
         InputError: if the file itself cannot be read.
     """
-    release = load(path, Release)
+    release = load(path, Release, changed=(lambda document: with_settings(document, settings)) if settings else None)
     mend = "Correct the path: it is relative to this file, then to the working folder."
     faults = [
         Fault(file=str(path), key=key, what=f"names {name!r}, which does not exist", mend=mend)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from kdgov.checkpoints.endpoint_identity import Identity
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import Release
 from kdgov.declarations.suite import MetricInSuite, Suite, find_suite, load_suite
@@ -104,6 +105,8 @@ def evaluate_one(
     role: str,
     teacher: Path | Endpoint,
     teacher_how: BackendSettings,
+    identity: Identity,
+    teacher_identity: Identity,
     cache: Path,
     how: BackendSettings,
     progress: Progress | None = None,
@@ -115,7 +118,9 @@ def evaluate_one(
         model = make_control(model, folder.with_name(f"{folder.name}.control{rank() or ''}"))
     told = None if progress is None else lambda label, done, total: progress(f"{role} {label}", done, total)
     people = read_labels(labels) if labels else None
-    evidence = evaluate(plan, model, folder, cache=cache, how=how, reference=(teacher, teacher_how), progress=told, labels=people)
+    who = None if role == "control" else identity
+    reference = (teacher, teacher_how, teacher_identity)
+    evidence = evaluate(plan, model, folder, cache=cache, how=how, reference=reference, progress=told, identity=who, labels=people)
     if is_first():
         write_atomic(folder / PLAN, _plan_bytes(plan))
     return _facts(evidence)

@@ -88,6 +88,8 @@ def _write_judgement(folder: Path, context: ReleaseContext, judged: GateInputs, 
                 "as_of": judged.statements.as_of,
                 "looks": judged.looks,
                 "seen_items": list(judged.seen_items),
+                # What the release file did not say by itself.
+                **({"set_on_command_line": dict(context.settings)} if context.settings else {}),
             }
         ),
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kdgov.declarations.load import resolve
 from kdgov.declarations.release import Release, load_release
@@ -28,6 +30,8 @@ class ReleaseContext:
     """Finished work."""
     progress: Progress = field(default=silent)
     """Where progress is told."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of the release that were set on the command line, with their values."""
 
     def wait(self, sentence: str) -> None:
         """Tell that another run has to be waited for; an empty sentence tells that the wait is over."""
@@ -62,16 +66,19 @@ class ReleaseContext:
         )
 
 
-def open_release(path: Path, *, store: Path | None = None, progress: Progress = silent) -> ReleaseContext:
-    """Read a release and find its store.
+def open_release(
+    path: Path, *, store: Path | None = None, progress: Progress = silent, settings: Mapping[str, Any] | None = None
+) -> ReleaseContext:
+    """Read a release, with keys that were set on the command line, and find its store.
 
     The store is ``--store``, else KDGOV_STORE, else the ``registry/store`` the file lies under, else the working folder's.
 
     Raises:
         InputError: if the declaration is at fault.
     """
-    release = load_release(path)
-    return ReleaseContext(release=release, path=path, store=Store(store or default_store(path)), progress=progress)
+    release = load_release(path, settings=settings)
+    place = Store(store or default_store(path))
+    return ReleaseContext(release=release, path=path, store=place, progress=progress, settings=dict(settings or {}))
 
 
 def default_store(path: Path) -> Path:

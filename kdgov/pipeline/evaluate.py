@@ -26,10 +26,10 @@ from kdgov.evaluation.backends.distributed import barrier
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.replay_inputs import data_digest, replay_inputs, suite_coverage
 from kdgov.evaluation.plan.sources import suites_digest
-from kdgov.evaluation.release_settings import asks_baseline, asks_in_messages, cost_line, how_for
+from kdgov.evaluation.release_settings import asks_baseline, asks_in_messages, chat_endpoint, cost_line, how_for
 from kdgov.evaluation.results.comparability import compare_evidence, stopping
 from kdgov.evaluation.scoring.judge_labels import read_labels
-from kdgov.evidence.bundle_layout import EVALUATION, EVALUATION_SIGNATURE, FINDINGS, ITEMS, PLAN, RAW_ANSWERS, ROLE_FILES
+from kdgov.evidence.bundle_layout import EVALUATION, EVALUATION_SIGNATURE, FINDINGS, ITEMS, PAIR, PLAN, RAW_ANSWERS, ROLE_FILES
 from kdgov.evidence.derivation.evaluation_statement import sign_evaluation
 from kdgov.finding import Finding
 from kdgov.items.files import read_items
@@ -80,7 +80,14 @@ def _evaluated(context: ReleaseContext, distilled: DistillResult) -> EvaluateRes
     # Of several processes, none reads the student before the first has sealed it.
     barrier()
     asked = _asked(context, teacher_source(context), distilled.checkpoint)
-    key = digest_json({"models": {a.role: a.key for a in asked}, "code": source_digest("kdgov.pipeline.evaluate"), "step": 1})
+    key = digest_json(
+        {
+            "models": {a.role: a.key for a in asked},
+            "efficiency": context.release.evaluation.efficiency,
+            "code": source_digest("kdgov.pipeline.evaluate"),
+            "step": 1,
+        }
+    )
     places = {f"{one.role}_path": str(one.source) if isinstance(one.source, Path) else "" for one in asked[:2]}
     if (finished := context.store.finished(EvaluateResult, key, **places)) is not None:
         return finished
@@ -134,31 +141,46 @@ def teacher_source(context: ReleaseContext) -> Path | Endpoint:
 
 def _asked(context: ReleaseContext, teacher: Path | Endpoint, student: Path | Endpoint) -> list[Asked]:
     release = context.release
-    common = _common(context, teacher)
+    stored = stored_types(teacher, student)
+    common = _common(context, teacher, stored)
     models: list[tuple[str, Path | Endpoint]] = [("teacher", teacher), ("student", student)]
     if release.teacher.root is not None:
         models.append(("root", resolve_model(release.teacher.root, beside=context.path)))
     if asks_baseline(release) and release.student.model is not None:
         models.append(("base", resolve_model(release.student.model, beside=context.path, revision=release.student.revision)))
     found = []
-    for role, source in models:
-        who, how = identity_of(source), how_for(release, _LIKE.get(role, role), source)
+    for role, model in models:
+        who = identity_of(model)
+        # An endpoint may answer for weights that are at hand: their identity, its answers. It serves the two models alone.
+        served = chat_endpoint(release, role) if role in PAIR and isinstance(model, Path) else None
+        how = how_for(release, _LIKE.get(role, role), served or model, stored=stored)
         key = digest_json({**common, "how": how.key_json(), "model": who.as_json()})
-        found.append(Asked(role=role, source=source, identity=who, how=how, key=key))
-    mine = found[1]
-    if isinstance(mine.source, Path) and isinstance(mine.identity, ModelIdentity):
-        # The control is drawn here and asked here, whatever answers for the others: an endpoint serves no untrained model.
-        how = replace(mine.how, backend="hf", address="") if mine.how.address else mine.how
-        shape = {**common, "how": how.key_json(), "config": mine.identity.config, "tokenizer": mine.identity.tokenizer}
-        found.append(Asked(role="control", source=student, identity=mine.identity, how=how, key=digest_json({**shape, "control": 1})))
+        found.append(Asked(role=role, source=served or model, identity=who, how=how, key=key))
+    if isinstance(student, Path) and isinstance(found[1].identity, ModelIdentity):
+        found.append(_control(student, found[1], common))
     return found
+
+
+def _control(student: Path, asked: Asked, common: Mapping[str, Any]) -> Asked:
+    # The control is drawn here and asked here, whatever answers for the others: an endpoint serves no untrained model.
+    how = asked.how
+    if how.address or how.endpoint is not None:
+        how = replace(how, backend="hf", address="", endpoint=None)
+    identity = asked.identity.as_json()
+    shape = {**common, "how": how.key_json(), "config": identity["config"], "tokenizer": identity["tokenizer"]}
+    return Asked(role="control", source=student, identity=asked.identity, how=how, key=digest_json({**shape, "control": 1}))
+
+
+def stored_types(*models: Path | Endpoint) -> frozenset[str]:
+    """Types that the weights of some models are stored in; nothing for an endpoint."""
+    return frozenset(who.dtype for model in models if isinstance(who := identity_of(model), ModelIdentity))
 
 
 _LIKE = {"root": "teacher", "base": "student"}
 """Role → the role whose settings it is asked with."""
 
 
-def _common(context: ReleaseContext, teacher: Path | Endpoint) -> dict[str, Any]:
+def _common(context: ReleaseContext, teacher: Path | Endpoint, stored: frozenset[str]) -> dict[str, Any]:
     """What decides every model's evaluation."""
     release = context.release
     materials = load_release_inputs(context)
@@ -170,9 +192,10 @@ def _common(context: ReleaseContext, teacher: Path | Endpoint) -> dict[str, Any]
         "logged": replayed.digest if replayed is not None else "",
         "code": source_digest("kdgov.pipeline.evaluate"),
         "teacher": who.weights if isinstance(who, ModelIdentity) else who.as_json(),
-        "teacher_how": how_for(release, "teacher", teacher).key_json(),
+        "teacher_how": how_for(release, "teacher", chat_endpoint(release, "teacher") or teacher, stored=stored).key_json(),
         "messages": asks_in_messages(release),
         **({"labels": read_labels(files).digest} if (files := label_files(context)) else {}),
+        "limit": release.evaluation.limit,
     }
 
 
@@ -196,7 +219,9 @@ def release_questions(context: ReleaseContext) -> tuple[Any, tuple[Any, ...]]:
     made = importlib.import_module("kdgov.evaluation.evaluate_release")
     materials = load_release_inputs(context)
     logged = replay_inputs(materials, release=context.path, store=context.store.root)
-    plan = made.release_plan(context.release, context.path, logged=logged, progress=context.progress)
+    plan = made.release_plan(
+        context.release, context.path, logged=logged, limit=context.release.evaluation.limit, progress=context.progress
+    )
     scorer = suite_coverage(materials)
     plan = made.told_apart(plan, scorer) if scorer is not None else plan
     if not asks_in_messages(context.release):
@@ -219,6 +244,8 @@ def _part(context: ReleaseContext, plan: Any, one: Asked, teacher: Asked, work: 
         role=one.role,
         teacher=teacher.source,
         teacher_how=teacher.how,
+        identity=one.identity,
+        teacher_identity=teacher.identity,
         cache=context.store.root / "answers",
         how=one.how,
         progress=context.progress,
@@ -270,8 +297,11 @@ def _facts(folder: Path, asked: list[Asked]) -> dict[str, Any]:
 def _measure(context: ReleaseContext, asked: list[Asked], folder: Path) -> None:
     work = importlib.import_module("kdgov.evaluation.results.pair_reports")
     work.write_disaggregation(folder)
-    if all(isinstance(one.source, Path) for one in asked[:2]):
-        work.write_efficiency(asked[0].source, asked[1].source, folder, price=context.release.price, progress=context.progress)
+    models = {one.role: one.source for one in asked[:2]}
+    if context.release.evaluation.efficiency and all(isinstance(source, Path) for source in models.values()):
+        how = asked[1].how
+        work.write_efficiency(models["teacher"], models["student"], folder, price=context.release.price, progress=context.progress,
+                              device=how.device, dtype=how.dtype)  # fmt: skip
 
 
 def _pretty(document: Mapping[str, Any]) -> bytes:

@@ -99,7 +99,7 @@ def gate_step(context: ReleaseContext, made: Judgeable, *, statements: Sequence[
     def judged() -> tuple[GateInputs, Decision, str]:
         inputs = _inputs(context, made, policy, policy_text, history)
         inputs, decision = _decided(context, inputs, statements, trusted)
-        release = digest_file(context.path)
+        release = digest_json([digest_file(context.path), dict(context.settings)]) if context.settings else digest_file(context.path)
         return inputs, decision, digest_json({"decision": decision.digest, "release": release, "code": _code(), "step": 1})
 
     inputs, decision, key = judged()

@@ -177,8 +177,14 @@ def resolve(context: ReleaseContext, *, until: StepName, options: StepOptions | 
     return way.outcome()
 
 
-def run_release(context: ReleaseContext, *, on_step: Callable[[StepTaken], None], options: StepOptions | None = None) -> RunOutcome:
-    """Take a release as far as it may go, telling ``on_step`` after each step.
+def run_release(
+    context: ReleaseContext,
+    *,
+    on_step: Callable[[StepTaken], None],
+    options: StepOptions | None = None,
+    until: StepName = "promote",
+) -> RunOutcome:
+    """Take a release as far as it may go, or until one step, telling ``on_step`` after each step.
 
     A stopping finding ends it before any compute, one on the teacher's text before any training.
     A refused decision is recorded, so that the risk team sees it, but never
@@ -194,6 +200,8 @@ def run_release(context: ReleaseContext, *, on_step: Callable[[StepTaken], None]
         taken = way.take(name)
         on_step(taken)
         stopped_by = stopped_by or _refusal(taken.finished)
+        if name == until:
+            break
     return way.outcome(stopped_by)
 
 

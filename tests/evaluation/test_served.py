@@ -221,12 +221,14 @@ def test_vllm_that_is_not_installed_names_the_extra(tiny_suite: Path, teacher: P
 
 
 def test_a_release_of_two_endpoints_is_evaluated_and_its_control_is_asked_here(
-    tiny_suite: Path, teacher: Path, student: Path, serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_suite: Path, teacher: Path, student: Path, serve: Any, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("KDGOV_BACKEND", "local-completions")
-    monkeypatch.setenv("KDGOV_TEACHER_ADDRESS", serve(teacher))
-    monkeypatch.setenv("KDGOV_STUDENT_ADDRESS", serve(student))
+    served = {
+        role: {"endpoint": {"base_url": serve(path).removesuffix("/completions"), "model": path.name, "api": "completions"}}
+        for role, path in (("teacher", teacher), ("student", student))
+    }
     document = {
+        "evaluation": {"backend": "completions", **served},
         "schema": "kdgov.release/1", "name": "served", "suites": [str(tiny_suite.parent)],
         "teacher": {"model": str(teacher)}, "student": {"model": str(student)},
     }  # fmt: skip

@@ -134,11 +134,23 @@ def test_a_command_at_fault_is_exit_code_two_without_a_traceback(
 @pytest.mark.nightly
 @pytest.mark.ci
 def test_a_release_in_two_processes_is_evaluated_to_the_bytes_that_one_writes(release: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "KDGOV_BATCH_TOKENS": "200", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--main_process_port", free_port()]
     folders = []
     for name, start in (("one", [sys.executable]), ("two", launch)):
-        command = [*start, "-m", "kdgov", "evaluate", str(release), "--store", str(tmp_path / name), "--format", "json"]
+        command = [
+            *start,
+            "-m",
+            "kdgov",
+            "evaluate",
+            str(release),
+            "--store",
+            str(tmp_path / name),
+            "--format",
+            "json",
+            "--batch-tokens",
+            "200",
+        ]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr[-3000:]
         document = json.loads(done.stdout)
@@ -152,11 +164,9 @@ def test_a_release_in_two_processes_is_evaluated_to_the_bytes_that_one_writes(re
     assert not list((tmp_path / "two").rglob("*.partial"))
 
 
-def test_a_difference_that_the_policy_allows_is_allowed_by_every_command(
-    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_difference_that_the_policy_allows_is_allowed_by_every_command(release: Path, tmp_path: Path) -> None:
     """`kdgov evaluate` and the gate read one policy; the stored findings are the same under both, so no policy rewrites its past."""
-    monkeypatch.setenv("KDGOV_STUDENT_DTYPE", "bfloat16")
+    settings = {"student": {"dtype": "bfloat16"}}
     policy = yaml.safe_load((data_folder("policies") / "default.yaml").read_text())
     policies = {}
     for name, allowed in (("strict", []), ("loose", ["dtype"])):
@@ -164,7 +174,7 @@ def test_a_difference_that_the_policy_allows_is_allowed_by_every_command(
         policies[name].write_text(yaml.safe_dump({**policy, "allowed_differences": allowed}))
     seen = {}
     for name, file in policies.items():
-        release.write_text(yaml.safe_dump({**yaml.safe_load(release.read_text()), "policy": str(file)}))
+        release.write_text(yaml.safe_dump({**yaml.safe_load(release.read_text()), "policy": str(file), "evaluation": settings}))
         finished = evaluated(open_release(release, store=tmp_path / "store"))
         result = CliRunner().invoke(app, ["evaluate", str(release), "--store", str(tmp_path / "store")])
         findings = [Finding(**f) for f in json.loads((finished.folder / "findings.json").read_text())["findings"]]

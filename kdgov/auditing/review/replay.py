@@ -9,15 +9,17 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from kdgov.auditing.answers.endpoint_answers import scores_again
 from kdgov.auditing.registry.snapshot import VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
 from kdgov.checkpoints.identity import model_identity
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.build import build_plan, read_suites
-from kdgov.evaluation.plan.request import Plan, PlannedTask
+from kdgov.evaluation.plan.messages import answerable
+from kdgov.evaluation.plan.request import Plan, PlannedItem, PlannedTask
 from kdgov.evaluation.results.evaluation_run import evaluate
-from kdgov.evidence.bundle_layout import ITEMS
+from kdgov.evidence.bundle_layout import ITEMS, PAIR
 from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.items import ItemTable, read_items
 from kdgov.progress import Progress, silent
@@ -65,10 +67,17 @@ def _replayed(material: BundleReader, model: Path, sample: int, progress: Progre
     sealed = {f"{t['suite']}/{t['task']}": t for t in material.plan.get("tasks") or [] if isinstance(t, Mapping)}
     suites = list(material.release.get("suites") or dict.fromkeys(t["suite"] for t in sealed.values()))
     built = build_plan(read_suites(suites), progress=progress)
+    asked = [role for role in PAIR if material.evaluations[role].get("endpoint")]
+    if asked:
+        # What is answered at an address was frozen as messages, for both models.
+        built, _ = answerable(built)
     drawn: list[PlannedTask] = []
+    whole: list[PlannedTask] = []
     for task in built.tasks:
         leaves = dict((sealed.get(task.name) or {}).get("leaves") or {})
-        same = [item for item in task.items if leaves.get(item.item_id) == item.leaf]
+        same = [found for item in task.items if (found := _as_sealed(item, leaves.get(item.item_id))) is not None]
+        if same:
+            whole.append(replace(task, items=tuple(same)))
         if not leaves:
             yield unverifiable("replay", task.name, "The sealed plan does not know this task.")
         elif task.scorer is not None and task.scorer.compares:
@@ -79,7 +88,16 @@ def _replayed(material: BundleReader, model: Path, sample: int, progress: Progre
         else:
             chosen = sorted(same, key=lambda item: item.leaf)[:sample]
             drawn.append(replace(task, items=tuple(chosen)))
-    yield from _compared(material, Plan(tasks=tuple(drawn)), model, progress)
+    for role in asked:
+        yield from scores_again(material, role, Plan(tasks=tuple(whole)))
+    if "student" not in asked:
+        yield from _compared(material, Plan(tasks=tuple(drawn)), model, progress)
+
+
+def _as_sealed(item: PlannedItem, leaf: str | None) -> PlannedItem | None:
+    """The item as the sealed plan holds it, with the mark of coverage that only the release's data tell; None where it is another."""
+    marked = [item, *(replace(item, group={**item.group, "coverage": mark}) for mark in ("near", "far"))]
+    return next((one for one in marked if one.leaf == leaf), None)
 
 
 def _compared(material: BundleReader, plan: Plan, model: Path, progress: Progress) -> Iterator[AuditFinding]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kdgov.auditing.answers.endpoint_answers import review_answers
 from kdgov.auditing.crosswalk.fact_readers import facts_of
 from kdgov.auditing.crosswalk.fact_source import Evidence
 from kdgov.auditing.crosswalk.framework import Framework, assess
@@ -95,6 +96,7 @@ def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, fu
         *review_binding(shown, attested),
         *_of_registry(shown, log, reviewer, attested),
         *review_plan(material, again),
+        *review_answers(material),
         *review_identities(material),
         *review_decision(material, again),
         *licence_findings,

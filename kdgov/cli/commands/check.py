@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json, write_answer
+from kdgov.cli.evaluation_flags import SET_HELP, changed_settings
 from kdgov.cli.progress_display import progress_bars
 from kdgov.errors import EXIT_BLOCKED, InputError
 from kdgov.evidence.bundle_layout import FINDINGS, LICENCE_ANSWER, LICENCE_CASE
@@ -58,6 +59,7 @@ def check(
     scan_folder: Annotated[Path | None, typer.Option(help="Folder of scan reports, shared by the parts of a job array.")] = None,
     part: Annotated[str, typer.Option(help="Scan only part K/N of the data files into --scan-folder, and exit.")] = "",
     today: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day on which expiries are judged.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP)] = None,
     store: Annotated[Path | None, typer.Option(help="Store folder; default the registry/store beside the release.")] = None,
     output_format: Annotated[CheckFormat, typer.Option("--format", help="text for people, json for programs.")] = CheckFormat.text,
 ) -> None:
@@ -69,13 +71,13 @@ def check(
         if release is None:
             raise InputError("no release is named", mend="Name a release file, or ask for `--rules`.")
         if show:
-            _print_release(release, output_format)
+            _print_release(release, output_format, changed_settings(change, {}))
             return
         from kdgov.pipeline.check import check_step
         from kdgov.pipeline.context import open_release
 
         with progress_bars() as progress:
-            context = open_release(release, store=store, progress=progress)
+            context = open_release(release, store=store, progress=progress, settings=changed_settings(change, {}))
             if part:
                 _scan_part(context, part, scan_folder)
                 return
@@ -149,12 +151,12 @@ def _print_rules(output_format: CheckFormat) -> None:
         typer.echo(f"{row['rule']:<38} {row['title']}  [{row['source']}]")
 
 
-def _print_release(release: Path, output_format: CheckFormat) -> None:
+def _print_release(release: Path, output_format: CheckFormat, settings: dict[str, Any]) -> None:
     import yaml
 
     from kdgov.declarations.release import load_release
 
-    document = load_release(release).model_dump(mode="json", by_alias=True)
+    document = load_release(release, settings=settings).model_dump(mode="json", by_alias=True)
     if output_format is CheckFormat.json:
         print_json(document)
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json
+from kdgov.cli.evaluation_flags import SET_HELP, changed_settings
 from kdgov.cli.progress_display import progress_bars
 from kdgov.errors import EXIT_BLOCKED
 from kdgov.processes import is_first
@@ -41,6 +42,7 @@ class DistillFormat(StrEnum):
 
 def distill(
     release: Annotated[Path, typer.Argument(help="Release declaration (schema kdgov.release/1).")],
+    change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP)] = None,
     store: Annotated[Path | None, typer.Option(help="Store folder; default the registry/store beside the release.")] = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Propose temperature and weights on a held-out split; train nothing else.")
@@ -56,11 +58,12 @@ def distill(
         from kdgov.pipeline.finished_work.step_results import DistillResult
         from kdgov.pipeline.generation.generate_step import generate_step, teacher_text_terms
 
+        settings = changed_settings(change, {})
         if show:
-            _show(open_release(release, store=store), show, output_format)
+            _show(open_release(release, store=store, settings=settings), show, output_format)
             return
         with progress_bars() as progress:
-            context = open_release(release, store=store, progress=progress)
+            context = open_release(release, store=store, progress=progress, settings=settings)
             written = generate_step(context, distill_inputs(context)) if teacher_text_terms(context) and not calibrate else None
             stops = written is not None and written.stops
             finished = None if stops else calibrate_step(context) if calibrate else distill_step(context)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json
+from kdgov.cli.evaluation_flags import SET_HELP, changed_settings, refuse_idle, single_settings
 from kdgov.cli.progress_display import progress_bars
 from kdgov.errors import EXIT_BLOCKED, InputError
 from kdgov.processes import is_first
@@ -24,11 +25,13 @@ EXAMPLES = """
 
   kdgov evaluate --model ./student --suite capability --suite safety --out results/
 
+  kdgov evaluate release.yaml --device cuda --dtype bfloat16 --limit 50          any key of `evaluation:`, or --set for the rest
+
   kdgov evaluate --model ./student --suite bias-core --limit 50 --out quick/    a quick run on 50 items chosen by hash
 
   kdgov evaluate --model ./student --suite bias-core --task 'bbq_*' --out results/      only some of a suite's tasks
 
-  kdgov evaluate --model ./student --suite safety --out results/ --backend local-completions --address http://127.0.0.1:8000/v1/completions
+  kdgov evaluate --model ./student --suite safety --out results/ --backend completions --address http://127.0.0.1:8000/v1
 
   accelerate launch --cpu --num_processes 2 -m kdgov evaluate registry/releases/miniature.yaml     the same bytes as one process
 
@@ -48,14 +51,20 @@ def evaluate(
     model: Annotated[Path | None, typer.Option(help="One checkpoint on its own, instead of a release.")] = None,
     suite: Annotated[list[str] | None, typer.Option(help="Suite name or folder, with --model; may be repeated.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the item table and evidence, with --model.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Items per task, drawn by hash; with --model.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Only tasks whose name matches, such as 'bbq_*'; with --model.")] = None,
-    backend: Annotated[str, typer.Option(help="hf, hf-plain, local-completions or vllm; with --model.")] = "hf",
-    address: Annotated[str, typer.Option(help="Completions endpoint, with --backend local-completions.")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Items per task, drawn by hash.")] = None,
+    backend: Annotated[str | None, typer.Option(help="hf, hf-plain, vllm, completions or chat; default hf.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto (as stored), float32, bfloat16 or float16; default auto.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto (the accelerator where there is one), cpu, cuda, cuda:1 or mps.")] = None,
+    devices: Annotated[str | None, typer.Option(help="auto, or shard: one model over several devices.")] = None,
+    batch_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of one batch.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, max=256, help="Requests in flight at an endpoint.")] = None,
+    efficiency: Annotated[bool | None, typer.Option("--efficiency/--no-efficiency", help="Measure cost; with a release.")] = None,
+    thinking: Annotated[bool | None, typer.Option("--thinking/--no-thinking", help="Switch a model's thoughts on or off.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP)] = None,
+    address: Annotated[str, typer.Option(help="Endpoint's base URL; with --model and --backend completions or chat.")] = "",
     served_as: Annotated[str, typer.Option(help="The model's name at the endpoint; default the folder's.")] = "",
     unproven: Annotated[bool, typer.Option("--unproven", help="Do not try the endpoint against the checkpoint.")] = False,
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16; with --model.")] = "float32",
-    device: Annotated[str, typer.Option(help="Torch device; with --model.")] = "cpu",
     allow_code: Annotated[list[Path] | None, typer.Option(help="Folder whose code the suites' task files may run; repeatable.")] = None,
     labels: Annotated[
         list[Path] | None, typer.Option(help="People's labels of answers, as `kdgov judge label` writes them; with --model.")
@@ -69,14 +78,20 @@ def evaluate(
             raise InputError("names a release and a model, or neither", mend="Give one: kdgov evaluate RELEASE, or --model with --suite.")
         if release is not None and labels:
             raise InputError("--labels has no effect on a release", mend="Name the files in the release: `judge_labels: [labels.csv]`.")
+        flags = {"backend": backend, "dtype": dtype, "device": device, "devices": devices, "batch_tokens": batch_tokens,
+                 "concurrency": concurrency, "reasoning": None if thinking is None else {"enabled": thinking}}  # fmt: skip
         if release is not None:
-            finished = _release(release, store, allow_code or [])
+            refuse_idle("a release", {"--suite": suite, "--out": out, "--task": task, "--address": address, "--served-as": served_as,
+                                      "--unproven": unproven})  # fmt: skip
+            settings = changed_settings(change, {**flags, "limit": limit, "efficiency": efficiency})
+            finished = _release(release, store, allow_code or [], settings)
             if is_first():
                 _print_release(finished, output_format)
             if finished.findings:
                 raise typer.Exit(EXIT_BLOCKED)
             return
-        how = _how(backend=backend, dtype=dtype, device=device, address=address, served_as=served_as, proves=not unproven)
+        refuse_idle("--model", {"--set": change, "--store": store, "--efficiency/--no-efficiency": None if efficiency is None else True})
+        how = single_settings(flags, address=address, served_as=served_as, model=model, unproven=unproven)
         document = _single(model, suite or [], out, tasks=task or [], limit=limit, how=how, code=allow_code or [], labels=labels or [])
         if is_first():
             _print_single(document, output_format)
@@ -87,27 +102,15 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=EXAMPLES)(evaluate)
 
 
-def _release(release: Path, store: Path | None, code: list[Path]) -> EvaluateResult:
+def _release(release: Path, store: Path | None, code: list[Path], settings: dict[str, Any]) -> EvaluateResult:
     from kdgov.evaluation.plan.suite_code import allowed_code
     from kdgov.pipeline.context import open_release
     from kdgov.pipeline.finished_work.step_results import EvaluateResult
     from kdgov.pipeline.run import resolve
 
     with progress_bars() as progress, allowed_code(code):
-        return resolve(open_release(release, store=store, progress=progress), until="evaluate").of(EvaluateResult)
-
-
-def _how(**given: Any) -> BackendSettings:
-    from kdgov.declarations.endpoint_fields import plain_address
-    from kdgov.evaluation.backends.settings import BackendSettings
-
-    if given.get("address"):
-        try:
-            plain_address(str(given["address"]))
-        except ValueError as error:
-            what, _, mend = str(error).partition("\n")
-            raise InputError(f"--address {what}", mend=mend) from None
-    return BackendSettings(**given)
+        context = open_release(release, store=store, progress=progress, settings=settings)
+        return resolve(context, until="evaluate").of(EvaluateResult)
 
 
 def _single(

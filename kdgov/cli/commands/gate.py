@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from kdgov.cli.error_boundary import error_boundary, write_answer
+from kdgov.cli.evaluation_flags import SET_HELP, changed_settings
 from kdgov.errors import EXIT_BLOCKED, InputError
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def gate(
             show_default=False,
         ),
     ] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP)] = None,
     store: Annotated[Path | None, typer.Option(help="Store folder, for a release.", show_default=False)] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every warning instead of one line per kind.")] = False,
 ) -> None:
@@ -126,9 +128,11 @@ def gate(
         with progress_bars() as progress:
             if subject:
                 named = [teacher, student, policy, control, root_teacher, more, looks > 1]
-                decision, judged = _judge_subject(subject, named, statements, trust, store, progress)
+                decision, judged = _judge_subject(subject, named, statements, trust, store, progress, changed_settings(change, {}))
                 if base_policy is not None:
                     decision, judged = _held_against(base_policy, decision, judged)
+            elif change:
+                raise InputError("--set has no effect on results that are given", mend="Leave it out, or name a release.")
             else:
                 tables = Given(teacher, student, policy, control, root_teacher, looks, base_policy, more)
                 decision, judged = _judge_tables(tables, statements, trust, store, progress)
@@ -208,7 +212,13 @@ def _held_against(base_policy: str, decision: Decision, judged: GateInputs) -> t
 
 
 def _judge_subject(
-    subject: list[str], named: Sequence[object], statements: tuple[Path, ...], trust: Path | None, store: Path | None, progress: Progress
+    subject: list[str],
+    named: Sequence[object],
+    statements: tuple[Path, ...],
+    trust: Path | None,
+    store: Path | None,
+    progress: Progress,
+    settings: Mapping[str, object],
 ) -> tuple[Decision, GateInputs]:
     if any(named):
         raise InputError(
@@ -223,11 +233,13 @@ def _judge_subject(
         from kdgov.pipeline.finished_work.step_results import GateResult
         from kdgov.pipeline.run import StepOptions, resolve
 
-        context = open_release(Path(subject[0]), store=store, progress=progress)
+        context = open_release(Path(subject[0]), store=store, progress=progress, settings=settings)
         gated = resolve(context, until="gate", options=StepOptions(statements=statements, trust=trust)).of(GateResult)
         return rejudge(gated.folder, load_trust(trust or trust_path(context.store.root)))
     if len(subject) > _MODEL_AND_VERSION:
         raise InputError(f"names {len(subject)} things", where="kdgov gate", mend="Name one RELEASE file, or MODEL and VERSION.")
+    if settings:
+        raise InputError("--set has no effect on a recorded version", mend="Leave it out, or name a release.")
     from kdgov.recording.rejudge_recorded import judge_recorded
 
     return judge_recorded(subject[0], subject[1], trust=trust, store=store)

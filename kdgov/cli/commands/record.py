@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json
+from kdgov.cli.evaluation_flags import SET_HELP, changed_settings
 from kdgov.cli.progress_display import progress_bars
 
 EXAMPLES = """
@@ -32,6 +33,7 @@ class RecordFormat(StrEnum):
 def record(
     release: Annotated[Path, typer.Argument(help="Release declaration (schema kdgov.release/1).")],
     registry: Annotated[str | None, typer.Option(help="Address of the registry; default KDGOV_REGISTRY, else the store's own.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP)] = None,
     store: Annotated[Path | None, typer.Option(help="Store folder, where finished steps are kept.")] = None,
     upload_weights: Annotated[
         bool, typer.Option("--upload-weights", help="Copy the weights too, instead of naming them by digest.")
@@ -45,7 +47,7 @@ def record(
         from kdgov.pipeline.run import StepOptions, resolve
 
         with progress_bars() as progress:
-            context = open_release(release, store=store, progress=progress)
+            context = open_release(release, store=store, progress=progress, settings=changed_settings(change, {}))
             options = StepOptions(registry=registry, upload_weights=upload_weights)
             finished = resolve(context, until="record", options=options).of(RecordResult)
         if output_format is RecordFormat.json:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json
+from kdgov.cli.evaluation_flags import SET_HELP, changed_settings
 from kdgov.cli.progress_display import progress_bars
 from kdgov.errors import EXIT_BLOCKED
 
 if TYPE_CHECKING:
     from kdgov.cli.progress_display import ProgressDisplay
-    from kdgov.pipeline.run import RunOutcome, StepTaken
+    from kdgov.pipeline.run import RunOutcome, StepName, StepTaken
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -23,8 +24,22 @@ EXAMPLES = """
 
   kdgov run release.yaml --format json > run.json     for a pipeline; exit code 0 promoted, 1 blocked
 
+  kdgov run release.yaml --until evaluate --limit 50 --set distillation.steps=20     a first look: a short training, 50 items a task
+
 A second run with nothing changed reuses every finished step and says so. A killed run continues where it stopped.
 """
+
+
+class RunStep(StrEnum):
+    """Steps of a release, in order."""
+
+    check = "check"
+    generate = "generate"
+    distill = "distill"
+    evaluate = "evaluate"
+    gate = "gate"
+    record = "record"
+    promote = "promote"
 
 
 class RunFormat(StrEnum):
@@ -36,6 +51,9 @@ class RunFormat(StrEnum):
 
 def run(
     release: Annotated[Path, typer.Argument(help="Release declaration (schema kdgov.release/1).")],
+    until: Annotated[RunStep | None, typer.Option(help="Last step to take; default promote.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP)] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Items per task, drawn by hash: the key evaluation.limit.")] = None,
     store: Annotated[Path | None, typer.Option(help="Store folder; default the registry/store beside the release.")] = None,
     allow_code: Annotated[list[Path] | None, typer.Option(help="Folder whose code the suites' task files may run; repeatable.")] = None,
     output_format: Annotated[RunFormat, typer.Option("--format", help="text for people, json for programs.")] = RunFormat.text,
@@ -50,8 +68,10 @@ def run(
 
         with progress_bars() as progress, allowed_code(allow_code or []):
             warn_of_tracked_keys(release.parent)
-            context = open_release(release, store=store, progress=progress)
-            outcome = run_release(context, on_step=lambda taken: _print_step(progress, taken))
+            settings = changed_settings(change, {"limit": limit})
+            context = open_release(release, store=store, progress=progress, settings=settings)
+            last: StepName = until.value if until is not None else "promote"
+            outcome = run_release(context, on_step=lambda taken: _print_step(progress, taken), until=last)
         if output_format is RunFormat.json:
             print_json(_as_json(outcome))
         else:

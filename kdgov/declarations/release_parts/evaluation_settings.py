@@ -87,6 +87,8 @@ class EvaluationSettings(Declared):
     """Models that think before they answer; absent: what looks like thoughts stays part of the answer."""
     limit: int | None = Field(default=None, ge=1)
     """At most so many items of each task, drawn by hash: a quick look, judged as what it is."""
+    prove: bool = True
+    """Whether a completions endpoint is tried against the checkpoint here before it is believed."""
     reask: int = Field(default=20, ge=0)
     """Requests that an endpoint is asked a second time at the end, to see whether it still answers the same."""
     baseline: bool | None = None

@@ -24,8 +24,11 @@ from kdgov.evaluation.plan.item_data import draw
 from kdgov.evaluation.plan.request import PlannedTask, Request
 from kdgov.progress import Progress
 
-ALONE = 1e-3
-"""Largest difference of a log-likelihood between being asked alone and among others."""
+ALONE = {"float32": (1e-3, 0.0), "float16": (1e-2, 2e-3), "bfloat16": (5e-2, 1e-2)}
+"""Type → largest difference of a log-likelihood between being asked alone and among others: absolute, and as a share of its size.
+
+A type of eight bits of precision rounds every logit by about a hundredth of itself, in another order in every batch.
+"""
 ALONE_REQUESTS = 4
 Batch = tuple[str, Callable[[], list[Answered]]]
 
@@ -108,8 +111,9 @@ def ask_task(
 def batch_dependence(task: PlannedTask, asker: RequestRunner, record: Record) -> dict[str, Any]:
     """Some requests asked once more, alone: how many, and which gave another answer than they did among others.
 
-    Log-likelihoods may differ by `ALONE` per request; a text must be the same. Low-precision types fail this where float32 does not.
+    Log-likelihoods may differ by what `ALONE` allows for the model's type; a text must be the same.
     """
+    dtype = str(getattr(asker.asked.model, "dtype", "torch.float32")).removeprefix("torch.")
     requests = [r for item in task.items for r in item.requests]
     chosen = draw([f"{task.name}/{n}" for n in range(len(requests))], limit=ALONE_REQUESTS, seed=0)
     differing = []
@@ -117,17 +121,18 @@ def batch_dependence(task: PlannedTask, asker: RequestRunner, record: Record) ->
         for index in chosen:
             answers = [a for _, run in _batches([requests[index]], asker) for a in run()]
             alone = _joined([requests[index]], answers)[0]
-            if not _agree(alone.answer, record.answers[index].answer):
+            if not _agree(alone.answer, record.answers[index].answer, ALONE.get(dtype, ALONE["float32"])):
                 differing.append(index)
-    return {"asked_alone": len(chosen), "differed": len(differing)}
+    kinds = sorted({requests[index].kind for index in differing})
+    return {"asked_alone": len(chosen), "differed": len(differing), **({"kinds": kinds} if kinds else {})}
 
 
-def _agree(alone: Any, among: Any) -> bool:
+def _agree(alone: Any, among: Any, allowed: tuple[float, float]) -> bool:
     match alone, among:
         case [float(a), *_], [float(b), *_]:
-            return abs(a - b) <= ALONE
+            return abs(a - b) <= allowed[0] + allowed[1] * abs(a)
         case {"log_probs": a}, {"log_probs": b}:
-            return bool(max(abs(x - y) for x, y in zip(a, b, strict=True)) <= ALONE)
+            return all(abs(x - y) <= allowed[0] + allowed[1] * abs(x) for x, y in zip(a, b, strict=True))
         case _:
             return bool(alone == among)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from kdgov.checkpoints.endpoint_identity import endpoint_identity
@@ -66,30 +66,26 @@ class BackendSettings:
     def request_json(self) -> dict[str, Any]:
         """What decides a request to an endpoint, beside the question: how its answer is read later costs nothing to change."""
         thinks = self.reasoning
-        return {"backend": self.backend, "thinks": None if thinks is None else [thinks.enabled, thinks.budget_tokens]}
+        asked = None if self.endpoint is None else endpoint_identity(self.endpoint).as_json()
+        return {"backend": self.backend, "endpoint": asked, "thinks": None if thinks is None else [thinks.enabled, thinks.budget_tokens]}
 
 
-def how_of(role: str = "") -> BackendSettings:
-    """How a release's models are asked, from the environment.
+_FORMER = ("BACKEND", "DTYPE", "DEVICE", "BATCH_TOKENS", "ADDRESS", "SERVED_AS", "PROVE")
 
-    ``KDGOV_BACKEND``, ``KDGOV_DTYPE``, ``KDGOV_DEVICE``, ``KDGOV_BATCH_TOKENS``, ``KDGOV_ADDRESS``, ``KDGOV_SERVED_AS`` and
-    ``KDGOV_PROVE`` (``no``: believe an endpoint) hold for every model; ``KDGOV_STUDENT_DTYPE`` and its like hold for one role and go
-    first. A difference between teacher and student is refused unless the policy allows it by name.
+
+def refuse_former_variables() -> None:
+    """Nothing, unless a variable is set that decided answers in earlier versions: it would be taken for one that still does.
 
     Raises:
-        InputError: if a value cannot be read.
+        InputError: naming it and the key that replaced it.
     """
-    plain: BackendSettings = BackendSettings()
-    found: dict[str, Any] = {}
-    for name in ("backend", "dtype", "device", "batch_tokens", "address", "served_as"):
-        own = os.environ.get(f"KDGOV_{role.upper()}_{name.upper()}") if role else None
-        value = own if own is not None else os.environ.get(f"KDGOV_{name.upper()}")
-        if value is not None:
-            found[name] = _whole(name, value) if name == "batch_tokens" else value
-    return replace(plain, proves=os.environ.get("KDGOV_PROVE", "yes") != "no", **found)
-
-
-def _whole(name: str, value: str) -> int:
-    if not value.isdigit() or int(value) < 1:
-        raise InputError(f"KDGOV_{name.upper()} is {value!r}", where="environment", mend="Give a whole number of at least 1.")
-    return int(value)
+    for name in _FORMER:
+        for role in ("", "TEACHER_", "STUDENT_"):
+            if os.environ.get(f"KDGOV_{role}{name}") is not None:
+                key = {"ADDRESS": "endpoint.base_url", "SERVED_AS": "endpoint.model"}.get(name, name.lower())
+                place = f"evaluation.{role.lower().replace('_', '.')}{key}"
+                raise InputError(
+                    f"KDGOV_{role}{name} is set, and no environment variable decides an answer",
+                    where="environment",
+                    mend=f"Unset it, and write `{place}` in the release or `--set {place}=…`.",
+                )

@@ -1,7 +1,7 @@
-"""What the student costs beside the teacher: measured in one process, turn by turn, with its spread.
+"""What the student costs beside the teacher: measured as the evaluation ran (device, type), one model at a time, with its spread.
 
-Alternating turns share whatever else the machine does, so ratios hold where absolute times do not. Durations are never part of a
-decision's digest.
+Only one model is in memory at once, so that what fits the evaluation fits the measurement. Reading a prompt and writing an answer are
+timed apart. Durations are never part of a decision's digest.
 """
 
 from __future__ import annotations
@@ -45,53 +45,84 @@ class Turn:
     """Wall seconds to write the new tokens."""
     cpu_s: float
     """Processor seconds of both."""
+    wrote: int = 0
+    """Tokens written per text; 0 for a model that writes none."""
 
 
-def measure(teacher: Path, student: Path, *, load: Load | None = None, progress: Progress | None = None) -> dict[str, Any]:
-    """Both models' size, memory, latency and speed, and the ratios student / teacher with their spread."""
+def measure(
+    teacher: Path,
+    student: Path,
+    *,
+    load: Load | None = None,
+    progress: Progress | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+) -> dict[str, Any]:
+    """Both models' size, memory, latency and speed, and the ratios student / teacher with their spread.
+
+    Args:
+        teacher: checkpoint folder.
+        student: checkpoint folder.
+        load: what is measured.
+        progress: called as ``progress(label, done, total)``.
+        device: where the models run, as in the evaluation.
+        dtype: type they are computed in, as in the evaluation.
+    """
     load = load or Load()
-    models, facts = {}, {}
-    for name, path in (("teacher", teacher), ("student", student)):
+    facts: dict[str, dict[str, float]] = {}
+    turns: dict[str, list[Turn]] = {}
+    for number, (name, path) in enumerate((("teacher", teacher), ("student", student))):
         identity = model_identity(path)
         before = _peak_memory(reset=True)
-        models[name] = load_model(path, task_of(path), dtype=torch.float32)
+        model = load_model(path, task_of(path), dtype=getattr(torch, dtype)).to(device)
         facts[name] = {"parameters": float(identity.parameters), "size_bytes": float(identity.size_bytes)}
-        _turn(models[name], load)
+        _turn(model, load)
         after = _peak_memory(reset=False)
         if before is not None and after is not None:
             facts[name]["peak_memory_bytes"] = float(max(0, after - before))
-    turns: dict[str, list[Turn]] = {name: [] for name in models}
-    energy = dict.fromkeys(models, 0.0)
-    for number in range(load.turns):
-        # Who goes first alternates too, so that a cache warmed by the other favours neither.
-        for name in list(models) if number % 2 == 0 else list(models)[::-1]:
+        turns[name], energy = [], 0.0
+        for turn in range(load.turns):
             started = _energy_uj()
-            turns[name].append(_turn(models[name], load))
+            turns[name].append(_turn(model, load))
             ended = _energy_uj()
-            energy[name] += (ended - started) / 1e6 if started is not None and ended is not None and ended >= started else 0.0
-        if progress is not None:
-            progress("Measuring cost", number + 1, load.turns)
-    for name in models:
+            energy += (ended - started) / 1e6 if started is not None and ended is not None and ended >= started else 0.0
+            if progress is not None:
+                progress("Measuring cost", number * load.turns + turn + 1, 2 * load.turns)
         facts[name].update(_speed(turns[name], load))
-        if energy[name] > 0:
-            facts[name]["energy_j_per_turn"] = energy[name] / load.turns
-    return {**facts, "ratios": _ratios(facts, turns), "load": _shown(load)}
+        if energy > 0:
+            facts[name]["energy_j_per_turn"] = energy / load.turns
+        del model
+    return {**facts, "ratios": _ratios(facts, turns), "load": {**_shown(load), "device": device, "dtype": dtype}}
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def _turn(model: Any, load: Load) -> Turn:
-    inputs = _inputs(model, load)
+    device = next(model.parameters()).device
+    inputs = {name: tensor.to(device) for name, tensor in _inputs(model, load).items()}
     began, began_cpu = time.perf_counter(), time.process_time()
-    writes = hasattr(model, "lm_head") or model.can_generate()
-    output = model(**inputs, **({"use_cache": True} if writes and not model.config.is_encoder_decoder else {}))
+    output = model(**inputs, **({"use_cache": True} if model.can_generate() else {}))
+    _finish(device)
     read = time.perf_counter()
     cache = getattr(output, "past_key_values", None)
-    if cache is not None:
+    wrote = 0
+    if cache is not None and model.can_generate():
+        # An encoder-decoder writes beside what its encoder read; a decoder goes on where it stopped reading.
+        is_pair = model.config.is_encoder_decoder
+        kept = {"encoder_outputs": (output.encoder_last_hidden_state,)} if is_pair else {}
         token = output.logits[:, -1:].argmax(dim=-1)
         for _ in range(load.new_tokens):
-            output = model(input_ids=token, past_key_values=cache, use_cache=True)
+            fed = {"decoder_input_ids": token} if is_pair else {"input_ids": token}
+            output = model(**fed, **kept, past_key_values=cache, use_cache=True)
             cache, token = output.past_key_values, output.logits[:, -1:].argmax(dim=-1)
-    return Turn(read_s=read - began, write_s=time.perf_counter() - read, cpu_s=time.process_time() - began_cpu)
+            wrote += 1
+        _finish(device)
+    return Turn(read_s=read - began, write_s=time.perf_counter() - read, cpu_s=time.process_time() - began_cpu, wrote=wrote)
+
+
+def _finish(device: torch.device) -> None:
+    """Wait for an accelerator: it returns before it has computed."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _inputs(model: Any, load: Load) -> dict[str, torch.Tensor]:
@@ -110,7 +141,11 @@ def _inputs(model: Any, load: Load) -> dict[str, torch.Tensor]:
         case _:
             vocab = int(getattr(config, "vocab_size", 2))
             length = min(load.length, int(getattr(config, "max_position_embeddings", 1 << 30)) - load.new_tokens - 1)
-            return {"input_ids": torch.randint(vocab, (load.batch, max(1, length)), generator=draw)}
+            found = {"input_ids": torch.randint(vocab, (load.batch, max(1, length)), generator=draw)}
+            if getattr(config, "is_encoder_decoder", False):
+                start = getattr(config, "decoder_start_token_id", None)
+                found["decoder_input_ids"] = torch.full((load.batch, 1), int(start if start is not None else 0))
+            return found
 
 
 def _sound_shape(config: Any) -> tuple[int, ...]:
@@ -121,12 +156,16 @@ def _sound_shape(config: Any) -> tuple[int, ...]:
 
 def _speed(turns: list[Turn], load: Load) -> dict[str, float]:
     read, total = np.array([t.read_s for t in turns]), np.array([t.read_s + t.write_s for t in turns])
-    tokens = load.batch * (load.length + load.new_tokens)
+    wrote = load.batch * turns[0].wrote
+    tokens = load.batch * load.length + wrote
+    wrote_s = float(np.median([t.write_s for t in turns]))
     found = {
         "latency_p50_ms": float(np.quantile(total, 0.5) * 1e3),
         "latency_p95_ms": float(np.quantile(total, 0.95) * 1e3),
         "first_token_p50_ms": float(np.quantile(read, 0.5) * 1e3),
-        "tokens_per_s": float(tokens / np.median(total)),
+        "prefill_tokens_per_s": float(load.batch * load.length / np.median(read)),
+        # Tokens that are written; of a model that writes none, those that it reads.
+        "tokens_per_s": wrote / wrote_s if wrote and wrote_s > 0 else float(load.batch * load.length / np.median(read)),
         "cpu_s_per_1k_tokens": float(np.median([t.cpu_s for t in turns]) / tokens * 1e3),
     }
     return {k: round(v, 6) for k, v in found.items()}

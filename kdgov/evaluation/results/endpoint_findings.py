@@ -23,7 +23,7 @@ def endpoint_findings(who: str, document: Document) -> list[Finding]:
     seen = document.get("endpoint")
     if not isinstance(seen, Mapping):
         return []
-    return [_identity(who, seen), *_drift(who, seen), *_unfinished(who, seen)]
+    return [_identity(who, seen), *_unproven(who, seen, document), *_drift(who, seen), *_unfinished(who, seen)]
 
 
 def _finding(rule: str, verdict: FindingVerdict, who: str, seen: Mapping[str, Any], reason: str, mend: str) -> Finding:
@@ -68,6 +68,14 @@ def _identity(who: str, seen: Mapping[str, Any]) -> Finding:
     told = f"{name} answered all requests for the {who}{by} ({when})."
     count = sum(names.values())
     return passing("evidence", IDENTITY, _subject(who, seen), told, looked_for={"answers": count}, source=_PAGE, **_details(seen))
+
+
+def _unproven(who: str, seen: Mapping[str, Any], document: Document) -> list[Finding]:
+    if not document["model"].get("weights"):
+        return []
+    reason = f"An endpoint answered in text for the {who}, and text cannot show that it holds the {who}'s weights."
+    mend = "Evaluate where the checkpoint can be loaded, or at a completions endpoint, which is tried against it."
+    return [_finding(f"{RULE}.served-unproven", "review", who, seen, reason, mend)]
 
 
 def _drift(who: str, seen: Mapping[str, Any]) -> list[Finding]:

@@ -63,7 +63,7 @@ def evaluate(
     *,
     cache: Path,
     how: BackendSettings | None = None,
-    reference: Path | tuple[Path | Endpoint, BackendSettings] | None = None,
+    reference: Path | tuple[Path | Endpoint, BackendSettings, Identity] | None = None,
     progress: Progress | None = None,
     identity: Identity | None = None,
     labels: Labels | None = None,
@@ -76,7 +76,7 @@ def evaluate(
         output: folder for ``items.parquet``, ``evidence.json``, ``identity.json`` and ``efficiency.json``.
         cache: folder of recorded answers, by content; what is there is never asked again.
         how: backend, dtype, device, batch.
-        reference: the teacher's checkpoint (and how it was asked, where that is not ``how``), for tasks that compare with its answers;
+        reference: the teacher's checkpoint (or the teacher, how it was asked and who it is), for tasks that compare with its answers;
             they must be in ``cache``.
         progress: called as ``progress(label, done, total)``.
         identity: the model's identity where it is already known.
@@ -90,7 +90,8 @@ def evaluate(
     began = time.process_time()
     records, ways, asked_now = _records(plan, model, identity, how, cache, progress)
     spent = time.process_time() - began
-    teacher = {} if reference is None else _known(plan, *(reference if isinstance(reference, tuple) else (reference, how)), cache)
+    whole = (reference, how, identity_of(reference)) if isinstance(reference, Path) else reference
+    teacher = {} if whole is None else _known(plan, whole[1], whole[2], cache)
     rows: list[dict[str, Any]] = []
     tasks = []
     for task in plan.tasks:
@@ -181,7 +182,7 @@ def answers_key(task: PlannedTask, identity: Identity, how: BackendSettings) -> 
     who = {k: facts[k] for k in ("weights", "tokenizer", "template", "config", "model")} if "endpoint" not in facts else facts
     asked = merkle_root(digest_json([i.item_id, i.prompt_digest]) for i in task.items)
     # What an endpoint answered was paid for: other code or versions here do not change it, and it is not asked for again.
-    is_local = "endpoint" not in facts
+    is_local = how.endpoint is None
     code = source_digest("kdgov.evaluation.backends.dispatch") if is_local else ""
     versions = library_versions() if is_local else {}
     return digest_json(
@@ -196,11 +197,8 @@ def answers_key(task: PlannedTask, identity: Identity, how: BackendSettings) -> 
     )
 
 
-def _known(plan: Plan, reference: Path | Endpoint, how: BackendSettings, cache: Path) -> dict[str, Record]:
+def _known(plan: Plan, how: BackendSettings, identity: Identity, cache: Path) -> dict[str, Record]:
     comparing = [t for t in plan.tasks if t.scorer.compares]
-    if not comparing:
-        return {}
-    identity = identity_of(reference)
     known = {}
     for task in comparing:
         record = _log(task, identity, how, cache).sealed()

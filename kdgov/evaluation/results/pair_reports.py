@@ -31,10 +31,17 @@ def write_disaggregation(folder: Path) -> None:
 
 
 def write_efficiency(
-    teacher: Path, student: Path, folder: Path, *, price: Price | None = None, progress: Progress | None = None
+    teacher: Path,
+    student: Path,
+    folder: Path,
+    *,
+    price: Price | None = None,
+    progress: Progress | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
 ) -> dict[str, Any]:
     """``efficiency.json`` of an evaluation's folder: cost of both models, and the student's own one-sentence claim."""
-    document = measure(teacher, student, progress=progress)
+    document = measure(teacher, student, progress=progress, device=device, dtype=dtype)
     evidence = read_evidence(folder / "teacher")
     declarations = tuple(MetricDeclaration(**m) for m in evidence["metrics"])
     tables = [read_items(folder / who / ITEMS, with_text=False) for who in ("teacher", "student")]

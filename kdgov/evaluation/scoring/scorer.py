@@ -12,7 +12,7 @@ from kdgov.declarations.suite import Suite, TaskInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.response_log import is_whole
 from kdgov.evaluation.plan.lm_eval_tasks import LmTask
-from kdgov.evaluation.plan.request import PlannedItem
+from kdgov.evaluation.plan.request import PlannedItem, shown_text
 from kdgov.evaluation.scoring.judge_agreement import agreement_facts
 from kdgov.evaluation.scoring.judge_labels import Labels, answer_id
 from kdgov.evaluation.scoring.judges import agreement, make_judge
@@ -108,7 +108,7 @@ class Scorer:
                 continue
             if metric.judge not in labels_of:
                 judge = make_judge(metric.judge, self.suite, suite_file=self.suite_file, classify=classify)
-                labels_of[metric.judge] = judge([(i.requests[0].context, said[i.item_id]) for i in items])
+                labels_of[metric.judge] = judge([(shown_text(i.requests[0].context), said[i.item_id]) for i in items])
                 facts[metric.judge] = agreement(metric.judge, self.suite, judge, suite_file=self.suite_file)
                 both = [(named[i.item_id], label) for i, label in zip(items, labels_of[metric.judge], strict=True) if named.get(i.item_id)]
                 if both:

@@ -1,0 +1,1 @@
+"""Answers of endpoints as they came, judged again from the evidence alone."""

@@ -1,0 +1,81 @@
+"""Flags that say how models are asked, the same keys as ``evaluation:`` of a release; one without effect is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdgov.errors import InputError
+
+if TYPE_CHECKING:
+    from kdgov.evaluation.backends.settings import BackendSettings
+
+SET_HELP = "Set a key of the release, such as distillation.steps=50; repeatable, kept in the evidence."
+
+
+def changed_settings(texts: list[str] | None, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """``--set`` texts and flags as keys of a release with their values.
+
+    Args:
+        texts: ``KEY=VALUE`` texts.
+        flags: key of ``evaluation:`` → value, None where the flag was not given.
+
+    Raises:
+        InputError: if a text is none, or a key is set by both.
+    """
+    from kdgov.declarations.release_parts.set_keys import parse_settings
+
+    found = parse_settings(texts or [])
+    for name, value in flags.items():
+        if value is None:
+            continue
+        key = f"evaluation.{name}"
+        if key in found:
+            raise InputError(f"--set {key} and its own flag are both given", mend="Keep one of the two.")
+        found[key] = value
+    return found
+
+
+def refuse_idle(with_what: str, flags: Mapping[str, Any]) -> None:
+    """Nothing, unless a flag was given that has no effect.
+
+    Raises:
+        InputError: naming it.
+    """
+    for flag, value in flags.items():
+        if value not in (None, "", False) and value != []:
+            raise InputError(f"{flag} has no effect with {with_what}", mend="Leave it out.")
+
+
+def single_settings(flags: Mapping[str, Any], *, address: str, served_as: str, model: Path | None, unproven: bool) -> BackendSettings:
+    """How ``kdgov evaluate --model`` asks its model, from the same keys as ``evaluation:``.
+
+    Raises:
+        InputError: if a flag has no effect, or an endpoint has no address.
+    """
+    from kdgov.checkpoints.identity import model_identity
+    from kdgov.declarations.load import validate
+    from kdgov.declarations.release_parts.evaluation_settings import EvaluationSettings
+    from kdgov.evaluation.release_settings import settings_of
+
+    document = {name: value for name, value in flags.items() if value is not None}
+    # `local-completions` was the name of this backend before releases declared it.
+    backend = document["backend"] = str(document.get("backend", "hf")).replace("local-completions", "completions")
+    is_served = backend in ("completions", "chat")
+    if not is_served:
+        refuse_idle(f"--backend {backend}", {"--address": address, "--served-as": served_as, "--unproven": unproven})
+        refuse_idle(f"--backend {backend}", {"--concurrency": document.get("concurrency")})
+    elif not address:
+        raise InputError(f"--backend {backend} has no --address", mend="Give the endpoint's base URL, such as http://127.0.0.1:8000/v1.")
+    else:
+        base = address.rstrip("/").removesuffix("/completions").removesuffix("/chat")
+        name = served_as or (model.name if model is not None else "")
+        document["endpoint"] = {"base_url": base, "model": name, "api": backend}
+    said = validate(document, EvaluationSettings, file="command line")
+    if backend == "chat":
+        raise InputError(
+            "--backend chat is for releases", mend="Declare it under `evaluation:` of a release; or use --backend completions."
+        )
+    stored = {model_identity(model).dtype} if model is not None and model.is_dir() else set()
+    return settings_of(said.of(""), stored=stored, proves=not unproven)
