@@ -199,6 +199,7 @@ RULES: dict[str, Rule] = {
     "evidence.judge-agreement": _rule("warn", "a judge that people often disagree with", "docs/evaluation.md"),
     "evidence.judge-not-validated": _rule("warn", "a judge that nobody checked on answers of these two models", "docs/gate.md"),
     "evidence.by-design-tokenizer": _rule("warn", "two tokenizers, as two models have", "docs/evaluation.md"),
+    "evidence.by-design-reasoning": _rule("warn", "one model thinks before it answers, or thinks otherwise", "docs/evaluation.md"),
     "evidence.by-design-template": _rule("warn", "two chat templates, as two models have", "docs/evaluation.md"),
     "evidence.looks": _rule("warn", "a student chosen among several on the same items", "docs/gate.md"),
     "evidence.not-applicable": _rule("warn", "criteria whose condition does not hold: not checked", "docs/practice.md"),

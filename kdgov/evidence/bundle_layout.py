@@ -27,6 +27,10 @@ EVALUATION_SIGNATURE = "evaluation.dsse.json"
 """Beside them, where whoever asked the models signed the evaluation."""
 RAW_ANSWERS = "answers.jsonl"
 """Beside them, where the model is an endpoint: what it answered, as it came."""
+THOUGHTS = "thoughts.jsonl"
+"""Beside them, where the model thinks before it answers: what it thought; no part of what is scored."""
+FURTHER_FILES = (EVALUATION_SIGNATURE, RAW_ANSWERS, THOUGHTS)
+"""Files that lie beside those of every role where there are any."""
 ROLE_FILES = (ITEMS, EVALUATION, IDENTITY)
 CARDS, LICENCES, STATEMENTS, REPORTS = "cards", "licences", "statements", "reports"
 """Folders of a bundle."""
@@ -85,6 +89,7 @@ LAYOUT: tuple[BundleFile, ...] = (
         BundleFile(path=f"{role}/{EVALUATION_SIGNATURE}", meaning="the evaluation, signed by whoever asked the model", is_required=False)
         for role in ROLES
     ),
+    *(BundleFile(path=f"{role}/{THOUGHTS}", meaning="what the model thought before it answered", is_required=False) for role in PAIR),
     *(BundleFile(path=f"{role}/{RAW_ANSWERS}", meaning="what the endpoint answered, as it came", is_required=False) for role in PAIR),
     BundleFile(path=DISTILLATION, meaning="recipe, seed, data and teacher digests; of a student trained elsewhere, the identities alone"),
     BundleFile(path=TRAINING_CURVES, meaning="loss of each term and learning rate over the steps", is_required=False),

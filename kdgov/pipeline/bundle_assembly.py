@@ -19,15 +19,14 @@ from kdgov.evidence.bundle_layout import (
     DISAGGREGATION,
     DISTILLATION,
     EFFICIENCY,
-    EVALUATION_SIGNATURE,
     FINDINGS,
+    FURTHER_FILES,
     INPUTS,
     LICENCE_ANSWER,
     LICENCE_CASE,
     LOST_ITEMS,
     PLAN,
     POLICY,
-    RAW_ANSWERS,
     RELEASE,
     REPORT_FILES,
     REPORTS,
@@ -103,7 +102,7 @@ def _copy_results(folder: Path, distilled: Path, evaluated: Path) -> None:
     if (distilled / TRAINING_CURVES).exists():
         shutil.copyfile(distilled / TRAINING_CURVES, folder / TRAINING_CURVES)
     for theirs in ROLES:
-        for name in (*ROLE_FILES, EVALUATION_SIGNATURE, RAW_ANSWERS):
+        for name in (*ROLE_FILES, *FURTHER_FILES):
             source = evaluated / theirs / name
             if source.exists():
                 (folder / theirs).mkdir(exist_ok=True)

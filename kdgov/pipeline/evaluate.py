@@ -29,7 +29,7 @@ from kdgov.evaluation.plan.sources import suites_digest
 from kdgov.evaluation.release_settings import asks_baseline, asks_in_messages, chat_endpoint, cost_line, how_for
 from kdgov.evaluation.results.comparability import compare_evidence, stopping
 from kdgov.evaluation.scoring.judge_labels import read_labels
-from kdgov.evidence.bundle_layout import EVALUATION, EVALUATION_SIGNATURE, FINDINGS, ITEMS, PAIR, PLAN, RAW_ANSWERS, ROLE_FILES
+from kdgov.evidence.bundle_layout import EVALUATION, FINDINGS, FURTHER_FILES, ITEMS, PAIR, PLAN, ROLE_FILES
 from kdgov.evidence.derivation.evaluation_statement import sign_evaluation
 from kdgov.finding import Finding
 from kdgov.items.files import read_items
@@ -267,7 +267,7 @@ def label_files(context: ReleaseContext) -> list[Path]:
 
 def _bring(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    for name in (*ROLE_FILES, EVALUATION_SIGNATURE, RAW_ANSWERS):
+    for name in (*ROLE_FILES, *FURTHER_FILES):
         if name in ROLE_FILES or (source / name).is_file():
             shutil.copyfile(source / name, target / name)
 

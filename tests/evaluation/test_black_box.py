@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,17 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from kdgov.auditing.answers.endpoint_answers import review_answers, scores_again
 from kdgov.cli.app import app
 from kdgov.digest import digest_file, digest_json
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.local_endpoint import LocalEndpoint, serving
+from kdgov.evaluation.plan.build import build_plan, read_suites
+from kdgov.evaluation.plan.messages import answerable
+from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.items.files import read_items
 from kdgov.pipeline.context import open_release
+from tests.evaluation.worlds import choice_rows
 from tests.steps import evaluated, gated
 
 PRICE = {"input": 1.0, "output": 2.0}
@@ -195,6 +201,32 @@ def test_the_bundle_holds_the_answers_and_a_changed_one_is_found(server: LocalEn
     rules = {f["rule"]: f["verdict"] for f in decision["findings"]}
     assert rules["evidence.task-not-applicable"] == "warn"
     assert decision["subject"]["teacher"] == "big-model"
+
+
+def test_the_audit_judges_again_from_the_raw_answers(server: LocalEndpoint, write_release: Write, tiny_suite: Path, tmp_path: Path) -> None:
+    done = gated(open_release(write_release(server.address), store=tmp_path / "store"))
+    folder = Path(shutil.copytree(done.folder, tmp_path / "bundle"))
+    plan, left = answerable(build_plan(read_suites([str(tiny_suite)])))
+    assert [one.task for one in left] == ["tiny/choice"]
+    found = [*review_answers(BundleReader(folder)), *scores_again(BundleReader(folder), "teacher", plan)]
+    assert [(f.area, f.standing) for f in found] == [("evidence", "verified"), ("replay", "verified")]
+    # One answer put right afterwards, and every digest made to follow: the score does not.
+    path, evidence = folder / "teacher" / "answers.jsonl", folder / "teacher" / "evidence.json"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[0]["answer"]["choices"][0]["message"]["content"] = (
+        f" {next(c for c in choice_rows(24) if c['id'] == rows[0]['item_id'])['answer']}"
+    )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [f.standing for f in review_answers(BundleReader(folder))] == ["violated"]
+    rows[0]["digest"] = digest_json(rows[0]["answer"])
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    document = json.loads(evidence.read_text())
+    document["endpoint"]["answers"] = digest_file(path)
+    evidence.write_text(json.dumps(document))
+    assert [f.standing for f in review_answers(BundleReader(folder))] == ["verified"]
+    (again,) = scores_again(BundleReader(folder), "teacher", plan)
+    assert again.standing == "violated"
+    assert rows[0]["item_id"] in again.reason
 
 
 def test_no_task_at_all_is_refused_by_name(server: LocalEndpoint, write_release: Write, tmp_path: Path) -> None:

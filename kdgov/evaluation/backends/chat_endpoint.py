@@ -17,7 +17,7 @@ from kdgov.evaluation.backends.raw_answers import RawAnswer, RawLog, raw_answer
 from kdgov.evaluation.backends.response_log import Answered, AnswerLog, Record
 from kdgov.evaluation.plan.item_data import draw
 from kdgov.evaluation.plan.request import PlannedTask, Request, messages_of
-from kdgov.evaluation.scoring.thoughts import split_thoughts
+from kdgov.evaluation.scoring.thoughts import scored_text, stops_of
 from kdgov.progress import Progress
 
 _MOST_STOPS = 4
@@ -128,7 +128,7 @@ def _is_sampled(request: Request) -> bool:
 def body_of(request: Request, endpoint: Endpoint, reasoning: Reasoning | None, *, seed: int) -> dict[str, Any]:
     """One frozen request as it is sent: messages, length, temperature, stops."""
     said = request.generation
-    stops = _stops(said)
+    stops = stops_of(said)
     settings: dict[str, Any] = {"max_tokens": answer_tokens(said, reasoning), "temperature": float(said.get("temperature") or 0.0)}
     if _is_sampled(request):
         settings |= {"temperature": float(said.get("temperature") or 1.0), "top_p": said.get("top_p"), "seed": seed}
@@ -146,16 +146,9 @@ def answer_tokens(generation: Mapping[str, Any], reasoning: Reasoning | None) ->
     return own + (reasoning.budget_tokens if reasoning is not None and reasoning.enabled is not False else 0)
 
 
-def _stops(generation: Mapping[str, Any]) -> list[str]:
-    until = generation.get("until")
-    return [str(stop) for stop in (until if isinstance(until, (list, tuple)) else [until]) if stop]
-
-
 def answer_text(reply: Reply, generation: Mapping[str, Any], reasoning: Reasoning | None) -> str:
     """What is scored of an answer: without thoughts, up to the first stop; calls of tools as JSON lines where there is no text."""
-    text = split_thoughts(reply.text, reasoning).answer
-    for stop in _stops(generation):
-        text = text.split(stop)[0]
+    text = scored_text(reply.text, generation, reasoning)
     if not text.strip() and reply.tool_calls:
         return "\n".join(canonical_json(dict(call)).decode() for call in reply.tool_calls)
     return text

@@ -62,6 +62,7 @@ def _asker(model: Path, how: BackendSettings) -> RequestRunner:
         served = open_served(model, how)
         return RequestRunner(asked=served.asked, batch_tokens=how.batch_tokens, served=served)
     asked = load_asked_model(model, dtype=how.dtype, device=how.device)
+    asked.reasoning = how.reasoning
     return RequestRunner.of(asked, batch_tokens=how.batch_tokens, use_lm_eval=how.backend == "hf-plain")
 
 

@@ -73,12 +73,13 @@ def write_answers(asked: HuggingFaceModel, batch: Sequence[Prompt]) -> list[Writ
         InputError: if an answer of the declared length does not fit the model.
     """
     settings = batch[0].settings
-    most = answer_length(settings)
+    most = answer_length(settings) + asked.thought_tokens
     if most >= asked.max_length:
+        thinks = f", {asked.thought_tokens} of them for thoughts," if asked.thought_tokens else ""
         raise InputError(
-            f"asks for answers of {most} tokens, and the model takes {asked.max_length} in all",
+            f"asks for answers of {most} tokens{thinks} and the model takes {asked.max_length} in all",
             where=str(asked.path),
-            mend="Lower max_gen_toks in the task file.",
+            mend="Lower `evaluation.reasoning.budget_tokens`." if thinks else "Lower max_gen_toks in the task file.",
         )
     stops = [str(s) for s in _as_list(settings.get("until")) if s]
     if asked.stop_text and asked.stop_text not in stops:
@@ -92,7 +93,14 @@ def write_answers(asked: HuggingFaceModel, batch: Sequence[Prompt]) -> list[Writ
 
 
 def _text(asked: HuggingFaceModel, ids: Sequence[int] | None, stops: Sequence[str]) -> str | None:
-    return None if ids is None else _until(asked.tokenizer.decode(ids, skip_special_tokens=True), stops)
+    """The answer up to its first stop; of a model that thinks, all it wrote: thoughts are cut off where answers are scored."""
+    if ids is None:
+        return None
+    if asked.reasoning is None:
+        return _until(asked.tokenizer.decode(ids, skip_special_tokens=True), stops)
+    # The marks of thoughts may be special tokens; of those, only what ends a text is taken away.
+    ends = {asked.tokenizer.pad_token_id, *asked.stop_ids}
+    return str(asked.tokenizer.decode([i for i in ids if i not in ends], skip_special_tokens=False))
 
 
 def _decode(
@@ -138,7 +146,8 @@ def _decode(
 
 def _has_stop(asked: HuggingFaceModel, ids: Sequence[int], stops: Sequence[str]) -> bool:
     # The stop may straddle tokens: look at as many of the last ones as it can have characters.
-    if not stops:
+    if not stops or asked.reasoning is not None:
+        # A stop inside thoughts ends no answer; where there may be any, stops are applied when the answer is cut out.
         return False
     tail = asked.tokenizer.decode(ids[-(max(len(s) for s in stops) + 2) :])
     return any(s in tail for s in stops)

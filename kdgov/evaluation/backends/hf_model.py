@@ -17,6 +17,7 @@ from lm_eval.models.utils import resolve_max_length
 from kdgov.checkpoints.bounded_templates import chat_text
 from kdgov.checkpoints.encoding import encode_batch
 from kdgov.checkpoints.loading import load_model, load_tokenizer, task_of
+from kdgov.declarations.release_parts.evaluation_settings import Reasoning
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.request import CHAT
 
@@ -46,6 +47,8 @@ class HuggingFaceModel:
     """Text of the end-of-text token."""
     is_causal: bool = True
     """Whether it continues text; an encoder-decoder is asked through lm-eval's own class."""
+    reasoning: Reasoning | None = None
+    """How it thinks before it answers; None: it does not."""
     delivered: list[torch.Tensor] = field(default_factory=list)
     """Ids that entered the model since they were last taken, as the model itself received them."""
 
@@ -97,7 +100,17 @@ class HuggingFaceModel:
             where=str(self.path),
             add_generation_prompt=said["add_generation_prompt"],
             continue_final_message=not said["add_generation_prompt"],
+            **self._template_options(),
         )
+
+    def _template_options(self) -> dict[str, Any]:
+        thinks = self.reasoning.enabled if self.reasoning is not None else None
+        return {} if thinks is None else {"enable_thinking": thinks}
+
+    @property
+    def thought_tokens(self) -> int:
+        """Tokens it may think on top of every answer."""
+        return self.reasoning.budget_tokens if self.reasoning is not None and self.reasoning.enabled is not False else 0
 
     def pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Ids of context and continuation, split as lm-eval splits them: trailing spaces belong to the continuation."""

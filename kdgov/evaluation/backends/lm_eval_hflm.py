@@ -65,15 +65,20 @@ class PlainBackend:
         """Sampled answers of one batch; the seed depends on the batch alone, so that a resumed run writes the same ones."""
         torch.manual_seed(1234 + seed)
         instances = [
-            Instance(
-                request_type="generate_until", doc={}, arguments=(self.asked.render(r.context), copy.deepcopy(dict(r.generation))), idx=0
-            )
+            Instance(request_type="generate_until", doc={}, arguments=(self.asked.render(r.context), self._settings(r)), idx=0)
             for _, r in group
         ]
         texts = self.lm.generate_until(instances, disable_tqdm=True)
         found = []
         for (index, request), text in zip(group, texts, strict=True):
             ids = self.asked.encode(self.asked.render(request.context))
-            is_cut = len(ids) > self.asked.max_length - answer_length(request.generation)
+            is_cut = len(ids) > self.asked.max_length - answer_length(request.generation) - self.asked.thought_tokens
             found.append(Answered(index=index, answer=str(text), delivered=ids_digest(ids), is_truncated=is_cut))
         return found
+
+    def _settings(self, request: Request) -> dict[str, Any]:
+        settings = copy.deepcopy(dict(request.generation))
+        if self.asked.reasoning is None:
+            return settings
+        # Room for thoughts, and no stop inside them: stops are applied where the answer is cut out.
+        return {**settings, "until": [], "max_gen_toks": answer_length(request.generation) + self.asked.thought_tokens}

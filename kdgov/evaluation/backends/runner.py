@@ -254,7 +254,7 @@ def _prompts(asked: HuggingFaceModel, asks: Sequence[tuple[int, Request]]) -> tu
     asked.encode_ahead(shown.values())
     for index, request in asks:
         ids = asked.encode(shown[index]) or [asked.prefix_id]
-        keep = max(1, asked.max_length - answer_length(request.generation))
+        keep = max(1, asked.max_length - answer_length(request.generation) - asked.thought_tokens)
         cut[index] = len(ids) > keep
         prompts.append(Prompt(index=index, ids=tuple(ids[-keep:]), settings=dict(request.generation)))
     asked.known.clear()

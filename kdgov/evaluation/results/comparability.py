@@ -146,7 +146,8 @@ def _how(teacher: Document, student: Document) -> list[Finding]:
     # An endpoint decides for itself in which type, on what and in which batches it answers: nobody can compare that.
     is_known = not any(document.get("endpoint") for document in (teacher, student))
     for key in sorted({*teacher["how"], *student["how"]}):
-        if key in _ENGINE and not is_known:
+        if (key in _ENGINE and not is_known) or key == "reasoning":
+            # Thoughts are cut off before anything is scored: that one model has any is a property of the two.
             continue
         a, b = teacher["how"].get(key), student["how"].get(key)
         if a == b:
@@ -237,9 +238,12 @@ def _declarations(teacher: Document, student: Document) -> list[Finding]:
 def _by_design(teacher: Document, student: Document) -> list[Finding]:
     a, b = teacher["model"], student["model"]
     found: list[Finding] = []
+    if teacher["how"].get("reasoning") != student["how"].get("reasoning"):
+        reason = "The two models think before they answer in different ways; thoughts are cut off before scoring."
+        found.append(_difference("reasoning", reason))
     if teacher.get("endpoint") or student.get("endpoint"):
         same = a.get("endpoint") and a.get("endpoint") == b.get("endpoint")
-        return [_same_model("address and model name")] if same else []
+        return [*found, _same_model("address and model name")] if same else found
     if a["tokenizer"] != b["tokenizer"]:
         found.append(_difference("tokenizer", "The two models cut text into different tokens; per-token numbers are not comparable."))
     if a["template"] != b["template"] and any(t["settings"].get("chat") for t in teacher["tasks"]):

@@ -22,8 +22,9 @@ from kdgov.evaluation.plan.request import Plan, PlannedTask
 from kdgov.evaluation.results.endpoint_evidence import answers_file, endpoint_evidence
 from kdgov.evaluation.results.evidence_document import evidence_document, item_rows, library_versions, task_evidence
 from kdgov.evaluation.scoring.judge_labels import Labels
+from kdgov.evaluation.results.thought_evidence import answers_without_thoughts, thought_facts, thoughts_file
 from kdgov.evaluation.scoring.scorer import answers_by_item
-from kdgov.evidence.bundle_layout import EVALUATION, IDENTITY, ITEMS, RAW_ANSWERS
+from kdgov.evidence.bundle_layout import EVALUATION, IDENTITY, ITEMS, RAW_ANSWERS, THOUGHTS
 from kdgov.items.files import write_items
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.table import ItemTable
@@ -98,18 +99,21 @@ def evaluate(
         record = records[task.name]
         scored, judges = task.scorer.score(
             task.items,
-            answers_by_item(task.items, record.flat),
-            teacher=answers_by_item(task.items, teacher[task.name].flat) if task.name in teacher else None,
+            answers_by_item(task.items, answers_without_thoughts(task, record, how)),
+            teacher=answers_by_item(task.items, teacher[task.name]) if task.name in teacher else None,
             classify=_classify,
             labels=labels,
         )
         rows += item_rows(task, scored.scores)
-        tasks.append(task_evidence(task, record, ways[task.name], scored.scores, scored.aggregates, judges))
+        way = {**ways[task.name], **thought_facts(task, record, how)}
+        tasks.append(task_evidence(task, record, way, scored.scores, scored.aggregates, judges))
     table = ItemTable.from_rows(rows, source=str(output / ITEMS)).canonical()
     document = evidence_document(plan, identity, how, tasks, table, endpoint=_observed(plan, model, identity, how, cache))
     if is_first():
         if isinstance(model, Endpoint):
             write_atomic(output / RAW_ANSWERS, answers_file(_asked_of(plan, identity, how, cache)))
+        elif how.reasoning is not None:
+            write_atomic(output / THOUGHTS, thoughts_file(plan, records, how))
         write_items(table, output / ITEMS)
         write_atomic(output / EVALUATION, _pretty(document))
         write_atomic(output / IDENTITY, _pretty(identity.as_json()))
@@ -197,14 +201,14 @@ def answers_key(task: PlannedTask, identity: Identity, how: BackendSettings) -> 
     )
 
 
-def _known(plan: Plan, how: BackendSettings, identity: Identity, cache: Path) -> dict[str, Record]:
+def _known(plan: Plan, how: BackendSettings, identity: Identity, cache: Path) -> dict[str, Sequence[Any]]:
     comparing = [t for t in plan.tasks if t.scorer.compares]
-    known = {}
+    known: dict[str, Sequence[Any]] = {}
     for task in comparing:
         record = _log(task, identity, how, cache).sealed()
         if record is None:
             raise InputError(f"{task.name} compares with the teacher, whose answers are not recorded", mend="Evaluate the teacher first.")
-        known[task.name] = record
+        known[task.name] = answers_without_thoughts(task, record, how)
     return known
 
 

@@ -53,6 +53,7 @@ def own_faults(who: str, document: Document) -> list[Finding]:
                 )
             )
         found += _batch_faults(who, name, task["way"].get("alone", {}), str(document.get("how", {}).get("dtype", "float32")))
+        found += _unfinished_thoughts(who, name, task["way"].get("thoughts", {}))
         if task["way"].get("weights") == "not proven":
             found.append(
                 Finding(
@@ -89,6 +90,15 @@ def _batch_faults(who: str, name: str, alone: Mapping[str, Any], dtype: str) -> 
         reason = f"{told}: in {dtype} some greedy texts of the {who} depend on the batch, and that noise is part of the comparison."
         return [Finding(check="evidence", verdict="review", subject=f"{who} {name}", reason=reason, mend=mend, rule=f"{RULE}.batch-noise")]
     return [invalid("batch-dependent", f"{who} {name}", f"{told}.", mend)]
+
+
+def _unfinished_thoughts(who: str, name: str, thoughts: Mapping[str, Any]) -> list[Finding]:
+    if not thoughts.get("unfinished"):
+        return []
+    reason = f"{thoughts['unfinished']} of {thoughts['answers']} answers never came to an end of their thoughts: what is scored is empty."
+    mend = "Raise `evaluation.reasoning.budget_tokens`."
+    rule = f"{RULE}.thoughts-unfinished"
+    return [Finding(check="evidence", verdict="review", subject=f"{who} {name}", reason=reason, mend=mend, rule=rule)]
 
 
 def table_faults(who: str, document: Document, table: ItemTable) -> list[Finding]:

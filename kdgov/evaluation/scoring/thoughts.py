@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kdgov.declarations.release_parts.evaluation_settings import Reasoning
 
@@ -37,3 +39,17 @@ def split_thoughts(text: str, reasoning: Reasoning | None) -> SplitText:
     if opened:
         return SplitText(answer=said.strip(), thoughts=thoughts.strip(), is_open=True)
     return SplitText(answer=text, thoughts="", is_open=False)
+
+
+def scored_text(text: str, generation: Mapping[str, Any], reasoning: Reasoning | None) -> str:
+    """What is scored of a text: the answer without thoughts, up to its first stop."""
+    answer = split_thoughts(text, reasoning).answer
+    for stop in stops_of(generation):
+        answer = answer.split(stop)[0]
+    return answer
+
+
+def stops_of(generation: Mapping[str, Any]) -> list[str]:
+    """Texts that end an answer."""
+    until = generation.get("until")
+    return [str(stop) for stop in (until if isinstance(until, (list, tuple)) else [until]) if stop]
