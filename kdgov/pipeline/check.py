@@ -197,7 +197,7 @@ def _asked(question: _Question, reports: list[tuple[Body, ShardReport]]) -> list
         rows[body.key] += report.rows
     if not endpoint_roles(question.materials.release):
         return []
-    work = importlib.import_module("kdgov.pipeline.asked_endpoints.endpoint_plan")
+    work = importlib.import_module("kdgov.pipeline.asked_models.endpoint_plan")
     return list(work.endpoint_plan_findings(question.context, question.policy, rows))
 
 

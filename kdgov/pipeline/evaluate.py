@@ -11,28 +11,22 @@ import importlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kdgov.checkpoints.endpoint_identity import Identity, identity_of
-from kdgov.checkpoints.identity import ModelIdentity, resolve_model
-from kdgov.declarations.endpoint_declaration import Endpoint
-from kdgov.declarations.load import resolve
 from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.distributed import barrier
-from kdgov.evaluation.backends.settings import BackendSettings
-from kdgov.evaluation.plan.replay_inputs import data_digest, replay_inputs, suite_coverage
-from kdgov.evaluation.plan.sources import suites_digest
-from kdgov.evaluation.release_settings import asks_baseline, asks_in_messages, chat_endpoint, cost_line, how_for
+from kdgov.evaluation.plan.replay_inputs import replay_inputs, suite_coverage
+from kdgov.evaluation.release_settings import asks_in_messages, cost_line
 from kdgov.evaluation.results.comparability import compare_evidence, stopping
-from kdgov.evaluation.scoring.judge_labels import read_labels
-from kdgov.evidence.bundle_layout import EVALUATION, FINDINGS, FURTHER_FILES, ITEMS, PAIR, PLAN, ROLE_FILES
+from kdgov.evidence.bundle_layout import EVALUATION, FINDINGS, FURTHER_FILES, ITEMS, PLAN, ROLE_FILES
 from kdgov.evidence.derivation.evaluation_statement import sign_evaluation
 from kdgov.finding import Finding
 from kdgov.items.files import read_items
+from kdgov.pipeline.asked_models.models_asked import Asked, asked_models, label_files, teacher_source
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import DistillResult, EvaluateResult, ModelEvaluation, StepResult
 from kdgov.pipeline.finished_work.store import Work
@@ -43,22 +37,6 @@ from kdgov.recording.client.signers import evaluation_signing_for
 from kdgov.source_digest import source_digest
 
 R = TypeVar("R", bound=StepResult)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One model of a release and the key of its evaluation."""
-
-    role: str
-    """teacher, student, control, root or base."""
-    source: Path | Endpoint
-    """Checkpoint folder, or the endpoint where it can only be asked."""
-    identity: Identity
-    """Who it is."""
-    how: BackendSettings
-    """How it is asked."""
-    key: str
-    """Digest of everything that decides its evaluation."""
 
 
 def evaluate_step(context: ReleaseContext, distilled: DistillResult) -> EvaluateResult:
@@ -79,7 +57,7 @@ def evaluate_step(context: ReleaseContext, distilled: DistillResult) -> Evaluate
 def _evaluated(context: ReleaseContext, distilled: DistillResult) -> EvaluateResult:
     # Of several processes, none reads the student before the first has sealed it.
     barrier()
-    asked = _asked(context, teacher_source(context), distilled.checkpoint)
+    asked = asked_models(context, teacher_source(context), distilled.checkpoint)
     key = digest_json(
         {
             "models": {a.role: a.key for a in asked},
@@ -126,77 +104,6 @@ def _under(finished: EvaluateResult, allowed: tuple[str, ...]) -> EvaluateResult
     if found:
         summary += f"; not comparable: {found[0].reason}"
     return replace(finished, findings=len(found), summary=summary)
-
-
-def teacher_source(context: ReleaseContext) -> Path | Endpoint:
-    """Folder of the teacher, or the endpoint where it can only be asked.
-
-    Raises:
-        InputError: if there is no such folder.
-        UnavailableError: if a pinned hub model is not at hand and the hub cannot be reached.
-    """
-    declared = context.release.teacher
-    return declared.endpoint or resolve_model(declared.model, beside=context.path, revision=declared.revision)
-
-
-def _asked(context: ReleaseContext, teacher: Path | Endpoint, student: Path | Endpoint) -> list[Asked]:
-    release = context.release
-    stored = stored_types(teacher, student)
-    common = _common(context, teacher, stored)
-    models: list[tuple[str, Path | Endpoint]] = [("teacher", teacher), ("student", student)]
-    if release.teacher.root is not None:
-        models.append(("root", resolve_model(release.teacher.root, beside=context.path)))
-    if asks_baseline(release) and release.student.model is not None:
-        models.append(("base", resolve_model(release.student.model, beside=context.path, revision=release.student.revision)))
-    found = []
-    for role, model in models:
-        who = identity_of(model)
-        # An endpoint may answer for weights that are at hand: their identity, its answers. It serves the two models alone.
-        served = chat_endpoint(release, role) if role in PAIR and isinstance(model, Path) else None
-        how = how_for(release, _LIKE.get(role, role), served or model, stored=stored)
-        key = digest_json({**common, "how": how.key_json(), "model": who.as_json()})
-        found.append(Asked(role=role, source=served or model, identity=who, how=how, key=key))
-    if isinstance(student, Path) and isinstance(found[1].identity, ModelIdentity):
-        found.append(_control(student, found[1], common))
-    return found
-
-
-def _control(student: Path, asked: Asked, common: Mapping[str, Any]) -> Asked:
-    # The control is drawn here and asked here, whatever answers for the others: an endpoint serves no untrained model.
-    how = asked.how
-    if how.address or how.endpoint is not None:
-        how = replace(how, backend="hf", address="", endpoint=None)
-    identity = asked.identity.as_json()
-    shape = {**common, "how": how.key_json(), "config": identity["config"], "tokenizer": identity["tokenizer"]}
-    return Asked(role="control", source=student, identity=asked.identity, how=how, key=digest_json({**shape, "control": 1}))
-
-
-def stored_types(*models: Path | Endpoint) -> frozenset[str]:
-    """Types that the weights of some models are stored in; nothing for an endpoint."""
-    return frozenset(who.dtype for model in models if isinstance(who := identity_of(model), ModelIdentity))
-
-
-_LIKE = {"root": "teacher", "base": "student"}
-"""Role → the role whose settings it is asked with."""
-
-
-def _common(context: ReleaseContext, teacher: Path | Endpoint, stored: frozenset[str]) -> dict[str, Any]:
-    """What decides every model's evaluation."""
-    release = context.release
-    materials = load_release_inputs(context)
-    replayed = replay_inputs(materials, release=context.path, store=context.store.root)
-    who = identity_of(teacher)
-    return {
-        "suites": suites_digest(release.suites, beside=context.path),
-        "data": data_digest(materials),
-        "logged": replayed.digest if replayed is not None else "",
-        "code": source_digest("kdgov.pipeline.evaluate"),
-        "teacher": who.weights if isinstance(who, ModelIdentity) else who.as_json(),
-        "teacher_how": how_for(release, "teacher", chat_endpoint(release, "teacher") or teacher, stored=stored).key_json(),
-        "messages": asks_in_messages(release),
-        **({"labels": read_labels(files).digest} if (files := label_files(context)) else {}),
-        "limit": release.evaluation.limit,
-    }
 
 
 def _parts(context: ReleaseContext, asked: list[Asked]) -> dict[str, ModelEvaluation]:
@@ -258,11 +165,6 @@ def _part(context: ReleaseContext, plan: Any, one: Asked, teacher: Asked, work: 
     finished = work.finish(**facts) if is_first() else None
     barrier()
     return finished or _of_another_process(context, context.store.finished(ModelEvaluation, one.key))
-
-
-def label_files(context: ReleaseContext) -> list[Path]:
-    """The files of people's labels that a release names."""
-    return [resolve(name, beside=context.path) for name in context.release.judge_labels]
 
 
 def _bring(source: Path, target: Path) -> None:

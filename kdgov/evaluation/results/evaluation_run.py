@@ -21,8 +21,8 @@ from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.request import Plan, PlannedTask
 from kdgov.evaluation.results.endpoint_evidence import answers_file, endpoint_evidence
 from kdgov.evaluation.results.evidence_document import evidence_document, item_rows, library_versions, task_evidence
-from kdgov.evaluation.scoring.judge_labels import Labels
 from kdgov.evaluation.results.thought_evidence import answers_without_thoughts, thought_facts, thoughts_file
+from kdgov.evaluation.scoring.judge_labels import Labels
 from kdgov.evaluation.scoring.scorer import answers_by_item
 from kdgov.evidence.bundle_layout import EVALUATION, IDENTITY, ITEMS, RAW_ANSWERS, THOUGHTS
 from kdgov.items.files import write_items
