@@ -106,6 +106,7 @@ RULES: dict[str, Rule] = {
     "contamination.items-absent": _rule("warn", "items that are not at hand could not be looked for", "arXiv:2005.14165 appendix C"),
     # Coverage: does the data look like what the student will be asked?
     "coverage.uncovered": _rule("warn", "a share of the production inputs that the data does not cover", "docs/practice.md, coverage"),
+    "coverage.worse-far": _rule("warn", "a larger loss on items unlike the data than on items like it", "docs/practice.md, coverage"),
     "coverage.not-testable": _rule("warn", "too little to compare data with production inputs", "docs/practice.md, coverage"),
     # Practice: the field's common mistakes.
     "practice.completions-only": _rule("warn", "sampled completions although logits are at hand", "arXiv:1503.02531 section 2"),

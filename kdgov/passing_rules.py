@@ -46,6 +46,9 @@ PASSING: dict[str, Scope] = {
     "coverage.covered": Scope(
         looks_for="inputs unlike the data's texts", never=("whether the answers in the data are right for these inputs",)
     ),
+    "coverage.near-and-far": Scope(
+        looks_for="a larger loss on items unlike the data than on items like it", never=("losses that both kinds of items share",)
+    ),
     "licence.allow": Scope(looks_for="terms of the licence against this use"),
     "evidence.identical": Scope(looks_for="differences in what was asked and how"),
     "evidence.endpoint-identity": Scope(

@@ -13,6 +13,7 @@ from kdgov.decision.criteria.calibration import unmeasured
 from kdgov.decision.criteria.comparison_cells import Cell, Tables, blank, cells_of
 from kdgov.decision.criteria.contaminated_items import apart_findings, unseen
 from kdgov.decision.criteria.kinds import KINDS, Kind
+from kdgov.decision.criteria.near_and_far import near_and_far_findings
 from kdgov.decision.criteria.sampling_designs.batches import held_by_batches
 from kdgov.decision.criteria.unread_results import applies, unread_findings
 from kdgov.decision.criteria.whole_statistic import judge_difference
@@ -95,8 +96,8 @@ def judge(
     unread = (unmeasured(criterion, tables) for criterion in policy.criteria)
     noticed = (looks_finding(policy, looks), *unread, not_checked_finding(results))
     left_out = [found for found in noticed if found is not None] + unread_findings(policy, tables) + judge_findings(policy, tables)
-    apart = apart_findings(teacher, student, seen, tables.metrics)
-    heard = [_at_policy_level(finding, policy) for finding in (*findings, *left_out, *apart)] + _identity_findings(stated, own, policy)
+    split = [*apart_findings(teacher, student, seen, tables.metrics), *near_and_far_findings(tables, policy.criteria)]
+    heard = [_at_policy_level(finding, policy) for finding in (*findings, *left_out, *split)] + _identity_findings(stated, own, policy)
     base = Decision(
         verdict="pass",
         reason="",

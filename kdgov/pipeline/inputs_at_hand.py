@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
-from kdgov.checks.findings.coverage import coverage_findings, data_texts
+from kdgov.checks.findings.coverage import coverage_findings
 from kdgov.checks.findings.rules import Stances
+from kdgov.checks.scan.data_texts import data_texts
 from kdgov.checks.scan.logged_inputs import read_log
 from kdgov.checks.scan.scan import ShardReport
 from kdgov.digest import digest_file, is_digest
@@ -35,7 +36,7 @@ def calibration_table(context: ReleaseContext) -> dict[str, Any] | None:
 def covered(
     context: ReleaseContext, materials: ReleaseInputs, stances: Stances, reports: Sequence[tuple[Body, ShardReport]]
 ) -> list[Finding]:
-    """Whether the data covers the production inputs; empty where the release names none, or no data that could be read.
+    """Whether the data covers the production inputs; empty where the release names none.
 
     Raises:
         InputError: if the log is at fault, or an answer does not fit the models.
@@ -43,11 +44,10 @@ def covered(
     logged, declared = materials.logged, context.release.production_inputs
     if declared is None or logged is None:
         return []
-    inputs = read_log(logged.files[0].path, declared).inputs
+    log = read_log(logged.files[0].path, declared)
     # An answer that does not fit is told here, before anything is trained.
-    fitting_answer(materials, inputs, release=context.path)
+    fitting_answer(materials, log.inputs, release=context.path)
     whole = {(body.key, report.name) for body, report in reports if report.rows and not report.damage}
     data = [file.path for body in materials.bodies for file in body.files if (body.key, file.name) in whole]
-    if not data:
-        return []
-    return coverage_findings(data_texts(data, inputs), inputs, stances, hides_text=bool(logged.personal_data))
+    texts = data_texts(data, log.inputs) if data else None
+    return coverage_findings(texts, log.inputs, stances, hides_text=bool(logged.personal_data), distinct=log.distinct)

@@ -7,8 +7,9 @@ import random
 
 import pytest
 
-from kdgov.checks.findings.coverage import data_texts, shown
+from kdgov.checks.findings.coverage import shown
 from kdgov.checks.scan.coverage_score import Coverage
+from kdgov.checks.scan.data_texts import data_texts
 from kdgov.checks.scan.logged_inputs import LoggedInput
 from kdgov.errors import InputError
 from tests.benchmarks.coverage import drawn_scenario
@@ -85,3 +86,61 @@ def test_a_field_that_no_input_has_is_an_input_fault(world: World):
     world.release["production_inputs"]["field"] = "question"
     with pytest.raises(InputError, match=r"production_inputs\.field"):
         world.findings(today=TODAY)
+
+
+def _documents(count: int, rng: random.Random) -> tuple[list[str], list[str]]:
+    """Four rows of each document, all with words of that document and words that every text has."""
+    words = [f"w{rng.randrange(16**6):06x}" for _ in range(4000)]
+    common = [f"common{n}" for n in range(150)]
+    rows, names = [], []
+    for number in range(count):
+        own = rng.sample(words, 9)
+        rows += [" ".join(rng.sample(own, 6) + rng.sample(common, 8)) for _ in range(4)]
+        names += [str(number)] * 4
+    return rows, names
+
+
+def test_rows_of_one_document_do_not_vouch_for_one_another():
+    """Held-out rows beside rows of their own document look covered as no new input can: only whole documents are held out."""
+    rows, names = _documents(140, random.Random(0))
+    data, documents, inputs, sessions = rows[:400], names[:400], rows[400:], names[400:]
+    assert Coverage(data).of(inputs).lower > 0.2
+    assert Coverage(data, groups=documents).of(inputs, sessions=sessions).lower <= 0
+
+
+def test_sessions_are_clusters():
+    """One odd session of forty inputs is one case, not forty."""
+    data, inputs = drawn_scenario("same", seed=0, n_data=400, n_inputs=200)
+    odd = drawn_scenario("broader", seed=0, n_data=400, n_inputs=20)[1]
+    alone = Coverage(data).of([*inputs, *odd])
+    together = Coverage(data).of([*inputs, *odd], sessions=[""] * len(inputs) + ["odd"] * len(odd))
+    assert alone.lower > 0
+    assert together.lower <= 0
+    assert together.share == alone.share
+
+
+def test_the_document_of_a_row_is_read_from_its_keys(tmp_path):
+    rows = [{"text": f"some text {n}", "doc_id": n // 4} for n in range(40)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "b.txt").write_text("".join(f"line {n}\n" for n in range(40)))
+    assert len(set(data_texts([tmp_path / "a.jsonl"], ()).documents)) == 10
+    assert len(set(data_texts([tmp_path / "b.txt"], ()).documents)) == 2
+
+
+def test_production_inputs_are_marked_near_and_far_for_the_replay(world: World):
+    """The replay suite's items carry what a criterion with `where: {coverage: far}` decides by."""
+    from kdgov.evaluation.plan.replay_inputs import replay_inputs
+    from kdgov.pipeline.context import open_release
+    from kdgov.pipeline.load_inputs import load_release_inputs
+
+    foreign = [f"Please water {plant} under tree number {n}" for n in range(15) for plant in ("roses", "ferns")]
+    world.rows = [{"prompt": f"How many are {n}?", "completion": "no"} for n in range(80)]
+    world.inputs = [{"input": f"How many are {n}?"} for n in range(60)] + [{"input": text} for text in foreign]
+    context = open_release(world.write(), store=world.folder / "store")
+    logged = replay_inputs(load_release_inputs(context), release=context.path, store=world.folder / "store")
+    assert logged is not None
+    assert logged.task["groups"] == ["coverage"]
+    rows = [json.loads(line) for line in logged.path.read_text().splitlines()]
+    far = [row["input"] for row in rows if row["coverage"] == "far"]
+    assert set(foreign) <= set(far)
+    assert len(far) <= len(foreign) + 9

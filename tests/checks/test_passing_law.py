@@ -154,6 +154,16 @@ def _identical(world: World, patch: pytest.MonkeyPatch) -> Found:
     return [comparability._same(document)]
 
 
+def _far(world: World, patch: pytest.MonkeyPatch) -> Found:
+    def rows(metric: str, far: int) -> list[dict[str, object]]:
+        marks = ['{"coverage": "far"}'] * far + ['{"coverage": "near"}'] * 200
+        return [{"suite": "s", "task": "t", "item_id": str(n), "metric": metric, "score": 1.0, "group": m} for n, m in enumerate(marks)]
+
+    table = ItemTable.from_rows(rows("many", 50) + rows("few", 5))
+    criterion = {"id": "c", "kind": "non_inferiority", "direction": "higher", "margin": 0.1}
+    return list(kdgov.gate(table, table, {"schema": "kdgov.policy/1", "name": "p", "version": "1", "criteria": [criterion]}).findings)
+
+
 PARTIAL: dict[str, tuple[Callable[[World, pytest.MonkeyPatch], Found], str, str]] = {
     "provenance.pinned": (_world(lambda w: w.teacher.pop("digest")), "models", "none is stated"),
     "privacy.scanned": (_world(_half_unreadable), "bytes", "1 line of data.jsonl that are no JSON"),
@@ -163,6 +173,7 @@ PARTIAL: dict[str, tuple[Callable[[World, pytest.MonkeyPatch], Found], str, str]
     "contamination.media-compared": (_media, "items", "1 file that is absent or do not open"),
     "contamination.judged-apart": (_apart, "seen", ""),
     "coverage.covered": (_world(lambda w: w.rows.append({"pixels": 3})), "inputs", "1 row"),
+    "coverage.near-and-far": (_far, "far", "s/t/few (5 far, 200 near items are too few)"),
     "licence.allow": (_licence, "uses", ""),
     "evidence.identical": (_identical, "requests", ""),
 }

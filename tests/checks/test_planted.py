@@ -149,6 +149,7 @@ ELSEWHERE = {
     "contamination.image-alike": "takes pictures: tests/checks/test_media.py",
     "contamination.media-not-compared": "takes pictures: tests/checks/test_media.py",
     "practice.informed-before-results": "judged after the evaluation: tests/checks/test_practice.py",
+    "coverage.worse-far": "judged after the evaluation: tests/decision/test_near_and_far.py",
     "contamination.judged-apart": "judged after the evaluation: tests/checks/test_apart.py",
     "contamination.not-apart": "judged after the evaluation: tests/checks/test_apart.py",
     "practice.general-purpose-model": "takes recorded compute: tests/checks/test_general_purpose.py",

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +13,11 @@ import numpy as np
 from kdgov.checks.findings.rules import Stances
 from kdgov.checks.pii.redaction import masked
 from kdgov.checks.scan.coverage_score import LEAST_TEXTS, MOST_DATA, Coverage, Covered
+from kdgov.checks.scan.data_texts import DataTexts, is_testable
 from kdgov.checks.scan.logged_inputs import LoggedInput
-from kdgov.checks.scan.shards import Tally, read_rows
-from kdgov.checks.scan.text_fields import Row
 from kdgov.finding import Finding
 from kdgov.passing_rules import passing
+from kdgov.quantities import quantity
 
 NAMED_CLUSTERS = 5
 _ALIKE = 0.15
@@ -33,117 +30,60 @@ _WORD = re.compile(r"[^\W\d_]{4,}")
 _NAME = re.compile(r"(?<=[\w,;] )(?:[A-ZÄÖÜ][\w'’-]+(?: |$)?){1,3}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataTexts:
-    """What the data asks, ready to be compared with inputs."""
-
-    texts: tuple[str, ...]
-    """Distinct texts: prompts, or the openings of whole texts."""
-    are_prompts: bool
-    """Whether the rows say which part is the prompt."""
-    media_rows: int
-    """Rows without text: images and sounds, which are not compared."""
-
-
-def data_texts(paths: Sequence[Path], inputs: Sequence[LoggedInput], *, size: int = MOST_DATA) -> DataTexts:
-    """Distinct texts of the data, the same on every run: those whose digests are smallest.
-
-    Prompts are compared with prompts. Where the rows do not tell prompts from answers, each text is cut to the length of an input.
-
-    Raises:
-        InputError: if a file cannot be read.
-    """
-    kept: dict[bool, list[tuple[int, str]]] = {True: [], False: []}
-    seen: dict[bool, set[int]] = {True: set(), False: set()}
-    media = 0
-    for path in paths:
-        for row in read_rows(path, Tally()):
-            found = list(_texts(row))
-            media += not found
-            for is_prompt, text in found:
-                rank = _rank(text)
-                if rank in seen[is_prompt]:
-                    continue
-                heap = kept[is_prompt]
-                if len(heap) < size:
-                    heapq.heappush(heap, (-rank, text))
-                elif -rank > heap[0][0]:
-                    seen[is_prompt].discard(-heapq.heapreplace(heap, (-rank, text))[0])
-                else:
-                    continue
-                seen[is_prompt].add(rank)
-    are_prompts = len(kept[True]) >= len(kept[False])
-    texts = [text for _, text in sorted(kept[are_prompts], reverse=True)]
-    return DataTexts(texts=tuple(texts if are_prompts else _openings(texts, inputs)), are_prompts=are_prompts, media_rows=media)
-
-
-def _texts(row: Row) -> Iterator[tuple[bool, str]]:
-    if row.value is None:
-        # A plain text file is one long row: its lines are the examples.
-        lines = (line for piece in row.pieces for line in piece.text[piece.own_from : piece.own_to].split("\n"))
-        yield from ((False, line) for line in lines if line.strip())
-        return
-    asked = [piece.text for piece in row.pieces if piece.role == "prompt" and piece.text.strip()]
-    if asked:
-        yield True, asked[-1]
-        return
-    whole = [piece.text for piece in row.pieces if piece.field not in ("id", "item_id", "label", "path", "file", "image", "audio")]
-    if text := "\n".join(part for part in whole if part.strip()):
-        yield False, text
-
-
-def _openings(texts: Sequence[str], inputs: Sequence[LoggedInput]) -> list[str]:
-    lengths = [max(1, len(one.text.split())) for one in inputs] or [64]
-    cut = (" ".join(text.split()[: lengths[_rank(text) % len(lengths)]]) for text in texts)
-    return list(dict.fromkeys(cut))
-
-
-def _rank(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big")
-
-
-def is_testable(data: DataTexts, inputs: Sequence[LoggedInput]) -> bool:
-    """Whether there are enough distinct texts on both sides."""
-    return min(len(data.texts), len(inputs)) >= LEAST_TEXTS
-
-
-def coverage_findings(data: DataTexts, inputs: Sequence[LoggedInput], stances: Stances, *, hides_text: bool = False) -> list[Finding]:
+def coverage_findings(
+    data: DataTexts | None, inputs: Sequence[LoggedInput], stances: Stances, *, hides_text: bool = False, distinct: int = 0
+) -> list[Finding]:
     """Whether the data covers the production inputs, and which clusters of inputs it does not.
 
     Args:
-        data: from `data_texts`.
+        data: from `data_texts`; None where no data could be read.
         inputs: distinct inputs.
         stances: the policy's levels.
         hides_text: the log holds personal data: uncovered inputs are named by row and length, never by their words.
+        distinct: distinct inputs of the log, of which ``inputs`` may be a draw.
     """
-    media = f" {data.media_rows} rows without text (images, sounds) were not compared." if data.media_rows else ""
-    if not is_testable(data, inputs):
-        reason = f"{len(data.texts)} texts of the data and {len(inputs)} inputs, each counted once: at least {LEAST_TEXTS} are needed."
+    if data is None or not is_testable(data, inputs):
+        texts = len(data.texts) if data is not None else 0
+        media = f" {_media(data)} were not compared." if data is not None and data.media_rows else ""
+        reason = f"{texts} texts of the data and {len(inputs)} inputs, each counted once: at least {LEAST_TEXTS} are needed."
         return [stances.finding("coverage.not-testable", _SUBJECT, f"Not looked for: {reason}{media}", mend="Add inputs or data.")]
-    found = Coverage(data.texts).of([one.text for one in inputs])
+    found = Coverage(data.texts, groups=data.documents).of([one.text for one in inputs], sessions=[one.session for one in inputs])
     details: dict[str, Any] = {
         "uncovered_share": round(found.share, 4),
-        "lower_99": round(found.lower, 4),
-        "upper_99": round(found.upper, 4),
+        "lower": round(found.lower, 4),
+        "upper": round(found.upper, 4),
+        "confidence": 0.95,
         "n_inputs": len(inputs),
         "n_data": len(data.texts),
         "compared": "prompts with prompts" if data.are_prompts else "inputs with openings of texts",
         "rows_not_compared": data.media_rows,
     }
-    told = f"{found.share:.0%} of {len(inputs)} distinct inputs ({found.lower:.0%} to {found.upper:.0%}, 99 % bounds)"
+    told = f"{found.share:.0%} of {len(inputs)} distinct inputs ({found.lower:.0%} to {found.upper:.0%}, 95 % interval)"
     diverse = _diversity(found, stances)
+    left_out = [part for part in (_media(data), _beyond(data, inputs, distinct)) if part]
     if found.lower <= 0:
         reason = f"No share of the production inputs is shown to be uncovered by the data: {told}."
         counted = {"inputs": len(inputs), "texts": len(data.texts)}
-        left_out = [f"{data.media_rows} rows without text (images, sounds)" if data.media_rows else ""]
         covered = passing("coverage", "coverage.covered", _SUBJECT, reason, looked_for=counted, left_out=left_out, **details)
         return [covered, *diverse]
     clusters = _clusters(inputs, found, hides_text)
     named = "; ".join(f"{c['inputs']} like {c['example']}" for c in clusters)
+    missed = f" Not looked for: {'; '.join(left_out)}." if left_out else ""
     mend = "Distil on prompts of the kind the student will be asked, or gate the far inputs on their own (`where: {coverage: far}`)."
-    reason = f"The data does not cover {told}. Uncovered, largest group first: {named}.{media}"
+    reason = f"The data does not cover {told}. Uncovered, largest group first: {named}.{missed}"
     details["clusters"] = clusters
     return [stances.finding("coverage.uncovered", _SUBJECT, reason, mend=mend, details=details), *diverse]
+
+
+def _media(data: DataTexts) -> str:
+    return f"{quantity(data.media_rows, 'row')} without text (images, sounds, numbers)" if data.media_rows else ""
+
+
+def _beyond(data: DataTexts, inputs: Sequence[LoggedInput], distinct: int) -> str:
+    """What lies beyond the draws that were compared."""
+    texts = f"{quantity(data.rows, 'row')} of data beyond a draw of {len(data.texts):,}" if len(data.texts) >= MOST_DATA else ""
+    logged = f"{quantity(distinct - len(inputs), 'input')} beyond a draw of {len(inputs):,}" if distinct > len(inputs) else ""
+    return "; ".join(part for part in (texts, logged) if part)
 
 
 def _clusters(inputs: Sequence[LoggedInput], found: Covered, hides_text: bool) -> list[dict[str, object]]:

@@ -23,7 +23,7 @@ from kdgov.decision.statistics.few_events import MIN_EVENTS
 from kdgov.decision.statistics.moments import effective_events
 from kdgov.decision.statistics.paired import Values
 from kdgov.finding import Finding
-from kdgov.items import ItemTable, MetricDeclaration, MetricKey
+from kdgov.items import Direction, ItemTable, MetricDeclaration, MetricKey
 from kdgov.items.arrays import booleans
 from kdgov.items.metric import declaration_for
 from kdgov.passing_rules import passing
@@ -109,20 +109,22 @@ def _of_metric(
     if isinstance(pairs, Mismatch) or declared is None:
         # The criteria on this metric name the fault, or the direction, themselves.
         return None
-    gain = _gain(pairs, declared)
-    sides = {name: _side(pairs, gain, mask) for name, mask in (("seen", is_seen), ("unseen", ~is_seen))}
+    gain = gain_of(pairs, declared.direction, declared.ideal)
+    sides = {name: side_of(pairs, gain, mask) for name, mask in (("seen", is_seen), ("unseen", ~is_seen))}
     return _finding(key, sides["seen"], sides["unseen"])
 
 
-def _gain(pairs: Pairs, declared: MetricDeclaration) -> Values:
-    if declared.direction == "target" and declared.ideal is not None:
-        nearer: Values = np.abs(pairs.teacher - declared.ideal) - np.abs(pairs.student - declared.ideal)
+def gain_of(pairs: Pairs, direction: Direction | None, ideal: float | None) -> Values:
+    """Student minus teacher per item, in the better direction."""
+    if direction == "target" and ideal is not None:
+        nearer: Values = np.abs(pairs.teacher - ideal) - np.abs(pairs.student - ideal)
         return nearer
     gain: Values = pairs.student - pairs.teacher
-    return -gain if declared.direction == "lower" else gain
+    return -gain if direction == "lower" else gain
 
 
-def _side(pairs: Pairs, gain: Values, mask: Mask) -> Side:
+def side_of(pairs: Pairs, gain: Values, mask: Mask) -> Side:
+    """Both models over the items of the mask, of which there is at least one."""
     values = gain[mask]
     codes = np.arange(len(values)) if pairs.clusters is None else np.unique(pairs.clusters[mask], return_inverse=True)[1]
     k = int(codes.max()) + 1
@@ -141,7 +143,7 @@ def _side(pairs: Pairs, gain: Values, mask: Mask) -> Side:
 
 def _finding(key: MetricKey, seen: Side, unseen_: Side) -> Finding:
     excess = seen.difference - unseen_.difference
-    bounds = _bounds(excess, seen, unseen_)
+    bounds = welch_bounds(excess, seen, unseen_)
     short = "seen" if seen.clusters < LEAST_ITEMS else "unseen"
     interval = f"95 % from {bounds[0]:+.3f} to {bounds[1]:+.3f}" if bounds else f"too few {short} items to tell"
     details: Mapping[str, Any] = {
@@ -172,7 +174,7 @@ def _finding(key: MetricKey, seen: Side, unseen_: Side) -> Finding:
     )
 
 
-def _bounds(excess: float, one: Side, other: Side) -> tuple[float, float] | None:
+def welch_bounds(excess: float, one: Side, other: Side, *, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
     """Welch's interval over clusters; None where either side has too few items.
 
     Where the variance of a side rests on few items, or there is none, it is at least the pooled one: twenty items that happen
@@ -187,7 +189,7 @@ def _bounds(excess: float, one: Side, other: Side) -> tuple[float, float] | None
         between = one.n * other.n / (one.n + other.n) ** 2 * excess**2
         variance = max(variance, (within + between) * (1 / one.clusters + 1 / other.clusters))
         df = min(one.clusters, other.clusters) - 1
-    reach = student_quantile((1 + CONFIDENCE) / 2, df) * math.sqrt(variance)
+    reach = student_quantile((1 + confidence) / 2, df) * math.sqrt(variance)
     return excess - reach, excess + reach
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from kdgov.checkpoints.identity import read_config
 from kdgov.checkpoints.tokens import token_counts
 from kdgov.checks.cards.release_inputs import ReleaseInputs
-from kdgov.checks.findings.coverage import data_texts, is_testable
 from kdgov.checks.scan.coverage_score import LEAST_TEXTS, Coverage
+from kdgov.checks.scan.data_texts import data_texts, is_testable
 from kdgov.checks.scan.logged_inputs import Log, LoggedInput, read_log
 from kdgov.declarations.load import resolve
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs
@@ -112,16 +112,16 @@ def coverage_of(materials: ReleaseInputs, inputs: Sequence[LoggedInput]) -> Cove
     """The release's data, learnt for comparing; None where there are too few texts on a side."""
     paths = tuple(file.path for body in materials.bodies for file in body.files if file.digest)
     data = data_texts(paths, inputs) if paths else None
-    return Coverage(data.texts) if data is not None and is_testable(data, inputs) else None
+    return Coverage(data.texts, groups=data.documents) if data is not None and is_testable(data, inputs) else None
 
 
 def suite_coverage(materials: ReleaseInputs) -> Callable[[Sequence[str]], list[bool]] | None:
     """Says of texts whether the release's data covers them; None where it has too little text to say."""
     paths = tuple(file.path for body in materials.bodies for file in body.files if file.digest)
-    texts = data_texts(paths, ()).texts if paths else ()
-    if len(texts) < LEAST_TEXTS:
+    data = data_texts(paths, ()) if paths else None
+    if data is None or len(data.texts) < LEAST_TEXTS:
         return None
-    learnt = Coverage(texts)
+    learnt = Coverage(data.texts, groups=data.documents)
     return lambda asked: [bool(far) for far in learnt.of(asked).is_far]
 
 
