@@ -56,10 +56,10 @@ GUIDE: tuple[Advice, ...] = (
     ),
     _row(
         "Specialists underperform out of distribution",
-        "practice.task-diversity coverage.uncovered",
+        "practice.task-diversity coverage.uncovered coverage.worse-far",
         "where of a criterion",
         "{coverage: far}",
-        "near and far items as groups of every suite",
+        "near and far items side by side in every decision",
     ),
     _row(
         "Soft labels carry more than hard ones",
