@@ -86,10 +86,11 @@ class Coverage:
         order = rng.permutation(int(codes.max()) + 1)
         self._fold = (order % FOLDS)[codes]
         raw = _features(data)
-        # Counted by document; what no document has weighs as what one has: a held-out text's own words are all known.
         by_document = sp.csr_matrix((np.ones(count), (codes, np.arange(count)))) @ raw
-        known = np.maximum(by_document.getnnz(axis=0), 1)
-        self._weights = np.log((1 + len(order)) / (1 + known)) + 1
+        self._weights = np.log((1 + len(order)) / (1 + np.maximum(by_document.getnnz(axis=0), 1))) + 1
+        # What the texts compared with do not have weighs most, in an input as in a held-out text.
+        most = np.log(1 + len(order)) + 1
+        self._squares = [np.where(raw[self._fold != f].getnnz(axis=0) > 0, self._weights, most) ** 2 for f in range(FOLDS)]
         self._data = self._unit(raw)
         likeness = np.concatenate([(part @ self._data.T).toarray() for part in _parts(self._data)])
         # An input is compared with other documents only, and so is a text of the data.
@@ -97,7 +98,8 @@ class Coverage:
         self._directions, self._centres, kinds = _kinds(likeness, rng)
         scores = np.empty(count)
         for fold in range(FOLDS):
-            scores[self._fold == fold] = _top(likeness[self._fold == fold][:, self._fold != fold])
+            mine = self._fold == fold
+            scores[mine] = _top(likeness[mine][:, ~mine]) * self._shrinkage(raw[mine], fold)
         self._expected, scores = _expectation(self._covariates(likeness, raw), scores)
         own = [kinds == kind for kind in range(len(self._centres))]
         self._held = [np.sort(scores[mine]) for mine in own]
@@ -134,6 +136,11 @@ class Coverage:
         lengths = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
         return (sp.diags(1 / np.maximum(lengths, 1e-12)) @ weighted).tocsr()
 
+    def _shrinkage(self, raw: Matrix, fold: int) -> Floats:
+        """Length of each text without, and with, full weight for the features that no text outside the fold has: their ratio."""
+        with_unseen = np.asarray(raw @ self._squares[fold]).ravel()
+        return np.asarray(np.sqrt(np.asarray(raw @ self._weights**2).ravel() / np.maximum(with_unseen, 1e-12)))
+
     def _covariates(self, likeness: Floats, raw: Matrix) -> Floats:
         """What a text's score is expected to depend on, whatever it is about: its place among the data's topics, and its length."""
         length = np.log1p(np.asarray(raw.sum(axis=1)).ravel())
@@ -146,7 +153,8 @@ class Coverage:
             likeness = (part @ self._data.T).toarray()
             expected = self._covariates(likeness, own) @ self._expected
             kinds.append(_nearest(_turned(likeness, self._directions), self._centres))
-            scores.append(np.stack([_top(likeness[:, self._fold != fold]) - expected for fold in range(FOLDS)]))
+            tops = [_top(likeness[:, self._fold != fold]) * self._shrinkage(own, fold) for fold in range(FOLDS)]
+            scores.append(np.stack(tops) - expected)
         score, kind = np.concatenate(scores, axis=1), np.concatenate(kinds)
         ranks = np.ones_like(score)
         for number, held in enumerate(self._held):
