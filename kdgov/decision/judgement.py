@@ -11,10 +11,10 @@ from typing import Any
 from kdgov.decision.criteria.assay_sensitivity import not_checked_finding
 from kdgov.decision.criteria.calibration import unmeasured
 from kdgov.decision.criteria.comparison_cells import Cell, Tables, blank, cells_of
-from kdgov.decision.criteria.contaminated_items import apart_findings, unseen
 from kdgov.decision.criteria.kinds import KINDS, Kind
-from kdgov.decision.criteria.near_and_far import near_and_far_findings
 from kdgov.decision.criteria.sampling_designs.batches import held_by_batches
+from kdgov.decision.criteria.split_items.contaminated_items import apart_findings, unseen
+from kdgov.decision.criteria.split_items.near_and_far import near_and_far_findings
 from kdgov.decision.criteria.unread_results import applies, unread_findings
 from kdgov.decision.criteria.whole_statistic import judge_difference
 from kdgov.decision.decision import Approval, CriterionResult, Decision, Waiver

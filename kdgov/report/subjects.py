@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdgov.decision.criteria.contaminated_items import unseen
 from kdgov.decision.criteria.metric_scale import better, scale_of
 from kdgov.decision.criteria.paired_items import Mismatch, Pairs
 from kdgov.decision.criteria.pairing import match
+from kdgov.decision.criteria.split_items.contaminated_items import unseen
 from kdgov.decision.policy import Policy
 from kdgov.decision.statistics.clusters import cluster_sums, count_clusters, jackknife_error
 from kdgov.decision.statistics.methods import is_binary

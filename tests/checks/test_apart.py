@@ -12,7 +12,7 @@ import yaml
 from kdgov.checks.findings.rules import PERSONAL_PER_MB
 from kdgov.checks.scan.contamination import seen_items
 from kdgov.decision import judge
-from kdgov.decision.criteria.contaminated_items import apart_findings, unseen
+from kdgov.decision.criteria.split_items.contaminated_items import apart_findings, unseen
 from kdgov.declarations.policy_file import load_policy, parse_policy
 from kdgov.evidence.rejudge import rejudge
 from kdgov.evidence.trust_store import load_trust, trust_path

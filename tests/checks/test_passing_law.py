@@ -13,7 +13,7 @@ import yaml
 
 import kdgov
 from kdgov.checks.pii import person_names
-from kdgov.decision.criteria.contaminated_items import apart_findings
+from kdgov.decision.criteria.split_items.contaminated_items import apart_findings
 from kdgov.errors import DeclarationError
 from kdgov.evaluation.results import comparability
 from kdgov.finding import Finding

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from kdgov.decision.criteria.comparison_cells import Tables
-from kdgov.decision.criteria.contaminated_items import Side, gain_of, side_of, welch_bounds
 from kdgov.decision.criteria.groups import COVERAGE
 from kdgov.decision.criteria.metric_scale import Scale, scale_of
 from kdgov.decision.criteria.paired_items import Mismatch
 from kdgov.decision.criteria.pairing import match
+from kdgov.decision.criteria.split_items.contaminated_items import Side, gain_of, side_of, welch_bounds
 from kdgov.decision.policy import Criterion
 from kdgov.finding import Finding
 from kdgov.finding_rules import RULES
