@@ -23,7 +23,7 @@ from kdgov.evidence.signing import envelope_digest, sign_statement
 from kdgov.progress import Progress
 from kdgov.recording import recorded_parts as parts
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
-from kdgov.recording.card.model_card import short_card
+from kdgov.recording.card.model_card import described
 from kdgov.recording.card.tags import ends_at, version_tags
 from kdgov.recording.card.write import write_papers
 from kdgov.recording.client.target import RegistryTarget
@@ -82,7 +82,7 @@ class Recorder:
                 source=f"models:/{model_id}",
                 run_id=runs["release"],
                 tags={RECORDING_TAG: self.key},
-                description=short_card(self.dossier),
+                description=described(self.dossier, runs["release"]),
                 model_id=model_id,
             )
         self.state.once("linked", lambda: parts.link_model(self.client, model_id, self._versions()[0]))
@@ -176,7 +176,7 @@ class Recorder:
 
     def _with_card(self, version: ModelVersion) -> ModelVersion:
         """The version with our card: whatever anybody wrote there meanwhile is not what we sign."""
-        card = short_card(self.dossier)
+        card = described(self.dossier, str(version.run_id))
         if (version.description or "") == card:
             return version
         self.client.update_model_version(self.model, str(version.version), card)
@@ -262,7 +262,7 @@ class Recorder:
             model=self.dossier.model,
             model_files=self.dossier.model_files,
             weights_uri=weights.resolve().as_uri() if weights is not None else "",
-            card=digest_bytes(short_card(self.dossier).encode()),
+            card=digest_bytes(described(self.dossier, str(version.run_id)).encode()),
             verdict=self.dossier.verdict,
             policy=self.dossier.policy,
             criteria={name: {"value": value} for name, value in criterion_metrics(self.dossier)},

@@ -14,9 +14,9 @@ from flask import Flask
 
 from kdgov.auditing.pages import routes
 from kdgov.auditing.pages.calendar_feed import calendar
-from kdgov.auditing.pages.registry_rows import FleetRow, Standing
 from kdgov.auditing.pages.server_app import PLAIN, WITH_LOGIN
 from kdgov.guard import entry, serving
+from kdgov.guard.registry_rows import FleetRow, Standing
 from kdgov.guard.request_context import now
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.promotion import promote, revoke
@@ -94,7 +94,7 @@ def test_hostile_names_are_shown_and_never_run(releases, pages):
 def test_a_version_answers_the_four_questions_and_shows_commands(releases, embedded, pages):
     text = pages.get("/kdgov/models/beta/1").get_data(as_text=True)
     banner = text[text.index("verdict-header") : text.index("</div>", text.index("verdict-header"))]
-    for said in ("✖ FAIL: the student is blocked", "why", "safety-retained", "next", "decides", "policy default 2026.11"):
+    for said in ("✖ FAIL: the student is blocked", "Why", "safety-retained", "Next", "Decides", "policy default 2026.11"):
         assert said in banner
     assert "kdgov waive decision.json --criterion safety-retained" in text
     assert "kdgov promote beta" not in text

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator
 
-from kdgov.auditing.pages.registry_rows import FleetRow
 from kdgov.digest import digest_json
+from kdgov.guard.registry_rows import FleetRow
 from kdgov.report.escaping import plain
 
 _OCTETS = 73

@@ -7,7 +7,7 @@ import datetime
 import io
 from collections.abc import Callable, Iterable, Sequence
 
-from kdgov.auditing.pages.registry_rows import VERDICTS, FleetQuestion, FleetRow, Standing
+from kdgov.guard.registry_rows import VERDICTS, FleetQuestion, FleetRow, Standing
 from kdgov.report.escaping import plain
 from kdgov.report.page.html_builder import Safe, join, table, tag
 from kdgov.report.page.page_frame import page_of

@@ -6,16 +6,17 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
-from kdgov.auditing.pages.registry_rows import VersionFound, ends
 from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import BUNDLE_FOLDER, MANIFEST
 from kdgov.guard.evidence import copied_evidence, local_path
+from kdgov.guard.registry_rows import VersionFound, ends
 from kdgov.recording.card.evidence_bundle import EvidenceBundle, read_dossier
+from kdgov.recording.card.standing_header import standing_header
 from kdgov.report.verdict_header import VerdictHeader
 
 _KEPT = 8
@@ -36,23 +37,8 @@ class Recorded:
 
     def header(self, *, today: str) -> VerdictHeader:
         """May it be used, why, what is open, who decides: the sealed decision's answer, under what became of it since."""
-        tags = self.found.tags
-        if "kdgov.revoked" in tags or tags.get("kdgov.verdict") == "REVOKED":
-            return _closed("REVOKED: the version may not be used", tags.get("kdgov.revoked") or "It was revoked.", "Use another version.")
-        if tags.get("kdgov.verdict", "NONE") == "NONE":
-            why = "No signed decision covers this version."
-            return _closed("NO DECISION: the version may not be used", why, "Record its release with `kdgov record`.")
-        if self.evidence is None:
-            return _closed("INVALID: the evidence cannot be read: do not use it", self.fault, "Record the release again.")
-        header = self.evidence.header
-        end = ends(tags)
-        if header.verdict == "pass" and end and end <= today:
-            why = f"The decision covered promotions until {end}."
-            return replace(
-                header, verdict="invalid", answer="ENDED: the student may not be promoted any more", reason=why, fix="Judge anew."
-            )
-        open_points = (*header.open_points, f"the decision ends on {end}") if end and header.verdict == "pass" else header.open_points
-        return replace(header, open_points=open_points)
+        header = self.evidence.header if self.evidence is not None else None
+        return standing_header(header, self.found.tags, end=ends(self.found.tags), today=today, fault=self.fault)
 
 
 def recorded(found: VersionFound) -> Recorded:
@@ -82,7 +68,3 @@ def _folder(found: VersionFound) -> Path:
         while len(_FETCHED) > _KEPT:
             shutil.rmtree(_FETCHED.popitem(last=False)[1].parent, ignore_errors=True)
         return _FETCHED[found.run_id]
-
-
-def _closed(answer: str, reason: str, fix: str) -> VerdictHeader:
-    return VerdictHeader(verdict="invalid", answer=answer, reason=reason, fix=fix, open_points=(), decides=())

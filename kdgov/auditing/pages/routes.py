@@ -17,9 +17,9 @@ from kdgov.auditing.pages.fleet_page import flat, fleet_csv, fleet_page
 from kdgov.auditing.pages.items_page import ItemsAsked, items_page, one_item, opened_page
 from kdgov.auditing.pages.openings import Opening, keep_opening, moment, openings_of
 from kdgov.auditing.pages.recorded_release import Recorded, recorded
-from kdgov.auditing.pages.registry_rows import VERDICTS, FleetQuestion, FleetRow, fleet, version_found, whole_fleet
 from kdgov.auditing.pages.version_page import version_page
 from kdgov.guard.log_reading import entries_about
+from kdgov.guard.registry_rows import VERDICTS, FleetQuestion, FleetRow, fleet, version_found, whole_fleet
 from kdgov.guard.request_context import caller, now
 from kdgov.report.item_browser.changed_items import Choice
 

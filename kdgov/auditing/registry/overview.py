@@ -52,6 +52,8 @@ class OverviewRow:
     """Whether a guarded alias or stage was set without the guard."""
     needs: tuple[str, ...]
     """What a person should look at, worst first, as ``subject: reason``."""
+    blocked_by: str = ""
+    """What stands against a version that did not pass, as its tag says."""
 
     @property
     def key(self) -> str:
@@ -100,6 +102,7 @@ def review_briefly(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> Ov
         waiver_expires=shown.tags.get("kdgov.waiver_expires", ""),
         is_outside_guard=any(_outside(f) for f in stopping),
         needs=tuple(f"{f.subject}: {f.reason}" for f in stopping),
+        blocked_by=shown.tags.get("kdgov.blocked_by", ""),
     )
 
 

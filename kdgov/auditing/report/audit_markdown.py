@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kdgov.auditing.report.crosswalk_notes import crosswalk_notes, general_purpose_note
-from kdgov.auditing.report.html import outcome_words
+from kdgov.auditing.report.html import header_of, outcome_words
 from kdgov.auditing.review.audit_findings import AREAS
 from kdgov.auditing.review.practice_record import SHOWN
 from kdgov.report.escaping import markdown, visible_characters
@@ -16,10 +16,12 @@ Document = Mapping[str, Any]
 
 def render_summary(document: Document) -> str:
     """The audit of one version as GitHub-flavoured Markdown; words of others are escaped."""
-    subject, counts = document["subject"], document["counts"]
+    subject, counts, header = document["subject"], document["counts"], header_of(document)
     told = f"{counts['verified']} verified, {counts['not_verifiable']} not verifiable, {counts['violated']} violated"
     parts = [
         f"# Audit of {plain(subject['name'])} version {subject['version']}",
+        f"**{header.shape} {plain(header.answer)}**",
+        "\n".join(f"- {label}: {plain(sentence)}" for label, sentence in header.lines()),
         f"**{outcome_words(document)}**",
         f"{told}. Audited for {document['as_of']}. Verdict of the sealed decision: **{plain(document['verdict'])}**.",
         plain(document["reason"]),

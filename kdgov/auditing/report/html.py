@@ -15,8 +15,9 @@ from kdgov.decision.decision import CriterionResult
 from kdgov.report.charts.forest_plot import forest_plot
 from kdgov.report.charts.group_heat_map import group_heat_map
 from kdgov.report.page.html_builder import Safe, join, table, tag, text
-from kdgov.report.page.page_frame import page_of
+from kdgov.report.page.page_frame import page_of, verdict_banner
 from kdgov.report.severity_order import RANK
+from kdgov.report.verdict_header import VerdictHeader
 
 Document = Mapping[str, Any]
 OUTCOME_WORDS = {
@@ -55,6 +56,19 @@ def render_page(document: Document) -> str:
     return page_of(title, join([first, rest, words]), contents=_contents(), foot=foot)
 
 
+def header_of(document: Document) -> VerdictHeader:
+    """The verdict header of an audit document."""
+    told: Mapping[str, Any] = document["header"]
+    return VerdictHeader(
+        verdict=told["verdict"],
+        answer=str(told["answer"]),
+        reason=str(told["reason"]),
+        fix=str(told["fix"]),
+        open_points=tuple(told["open_points"]),
+        decides=tuple(told["decides"]),
+    )
+
+
 def outcome_words(document: Document) -> str:
     """The audit's outcome in one sentence; a clean record of a refused student must not read like a clean student."""
     outcome = str(document["outcome"])
@@ -78,8 +92,7 @@ def _masthead(document: Document, title: str) -> Safe:
         "div",
         tag("p", tag("strong", outcome_words(document), class_=shown)),
         tag("p", linked(f"{told} Verdict of the sealed decision: {document['verdict']}. {document['reason']}")),
-        class_=f"banner {shown}-edge",
-        style=f"border-color:{_edge(shown)}",
+        class_="outcome",
     )
     facts = [
         ("Version", f"{subject['name']} {subject['version']}"),
@@ -91,11 +104,7 @@ def _masthead(document: Document, title: str) -> Safe:
         ("Audited for", document["as_of"]),
     ]
     rows = [tag("dt", key) + tag("dd", value) for key, value in facts]
-    return join([tag("h1", title), banner, tag("dl", *(Safe(row) for row in rows), class_="facts")])
-
-
-def _edge(outcome: str) -> str:
-    return {"clean": "#1b5e20", "incomplete": "#6b4700"}.get(outcome, "#9b1c1c")
+    return join([tag("h1", title), verdict_banner(header_of(document)), banner, tag("dl", *(Safe(row) for row in rows), class_="facts")])
 
 
 def _permission(document: Document) -> Safe:

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from kdgov.auditing.review.audit_findings import AuditFinding
 from kdgov.auditing.review.result import SCHEMA, Act, Clause, LicenceReview, LineageEdge, Measure, Permission, Role, Subject
+from kdgov.report.verdict_header import VerdictHeader
 
 ID = "https://kdgov.dev/schemas/kdgov.audit-1.json"
 Schema = dict[str, Any]
@@ -30,6 +31,7 @@ def audit_schema() -> Schema:
         "counts": counts,
         "verdict": text,
         "reason": text,
+        "header": _of(VerdictHeader),
         "description": text,
         "permission": _of(Permission),
         "practice": _object(practice),

@@ -7,7 +7,7 @@ from typing import Any
 
 from kdgov.auditing.report.audit_markdown import rows
 from kdgov.auditing.report.crosswalk_notes import crosswalk_notes, general_purpose_note
-from kdgov.auditing.report.html import outcome_words
+from kdgov.auditing.report.html import header_of, outcome_words
 from kdgov.auditing.review.audit_findings import AREAS
 from kdgov.quantities import quantity
 from kdgov.report.page.html_builder import join, table, tag
@@ -21,7 +21,10 @@ _HEAD = ("Version", "Standing", "Verdict", "Aliases", "Evidence age", "Decision 
 def version_lines(document: Document) -> Iterator[str]:
     """One audited version: the outcome, who may use what, every area with its counts, everything that was not verified."""
     subject = document["subject"]
-    yield f"{subject['name']} version {subject['version']}: {outcome_words(document)}"
+    header = header_of(document)
+    yield f"{subject['name']} version {subject['version']}: {header.shape} {header.answer}"
+    yield from (f"  {label + ':':<9} {sentence}" for label, sentence in header.lines())
+    yield f"audit: {outcome_words(document)}"
     yield f"verdict of the sealed decision: {document['verdict']}. {document['reason']}"
     yield f"{document['permission']['headline']}"
     yield ""
@@ -87,7 +90,10 @@ def overview_page(document: Document) -> str:
 
 def _marked(row: Mapping[str, Any]) -> list[object]:
     cells: list[object] = list(_cells(row))
-    cells[1] = tag("span", str(row["outcome"]), class_=f"mark {row['outcome']}")
+    # Green belongs to what may be used: a clean record of a blocked student is none.
+    is_green = row["outcome"] != "clean" or row["verdict"] == "PASS"
+    cells[1] = tag("span", str(row["outcome"]), class_=f"mark {row['outcome'] if is_green else 'none'}")
+    cells[2] = tag("span", str(row["verdict"]), class_=f"mark {str(row['verdict']).lower()}")
     return cells
 
 
@@ -101,8 +107,12 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         age,
         row["expires"] or "–",
         row["waiver_expires"] or "–",
-        row["needs"][0] if row["needs"] else "–",
+        row["needs"][0] if row["needs"] else _blocked(row),
     )
+
+
+def _blocked(row: Mapping[str, Any]) -> str:
+    return f"blocked: {row['blocked_by']}" if row.get("blocked_by") else "–"
 
 
 def _counted(document: Document) -> str:

@@ -11,6 +11,7 @@ from kdgov import __version__
 from kdgov.auditing.crosswalk.fact_catalogue import Fact
 from kdgov.auditing.crosswalk.framework import DISCLAIMER, ControlResult, Framework, stale_note
 from kdgov.auditing.review.audit_findings import AuditFinding, Outcome, outcome_of, worst_first
+from kdgov.report.verdict_header import VerdictHeader
 
 SCHEMA = "kdgov.audit/1"
 
@@ -204,6 +205,8 @@ class VersionAudit:
     """Every statement, worst first."""
     permission: Permission
     """Who may use what."""
+    header: VerdictHeader
+    """May it be used, why, what is open, who decides."""
     roles: tuple[Role, ...] = ()
     """Practice record: who answers, and when each was informed."""
     trade_offs: str = ""
@@ -248,6 +251,7 @@ class VersionAudit:
             "counts": counts,
             "verdict": self.verdict,
             "reason": self.reason,
+            "header": asdict(self.header),
             "description": self.description,
             "permission": asdict(self.permission),
             "practice": {

@@ -15,6 +15,7 @@ from kdgov.auditing.crosswalk.framework import Framework, assess
 from kdgov.auditing.crosswalk.general_purpose_fact import general_purpose_of
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, outcome_of, unverifiable, worst_first
+from kdgov.auditing.review.audit_header import audit_header
 from kdgov.auditing.review.decision_review import Rejudged, review_decision, review_identities, review_plan
 from kdgov.auditing.review.derived_standing import review_derivation
 from kdgov.auditing.review.event_log import log_findings, review_acts, timeline
@@ -129,6 +130,7 @@ def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, fu
             findings=findings,
             further=conditions,
         ),
+        header=audit_header(material, shown, attested, findings, day=reviewer.day),
         roles=roles,
         trade_offs=str(material.release.get("trade_offs") or ""),
         measures=measures_of(material),
@@ -173,6 +175,7 @@ def _unread(shown: VersionShown, log: LogShown, reviewer: Reviewer, attested: At
         reason=told if attested.predicate else "No decision covers this version.",
         findings=tuple(found),
         permission=permission_of(nothing, shown, attested, outcome=outcome_of(found), as_of=reviewer.day, findings=found),
+        header=audit_header(nothing, shown, attested, found, day=reviewer.day),
         acts=timeline(shown, log, attested, ()),
         facts=facts,
         frameworks=tuple((framework, assess(framework, facts)) for framework in reviewer.frameworks),

@@ -35,6 +35,7 @@ from kdgov.guard.config import GuardConfig, guard_config
 from kdgov.guard.log_reading import refuse_on_broken_log, was_promoted
 from kdgov.guard.promotion_check import judge
 from kdgov.guard.request_context import caller, now, refuse, says_prompt
+from kdgov.guard.stores.model_standing import StandingShown
 from kdgov.guard.stores.reserved_tags import ReservedTags
 from kdgov.guard.stores.search_views import is_view, view
 from kdgov.guard.stores.store_methods import REGISTRY_GUARDED, REGISTRY_PASSED, refuse_unknown
@@ -80,7 +81,6 @@ class _Guard(ReservedTags):
         self.ManagedSessionMaker = self._sessions
 
     # One transaction for look, act and log entry.
-
     @contextlib.contextmanager
     def _sessions(self, *positional: Any, **options: Any) -> Iterator[Session]:
         shared = self._shared.get()
@@ -292,9 +292,9 @@ class _Guard(ReservedTags):
         return super().search_registered_models(filter_string, max_results, order_by, page_token)  # type: ignore[misc]
 
 
-class _GuardedStore(_Guard, Submissions, SqlAlchemyStore):
+class _GuardedStore(_Guard, Submissions, StandingShown, SqlAlchemyStore):
     """The guard over MLflow's store."""
 
 
-class _GuardedWorkspaceStore(_Guard, Submissions, WorkspaceAwareSqlAlchemyStore):
+class _GuardedWorkspaceStore(_Guard, Submissions, StandingShown, WorkspaceAwareSqlAlchemyStore):
     """The guard over MLflow's store with workspaces."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from kdgov.decision.decision import CriterionResult
 from kdgov.evidence.bundle_reader import BundleReader
+from kdgov.recording.card.card_charts import FOREST
 from kdgov.recording.card.endpoints_asked import baseline_table, endpoint_lines
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
 from kdgov.recording.card.made_from import made_from
@@ -26,6 +27,14 @@ def short_card(dossier: EvidenceBundle) -> str:
         if len(text) <= DESCRIPTION_LIMIT:
             return text
     return text[: DESCRIPTION_LIMIT - 1] + "…"
+
+
+def described(dossier: EvidenceBundle, run_id: str) -> str:
+    """The short card with the forest plot of the run's artifacts, as MLflow's page of the version shows it."""
+    card = short_card(dossier)
+    picture = f"![Each result against its limit](get-artifact?path=charts%2F{FOREST}&run_uuid={run_id})" if dossier.results else ""
+    whole = f"{card}\n\n{picture}".rstrip()
+    return whole if len(whole) <= DESCRIPTION_LIMIT else card
 
 
 def full_card(dossier: EvidenceBundle, *, charts: Sequence[tuple[str, str]] = ()) -> str:

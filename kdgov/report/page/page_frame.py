@@ -23,7 +23,7 @@ def page_of(
         main: what it is about.
         contents: navigation above it.
         foot: last line.
-        skip: words of the link past the navigation.
+        skip: words of the link past the navigation; empty where there is none to skip.
         script: the one script that may run; the page must be readable without it.
     """
     allowed = f"; script-src 'sha256-{_sha256(script)}'" if script else ""
@@ -36,7 +36,7 @@ def page_of(
         tag("title", title),
         tag("style", Safe(style())),
     )
-    body = [tag("a", skip, href="#main", class_="skip")]
+    body = [tag("a", skip, href="#main", class_="skip")] if skip else []
     body += [tag("header", contents)] if contents is not None else []
     body += [tag("main", main, id="main"), tag("footer", tag("p", in_code(foot), class_="quiet"))]
     body += [tag("script", Safe(script))] if script else []
@@ -46,7 +46,7 @@ def page_of(
 def verdict_banner(header: VerdictHeader) -> Safe:
     """May it be used, why, what is open, who decides: in word, shape and colour."""
     answer = tag("p", tag("strong", f"{header.shape} {header.answer}", class_=header.verdict))
-    lines = [tag("p", tag("b", f"{label}: "), in_code(sentence)) for label, sentence in header.lines()]
+    lines = [tag("p", tag("b", f"{label.capitalize()}: "), in_code(sentence)) for label, sentence in header.lines()]
     return tag("div", answer, *lines, class_=f"banner verdict-header {header.verdict}-edge")
 
 

@@ -1,4 +1,4 @@
-"""What the pages list, straight from the registry's tables: three statements a page, however many models it shows."""
+"""Models with the version in use and the newest, straight from the registry's tables: three statements, however many models."""
 
 from __future__ import annotations
 
@@ -109,22 +109,30 @@ def fleet(connection: Any, question: FleetQuestion, *, workspace: str) -> tuple[
     names = [row.name for row in kept]
     if not names:
         return [], ""
+    return _standings(connection, kept, names, workspace), names[-1] if len(found) > question.limit else ""
+
+
+def standings(connection: Any, names: Sequence[str], *, workspace: str) -> dict[str, FleetRow]:
+    """Name → its row, for models that are known."""
+    query = sa.select(_VERSIONS.c.name, sa.func.max(_VERSIONS.c.version).label("latest")).group_by(_VERSIONS.c.name)
+    where = (_VERSIONS.c.workspace == workspace, _VERSIONS.c.name.in_(names), _VERSIONS.c.current_stage != _DELETED)
+    found = connection.execute(query.where(*where)).all()
+    return {row.name: row for row in _standings(connection, found, names, workspace)}
+
+
+def _standings(connection: Any, kept: Sequence[Any], names: Sequence[str], workspace: str) -> list[FleetRow]:
     champions = {row.name: row.version for row in connection.execute(_champions(names, workspace))}
     pairs = {(row.name, int(row.latest)) for row in kept if row.latest is not None} | {(n, int(v)) for n, v in champions.items()}
     tags: dict[tuple[str, int], dict[str, str]] = {}
     for row in connection.execute(_tags(sorted(pairs), workspace)) if pairs else ():
         tags.setdefault((row.name, int(row.version)), {})[row.key] = row.value or ""
-    rows = [
-        FleetRow(
-            name=row.name,
-            latest=None if row.latest is None else standing(int(row.latest), tags.get((row.name, int(row.latest)), {})),
-            champion=standing(int(champions[row.name]), tags.get((row.name, int(champions[row.name])), {}))
-            if row.name in champions
-            else None,
-        )
-        for row in kept
-    ]
-    return rows, names[-1] if len(found) > question.limit else ""
+    found: list[FleetRow] = []
+    for row in kept:
+        latest = None if row.latest is None else standing(int(row.latest), tags.get((row.name, int(row.latest)), {}))
+        number = champions.get(row.name)
+        champion = None if number is None else standing(int(number), tags.get((row.name, int(number)), {}))
+        found.append(FleetRow(name=row.name, latest=latest, champion=champion))
+    return found
 
 
 def whole_fleet(connection: Any, question: FleetQuestion, *, workspace: str) -> Iterable[FleetRow]:
