@@ -51,6 +51,9 @@ RULES: dict[str, Rule] = {
     "provenance.teacher-endpoint": _rule(
         "review", "a teacher that can only be asked: no digest of weights, no logits", f"{AI_600_1} MP-4.1-010"
     ),
+    "provenance.student-endpoint": _rule(
+        "review", "a student that can only be asked: what is released has no digest", f"{AI_600_1} MS-2.5-005"
+    ),
     "provenance.student-unpinned": _rule("block", "the student's starting weights may change under the release", f"{AI_600_1} MS-2.5-005"),
     "provenance.model-changed": _rule("block", "a model is not the one its card describes", f"{AI_600_1} MS-2.5-005"),
     "provenance.file-missing": _rule("block", "a data file is absent", f"{AI_600_1} MS-2.5-005"),

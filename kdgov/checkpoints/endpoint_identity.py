@@ -28,6 +28,8 @@ class EndpointIdentity:
     """Licence or terms of use of the answers."""
     extra: str
     """Digest of ``extra_body``; empty without one."""
+    is_subject: bool = False
+    """Whether this is the model to be released: its declaration then stands where the digest of a model's files would."""
 
     @property
     def digest(self) -> str:
@@ -45,21 +47,23 @@ class EndpointIdentity:
             "extra_body": self.extra,
             "endpoint": self.digest,
             "not_available": list(NOT_AVAILABLE),
-            **dict.fromkeys(("weights", "tokenizer", "template", "config", "model"), ""),
+            **dict.fromkeys(("tokenizer", "template", "config"), ""),
+            **dict.fromkeys(("weights", "model"), self.digest if self.is_subject else ""),
         }
 
 
 Identity = ModelIdentity | EndpointIdentity
 
 
-def endpoint_identity(endpoint: Endpoint) -> EndpointIdentity:
-    """What an endpoint's declaration says of who answers there."""
+def endpoint_identity(endpoint: Endpoint, *, is_subject: bool = False) -> EndpointIdentity:
+    """What an endpoint's declaration says of who answers there; ``is_subject``: it is the model to be released."""
     return EndpointIdentity(
         address=endpoint.address,
         asked=endpoint.model,
         api=endpoint.api,
         terms=endpoint.terms,
         extra=digest_json(endpoint.extra_body) if endpoint.extra_body else "",
+        is_subject=is_subject,
     )
 
 

@@ -52,7 +52,7 @@ class TeacherDeclaration(Declared):
 
 
 class StudentDeclaration(Declared):
-    """The model to be released; exactly one of ``keep_layers``, ``config``, ``model`` says where it starts."""
+    """The model to be released; exactly one of ``keep_layers``, ``config``, ``model``, ``endpoint`` says where it starts."""
 
     model: str | None = None
     """A checkpoint folder or hub id: the student itself (no distillation) or the weights it starts from."""
@@ -62,6 +62,8 @@ class StudentDeclaration(Declared):
     """Teacher layers the student starts from, counted from 0, as DistilBERT did."""
     config: str | None = None
     """A transformers ``config.json`` to build a freshly initialised student from."""
+    endpoint: Endpoint | None = None
+    """Where a student is asked that was trained elsewhere and has no weights at hand."""
     adapter: dict[str, Any] | None = None
     """PEFT LoRA options (``r``, ``lora_alpha``, ``target_modules``, …) put on ``model``."""
     quantization: Literal["int8_dynamic", "int8_weight_only", "int4_weight_only"] | None = None
@@ -81,11 +83,11 @@ class StudentDeclaration(Declared):
 
     @model_validator(mode="after")
     def _has_one_start(self) -> StudentDeclaration:
-        starts = [key for key in ("keep_layers", "config", "model") if getattr(self, key) is not None]
+        starts = [key for key in ("keep_layers", "config", "model", "endpoint") if getattr(self, key) is not None]
         if len(starts) != 1:
             named = " and ".join(starts) or "none of them"
             raise ValueError(
-                f"needs exactly one of keep_layers, config, model, and has {named}\nKeep one: it says where the student starts."
+                f"needs exactly one of keep_layers, config, model, endpoint, and has {named}\nKeep one: it says where the student starts."
             )
         if self.adapter is not None and self.model is None:
             raise ValueError("has an adapter but no `model` to put it on\nAdd `model:` with the base the adapter is trained on.")
@@ -235,7 +237,7 @@ class Release(Declared):
 
     @model_validator(mode="after")
     def _asks_endpoints_as_they_are(self) -> Release:
-        for role, endpoint in (("teacher", self.teacher.endpoint),):
+        for role, endpoint in (("teacher", self.teacher.endpoint), ("student", self.student.endpoint)):
             own = getattr(self.evaluation, role)
             idle = [key for key in ("backend", "endpoint", "device", "dtype", "devices", "batch_tokens") if getattr(own, key) is not None]
             if endpoint is not None and idle:
@@ -246,7 +248,12 @@ class Release(Declared):
     def _has_data_to_learn_from(self) -> Release:
         if self.distillation is not None and not self.data:
             raise ValueError("has a distillation but no data\nAdd `data:` with at least one card or file to distil on.")
-        if self.distillation is None and self.student.model is None:
+        if self.student.endpoint is not None and (self.distillation is not None or self.student.quantization is not None):
+            raise ValueError(
+                "trains or quantises a student that is an endpoint\n"
+                "Remove `distillation:` and `quantization:`, or name the checkpoint it starts from under `student.model`."
+            )
+        if self.distillation is None and self.student.model is None and self.student.endpoint is None:
             raise ValueError(
                 "has no distillation, and the student is no finished model\n"
                 "Add `distillation:`, or name the trained student under `student.model`."

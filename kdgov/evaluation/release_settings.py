@@ -21,7 +21,8 @@ _ACCELERATORS = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 def endpoint_roles(release: Release) -> dict[str, Endpoint]:
     """Role → endpoint, for every model of the release that can only be asked."""
-    return {"teacher": release.teacher.endpoint} if release.teacher.endpoint is not None else {}
+    declared = {"teacher": release.teacher.endpoint, "student": release.student.endpoint}
+    return {role: endpoint for role, endpoint in declared.items() if endpoint is not None}
 
 
 def asks_in_messages(release: Release) -> bool:

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from kdgov.checkpoints.endpoint_identity import endpoint_identity
 from kdgov.checkpoints.identity import ModelIdentity, endpoint_facts, model_identity, resolve_model
 from kdgov.declarations.cards import load_dataset_card
 from kdgov.declarations.endpoint_declaration import Endpoint
@@ -195,11 +196,24 @@ def _cache_root(context: ReleaseContext) -> Path:
 
 
 def _given(context: ReleaseContext, inputs: DistillInputs, teacher_path: str) -> DistillResult:
+    if (endpoint := context.release.student.endpoint) is not None:
+        return _asked_elsewhere(context, inputs, endpoint, teacher_path)
     if inputs.student_path is None or inputs.student is None:
         raise InputError("names no finished student", where=str(context.path), mend="Set `student.model`, or add `distillation:`.")
     # Where it lies is told, not kept: the identity of the student is what counts.
     places = {"student": str(inputs.student_path.resolve()), "teacher_path": teacher_path}
-    mine, theirs = inputs.student.as_json(), dict(inputs.teacher)
+    return _identified(context, inputs, inputs.student.as_json(), places)
+
+
+def _asked_elsewhere(context: ReleaseContext, inputs: DistillInputs, endpoint: Endpoint, teacher_path: str) -> DistillResult:
+    """The student that can only be asked: what is declared of it."""
+    return _identified(
+        context, inputs, endpoint_identity(endpoint, is_subject=True).as_json(), {"student": "", "teacher_path": teacher_path}
+    )
+
+
+def _identified(context: ReleaseContext, inputs: DistillInputs, mine: dict[str, Any], places: Mapping[str, str]) -> DistillResult:
+    theirs = dict(inputs.teacher)
     key = digest_json({"given": True, "student": mine, "teacher": theirs, "code": source_digest("kdgov.pipeline.distill")})
     if (finished := context.store.finished(DistillResult, key, **places)) is not None:
         return finished
@@ -214,8 +228,12 @@ def _given(context: ReleaseContext, inputs: DistillInputs, teacher_path: str) ->
 
 def _facts(inputs: DistillInputs, record: Mapping[str, Any], *, trained: bool) -> dict[str, Any]:
     mine, theirs = record["student"], dict(inputs.teacher)
-    what = f"{quantity(mine['parameters'], 'parameter')}"
-    what += f", {mine['parameters'] / max(1, theirs['parameters']):.0%} of the teacher's" if "parameters" in theirs else ""
+    what = f"{quantity(mine['parameters'], 'parameter')}" if "parameters" in mine else f"{mine['generator']}, an endpoint"
+    what += (
+        f", {mine['parameters'] / max(1, theirs['parameters']):.0%} of the teacher's"
+        if {"parameters"} <= mine.keys() & theirs.keys()
+        else ""
+    )
     return {
         "trained": trained,
         "summary": what if trained else f"given: {what}",

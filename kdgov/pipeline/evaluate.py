@@ -57,7 +57,7 @@ def evaluate_step(context: ReleaseContext, distilled: DistillResult) -> Evaluate
 def _evaluated(context: ReleaseContext, distilled: DistillResult) -> EvaluateResult:
     # Of several processes, none reads the student before the first has sealed it.
     barrier()
-    asked = asked_models(context, teacher_source(context), distilled.checkpoint)
+    asked = asked_models(context, teacher_source(context), context.release.student.endpoint or distilled.checkpoint)
     key = digest_json(
         {
             "models": {a.role: a.key for a in asked},

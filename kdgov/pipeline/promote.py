@@ -18,7 +18,7 @@ RECEIPT = "receipt.json"
 
 
 def promote_step(
-    context: ReleaseContext, recorded: RecordResult, *, weights: Path, alias: str = "champion", registry: str | None = None
+    context: ReleaseContext, recorded: RecordResult, *, weights: Path | None, alias: str = "champion", registry: str | None = None
 ) -> PromoteResult:
     """Promote the recorded version, or say why not.
 
@@ -28,7 +28,7 @@ def promote_step(
     Args:
         context: the release.
         recorded: the version.
-        weights: the student's checkpoint folder.
+        weights: the student's checkpoint folder; None where it is an endpoint.
         alias: the guarded alias.
         registry: address; KDGOV_REGISTRY or the store's own by default.
 
@@ -52,7 +52,7 @@ def promote_step(
         return work.finish(**facts)
 
 
-def _promoted(context: ReleaseContext, recorded: RecordResult, target: RegistryTarget, alias: str, weights: Path) -> dict[str, Any]:
+def _promoted(context: ReleaseContext, recorded: RecordResult, target: RegistryTarget, alias: str, weights: Path | None) -> dict[str, Any]:
     # MLflow takes seconds to load: only when something is done.
     from kdgov.recording.promotion import promote  # noqa: PLC0415
 

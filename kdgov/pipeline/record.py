@@ -18,14 +18,14 @@ RECEIPT, STATE = "receipt.json", "recording.json"
 
 
 def record_step(
-    context: ReleaseContext, gated: GateResult, *, weights: Path, registry: str | None = None, upload_weights: bool = False
+    context: ReleaseContext, gated: GateResult, *, weights: Path | None, registry: str | None = None, upload_weights: bool = False
 ) -> RecordResult:
     """Record the decision it is handed, whatever its verdict; a blocked release shows in the registry and is never promoted.
 
     Args:
         context: the release.
         gated: the decision, in its evidence bundle.
-        weights: the student's checkpoint folder.
+        weights: the student's checkpoint folder; None where it is an endpoint.
         registry: address; KDGOV_REGISTRY or the store's own by default.
         upload_weights: copy the weights into the registry instead of naming them by digest.
 
@@ -57,7 +57,7 @@ def _opened(result: RecordResult, target: RegistryTarget) -> RecordResult:
 
 
 def _recorded(
-    context: ReleaseContext, gated: GateResult, target: RegistryTarget, state: Path, weights: tuple[Path, bool]
+    context: ReleaseContext, gated: GateResult, target: RegistryTarget, state: Path, weights: tuple[Path | None, bool]
 ) -> dict[str, Any]:
     # MLflow takes seconds to load: only when something is written.
     from kdgov.recording.release_recording import record_release  # noqa: PLC0415

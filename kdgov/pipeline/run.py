@@ -146,12 +146,12 @@ class _Way:
 
     def _record(self) -> RecordResult:
         made, asked = self.outcome(), self.options
-        weights = made.of(DistillResult).checkpoint
+        weights = made.of(DistillResult).weights
         return record_step(self.context, made.of(GateResult), weights=weights, registry=asked.registry, upload_weights=asked.upload_weights)
 
     def _promote(self) -> PromoteResult:
         made, asked = self.outcome(), self.options
-        weights = made.of(DistillResult).checkpoint
+        weights = made.of(DistillResult).weights
         return promote_step(self.context, made.of(RecordResult), weights=weights, alias=asked.alias, registry=asked.registry)
 
 

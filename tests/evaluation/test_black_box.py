@@ -213,9 +213,8 @@ def test_the_audit_judges_again_from_the_raw_answers(server: LocalEndpoint, writ
     # One answer put right afterwards, and every digest made to follow: the score does not.
     path, evidence = folder / "teacher" / "answers.jsonl", folder / "teacher" / "evidence.json"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    rows[0]["answer"]["choices"][0]["message"]["content"] = (
-        f" {next(c for c in choice_rows(24) if c['id'] == rows[0]['item_id'])['answer']}"
-    )
+    right = next(row["answer"] for row in choice_rows(24) if row["id"] == rows[0]["item_id"])
+    rows[0]["answer"]["choices"][0]["message"]["content"] = right
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert [f.standing for f in review_answers(BundleReader(folder))] == ["violated"]
     rows[0]["digest"] = digest_json(rows[0]["answer"])
@@ -227,6 +226,30 @@ def test_the_audit_judges_again_from_the_raw_answers(server: LocalEndpoint, writ
     (again,) = scores_again(BundleReader(folder), "teacher", plan)
     assert again.standing == "violated"
     assert rows[0]["item_id"] in again.reason
+
+
+def test_a_student_that_is_an_endpoint_too_is_judged_by_its_own_address(
+    server: LocalEndpoint, write_release: Write, student: Path, tmp_path: Path
+) -> None:
+    with serving(student, name="small-model") as other:
+        asked = {"base_url": other.address, "model": "small-model", "terms": "MIT"}
+        context = open_release(write_release(server.address, student={"endpoint": asked}), store=tmp_path / "store")
+        done = gated(context)
+    decision = json.loads((done.folder / "decision.json").read_text())
+    rules = {f["rule"]: f["verdict"] for f in decision["findings"]}
+    assert "evidence.backend" not in rules
+    assert rules["provenance.student-endpoint"] == "warn"
+    identity = json.loads((done.folder / "student" / "identity.json").read_text())
+    assert identity["model"] == identity["weights"] == identity["endpoint"] == decision["digests"]["student_model"]
+    assert _evidence(done.folder, "student")["endpoint"]["answered"] == {"small-model": 44}
+    assert not (done.folder / "control").exists()
+    assert {f.standing for f in review_answers(BundleReader(done.folder))} == {"verified"}
+
+
+def test_a_model_compared_with_itself_under_one_address_is_invalid(server: LocalEndpoint, write_release: Write, tmp_path: Path) -> None:
+    asked = {"base_url": server.address, "model": "big-model", "terms": "MIT"}
+    finished = evaluated(open_release(write_release(server.address, student={"endpoint": asked}), store=tmp_path / "store"))
+    assert "same address and model name" in finished.summary
 
 
 def test_no_task_at_all_is_refused_by_name(server: LocalEndpoint, write_release: Write, tmp_path: Path) -> None:

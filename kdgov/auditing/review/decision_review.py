@@ -206,7 +206,9 @@ def review_identities(material: BundleReader) -> Iterator[AuditFinding]:
             stated["distillation"] = training.get("weights")
         odd = [name for name, digest in stated.items() if digest and digest != weights]
         subject = in_run(of_role(role, IDENTITY))
-        if not weights:
+        if endpoint := str(identity.get("endpoint") or ""):
+            yield _endpoint_identity(material, role, identity, endpoint, subject)
+        elif not weights:
             yield unverifiable("plan", subject, "No identity of the model is recorded.")
         elif odd:
             yield violated(
@@ -215,3 +217,18 @@ def review_identities(material: BundleReader) -> Iterator[AuditFinding]:
         else:
             told = ", ".join(name for name, digest in stated.items() if digest)
             yield verified("plan", subject, f"The same {role} throughout: {told or 'identity only'}.", digest=weights)
+
+
+def _endpoint_identity(material: BundleReader, role: str, identity: Mapping[str, Any], endpoint: str, subject: str) -> AuditFinding:
+    """The endpoint that was declared is the one that was evaluated, and the one that is said to have taught."""
+    evaluated, seen = material.evaluations[role].get("model") or {}, material.evaluations[role].get("endpoint") or {}
+    named = {"address": (identity.get("base_url"), seen.get("address")), "model name": (identity.get("generator"), seen.get("asked"))}
+    taught = material.distillation.get(role)
+    if isinstance(taught, Mapping) and taught.get("access") == "api":
+        named["model name of the distillation"] = (identity.get("generator"), taught.get("generator"))
+    odd = [what for what, (declared, found) in named.items() if declared != found]
+    if evaluated.get("endpoint") != endpoint or odd:
+        what = odd[0] if odd else "declaration"
+        return violated("plan", subject, f"The endpoint evaluated has another {what}.", mend="Judge what was evaluated.", digest=endpoint)
+    told = f"The same endpoint throughout ({identity.get('generator')} at {identity.get('base_url')}); its weights are not known."
+    return verified("plan", subject, told, digest=endpoint)

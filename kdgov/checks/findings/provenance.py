@@ -23,6 +23,7 @@ _PIN = "Write the digest that `kdgov card check --pin` prints into the card."
 def provenance_findings(materials: ReleaseInputs, stances: Stances) -> list[Finding]:
     """What can be said of every input without reading what is inside the data."""
     findings = [*_teacher_findings(materials, stances), *_student_findings(materials, stances)]
+    findings += _student_endpoint_findings(materials, stances)
     for body in materials.bodies:
         is_own = _is_own(body, materials.release.organization.name)
         findings += [*_body_findings(body, stances), *_generation_findings(body, stances, is_own=is_own)]
@@ -57,6 +58,19 @@ def _teacher_findings(materials: ReleaseInputs, stances: Stances) -> Iterable[Fi
         details=endpoint_facts(endpoint),
     )
     yield from _card_findings(teacher.card is not None, teacher.model_card, subject, _MODEL_FIELDS, stances)
+
+
+def _student_endpoint_findings(materials: ReleaseInputs, stances: Stances) -> Iterable[Finding]:
+    endpoint = materials.release.student.endpoint
+    if endpoint is None:
+        return
+    yield stances.finding(
+        "provenance.student-endpoint",
+        f"student {endpoint.model}",
+        f"It can only be asked, at {endpoint.base_url}: what is released has no digest here, and who serves it may change it unnoticed.",
+        mend="Name its weights under `student.model`, or review who serves it and how a change would be noticed.",
+        details=endpoint_facts(endpoint),
+    )
 
 
 def _model_findings(model: ModelFacts, stances: Stances) -> Iterable[Finding]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kdgov.checkpoints.endpoint_identity import Identity, identity_of
+from kdgov.checkpoints.endpoint_identity import Identity, endpoint_identity, identity_of
 from kdgov.checkpoints.identity import ModelIdentity, resolve_model
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import resolve
@@ -62,7 +62,8 @@ def asked_models(context: ReleaseContext, teacher: Path | Endpoint, student: Pat
         models.append(("base", resolve_model(release.student.model, beside=context.path, revision=release.student.revision)))
     found = []
     for role, model in models:
-        who = identity_of(model)
+        is_student_alone = role == "student" and isinstance(model, Endpoint)
+        who = endpoint_identity(model, is_subject=True) if is_student_alone and isinstance(model, Endpoint) else identity_of(model)
         # An endpoint may answer for weights that are at hand: their identity, its answers. It serves the two models alone.
         served = chat_endpoint(release, role) if role in PAIR and isinstance(model, Path) else None
         how = how_for(release, _LIKE.get(role, role), served or model, stored=stored)

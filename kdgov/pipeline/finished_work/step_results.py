@@ -127,14 +127,19 @@ class DistillResult(StepResult):
     warnings: tuple[str, ...] = ()
     """What people should know of the training."""
     student: str = told("student")
-    """The checkpoint: relative to the folder, or the absolute path of a given student."""
+    """The checkpoint: relative to the folder, or the absolute path of a given student; empty where it is an endpoint."""
     teacher_path: str = told("")
     """Folder of the teacher; empty where it is an endpoint."""
 
     @property
     def checkpoint(self) -> Path:
-        """Folder of the student's checkpoint."""
+        """Folder of the student's checkpoint; where the student is an endpoint, the folder of this result."""
         return self.folder / self.student
+
+    @property
+    def weights(self) -> Path | None:
+        """Folder of the student's checkpoint; None where the student is an endpoint."""
+        return self.checkpoint if self.student else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
