@@ -146,13 +146,18 @@ class _Way:
 
     def _record(self) -> RecordResult:
         made, asked = self.outcome(), self.options
-        weights = made.of(DistillResult).weights
+        weights = _weights(made.of(DistillResult))
         return record_step(self.context, made.of(GateResult), weights=weights, registry=asked.registry, upload_weights=asked.upload_weights)
 
     def _promote(self) -> PromoteResult:
         made, asked = self.outcome(), self.options
-        weights = made.of(DistillResult).weights
+        weights = _weights(made.of(DistillResult))
         return promote_step(self.context, made.of(RecordResult), weights=weights, alias=asked.alias, registry=asked.registry)
+
+
+def _weights(distilled: DistillResult) -> Path | None:
+    """Folder of the student's checkpoint; None where the student is an endpoint."""
+    return distilled.checkpoint if distilled.student else None
 
 
 def resolve(context: ReleaseContext, *, until: StepName, options: StepOptions | None = None) -> RunOutcome:

@@ -133,13 +133,8 @@ class DistillResult(StepResult):
 
     @property
     def checkpoint(self) -> Path:
-        """Folder of the student's checkpoint; where the student is an endpoint, the folder of this result."""
+        """Folder of the student's checkpoint."""
         return self.folder / self.student
-
-    @property
-    def weights(self) -> Path | None:
-        """Folder of the student's checkpoint; None where the student is an endpoint."""
-        return self.checkpoint if self.student else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
