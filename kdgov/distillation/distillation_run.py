@@ -20,6 +20,7 @@ from kdgov.digest import digest_bytes, write_atomic
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.data.batch_order import batch_order
 from kdgov.distillation.data.compared_ids import OVER_TOKENS, fitted
+from kdgov.distillation.data.packing import PackingCollator, refuse_unless_apart
 from kdgov.distillation.data.tokenization import Planned, TokenCollator
 from kdgov.distillation.distillation_record import DistillationRecord
 from kdgov.distillation.generation.ratings import Helpers
@@ -99,8 +100,8 @@ def _run(material: DistillationInputs, output: Path, progress: Progress) -> Dist
     refuse_too_long(material.prepared.items, teacher, student, recipe)
     warnings = [*_fit(teacher, student, material), *_left_out(material)]
     cache = _cache(material, teacher, progress)
-    collate: Any = material.prepared.collate
-    if cache is not None and isinstance(collate, TokenCollator):
+    collate: Any = _packed(material, teacher, student)
+    if cache is not None:
         collate, teacher = cached_collator(collate, cache), None
     before = memory_sums(teacher)
     learnt, kept_out = split(material.prepared, recipe.held_out, seed=recipe.seed)
@@ -137,6 +138,18 @@ def _run(material: DistillationInputs, output: Path, progress: Progress) -> Dist
         write_atomic(output / TRAINING_CURVES, json.dumps(training_curves(rows, trainer.lr_scheduler), sort_keys=True).encode())
         shutil.rmtree(output / _CHECKPOINTS, ignore_errors=True)
     return record
+
+
+def _packed(material: DistillationInputs, teacher: Any, student: Any) -> Any:
+    """What makes batches: with several examples a row, where that is declared and neither model sees across them."""
+    plain = material.prepared.collate
+    if not material.recipe.packing:
+        return plain
+    if material.task != "causal_lm" or not isinstance(plain, TokenCollator):
+        raise InputError("is for causal language models", where="distillation.packing", mend="Remove `packing:`.")
+    packing = PackingCollator(plain=plain, width=material.recipe.max_length)
+    refuse_unless_apart({"teacher": teacher, "student": student}, material.prepared.items, packing)
+    return packing
 
 
 def _trainer(

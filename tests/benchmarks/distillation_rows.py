@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import resource
 import statistics
@@ -193,7 +194,7 @@ def run_kdgov(folder: Path, vocab: int, steps: int, clock: Clock, cache: str | N
         data_collator=collate,
         train_dataset=Planned(items, np.arange(len(items))),
         examples=items,
-        progress=lambda label, done, total: clock.mark(),
+        progress=lambda label, done, total: clock.mark() if label == "distilling" else None,
         run="benchmark",
     )
     # As `distill` holds it.
@@ -332,12 +333,25 @@ def measure(row: str, folder: Path, vocab: int, steps: int) -> dict[str, Any]:
             run_kdgov_start(folder, clock)
         case "kdgov":
             run_kdgov(folder, vocab, steps, clock, None)
+        case "padded_loop" | "kdgov_bucketed" | "kdgov_packed":
+            return run_chat(row, folder, vocab, steps, clock, base)
         case _:
             run_kdgov(folder, vocab, steps, clock, "sampled" if row.endswith("sampled") else "top_k")
     if "_start" in row:
         return {"start_s": clock.marks[1] - clock.marks[0]}
     peak = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else peak_mb() - base
     return {"s_per_step": clock.per_step(), "peak_mb": peak}
+
+
+def run_chat(row: str, folder: Path, vocab: int, steps: int, clock: Clock, base: float) -> dict[str, Any]:
+    """A row on texts of chat lengths."""
+    from tests.benchmarks import chat_rows
+
+    if row == "padded_loop":
+        counted = chat_rows.run_padded_loop(folder, vocab, steps, clock)
+    else:
+        counted = chat_rows.run_kdgov_chat(folder, vocab, steps, clock, packing=row.endswith("packed"))
+    return {"s_per_step": chat_rows.per_thousand_tokens(clock, counted), "peak_mb": peak_mb() - base}
 
 
 def resident_mb() -> float:
@@ -356,7 +370,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("vocab", type=int)
     parser.add_argument("steps", type=int)
+    parser.add_argument("--length", type=int, default=TIME)
     said = parser.parse_args()
+    # The module under its own name, which other modules import, and this one, which runs.
+    for module in (sys.modules[__name__], importlib.import_module("tests.benchmarks.distillation_rows")):
+        module.TIME = said.length  # type: ignore[attr-defined]
     if said.row == "models":
         make_models(said.folder, said.vocab)
         sys.stdout.write("{}\n")

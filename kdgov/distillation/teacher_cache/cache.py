@@ -56,6 +56,10 @@ def header_of(recipe: Distillation, cache: TeacherCache, teacher: ModelIdentity,
     )
 
 
+Collated = Callable[[Sequence[tuple[int, TokenExample]]], dict[str, Any]]
+"""Makes a batch of (row, example) pairs."""
+
+
 class LogitCache:
     """One cache folder.
 
@@ -169,7 +173,9 @@ class LogitCache:
             self._places[content] = (part, start, count)
 
 
-def cached_collator(collate: TokenCollator, cache: LogitCache) -> Callable[[Sequence[tuple[int, TokenExample]]], dict[str, Any]]:
+def cached_collator(
+    collate: Callable[[Sequence[tuple[int, TokenExample]]], dict[str, Any]], cache: LogitCache
+) -> Callable[[Sequence[tuple[int, TokenExample]]], dict[str, Any]]:
     """Batches that carry the teacher's word on every kept token, in the order the kept tokens are read off the batch."""
 
     def with_word(items: Sequence[tuple[int, TokenExample]]) -> dict[str, Any]:
