@@ -13,11 +13,18 @@ import transformers
 from kdgov.checkpoints.identity import read_config
 from kdgov.errors import InputError, UnavailableError
 
-Task = Literal["causal_lm", "seq2seq_lm", "text_classification", "image_classification", "audio_classification"]
+Task = Literal[
+    "causal_lm", "seq2seq_lm", "masked_lm", "text_classification", "token_classification", "question_answering", "embedding",
+    "image_classification", "audio_classification",
+]  # fmt: skip
 AUTO_CLASSES: Mapping[Task, Any] = {
     "causal_lm": transformers.AutoModelForCausalLM,
     "seq2seq_lm": transformers.AutoModelForSeq2SeqLM,
+    "masked_lm": transformers.AutoModelForMaskedLM,
     "text_classification": transformers.AutoModelForSequenceClassification,
+    "token_classification": transformers.AutoModelForTokenClassification,
+    "question_answering": transformers.AutoModelForQuestionAnswering,
+    "embedding": transformers.AutoModel,
     "image_classification": transformers.AutoModelForImageClassification,
     "audio_classification": transformers.AutoModelForAudioClassification,
 }
@@ -25,7 +32,11 @@ _ENDINGS: tuple[tuple[str, Task], ...] = (
     ("ForCausalLM", "causal_lm"),
     ("LMHeadModel", "causal_lm"),
     ("ForConditionalGeneration", "seq2seq_lm"),
+    ("ForMaskedLM", "masked_lm"),
+    ("ForTokenClassification", "token_classification"),
+    ("ForQuestionAnswering", "question_answering"),
     ("ForImageClassification", "image_classification"),
+    ("Model", "embedding"),
 )
 
 
@@ -80,7 +91,9 @@ def load_model(path: Path, task: Task, *, dtype: torch.dtype | None = None, atte
             where=str(path),
             mend="Check the folder: it must hold config.json and safetensors weights of a model transformers knows.",
         ) from error
-    if missing := sorted(report.get("missing_keys", ())):
+    # A text encoder is used without its pooler, which many checkpoints lack.
+    unused = ("pooler.",) if task == "embedding" else ()
+    if missing := sorted(key for key in report.get("missing_keys", ()) if not (unused and key.startswith(unused))):
         shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
         raise InputError(
             f"lacks weights of {task}: {shown} would be random", where=str(path), mend="Use a checkpoint that includes the task head."

@@ -122,8 +122,37 @@ class UniversalLogits(Declared):
     """Factor of this term in the sum."""
 
 
+class Embeddings(Declared):
+    """The teacher's embedding of a text; a learned projection bridges different widths and stays behind."""
+
+    kind: Literal["embeddings"]
+    """Tag."""
+    distance: Literal["cosine", "mse"] = "cosine"
+    """One minus cosine similarity, or mean squared error."""
+    weight: Weight = 1.0
+    """Factor of this term in the sum."""
+
+
+class MarginError(Declared):
+    """How much higher the teacher scores a passage than another one to the same query (margin-MSE, arXiv:2010.02666)."""
+
+    kind: Literal["margin_mse"]
+    """Tag."""
+    weight: Weight = 1.0
+    """Factor of this term in the sum."""
+
+
 Term = Annotated[
-    SoftTargets | HardLabels | HiddenStates | Attention | AttentionRelation | TeacherText | OnPolicy | UniversalLogits,
+    SoftTargets
+    | HardLabels
+    | HiddenStates
+    | Attention
+    | AttentionRelation
+    | TeacherText
+    | OnPolicy
+    | UniversalLogits
+    | Embeddings
+    | MarginError,
     Field(discriminator="kind"),
 ]
 
@@ -165,7 +194,10 @@ class Distillation(Declared):
 
     terms: list[Term] = Field(default_factory=_default_terms, min_length=1)
     """Weighted terms of the loss."""
-    task: Literal["auto", "causal_lm", "seq2seq_lm", "text_classification", "image_classification", "audio_classification"] = "auto"
+    task: Literal[
+        "auto", "causal_lm", "seq2seq_lm", "masked_lm", "text_classification", "token_classification", "question_answering", "embedding",
+        "image_classification", "audio_classification",
+    ] = "auto"  # fmt: skip
     """What the models do; ``auto`` reads it from the teacher's architecture."""
     steps: int = Field(default=1000, ge=1)
     """Optimiser steps: fixed, so that a run can be repeated."""
@@ -225,7 +257,7 @@ class Distillation(Declared):
             raise ValueError(f"repeats the term {', '.join(repeated)}\nWrite each of them once; add up their weights.")
         if self.cache is not None and not {"soft_targets"} & set(kinds):
             raise ValueError("has a cache but no soft_targets to fill it\nRemove `cache:` or add a soft_targets term.")
-        needs_teacher = {"hidden_states", "attention", "attention_relation", "on_policy", "universal_logits"} & set(kinds)
+        needs_teacher = set(kinds) - {"soft_targets", "hard_labels", "teacher_text"}
         if self.cache is not None and needs_teacher:
             raise ValueError(
                 f"has a cache, but {', '.join(sorted(needs_teacher))} needs the teacher itself at every step\n"

@@ -30,6 +30,7 @@ from kdgov.distillation.loop.held_out import Watch, split
 from kdgov.distillation.loop.longest_input import refuse_too_long
 from kdgov.distillation.loop.loss_log import LOSS_LINES, LossLog
 from kdgov.distillation.loop.training_arguments import argument_faults, training_arguments
+from kdgov.distillation.losses.embeddings import Pooling, pooling_of
 from kdgov.distillation.memory import kept_heap, memory_advice
 from kdgov.distillation.sampling import StudentSampler
 from kdgov.distillation.saving import STUDENT, memory_sums, record_of, save_student
@@ -109,7 +110,9 @@ def _run(material: DistillationInputs, output: Path, progress: Progress) -> Dist
         learnt.lengths, steps=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed, by_length=recipe.length_bucketing
     )
     planned = Planned(learnt.items, order)
-    learner = Learner(student, teacher, recipe, task=material.task, problem=learnt.problem, vocabulary=material.vocabulary)
+    learner = Learner(
+        student, teacher, recipe, task=material.task, problem=learnt.problem, vocabulary=material.vocabulary, pooling=_pooling(material)
+    )
     learner.add_projections(collate([planned[0]]))
     trainer = _trainer(material, learner, collate, planned, kept_out, output, progress)
     resume_from = last_whole_checkpoint(output / _CHECKPOINTS, material.run) if (output / _CHECKPOINTS).is_dir() else None
@@ -138,6 +141,13 @@ def _run(material: DistillationInputs, output: Path, progress: Progress) -> Dist
         write_atomic(output / TRAINING_CURVES, json.dumps(training_curves(rows, trainer.lr_scheduler), sort_keys=True).encode())
         shutil.rmtree(output / _CHECKPOINTS, ignore_errors=True)
     return record
+
+
+def _pooling(material: DistillationInputs) -> tuple[Pooling, Pooling]:
+    """How the student's and the teacher's embeddings come about, as their folders say."""
+    if material.task != "embedding" or material.teacher_path is None:
+        return Pooling(), Pooling()
+    return pooling_of(material.tokenizer_path), pooling_of(material.teacher_path)
 
 
 def _packed(material: DistillationInputs, teacher: Any, student: Any) -> Any:
@@ -239,7 +249,7 @@ def _fit(teacher: Any, student: Any, material: DistillationInputs) -> Iterator[s
     if material.teacher is None:
         yield f"the teacher is an endpoint: {', '.join(material.teacher_facts['not_available'])} are not available and were not checked"
         return
-    if material.task not in OVER_TOKENS:
+    if material.task not in (*OVER_TOKENS, "embedding"):
         sizes = [_classes(model) for model in (teacher, student)]
         if sizes[0] != sizes[1]:
             raise InputError(

@@ -196,6 +196,11 @@ def _refuse_mixtures(recipe: Distillation, task: Task) -> None:
     if task == "seq2seq_lm":
         # Its queries, keys and values are of three kinds of attention; by name they cannot be told apart.
         wrong |= kinds & {"attention_relation"}
+    if task == "embedding":
+        # It has no logits, and no labels: what is compared are vectors.
+        wrong |= kinds & {"soft_targets", "hard_labels"}
+    wrong |= kinds & ({"embeddings"} if task != "embedding" else set())
+    wrong |= kinds & ({"margin_mse"} if task != "text_classification" else set())
     if "universal_logits" in kinds:
         wrong |= kinds & {"soft_targets", "on_policy", *features}
     if wrong:

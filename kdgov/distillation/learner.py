@@ -7,6 +7,7 @@ optimiser, a checkpoint or a gradient bucket.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,9 @@ from torch import Tensor, nn
 from kdgov.checkpoints.loading import Task
 from kdgov.declarations.distillation import (
     Distillation,
+    Embeddings,
     HardLabels,
+    MarginError,
     OnPolicy,
     SoftTargets,
     TeacherText,
@@ -26,12 +29,17 @@ from kdgov.distillation.data.classification_data import Problem
 from kdgov.distillation.data.compared_ids import NOTHING_KNOWN, Vocabulary
 from kdgov.distillation.losses import layer_losses as layers
 from kdgov.distillation.losses.cross_tokenizer import paired_rows, universal_distance
+from kdgov.distillation.losses.embeddings import Pooling, embedding_distance, margin_error, pooled
 from kdgov.distillation.losses.forward import Pass, Passed, Wanted
 from kdgov.distillation.losses.fused_loss import KeptTargets, LogitTerms, Targets, loss_of_hidden, loss_of_logits
+from kdgov.distillation.losses.known_rows import only_positions
 from kdgov.distillation.losses.label_losses import per_label, squared_error, two_classes
 from kdgov.distillation.losses.matched_layers import FEATURES, FeatureTerm, MatchedLayers
 from kdgov.distillation.memory import rows_at_once
 from kdgov.errors import InputError
+
+EMBEDDING = "embedding"
+"""Name of the projection between embeddings of different widths."""
 
 
 def logit_terms(recipe: Distillation, *, problem: Problem = "single_label") -> LogitTerms:
@@ -64,6 +72,7 @@ class Learner(nn.Module):
         task: what both do.
         problem: what a classifier's outputs are.
         vocabulary: which rows of the output matrices stand for tokens.
+        pooling: how the student's and the teacher's hidden states become embeddings.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class Learner(nn.Module):
         task: Task,
         problem: Problem = "single_label",
         vocabulary: Vocabulary = NOTHING_KNOWN,
+        pooling: tuple[Pooling, Pooling] = (Pooling(), Pooling()),
     ) -> None:
         super().__init__()
         self.student = student
@@ -85,6 +95,8 @@ class Learner(nn.Module):
         self._features: list[FeatureTerm] = [term for term in recipe.terms if isinstance(term, FEATURES)]
         self._policy = next((on_policy_terms(term) for term in recipe.terms if isinstance(term, OnPolicy)), None)
         self._universal = next((term for term in recipe.terms if isinstance(term, UniversalLogits)), None)
+        self._of_answers = [term for term in recipe.terms if isinstance(term, Embeddings | MarginError)]
+        self._pooling = pooling
         is_generative = task in ("causal_lm", "seq2seq_lm")
         self._run_student = Pass(
             student, fused=recipe.fused_head and self._is_causal, is_generative=is_generative, known=vocabulary.student
@@ -102,7 +114,8 @@ class Learner(nn.Module):
         """Names of the parts of the loss, in the order `forward` gives them."""
         kinds = [term.kind for term in self._features]
         named = [f"{kind}_{kinds[:place].count(kind) + 1}" if kind in kinds[:place] else kind for place, kind in enumerate(kinds)]
-        return ["soft_targets", "hard_labels", *named, *(["universal_logits"] if self._universal is not None else [])]
+        further = [*(["universal_logits"] if self._universal is not None else []), *(term.kind for term in self._of_answers)]
+        return ["soft_targets", "hard_labels", *named, *further]
 
     @property
     def learns_from_samples_alone(self) -> bool:
@@ -140,7 +153,7 @@ class Learner(nn.Module):
         features = [] if is_sampled else self._features
         terms = self._policy if is_sampled and self._policy is not None else self.terms
         kept = batch["weights"] > 0
-        passed = self._run_student(batch["inputs"], self._wanted(features, student=True))
+        passed = _where_asked(self._run_student(batch["inputs"], self._wanted(features, student=True)), batch)
         taught = self._teach(batch, features, terms)
         labels, weights = batch["labels"][kept], batch["weights"][kept]
         loss = passed.answer.new_zeros((), dtype=torch.float32)
@@ -172,7 +185,23 @@ class Learner(nn.Module):
             value = self._universal_sum(self._universal, passed, batch)
             loss = loss + self._universal.weight * value
             sums.append(value.detach()[None])
+        for answer_term in self._of_answers:
+            value = self._answer_sum(answer_term, passed, taught, batch)
+            loss = loss + answer_term.weight * value
+            sums.append(value.detach()[None])
         return loss, torch.cat(sums)
+
+    def _answer_sum(self, term: Embeddings | MarginError, passed: Passed, taught: Passed | None, batch: Mapping[str, Any]) -> Tensor:
+        if taught is None:
+            raise TypeError("the teacher's answers are needed")
+        weights = batch["weights"]
+        if isinstance(term, MarginError):
+            return torch.dot(margin_error(passed.answer, taught.answer), 2 * weights[: len(weights) // 2])
+        attended = batch["inputs"]["attention_mask"]
+        mine = pooled(passed.answer, attended, self._pooling[0])
+        theirs = pooled(taught.answer, attended, self._pooling[1])
+        mine = self.projections[EMBEDDING](mine) if EMBEDDING in self.projections else mine
+        return torch.dot(embedding_distance(mine, theirs, distance=term.distance), weights)
 
     def _regression(self, passed: Passed, taught: Passed | None, batch: Mapping[str, Any], terms: LogitTerms) -> tuple[Tensor, Tensor]:
         outputs, weights = passed.answer, batch["weights"]
@@ -183,10 +212,10 @@ class Learner(nn.Module):
 
     def _teach(self, batch: Mapping[str, Any], features: list[FeatureTerm], terms: LogitTerms) -> Passed | None:
         is_cached = "kept_ids" in batch
-        if not self._teacher or (not features and (is_cached or not terms.soft_weight)):
+        if not self._teacher or not (features or self._of_answers or (terms.soft_weight and not is_cached)):
             return None
         with torch.no_grad():
-            return self._teacher[0](batch["inputs"], self._wanted(features, student=False))
+            return _where_asked(self._teacher[0](batch["inputs"], self._wanted(features, student=False)), batch)
 
     def _targets_of(self, batch: Mapping[str, Any], taught: Passed | None, kept: Tensor) -> Any:
         if "kept_ids" in batch:
@@ -227,6 +256,10 @@ class Learner(nn.Module):
             with torch.no_grad():
                 mine, theirs = (run(batch["inputs"], wanted).hidden_states for run in (self._run_student, self._teacher[0]))
             self._matched.add_projections(layers.widths(mine), layers.widths(theirs))
+        if any(isinstance(term, Embeddings) for term in self._of_answers):
+            widths = [int(model.config.hidden_size) for model in (self.student, self._teacher[0].model)]
+            if widths[0] != widths[1]:
+                self.projections[EMBEDDING] = nn.Linear(*widths, bias=False)
 
     def activation_checkpointing_enable(
         self, activation_checkpointing_kwargs: Mapping[str, Any] | None = None, **layers_and_places: Any
@@ -242,3 +275,10 @@ class Learner(nn.Module):
                 where="distillation.trainer: activation_checkpointing",
                 mend="Remove it, and raise `gradient_accumulation` instead.",
             ) from error
+
+
+def _where_asked(passed: Passed, batch: Mapping[str, Any]) -> Passed:
+    """A reader's pass with no probability at positions that cannot hold an answer; any other as it is."""
+    if "positions" not in batch:
+        return passed
+    return dataclasses.replace(passed, answer=only_positions(passed.answer, batch["positions"]))

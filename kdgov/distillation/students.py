@@ -23,7 +23,8 @@ KeepLayers = Sequence[int] | Literal["every_second", "first_and_last"]
 _COMPANIONS = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model", "spiece.model",
     "sentencepiece.bpe.model", "vocab.txt", "vocab.json", "merges.txt", "chat_template.jinja", "generation_config.json",
-    "preprocessor_config.json", "processor_config.json",
+    "preprocessor_config.json", "processor_config.json", "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json",
+    "1_Pooling/config.json", "2_Normalize/config.json",
 )  # fmt: skip
 
 
@@ -177,4 +178,5 @@ def copy_companions(source: Path, target: Path) -> None:
     """Tokenizer, template and preprocessing files, byte for byte: saving them again could change them."""
     for name in _COMPANIONS:
         if (source / name).is_file():
+            (target / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source / name, target / name)

@@ -6,7 +6,8 @@
 The largest vocabulary: ``--only online --vocab 151936 --length 128``.
 
 Same models (Llama from a configuration; teacher 8 layers x 512, student 4 x 256, untied), same random tokens (8 x 256 a step; texts of
-chat lengths in the part ``chat``), same optimiser, clipping and steps. Each row runs in a process of its own, on one torch thread. Cost is process CPU seconds per
+chat lengths in the part ``chat``), same optimiser, clipping and steps.
+Each row runs in a process of its own, on one torch thread. Cost is process CPU seconds per
 step (median after warm-up; on an accelerator wall seconds): wall clock misleads on a shared machine. Memory is the highest
 resident set minus that after the imports. All rows of a part run in turn, and again for every repeat; a ratio is taken within a
 repeat, and the median of the repeats is shown with the lowest and the highest. The exit code is 1 when a target was missed.

@@ -43,6 +43,40 @@ def bert(folder, *, layers=3, width=24, heads=4, labels=3, seed=0, **further):
     return folder
 
 
+def encoder(folder, head, *, layers=3, width=24, heads=4, labels=3, seed=0, **further):
+    """A BERT with one of its other heads: ``MaskedLM``, ``TokenClassification``, ``QuestionAnswering``; ``None`` is the bare encoder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = write_tokenizer(folder, words=[*WORDS, "<mask>"], mask_token="<mask>")
+    torch.manual_seed(seed)
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=2 * width,
+        max_position_embeddings=32,
+        **({"num_labels": labels} if head == "TokenClassification" else {}),
+        **further,
+    )
+    name = f"BertFor{head}" if head else "BertModel"
+    lively(getattr(transformers, name)(config)).save_pretrained(folder)
+    return folder
+
+
+def sentence_encoder(folder, *, mode="mean", normalised=True, **shape):
+    """An encoder in the layout of sentence-transformers."""
+    encoder(folder, None, **shape)
+    kinds = ["Transformer", "Pooling", *(["Normalize"] if normalised else [])]
+    places = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
+    modules = [{"idx": n, "name": str(n), "path": places[k], "type": f"sentence_transformers.models.{k}"} for n, k in enumerate(kinds)]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    modes = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}
+    pooling = {key: kind == mode for kind, key in modes.items()}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 24, **pooling}))
+    return folder
+
+
 def gpt2(folder, *, layers=3, width=24, heads=4, seed=0):
     """A causal model whose queries, keys and values come from one module."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,6 +187,35 @@ def labelled_sounds(folder, count=16, labels=3):
     return path
 
 
+def write_rows(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def tagged(count, labels=3):
+    """Words with a class each."""
+    rng = random.Random(6)
+    texts = [text.split() for text in sentences(count)]
+    return [{"id": f"w{n}", "tokens": words, "tags": [rng.randrange(labels) for _ in words]} for n, words in enumerate(texts)]
+
+
+def questions(count):
+    """Questions in the shape of SQuAD; every fourth has no answer."""
+    rng, rows = random.Random(7), []
+    for n, text in enumerate(sentences(count, seed=8)):
+        word = rng.choice(text.split())
+        start = f" {text} ".index(f" {word} ")
+        answers = {"text": [word], "answer_start": [start]} if n % 4 else {"text": [], "answer_start": []}
+        rows.append({"id": f"s{n}", "question": f"the {word} ?", "context": text, "answers": answers})
+    return rows
+
+
+def triples(count):
+    """Queries with a passage to prefer and another."""
+    texts = [sentences(count, seed=seed) for seed in (9, 10, 11)]
+    return [{"id": f"t{n}", "query": a, "positive": b, "negative": c} for n, (a, b, c) in enumerate(zip(*texts, strict=True))]
+
+
 def stranger(folder):
     """A causal model that reads and writes in other tokens."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -167,7 +230,15 @@ def build(folder):
         make(folder / make.__name__)
     bert(folder / "bert-labels", labels=3, problem_type="multi_label_classification")
     bert(folder / "bert-scores", labels=1)
+    for head in ("MaskedLM", "TokenClassification", "QuestionAnswering"):
+        encoder(folder / f"bert-{head}", head)
+    sentence_encoder(folder / "sentence-encoder")
+    small = encoder(folder / "small-encoder", None, layers=1, width=16, heads=2)
+    (folder / "small-encoder.json").write_text((small / "config.json").read_text())
     labelled_texts(folder / "labelled.jsonl")
+    write_rows(folder / "tagged.jsonl", tagged(48))
+    write_rows(folder / "squad.jsonl", questions(48))
+    write_rows(folder / "triples.jsonl", triples(48))
     rng = random.Random(2)
     rows = [{"text": text, "labels": [rng.randrange(2) for _ in range(3)]} for text in sentences(48, seed=3)]
     (folder / "several-labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -79,6 +79,8 @@ class ClassExample:
     """Its class; one number per output for several labels or scores. Noughts where only the teacher's outputs count."""
     weight: float
     """Factor of its weight."""
+    lower: tuple[NDArray[np.int32], NDArray[np.int32] | None] | None = None
+    """Ids and types of the same query with a passage that should score lower."""
 
 
 def class_examples(
@@ -102,8 +104,10 @@ def class_examples(
         raise DeclarationError(faults[:_FAULTS_SHOWN])
     ids: list[list[int]] = [[0]] * len(examples)
     types: list[list[int] | None] = [None] * len(examples)
+    lower: dict[str, tuple[NDArray[np.int32], NDArray[np.int32] | None]] = {}
     if tokenizer is not None:
         ids, types = _texts(examples, tokenizer, max_length)
+        lower = _lower(examples, tokenizer, max_length)
     return tuple(
         ClassExample(
             item_id=example.item_id,
@@ -112,6 +116,7 @@ def class_examples(
             file=example.file,
             label=label,
             weight=example.weight,
+            lower=lower.get(example.item_id),
         )
         for example, row, kind, label in zip(examples, ids, types, known, strict=True)
     )
@@ -132,6 +137,19 @@ def _texts(examples: Sequence[Example], tokenizer: Any, max_length: int) -> tupl
             ids[place] = list(made["input_ids"][row])
             types[place] = list(made["token_type_ids"][row]) if "token_type_ids" in made else None
     return ids, types
+
+
+def _lower(examples: Sequence[Example], tokenizer: Any, max_length: int) -> dict[str, tuple[NDArray[np.int32], NDArray[np.int32] | None]]:
+    """Item → ids and types of its query with the passage that should score lower."""
+    asked = [example for example in examples if example.third]
+    if not asked:
+        return {}
+    made = tokenizer(
+        [e.prompt for e in asked], [e.third for e in asked], truncation=True, max_length=max_length, return_attention_mask=False
+    )
+    types = made["token_type_ids"] if "token_type_ids" in made else [None] * len(asked)
+    rows = zip(asked, made["input_ids"], types, strict=True)
+    return {e.item_id: (np.asarray(i, dtype=np.int32), None if t is None else np.asarray(t, dtype=np.int32)) for e, i, t in rows}
 
 
 def _label(example: Example, labels: Labels, *, needed: bool) -> int | tuple[float, ...] | Fault:
@@ -207,12 +225,21 @@ class TextClassCollator:
 
     def __call__(self, items: Sequence[tuple[int, ClassExample]]) -> dict[str, Any]:
         """``inputs``, ``labels`` and ``weights`` (batch,), ``lengths``, ``rows``."""
-        ids, lengths = padded([example.ids for _, example in items], self.pad_id)
+        texts = [(example.ids, example.types) for _, example in items]
+        lower = [example.lower for _, example in items if example.lower is not None]
+        ids, lengths = padded([row for row, _ in (*texts, *lower)], self.pad_id)
         mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
         inputs = {"input_ids": ids, "attention_mask": mask}
-        if all(example.types is not None for _, example in items):
-            inputs["token_type_ids"] = padded([example.types for _, example in items if example.types is not None], 0)[0]
-        return {"inputs": inputs, "lengths": lengths, **_shared(items)}
+        if all(kinds is not None for _, kinds in texts):
+            inputs["token_type_ids"] = padded([kinds for _, kinds in (*texts, *lower) if kinds is not None], 0)[0]
+        shared = _shared(items)
+        if lower:
+            # Preferred passages first, then the others in the same order; both share their example's weight.
+            shared |= {
+                "labels": shared["labels"].repeat(2, *[1] * (shared["labels"].dim() - 1)),
+                "weights": shared["weights"].repeat(2) / 2,
+            }
+        return {"inputs": inputs, "lengths": lengths, **shared}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

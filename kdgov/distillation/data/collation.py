@@ -13,13 +13,23 @@ from numpy.typing import NDArray
 
 from kdgov.checkpoints.identity import read_config
 from kdgov.checkpoints.loading import Task, load_tokenizer
-from kdgov.declarations.distillation import Distillation, HardLabels
+from kdgov.declarations.distillation import Distillation, HardLabels, MarginError
 from kdgov.distillation.data.classification_data import (
+    ClassExample,
     FileClassCollator,
+    Labels,
     Problem,
     TextClassCollator,
     class_examples,
     labels_of,
+)
+from kdgov.distillation.data.encoder_tasks import (
+    EncoderCollator,
+    MaskingCollator,
+    ReaderCollator,
+    masked_examples,
+    reader_examples,
+    token_examples,
 )
 from kdgov.distillation.data.examples import Example
 from kdgov.distillation.data.sequence_pairs import PairCollator, pair_examples
@@ -62,6 +72,8 @@ def prepare(task: Task, examples: Sequence[Example], model_path: Path, recipe: D
             return _causal(examples, model_path, recipe)
         case "seq2seq_lm":
             return _pairs(examples, model_path, recipe)
+        case "masked_lm" | "token_classification" | "question_answering":
+            return _encoder(task, examples, model_path, recipe)
         case _:
             return _classes(task, examples, model_path, recipe)
 
@@ -94,8 +106,38 @@ def _pairs(examples: Sequence[Example], model_path: Path, recipe: Distillation) 
     )
 
 
+def _encoder(task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
+    tokenizer = load_tokenizer(model_path)
+    needs_labels = any(isinstance(term, HardLabels) for term in recipe.terms)
+    pad, by_example, longest = _pad_id(tokenizer), recipe.weighting == "example", recipe.max_length
+    collate: Collate
+    if task == "masked_lm":
+        items = masked_examples(examples, tokenizer, longest)
+        collate = MaskingCollator(
+            pad_id=pad, mask_id=tokenizer.mask_token_id, tokens=len(tokenizer), seed=recipe.seed, by_example=by_example
+        )
+    elif task == "token_classification":
+        labels = labels_of(read_config(model_path), examples)
+        items = token_examples(examples, tokenizer, labels, needs_labels=needs_labels, max_length=longest)
+        collate = EncoderCollator(pad_id=pad, by_example=by_example)
+    else:
+        items = reader_examples(examples, tokenizer, needs_labels=needs_labels, max_length=longest)
+        collate = ReaderCollator(pad_id=pad)
+    kept = [item for item in items if item.asked.any()]
+    if not kept:
+        raise InputError("no example leaves a token to learn", where="data", mend="Raise `max_length`, or look at the data.")
+    named = {item.item_id for item in kept}
+    return Prepared(
+        items=kept,
+        lengths=np.array([len(item.ids) for item in kept], dtype=np.int64),
+        collate=collate,
+        left_out=tuple(example.item_id for example in examples if example.item_id not in named),
+        pad_id=pad,
+    )
+
+
 def _classes(task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
-    is_text = task == "text_classification"
+    is_text = task in ("text_classification", "embedding")
     tokenizer = load_tokenizer(model_path) if is_text else None
     labels = labels_of(read_config(model_path), examples)
     items = class_examples(
@@ -105,9 +147,23 @@ def _classes(task: Task, examples: Sequence[Example], model_path: Path, recipe: 
         tokenizer=tokenizer,
         max_length=recipe.max_length,
     )
+    _refuse_triples_or_none(task, items, labels, any(isinstance(term, MarginError) for term in recipe.terms))
     collate: Collate = TextClassCollator(pad_id=_pad_id(tokenizer)) if is_text else _file_collator(task, model_path)
     lengths = np.array([len(item.ids) for item in items], dtype=np.int64)
     return Prepared(items=items, lengths=lengths, collate=collate, problem=labels.problem)
+
+
+def _refuse_triples_or_none(task: Task, items: Sequence[ClassExample], labels: Labels, wants_margins: bool) -> None:
+    if wants_margins and (task != "text_classification" or labels.count != 1):
+        raise InputError("compares one score per pair", where="distillation.terms: margin_mse", mend="Use a reranker with one output.")
+    wrong = [item.item_id for item in items if (item.lower is not None) is not wants_margins]
+    if wrong:
+        said = (
+            "has no `query`, `positive` and `negative`, which margin_mse needs"
+            if wants_margins
+            else "has a `negative`, which no term reads"
+        )
+        raise InputError(f"example {wrong[0]} {said}", where="data", mend="Use `kind: margin_mse` with such lines, and with no others.")
 
 
 def _file_collator(task: Task, model_path: Path) -> FileClassCollator:

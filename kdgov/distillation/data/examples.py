@@ -28,7 +28,15 @@ class Example:
     completion: str = ""
     """What is to be learnt: the completion, or the whole text."""
     second: str = ""
-    """Second text of a pair, for classifiers and rerankers."""
+    """Second text of a pair, for classifiers and rerankers; the context of a question."""
+    third: str = ""
+    """What a reranker should score lower than ``second``."""
+    words: tuple[str, ...] = ()
+    """Words of a token classifier's text."""
+    tags: tuple[int | str, ...] = ()
+    """A class number or name per word; empty where only the teacher counts."""
+    span: tuple[int, int] | None = None
+    """Characters of ``second`` that answer the question, (0, 0) where nothing does; None where it is not said."""
     messages: tuple[Mapping[str, Any], ...] = ()
     """A conversation with an answer in it, put into the tokenizer's chat template; then prompt and completion are empty."""
     tools: tuple[Mapping[str, Any], ...] = ()
@@ -47,15 +55,16 @@ class Example:
         """Whether it is a prompt only: nothing to learn before somebody has answered it."""
         if self.messages:
             return str(self.messages[-1]["role"]) != "assistant"
-        return not (self.completion or self.file)
+        return not (self.completion or self.file or self.words or self.second)
 
     @property
     def digest(self) -> str:
         """Digest of the content a teacher sees."""
         seen: list[Any] = [self.prompt, self.completion, [dict(message) for message in self.messages], self.file]
         # Only where there are any: a teacher cache made before pairs and tools were read stays valid.
-        extra = [self.second, [dict(tool) for tool in self.tools]] if self.second or self.tools else []
-        return digest_json([*seen, *extra])
+        extra: list[Any] = [self.second, [dict(tool) for tool in self.tools]] if self.second or self.tools else []
+        further: list[Any] = [self.third, list(self.words)] if self.third or self.words else []
+        return digest_json([*seen, *extra, *further])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

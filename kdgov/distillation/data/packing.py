@@ -34,7 +34,7 @@ class PackingCollator:
         made = [self.plain([item]) for item in items]
         groups = _filled([len(example.ids) for _, example in items], self.width)
         length = max(sum(len(items[place][1].ids) for place in group) for group in groups)
-        parts = {"ids": [], "labels": [], "weights": [], "positions": []}
+        parts: dict[str, list[Tensor]] = {"ids": [], "labels": [], "weights": [], "positions": []}
         for group in groups:
             own = [made[place] for place in group]
             parts["ids"].append(_joined([one["inputs"]["input_ids"][0] for one in own], length, self.plain.pad_id))

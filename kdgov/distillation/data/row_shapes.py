@@ -18,13 +18,18 @@ _LABELS = {"label", "labels", "score"}
 _CONTENT = {
     "text", "prompt", "completion", "messages", "conversations", "conversation", "instruction", "input", "output", "response", "answer",
     "question", "query", "chosen", "rejected", "system", "tools", "functions", "image", "images", "audio", "reasoning", "reasoning_content",
-    "thinking", "context", "tool_calls", "chat_template_kwargs", *_PAIR, *_LABELS,
+    "thinking", "context", "tool_calls", "chat_template_kwargs", "answers", "positive", "negative", "tokens", "tags", "ner_tags",
+    *_PAIR, *_LABELS,
 }  # fmt: skip
 _SHAREGPT_ROLES = {
     "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "model": "assistant", "chatgpt": "assistant",
     "system": "system", "tool": "tool", "function_response": "tool", "observation": "tool",
 }  # fmt: skip
-SHAPES = "`text`, or `prompt` and `completion`, or `messages`, or `image` or `audio` with `label`"
+_TAGS = ("tags", "ner_tags", "labels")
+SHAPES = (
+    "`text`, or `prompt` and `completion`, or `messages`, or `image` or `audio` with `label`, or `tokens` with `tags`, or `question` and "
+    "`context` with `answers`, or `query`, `positive` and `negative`"
+)
 
 
 class RowError(Exception):
@@ -82,6 +87,13 @@ def _content(present: Mapping[str, Any], row: Mapping[str, Any], fields: dict[st
         return _conversational_pair(present, fields, as_prompts)
     if "instruction" in present and "output" in present:
         return _alpaca(present, fields)
+    if isinstance(present.get("tokens"), list):
+        return _tagged(present, fields)
+    if "question" in present and "context" in present:
+        return _question(present, fields)
+    if {"query", "positive", "negative"} <= present.keys():
+        fields["prompt"], fields["second"], fields["third"] = (_text(present, key) for key in ("query", "positive", "negative"))
+        return {"query", "positive", "negative"}
     for key in ("image", "audio"):
         if key in present:
             fields["file"] = _text(present, key)
@@ -148,6 +160,39 @@ def _alpaca(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
     # Alpaca's own wrapper differs between data sets; a plain join says what was asked and nothing else.
     fields["prompt"], fields["completion"] = f"{asked}\n\n", output
     return {"instruction", "input", "output"}
+
+
+def _tagged(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
+    words = present["tokens"]
+    if not words or not all(isinstance(word, str) and word for word in words):
+        raise RowError("is no list of words", "Write a list of non-empty strings.", key="tokens")
+    fields["words"] = tuple(words)
+    named = [key for key in _TAGS if key in present]
+    if not named:
+        return {"tokens"}
+    tags = present[named[0]]
+    if not isinstance(tags, list) or not all(isinstance(tag, (int, str)) and not isinstance(tag, bool) for tag in tags):
+        raise RowError("is no list of class numbers or names", "Write one per word.", key=named[0])
+    fields["tags"] = tuple(tags)
+    return {"tokens", named[0]}
+
+
+def _question(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
+    fields["prompt"], fields["second"] = _text(present, "question"), _text(present, "context")
+    answers = present.get("answers")
+    if answers is None:
+        return {"question", "context"}
+    try:
+        texts, starts = list(answers["text"]), [int(start) for start in answers["answer_start"]]
+    except (TypeError, KeyError, ValueError) as error:
+        raise RowError("has no `text` and `answer_start`", 'Write {"text": [...], "answer_start": [...]}.', key="answers") from error
+    fields["span"] = (0, 0)
+    if texts:
+        first, start = str(texts[0]), starts[0] if starts else -1
+        if start < 0 or fields["second"][start : start + len(first)] != first:
+            raise RowError(f"{first[:40]!r} does not stand at character {start} of the context", "Correct `answer_start`.", key="answers")
+        fields["span"] = (start, start + len(first))
+    return {"question", "context", "answers"}
 
 
 def _message(turn: Any, key: str) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Pass:
             options["use_cache"] = False
         with _captured(self._layers, wanted.relations) as relations:
             outputs = (self._body if self.head is not None else self.model)(**inputs, **options)
-        answer = outputs[0] if self.head is not None else outputs.logits
+        answer = outputs[0] if self.head is not None else _answer(outputs)
         return Passed(
             answer=answer,
             hidden_states=_of_the_writer(outputs, "hidden_states")[1:],
@@ -102,6 +102,14 @@ class Pass:
             inner.train(was_training)
             listening.remove()
         return logits.shape == fused.shape and bool(torch.allclose(logits.float(), fused.float(), rtol=1e-4, atol=1e-5))
+
+
+def _answer(outputs: Any) -> Tensor:
+    """Logits; of a reader the logits of an answer's first and last position (batch, 2, time), of an encoder its last hidden state."""
+    if getattr(outputs, "start_logits", None) is not None:
+        return torch.stack([outputs.start_logits, outputs.end_logits], dim=1)
+    logits: Tensor | None = getattr(outputs, "logits", None)
+    return outputs[0] if logits is None else logits
 
 
 def _of_the_writer(outputs: Any, kind: str) -> tuple[Tensor, ...]:

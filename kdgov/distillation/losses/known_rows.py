@@ -31,6 +31,16 @@ def known_logits(logits: Tensor, known: KnownIds | None) -> Tensor:
     return cut.index_fill(-1, torch.tensor(known.holes, device=cut.device), never)
 
 
+def only_positions(logits: Tensor, positions: Tensor) -> Tensor:
+    """(batch, 2, time) logits of a reader with no probability where no answer may stand.
+
+    Args:
+        logits: (batch, 2, time).
+        positions: (batch, time), True where one may.
+    """
+    return logits.float().masked_fill(~positions[:, None, :], _NEVER)
+
+
 def head_logits(rows: Tensor, head: nn.Linear, known: KnownIds | None) -> Tensor:
     """As `known_logits` for ``head(rows)``; rows of the matrix that are cut are not computed."""
     if known is None or known.size >= head.weight.shape[0]:
