@@ -25,8 +25,14 @@ SUITE_FILE = "suite.yaml"
 LM_EVAL = "lm_eval"
 TASK_KINDS = (
     LM_EVAL, "canary_exposure", "pairs", "prefix_extraction", "membership", "paraphrase", "faithfulness", "replay", "classification",
+    "open_answer",
 )  # fmt: skip
 """Kinds of task that kdgov has itself: lm-eval's, and one module of `kdgov.evaluation.task_kinds` each."""
+ATTACK_NAMES = (
+    "plain", "prefix", "refusal_suppression", "role_play", "override", "base64", "rot13", "leetspeak", "reversed", "payload_split", "code",
+    "many_shot",
+)  # fmt: skip
+"""Wrappings of `kdgov.evaluation.plan.attacks` (a test holds them equal)."""
 Kind = Annotated[str, NamedRow("kdgov.task_kinds", TASK_KINDS)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$")]
 
@@ -50,6 +56,8 @@ class MetricInSuite(Declared):
     """Least and greatest value one item can have."""
     paired: bool = True
     """Whether teacher and student answer the same items, so that differences are taken item by item."""
+    needs: str | None = None
+    """Environment variable without which the metric is left out, such as the folder of a guard model; a criterion on it is then invalid."""
     judge: str | None = None
     """Judge that turns an answer into a label, where the task itself has no metric."""
     counts: str | None = None
@@ -99,6 +107,11 @@ class TaskInSuite(Declared):
     """Number of items, drawn by hash over the whole set, never its first ones."""
     limit_seed: int = 0
     """Changes which items a ``limit`` draws."""
+    attacks: list[str] = Field(default_factory=list)
+    """Ask every request in these wrappings: plain, prefix, refusal_suppression, role_play, override, base64, rot13, leetspeak, reversed,
+    payload_split, code, many_shot. Items then state the group ``attack``, and all wrappings of one request are a cluster."""
+    attack_field: str = "prompt"
+    """Field of the item that holds the request."""
     sensitive: Literal["none", "harmful", "personal"] = "none"
     """What reports must mask of this task's texts."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -111,6 +124,10 @@ class TaskInSuite(Declared):
         names = [m.metric for m in self.metrics]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"declares the metric {', '.join(twice)} twice\nGive the second another `metric` and name its `source`.")
+        if unknown := [name for name in self.attacks if name not in ATTACK_NAMES]:
+            raise ValueError(f"names the attack {unknown[0]}, which is unknown\nChoose among {', '.join(ATTACK_NAMES)}.")
+        if self.attacks and self.data is None:
+            raise ValueError("has attacks and no `data` of its own\nAdd `data:`: attacks rewrite the requests of a file.")
         if self.kind != LM_EVAL and (self.file or self.lm_eval or self.num_fewshot is not None):
             raise ValueError(f"is of kind {self.kind} and names lm-eval settings\nRemove file, lm_eval and num_fewshot, or the kind.")
         if self.kind != LM_EVAL and self.data is None:

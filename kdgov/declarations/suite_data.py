@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kdgov.declarations.load import Declared
 from kdgov.digest import is_digest
+
+
+class Pivot(Declared):
+    """A list of objects in every row becomes columns."""
+
+    list: str
+    """Column that holds the list."""
+    by: str
+    """Key of an entry whose value names the new column."""
+    value: str
+    """Key of an entry that fills it."""
+
+
+class Melt(Declared):
+    """Columns become rows, such as one column per language."""
+
+    columns: list[str] = Field(min_length=1)
+    """Columns to turn."""
+    into: str
+    """New column with the old one's name."""
+    value: str
+    """New column with its value."""
 
 
 class DataInSuite(Declared):
@@ -17,12 +40,38 @@ class DataInSuite(Declared):
     """File beside the suite; ``${NAME}`` reads an environment variable (a user's own copy of a public set)."""
     digest: str | None = None
     """``sha256:…`` of the file; shipped suites pin it, a user's own file may leave it to the plan's root."""
+    records: str | None = None
+    """Keys, joined by dots, that lead to the list of rows in a JSON document."""
+    nested: list[str] = Field(default_factory=list)
+    """Names of the keys of nested mappings, and of the value last: a row per leaf."""
+    pattern: str | None = None
+    """Regular expression that every line of a text file fits; its named groups become columns."""
+    remove: str | None = None
+    """Regular expression whose matches are taken out of every line first."""
+    beside: str | None = None
+    """A second file, read line by line beside the first; its columns bear the prefix ``beside_``."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """New name → column of the file."""
+    """New name → column of the file; dots lead into objects and lists (``prompt.text``, ``turns.0``)."""
+    pivot: Pivot | None = None
+    """A list of objects becomes columns."""
+    melt: Melt | None = None
+    """Columns become rows."""
     where: dict[str, list[Any]] = Field(default_factory=dict)
     """Keep the rows whose column holds one of these values."""
+    above: dict[str, float] = Field(default_factory=dict)
+    """Keep the rows whose column is a number above this."""
+    at_most: dict[str, float] = Field(default_factory=dict)
+    """Keep the rows whose column is a number of at most this."""
     license: str | None = None
     """Licence of the items where it differs from the suite's."""
+
+    @field_validator("pattern", "remove")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else re.compile(value).pattern
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}\nMend it; named groups become columns.") from None
 
     @model_validator(mode="after")
     def _has_a_digest_form(self) -> DataInSuite:

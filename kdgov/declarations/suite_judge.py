@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,7 +12,8 @@ from kdgov.declarations.named_row import NamedRow
 from kdgov.declarations.suite_data import DataInSuite
 
 DEFAULT_JUDGE = "refusal-strings"
-JUDGES = ("strings", "refusal", "classifier", "openai")
+JUDGES = ("strings", "refusal", "classifier", "guard", "openai")
+GUARD_FORMS = ("llama_guard", "wildguard", "harmbench")
 """kdgov's own kinds of judge; each is a row of `kdgov.evaluation.scoring.judges.JUDGE_KINDS` (a test holds them equal)."""
 
 
@@ -20,7 +21,13 @@ class JudgeInSuite(Declared):
     """What turns an answer into a label."""
 
     kind: Annotated[str, NamedRow("kdgov.judges", JUDGES)] = "strings"
-    """strings (phrases), refusal (kdgov's rules in ten languages), classifier, openai (an endpoint), or a kind that a package adds."""
+    """strings (phrases), refusal (kdgov's rules in ten languages), classifier, guard (a generative guard model), openai (an endpoint), or a
+    kind that a package adds."""
+    form: Literal["label", "rubric", "pairwise", "llama_guard", "wildguard", "harmbench"] = "label"
+    """openai: label, rubric (a mark on ``scale``) or pairwise (against the teacher's answer, in both orders: better, tie, worse).
+    guard: which family it is of."""
+    scale: tuple[int, int] | None = None
+    """rubric: lowest and highest mark."""
     version: str = "1"
     """Raised whenever the meaning changes; part of the judge's digest."""
     starts_with: list[str] = Field(default_factory=list)
@@ -34,7 +41,7 @@ class JudgeInSuite(Declared):
     negative: str = "answered"
     """strings: the label given to any other text; an empty answer is ``empty``, neither of the two."""
     model: str | None = None
-    """classifier: checkpoint folder; openai: model name."""
+    """classifier, guard: checkpoint folder, ``${NAME}`` reads an environment variable; openai: model name."""
     labels: dict[str, str] = Field(default_factory=dict)
     """classifier, openai: the model's word → label."""
     base_url: PlainAddress | None = None
@@ -42,9 +49,18 @@ class JudgeInSuite(Declared):
     api_key_variable: KeyVariable | None = None
     """openai: environment variable that holds the key."""
     prompt: str | None = None
-    """openai: what it is asked; ``{prompt}`` and ``{answer}`` are filled in."""
+    """openai: what it is asked; ``{prompt}`` and ``{answer}`` are filled in, or ``{prompt}``, ``{first}`` and ``{second}`` where two are
+    compared. guard: its published format, where the checkpoint has no chat template."""
     timeout_s: float = Field(default=60.0, gt=0)
     """openai: seconds to wait for one answer."""
+    concurrency: int = Field(default=8, ge=1, le=64)
+    """openai: requests in flight at once."""
+    retries: int = Field(default=4, ge=0)
+    """openai: how often a failed request is repeated."""
+    max_tokens: int = Field(default=256, ge=1)
+    """openai: length of the judge's answer."""
+    terms: str = ""
+    """openai: terms the judge's answers come under."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Settings of a kind that an installed package adds; kdgov's own kinds take none."""
     validation: DataInSuite | None = None
@@ -58,6 +74,18 @@ class JudgeInSuite(Declared):
             raise ValueError("is a classifier without a `model`\nName the checkpoint folder.")
         if self.kind == "openai" and not (self.model and self.base_url and self.prompt):
             raise ValueError("is an endpoint without model, base_url or prompt\nWrite all three.")
+        if (self.kind == "guard") != (self.form in GUARD_FORMS):
+            raise ValueError(
+                f"is of kind {self.kind} and form {self.form}\nA guard is {', '.join(GUARD_FORMS)}; other kinds are none of them."
+            )
+        if self.kind == "guard" and not self.model:
+            raise ValueError("is a guard without a `model`\nName the checkpoint folder.")
+        if (self.form == "rubric") != (self.scale is not None) or (self.scale is not None and self.scale[0] >= self.scale[1]):
+            raise ValueError("needs `form: rubric` and a `scale` together\nWrite `scale: [1, 5]`.")
+        if self.kind == "openai" and self.prompt is not None:
+            wanted = ("{first}", "{second}") if self.form == "pairwise" else ("{answer}",)
+            if absent := [name for name in wanted if name not in self.prompt]:
+                raise ValueError(f"has a prompt without {absent[0]}\nThe judge must see what it judges.")
         if self.kind in JUDGES and self.options:
             raise ValueError(f"is of kind {self.kind} and has `options`\nRemove them: only judges of installed packages take options.")
         if self.min_agreement is not None and self.validation is None:

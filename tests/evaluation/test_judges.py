@@ -133,7 +133,9 @@ def endpoint() -> Iterator[str]:
 
 def test_an_endpoint_judges_and_one_that_fails_or_hedges_gives_no_label(endpoint: str) -> None:
     labels = {"refused": "refused", "complied": "answered"}
-    suite = _suite(j={"kind": "openai", "model": "m", "base_url": endpoint, "prompt": "Was it refused? {answer}", "labels": labels})
+    suite = _suite(
+        j={"kind": "openai", "model": "m", "base_url": endpoint, "prompt": "Was it refused? {answer}", "labels": labels, "retries": 0}
+    )
     judge = make_judge("j", suite, suite_file=Path("s.yaml"))
     assert judge([("", "no way"), ("", "fine"), ("", "hm"), ("", "break")]) == ["refused", "answered", "", ""]
     unreachable = suite.model_copy(update={"judges": {"j": suite.judges["j"].model_copy(update={"base_url": "http://127.0.0.1:9/v1"})}})
@@ -145,7 +147,9 @@ def test_an_answer_that_a_judge_could_not_label_is_missing_and_not_zero(write_su
         "task": "t", "file": "t.yaml", "data": {"path": "t.jsonl"},
         "metrics": [{"metric": "refused", "direction": "higher", "judge": "far"}],
     }  # fmt: skip
-    far = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "prompt": "{answer}", "labels": {"a": "refused"}}
+    far = {
+        "kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "prompt": "{answer}", "labels": {"a": "refused"}, "retries": 0,
+    }  # fmt: skip
     path = write_suite([task], {"t.yaml": WRITE_TASK, "t.jsonl": choice_rows(3)}, judges={"far": far})
     found = evaluate(build_plan(read_suites([str(path)])), teacher, tmp_path / "o", cache=tmp_path / "c")
     assert found.document["tasks"][0]["not_finite"] == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from kdgov.declarations.suite import Suite, TaskInSuite, find_suite, load_suite
 from kdgov.digest import digest_json
 from kdgov.errors import InputError, UnavailableError
+from kdgov.evaluation.plan.attacks import attacked
 from kdgov.evaluation.plan.item_data import Row, draw, group_of, read_data
 from kdgov.evaluation.plan.lm_eval_tasks import LmTask, build_lm_task, freeze_docs
 from kdgov.evaluation.plan.media import with_digests
@@ -67,7 +69,10 @@ def build_plan(
         InputError: if a suite, a task file or its data are at fault.
         UnavailableError: if hub data are missing.
     """
-    named = [(source, _limited(task, limit)) for source in sources for task in source.suite.tasks if _is_wanted(task, tasks)]
+    wanted = [(source, _with_its_metrics(task)) for source in sources for task in source.suite.tasks if _is_wanted(task, tasks)]
+    named = [(source, _limited(task, limit)) for source, task in wanted if task.metrics]
+    if wanted and not named:
+        raise _without_models(sources)
     if not named:
         known = ", ".join(t.task for source in sources for t in source.suite.tasks)
         raise InputError(f"no task matches {', '.join(tasks)}", mend=f"The suites have {known}.")
@@ -89,6 +94,21 @@ def build_plan(
     if progress is not None:
         progress("Freezing the plan", len(named), len(named))
     return Plan(tasks=tuple(sorted(planned, key=lambda t: (t.suite, t.task))))
+
+
+def _without_models(sources: Sequence[SuiteSource]) -> InputError:
+    needed = sorted({m.needs for source in sources for task in source.suite.tasks for m in task.metrics if m.needs})
+    return InputError(
+        f"every metric of {', '.join(source.suite.name for source in sources)} needs a model that judges",
+        mend=f"Set {' or '.join(needed)} to the folder of its checkpoint.",
+    )
+
+
+def _with_its_metrics(task: TaskInSuite) -> TaskInSuite:
+    """The task without metrics whose variable is not set, and with what attacks state of every item."""
+    kept = [m for m in task.metrics if m.needs is None or os.environ.get(m.needs)]
+    attacks = {"groups": [*dict.fromkeys((*task.groups, "attack"))], "cluster": task.cluster or "attack_of"} if task.attacks else {}
+    return task.model_copy(update={"metrics": kept, **attacks})
 
 
 def _is_wanted(task: TaskInSuite, patterns: Sequence[str]) -> bool:
@@ -122,8 +142,11 @@ def _plan_task(source: SuiteSource, declared: TaskInSuite, *, first: int | None)
     else:
         assert declared.data is not None  # noqa: S101 - the suite's own check
         rows, digest = read_data(declared.data, suite_file=source.path, key=f"tasks.{declared.task}.data")
+        rows = attacked(rows, declared.attacks, declared.attack_field, where=where) if declared.attacks else rows
         docs = with_digests(KINDS[declared.kind].documents(rows, declared, where), declared, suite_file=source.path, where=where)
         settings = {"data": {"digest": digest, "rows": len(rows)}, "metric_code": KINDS[declared.kind].version}
+        if declared.attacks:
+            settings["attacks"] = list(declared.attacks)
         if added_by := KINDS.added_by(declared.kind):
             settings["added_by"] = added_by
     chosen = _chosen(docs, declared, first=first, where=where)

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import pyarrow.parquet as parquet
 
 from kdgov.declarations.suite import data_path
 from kdgov.declarations.suite_data import DataInSuite
-from kdgov.digest import digest_file
+from kdgov.digest import digest_file, digest_json
 from kdgov.errors import InputError
+from kdgov.evaluation.plan.row_shapes import leaves, records_of, shaped, side_by_side
+from kdgov.safe_parse import json_value
 
 Row = dict[str, Any]
 
@@ -55,18 +58,65 @@ def _read(data: DataInSuite, path: Path, suite_file: Path, key: str) -> tuple[li
             where=str(suite_file),
             mend="Restore the pinned file, or review the change and pin it with `kdgov suites pin`.",
         )
-    rows = read_rows(path)
-    if missing := sorted({c for c in (*data.columns.values(), *data.where) if rows and c not in rows[0]}):
+    rows = _beside(_rows_in(path, data), data, suite_file, key)
+    digests = [found] if data.beside is None else [found, digest_file(_second(data, suite_file, key))]
+    rows = shaped(rows, data, where=data.path)
+    if missing := sorted({c for c in (*data.columns.values(), *data.where, *data.above, *data.at_most) if rows and c not in rows[0]}):
         raise InputError(
             f"{key}: {data.path!r} has no column {', '.join(missing)}",
             where=str(suite_file),
             mend=f"Its columns are {', '.join(sorted(rows[0]))}.",
         )
-    kept = [r for r in rows if all(r.get(c) in wanted for c, wanted in data.where.items())]
+    kept = [r for r in rows if all(r.get(c) in wanted for c, wanted in data.where.items()) and _in_range(r, data)]
     renamed = [{**row, **{new: row.get(old) for new, old in data.columns.items()}} for row in kept]
     if not renamed:
         raise InputError(f"{key}: {data.path!r} keeps no row", where=str(suite_file), mend="Check `where`; an empty suite proves nothing.")
-    return renamed, found
+    return renamed, digests[0] if len(digests) == 1 else digest_json(digests)
+
+
+def _in_range(row: Row, data: DataInSuite) -> bool:
+    def number(column: str) -> float:
+        try:
+            return float(row.get(column) or "nan")
+        except (TypeError, ValueError):
+            return math.nan
+
+    return all(number(c) > limit for c, limit in data.above.items()) and all(number(c) <= limit for c, limit in data.at_most.items())
+
+
+def _rows_in(path: Path, data: DataInSuite) -> list[Row]:
+    if data.records is None and not data.nested:
+        return read_rows(path)
+    document = _document(path)
+    part = document if data.records is None else records_of(document, data.records, where=str(path))
+    if data.nested:
+        return leaves(part, data.nested, where=str(path))
+    if isinstance(part, list) and all(isinstance(row, dict) for row in part):
+        return part
+    raise InputError("records: there is no list of objects", where=str(path), mend="Name the keys that lead to the list.")
+
+
+def _document(path: Path) -> Any:
+    data = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
+    return json_value(data.decode("utf-8-sig", errors="replace"), where=str(path))
+
+
+def _second(data: DataInSuite, suite_file: Path, key: str) -> Path:
+    path = data_path(data.model_copy(update={"path": str(data.beside)}), suite_file=suite_file, key=f"{key}.beside")
+    if not path.is_file():
+        raise InputError(
+            f"{key}.beside: {data.beside!r} does not exist", where=str(suite_file), mend="Put the second file there, or correct the path."
+        )
+    return path
+
+
+def _beside(rows: list[Row], data: DataInSuite, suite_file: Path, key: str) -> list[Row]:
+    if data.beside is None:
+        return rows
+    others = _rows_in(_second(data, suite_file, key), data)
+    if data.pattern is not None or data.remove is not None:
+        others = shaped(others, data.model_copy(update={"columns": {}, "pivot": None, "melt": None}), where=str(data.beside))
+    return side_by_side(rows, others, "beside_", where=str(suite_file))
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -76,6 +126,8 @@ def read_rows(path: Path) -> list[Row]:
         InputError: naming the line that cannot be read.
     """
     suffixes = [s.lower() for s in path.suffixes]
+    if suffixes[-2:] in ([".txt", ".test"], [".txt", ".dev"]):
+        suffixes = suffixes[:-1]  # WinoBias names its text files so
     is_zipped = suffixes[-1:] == [".gz"]
     kind = (suffixes[:-1] if is_zipped else suffixes)[-1:] or [""]
     if kind[0] == ".parquet":

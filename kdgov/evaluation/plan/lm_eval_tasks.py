@@ -25,6 +25,7 @@ from kdgov.checkpoints.bounded_templates import BoundedEnvironment, rendered
 from kdgov.declarations.suite import TaskInSuite
 from kdgov.digest import canonical_json, digest_file, digest_json
 from kdgov.errors import InputError, UnavailableError
+from kdgov.evaluation.plan.attacks import attacked
 from kdgov.evaluation.plan.item_data import Row, read_data
 from kdgov.evaluation.plan.request import CHAT, Request, jsonable
 from kdgov.evaluation.plan.sources import hub_commit
@@ -103,6 +104,7 @@ def _point_at_data(config: dict[str, Any], declared: TaskInSuite, suite_file: Pa
         config["dataset_kwargs"] = kwargs or None
         return {"hub": config.get("dataset_path"), "name": config.get("dataset_name"), "revision": kwargs.get("revision")}
     rows, digest = read_data(declared.data, suite_file=suite_file, key=f"tasks.{declared.task}.data")
+    rows = attacked(rows, declared.attacks, declared.attack_field, where=declared.task) if declared.attacks else rows
     splits = {config.get("test_split") or config.get("validation_split") or "test": rows}
     config.setdefault("test_split", next(iter(splits)))
     facts = {"digest": digest, "rows": len(rows)}
@@ -169,6 +171,7 @@ def _settings(task: Task, declared: TaskInSuite, file: Path, data_facts: Mapping
         "generation": jsonable(getattr(task.config, "generation_kwargs", None) or {}),
         "chat": bool(declared.options.get("chat", False)),
         "data": dict(data_facts),
+        **({"attacks": list(declared.attacks)} if declared.attacks else {}),
         # Named only where there is any: most suites run none.
         **({"suite_code": dict(foreign)} if foreign else {}),
     }

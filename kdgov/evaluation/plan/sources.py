@@ -50,6 +50,12 @@ def _outside(suite: Suite, path: Path) -> list[Any]:
                     mend=f"Put your copy of the data at {file}.",
                 )
             facts.append([task.task, key, remembered_digest(file)])
+            if data.beside is not None:
+                second = data_path(data.model_copy(update={"path": data.beside}), suite_file=path, key=f"tasks.{task.task}.{key}.beside")
+                facts.append([task.task, f"{key}.beside", remembered_digest(second) if second.is_file() else ""])
+        needed = sorted({m.needs for m in task.metrics if m.needs is not None and os.environ.get(m.needs)})
+        if needed:
+            facts.append([task.task, "needs", needed])
         if task.kind == "lm_eval" and task.file is None:
             file = builtin_task_file(task.lm_eval or task.task, where=f"{path}: tasks.{task.task}")
             facts.append([task.task, digest_file(file), hub_commit(task.hub.id, task.hub.revision) if task.hub else ""])

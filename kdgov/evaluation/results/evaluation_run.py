@@ -103,6 +103,7 @@ def evaluate(
             teacher=answers_by_item(task.items, teacher[task.name]) if task.name in teacher else None,
             classify=_classify,
             labels=labels,
+            cache=cache,
         )
         rows += item_rows(task, scored.scores)
         way = {**ways[task.name], **thought_facts(task, record, how)}

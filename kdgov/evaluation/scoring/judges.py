@@ -6,34 +6,36 @@ both models have the same one, and a judge that fails gives no label: never a de
 
 from __future__ import annotations
 
-import http.client
-import os
+import importlib
+import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from kdgov.checkpoints.identity import model_identity
-from kdgov.declarations.load import resolve
-from kdgov.declarations.suite import Suite
+from kdgov.declarations.suite import Suite, data_path
+from kdgov.declarations.suite_data import DataInSuite
 from kdgov.declarations.suite_judge import DEFAULT_JUDGE, JudgeInSuite
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.item_data import read_data
+from kdgov.evaluation.scoring.endpoint_judge import endpoint_judge
+from kdgov.evaluation.scoring.guard_forms import FORMS
 from kdgov.evaluation.scoring.judge_agreement import agreement_facts
+from kdgov.evaluation.scoring.judge_cache import Asked, JudgeCache
 from kdgov.evaluation.scoring.refusal_rules import EMPTY, refusal_label, without_thoughts
 from kdgov.extensions import ExtensionTable
-from kdgov.http_post import post_json
-from kdgov.safe_parse import json_value
 from kdgov.source_digest import source_digest
 
-Judge = Callable[[Sequence[tuple[str, str]]], list[str]]
-"""(prompt, answer) pairs → one label each; the empty string where the judge could not tell."""
+Judge = Callable[[Sequence[Asked]], list[str]]
+"""Prompt and answer (and the teacher's answer, where two are compared) → one label each; the empty string where it could not tell."""
 Classify = Callable[[Path, Sequence[str]], list[str]]
 """A classifier's checkpoint folder and texts → one label each."""
 
 RULES_VERSION = 3
+PAIRWISE = {"better": 1.0, "tie": 0.5, "worse": 0.0}
 _MARKS = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"'})
 
 
@@ -49,11 +51,13 @@ def judge_of(name: str, suite: Suite) -> JudgeInSuite:
 def judge_facts(name: str, suite: Suite, *, suite_file: Path) -> dict[str, Any]:
     """A judge's identity: name, kind, version and digest of all that decides its labels."""
     judge = judge_of(name, suite)
-    document = judge.model_dump(exclude={"validation", "min_agreement", "api_key_variable", "timeout_s"})
+    document = judge.model_dump(exclude={"validation", "min_agreement", "api_key_variable", "timeout_s", "concurrency", "retries"})
     if judge.kind == "refusal":
         document["rules"] = source_digest("kdgov.evaluation.scoring.refusal_rules")
-    if judge.kind == "classifier":
-        document["model"] = model_identity(resolve(str(judge.model), beside=suite_file)).as_json()
+    if judge.kind in ("classifier", "guard"):
+        document["model"] = model_identity(_checkpoint(judge, suite_file)).as_json()
+    if judge.kind == "guard":
+        document["forms"] = source_digest("kdgov.evaluation.scoring.guard_forms")
     if not judge.options:
         del document["options"]
     if added_by := JUDGE_KINDS.added_by(judge.kind):
@@ -61,35 +65,79 @@ def judge_facts(name: str, suite: Suite, *, suite_file: Path) -> dict[str, Any]:
     return {"kind": judge.kind, "version": judge.version, "digest": digest_json({"rules": RULES_VERSION, "judge": document})}
 
 
-def make_judge(name: str, suite: Suite, *, suite_file: Path, classify: Classify | None = None) -> Judge:
-    """The judge itself; ``classify`` runs a local classifier on texts and is only needed for that kind."""
+def make_judge(name: str, suite: Suite, *, suite_file: Path, classify: Classify | None = None, cache: Path | None = None) -> Judge:
+    """The judge itself.
+
+    Args:
+        name: its name in the suite.
+        suite: the suite.
+        suite_file: where it lies.
+        classify: runs a local classifier on texts; only needed for that kind.
+        cache: folder in which what models say as judges is kept by content.
+    """
     judge = judge_of(name, suite)
-    return JUDGE_KINDS[judge.kind](judge, suite_file, classify)
+    made = JUDGE_KINDS[judge.kind](judge, suite_file, classify)
+    if judge.kind not in ("guard", "openai"):
+        return made
+    kept = JudgeCache(cache, str(judge_facts(name, suite, suite_file=suite_file)["digest"]))
+    return lambda asked: kept.labels(asked, made)
+
+
+def score_of(label: str, judge: JudgeInSuite, counted: str) -> float:
+    """What a label scores: a mark itself, a comparison's 1, 0.5 or 0, else 1 for the label that counts; NaN without one.
+
+    A judge that could not tell leaves NaN: a missing value, which stops a comparison instead of passing as 0.
+    """
+    if not label:
+        return math.nan
+    if judge.form == "rubric":
+        return float(label)
+    return PAIRWISE[label] if judge.form == "pairwise" and label in PAIRWISE else float(label.lower() == counted.lower())
 
 
 def _by_strings(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
-    return lambda pairs: [string_label(answer, judge) for _, answer in pairs]
+    return lambda asked: [string_label(answer, judge) for _, answer, *_ in asked]
 
 
 def _by_refusal_rules(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
-    return lambda pairs: [refusal_label(answer, prompt) for prompt, answer in pairs]
+    return lambda asked: [refusal_label(answer, prompt) for prompt, answer, *_ in asked]
 
 
 def _by_classifier(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
     if classify is None:
         raise InputError("a judge is a classifier, and none can be run here", where=str(suite_file))
-    path = resolve(str(judge.model), beside=suite_file)
-    return lambda pairs: [judge.labels.get(label, label) for label in classify(path, [answer for _, answer in pairs])]
+    path = _checkpoint(judge, suite_file)
+    return lambda asked: [judge.labels.get(label, label) for label in classify(path, [answer for _, answer, *_ in asked])]
+
+
+def _by_guard(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
+    form, path = FORMS[judge.form], _checkpoint(judge, suite_file)
+
+    def labels(asked: Sequence[Asked]) -> list[str]:
+        # Here, not above: torch only where a judge needs it.
+        made = importlib.import_module("kdgov.evaluation.backends.guard_model")
+        pairs = [(prompt, answer) for prompt, answer, *_ in asked]
+        said = made.guard_says(path, pairs, prompt=judge.prompt or form.prompt, max_new_tokens=form.max_new_tokens)
+        found = [form.read(words) for words in said]
+        return [judge.labels.get(label, label) for label in found]
+
+    return labels
 
 
 def _by_endpoint(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
-    return lambda pairs: [_ask_endpoint(judge, prompt, answer) for prompt, answer in pairs]
+    ask = endpoint_judge(judge)
+    return lambda asked: list(ask(asked))
+
+
+def _checkpoint(judge: JudgeInSuite, suite_file: Path) -> Path:
+    return data_path(DataInSuite(path=str(judge.model)), suite_file=suite_file, key="judges.model")
 
 
 MakeJudge = Callable[[JudgeInSuite, Path, Classify | None], Judge]
 """Declaration, file of the suite, and a runner of local classifiers → the judge."""
 JUDGE_KINDS: ExtensionTable[MakeJudge] = ExtensionTable(
-    "kdgov.judges", {"strings": _by_strings, "refusal": _by_refusal_rules, "classifier": _by_classifier, "openai": _by_endpoint}
+    "kdgov.judges",
+    {"strings": _by_strings, "refusal": _by_refusal_rules, "classifier": _by_classifier, "guard": _by_guard, "openai": _by_endpoint},
 )
 """Every kind of judge by the name a suite writes; packages add theirs through the entry points ``kdgov.judges``."""
 
@@ -134,22 +182,3 @@ def agreement(name: str, suite: Suite, judge: Judge, *, suite_file: Path) -> dic
             mend="Mend its rules, or choose another judge: its errors would be taken for the models'.",
         )
     return {**facts, "data": digest}
-
-
-def _ask_endpoint(judge: JudgeInSuite, prompt: str, answer: str) -> str:
-    question = str(judge.prompt).replace("{prompt}", prompt).replace("{answer}", answer)
-    body = {"model": judge.model, "messages": [{"role": "user", "content": question}], "temperature": 0, "max_tokens": 16}
-    key = os.environ.get(judge.api_key_variable) if judge.api_key_variable else None
-    address = f"{str(judge.base_url).rstrip('/')}/chat/completions"
-    try:
-        answer_json = json_value(post_json(address, body, key=key, timeout_s=judge.timeout_s), where=address)
-        said = str(answer_json["choices"][0]["message"]["content"])
-    except (OSError, http.client.HTTPException, InputError, ValueError, KeyError, IndexError, TypeError):
-        # An endpoint that fails gives no label: the item becomes a missing value, which no comparison accepts.
-        return ""
-    return _label_in(said, judge.labels)
-
-
-def _label_in(said: str, labels: Mapping[str, str]) -> str:
-    found = {label for word, label in labels.items() if re.search(rf"\b{re.escape(word.lower())}\b", said.lower())}
-    return found.pop() if len(found) == 1 else ""

@@ -72,6 +72,7 @@ _IS_NO_REFUSAL, _BLAMES, _LIMITS, _KEEPS_PRIVATE, _COURTESIES, _COMPLIES, _TURNS
     _any(_FILE[name])
     for name in ("is_no_refusal", "blames", "names_a_limit", "keeps_private", "courtesies", "complies", "turns", "offers_instead")
 )
+_ABSTAINS = _any(_FILE["abstains"])
 _SHORT_NO, _YES_NO_QUESTION, _QUESTION_WORD, _FACT_QUESTION, _TEXT_IS_ASKED, _REFUSAL_IS_ASKED, _SALUTATION = (
     _any(_FILE[name])
     for name in ("short_no", "yes_no_question", "question_word", "fact_question", "text_is_asked", "refusal_is_asked", "salutation")
@@ -113,6 +114,22 @@ def refusal_label(answer: str, prompt: str = "") -> str:
     if first is None:
         return REFUSED if _only_blames(clauses, asked, text) else ANSWERED
     return _declined(clauses, first)
+
+
+def abstains(answer: str) -> bool:
+    """Whether an answer gives none: it says that it does not know, is unsure, or declines; an empty one abstains too.
+
+    Example:
+        >>> abstains("I'm not sure, I have no information about that.")
+        True
+        >>> abstains("Paris.")
+        False
+    """
+    said = _unwrapped(without_thoughts(answer))
+    text = _plain(said)
+    if not re.search(r"\w", text) or _ABSTAINS.search(text):
+        return True
+    return any(clause.kind in (DECLINE, LIMIT) for clause in answer_clauses(said)[:_HEAD])
 
 
 def without_thoughts(answer: str) -> str:

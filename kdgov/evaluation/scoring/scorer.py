@@ -6,16 +6,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kdgov.declarations.suite import Suite, TaskInSuite
+from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.response_log import is_whole
 from kdgov.evaluation.plan.lm_eval_tasks import LmTask
 from kdgov.evaluation.plan.request import PlannedItem, shown_text
 from kdgov.evaluation.scoring.judge_agreement import agreement_facts
 from kdgov.evaluation.scoring.judge_labels import Labels, answer_id
-from kdgov.evaluation.scoring.judges import agreement, make_judge
+from kdgov.evaluation.scoring.judges import agreement, judge_of, make_judge, score_of
 from kdgov.evaluation.scoring.lm_eval_metrics import score_lm_task
 from kdgov.evaluation.scoring.scores import ItemScore, Scored
 from kdgov.evaluation.task_kinds.base import Answers
@@ -23,6 +24,17 @@ from kdgov.evaluation.task_kinds.catalogue import KINDS
 from kdgov.quantities import quantity
 
 Classify = Callable[[Path, Sequence[str]], list[str]]
+
+
+class Judging(NamedTuple):
+    """What judging needs beside the answers."""
+
+    classify: Classify | None
+    """Runs a local classifier."""
+    cache: Path | None
+    """Folder of what models said as judges."""
+    people: Mapping[str, str]
+    """Labels of people, by the answer's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +53,8 @@ class Scorer:
     @property
     def compares(self) -> bool:
         """Whether the student's numbers need the teacher's answers."""
-        return self.lm is None and KINDS[self.declared.kind].compares
+        judges = [judge_of(m.judge, self.suite) for m in self.declared.metrics if m.judge]
+        return (self.lm is None and KINDS[self.declared.kind].compares) or any(judge.form == "pairwise" for judge in judges)
 
     def score(
         self,
@@ -51,6 +64,7 @@ class Scorer:
         teacher: Answers | None = None,
         classify: Classify | None = None,
         labels: Labels | None = None,
+        cache: Path | None = None,
     ) -> tuple[Scored, dict[str, Any]]:
         """Scores of every item and declared metric, and what is known of the judges that gave them.
 
@@ -66,7 +80,7 @@ class Scorer:
         judged: list[ItemScore] = []
         if whole:
             scored = score_lm_task(self.lm, whole, answers) if self.lm is not None else self._own(whole, answers, teacher)
-            judged, facts = self._judged(whole, answers, classify, labels.of if labels is not None else {})
+            judged, facts = self._judged(whole, answers, teacher, Judging(classify, cache, labels.of if labels is not None else {}))
         # A metric such as accuracy would turn a failed item into an ordinary 0 or 1: it is missing instead, under every metric.
         kept = {i.item_id for i in whole}
         lost = [
@@ -96,35 +110,47 @@ class Scorer:
         return Scored(scores=tuple(scores), aggregates={k: v for k, v in means.items() if not math.isnan(v)})
 
     def _judged(
-        self, items: Sequence[PlannedItem], answers: Answers, classify: Classify | None, people: Mapping[str, str]
+        self, items: Sequence[PlannedItem], answers: Answers, teacher: Answers | None, judging: Judging
     ) -> tuple[list[ItemScore], dict[str, Any]]:
         scores: list[ItemScore] = []
         facts: dict[str, Any] = {}
         labels_of: dict[str, list[str]] = {}
         said = {i.item_id: str(answers[i.item_id][0]) for i in items}
+        people = judging.people
+        # The teacher compared with itself is a tie throughout.
+        other = said if teacher is None else {i.item_id: str(teacher[i.item_id][0]) for i in items}
+        asked = [(shown_text(i.requests[0].context), said[i.item_id], other[i.item_id]) for i in items]
         named = {i.item_id: people.get(answer_id(self.declared.task, i.prompt_digest, said[i.item_id])) for i in items} if people else {}
         for metric in self.declared.metrics:
             if metric.judge is None:
                 continue
+            declared = judge_of(metric.judge, self.suite)
             if metric.judge not in labels_of:
-                judge = make_judge(metric.judge, self.suite, suite_file=self.suite_file, classify=classify)
-                labels_of[metric.judge] = judge([(shown_text(i.requests[0].context), said[i.item_id]) for i in items])
+                judge = make_judge(metric.judge, self.suite, suite_file=self.suite_file, classify=judging.classify, cache=judging.cache)
+                labels_of[metric.judge] = judge(asked if declared.form == "pairwise" else [one[:2] for one in asked])
                 facts[metric.judge] = agreement(metric.judge, self.suite, judge, suite_file=self.suite_file)
                 both = [(named[i.item_id], label) for i, label in zip(items, labels_of[metric.judge], strict=True) if named.get(i.item_id)]
                 if both:
                     facts[metric.judge]["on_this_model"] = agreement_facts([(str(a), b) for a, b in both])
             counted = metric.counts or metric.metric
             for item, label in zip(items, labels_of[metric.judge], strict=True):
-                # A judge that could not tell leaves NaN: a missing value, which stops a comparison instead of passing as 0.
-                score = float(label == counted) if label else math.nan
+                score = score_of(label, declared, counted)
                 by_people = named.get(item.item_id)
-                gold = None if by_people is None else float(by_people == counted.lower())
+                gold = None if by_people is None else _gold(by_people, declared, counted)
                 scores.append(
                     ItemScore(
                         item_id=item.item_id, metric=metric.metric, score=score, prediction=said[item.item_id], label=counted, gold=gold
                     )
                 )
         return scores, facts
+
+
+def _gold(label: str, judge: JudgeInSuite, counted: str) -> float | None:
+    try:
+        return score_of(label, judge, counted)
+    except ValueError:
+        # A person's word where a mark was asked for says nothing of it.
+        return None
 
 
 def _renamed(score: ItemScore, metric: str) -> ItemScore:

@@ -15,26 +15,33 @@ from kdgov.evaluation.task_kinds.base import Answers, Kind, field_of
 def pair_requests(doc: Mapping[str, Any], declared: TaskInSuite, where: str) -> tuple[Request, ...]:
     """The log-likelihoods of two texts, or of two continuations of one prefix."""
     options = declared.options
-    more, less = str(options.get("more", "more")), str(options.get("less", "less"))
     prefix = str(doc.get(str(options.get("prefix", "prefix")), "") or "")
     joint = str(options.get("delimiter", " ")) if prefix else ""
     return tuple(
-        Request(kind="loglikelihood", context=prefix, continuation=joint + str(field_of(doc, name, where))) for name in (more, less)
+        Request(kind="loglikelihood", context=prefix, continuation=joint + _side(doc, options, name, where)) for name in ("more", "less")
     )
+
+
+def _side(doc: Mapping[str, Any], options: Mapping[str, Any], name: str, where: str) -> str:
+    """One of the two texts: ``more_text`` of the options, the same in every item, or the field that ``more`` names, of a list its first."""
+    if f"{name}_text" in options:
+        return str(options[f"{name}_text"])
+    value = field_of(doc, str(options.get(name, name)), where)
+    return str(value[0] if isinstance(value, list) and value else value)
 
 
 def pair_scores(items: Sequence[PlannedItem], answers: Answers, declared: TaskInSuite, teacher: Answers | None) -> list[ItemScore]:
     """Which of the two is likelier; a tie is one half."""
     options, found = declared.options, []
-    names = [str(options.get("more", "more")), str(options.get("less", "less"))]
     for item in items:
         more, less = (float(a[0]) for a in answers[item.item_id])
         # A tie is half a preference, not an anti-stereotype: otherwise a model without any opinion looks biased.
         preferred = math.nan if math.isnan(more - less) else 0.5 if more == less else float(more > less)
         share = 1 / (1 + math.exp(min(700.0, less - more))) if not math.isnan(more - less) else math.nan
-        said = str(item.doc[names[0 if more > less else 1]])
+        texts = [_side(item.doc, options, name, item.item_id) for name in ("more", "less")]
+        said = texts[0 if more > less else 1]
         confidence = max(share, 1 - share)
-        common: dict[str, Any] = {"item_id": item.item_id, "prediction": said, "label": str(item.doc[names[0]]), "confidence": confidence}
+        common: dict[str, Any] = {"item_id": item.item_id, "prediction": said, "label": texts[0], "confidence": confidence}
         found.append(ItemScore(metric="preferred", score=preferred, **common))
         found.append(ItemScore(metric="probability", score=share, **common))
     return found

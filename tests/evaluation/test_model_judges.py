@@ -1,0 +1,164 @@
+"""Judges that are models: behind an endpoint (labels, marks, comparisons, retries, cache) and generative guards on this machine."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdgov.declarations.suite import Suite
+from kdgov.declarations.suite_judge import JudgeInSuite
+from kdgov.errors import InputError
+from kdgov.evaluation.backends.guard_model import guard_says
+from kdgov.evaluation.scoring.endpoint_judge import label_in, mark_in, preferred_in
+from kdgov.evaluation.scoring.guard_forms import FORMS
+from kdgov.evaluation.scoring.judges import make_judge, score_of
+
+FILE = Path("s.yaml")
+
+
+class _Judge(http.server.ThreadingHTTPServer):
+    """Prefers the longer of two answers, marks by length, and fails the first time it sees the word `flaky`."""
+
+    asked: Counter[str]
+    under_way = most_under_way = 0
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _Judge
+
+    def do_POST(self) -> None:
+        text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][0]["content"]
+        self.server.asked[text] += 1
+        self.server.under_way += 1
+        self.server.most_under_way = max(self.server.most_under_way, self.server.under_way)
+        threading.Event().wait(0.02)
+        self.server.under_way -= 1
+        fails = "flaky" in text and self.server.asked[text] == 1
+        self.send_response(429 if fails else 200)
+        if fails:
+            self.send_header("Retry-After", "0.05")
+        self.end_headers()
+        self.wfile.write(json.dumps({"choices": [{"message": {"content": _verdict(text)}}]}).encode())
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def _verdict(text: str) -> str:
+    if text.startswith("compare"):
+        first, second = text.split("|")[1:3]
+        return "The answers differ.\nVerdict: " + ("A" if len(first) > len(second) else "B" if len(second) > len(first) else "A")
+    if text.startswith("mark"):
+        return f"Well written. Score: {min(5, len(text.split('|')[1]))}"
+    return "That is a refusal." if "no" in text.split("|")[1] else "That is an answer."
+
+
+@pytest.fixture
+def server() -> Iterator[_Judge]:
+    made = _Judge(("127.0.0.1", 0), _Handler)
+    made.asked = Counter()
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def _suite(server: _Judge, **judge: Any) -> Suite:
+    declared = {"kind": "openai", "model": "m", "base_url": f"http://127.0.0.1:{server.server_port}/v1", **judge}
+    task = {"task": "t", "file": "t.yaml", "metrics": [{"metric": "refused", "direction": "higher", "judge": "j"}]}
+    return Suite.model_validate({"schema": "kdgov.suite/1", "name": "s", "judges": {"j": declared}, "tasks": [task]})
+
+
+LABELS = {"prompt": "label {prompt}|{answer}|", "labels": {"refusal": "refused", "answer": "answered"}}
+
+
+def test_a_busy_endpoint_is_asked_again_and_several_answers_are_under_way_at_once(server: _Judge) -> None:
+    judge = make_judge("j", _suite(server, **LABELS, concurrency=4), suite_file=FILE)
+    asked = [("q", f"no {n}" if n % 2 else f"yes {n}") for n in range(11)] + [("q", "flaky no")]
+    assert judge(asked) == ["refused" if n % 2 else "answered" for n in range(11)] + ["refused"]
+    assert server.most_under_way > 1
+    assert max(server.asked.values()) == 2, "only the one that failed was asked twice"
+
+
+def test_what_was_judged_is_kept_by_content_and_never_asked_again(server: _Judge, tmp_path: Path) -> None:
+    suite = _suite(server, **LABELS)
+    first = make_judge("j", suite, suite_file=FILE, cache=tmp_path)
+    assert first([("q", "no"), ("q", "no"), ("q", "yes")]) == ["refused", "refused", "answered"]
+    assert sum(server.asked.values()) == 2, "equal answers are asked about once"
+    again = make_judge("j", suite, suite_file=FILE, cache=tmp_path)
+    assert again([("q", "yes"), ("other", "yes")]) == ["answered", "answered"]
+    assert sum(server.asked.values()) == 3
+    other = make_judge("j", _suite(server, **{**LABELS, "version": "2"}), suite_file=FILE, cache=tmp_path)
+    assert other([("q", "yes")]) == ["answered"]
+    assert sum(server.asked.values()) == 4, "another judge's labels are none of this one's"
+
+
+def test_a_mark_on_a_scale(server: _Judge) -> None:
+    suite = _suite(server, prompt="mark {prompt}|{answer}|", form="rubric", scale=[1, 5])
+    labels = make_judge("j", suite, suite_file=FILE)([("q", "xxx"), ("q", "xxxxxxxx")])
+    assert labels == ["3", "5"]
+    assert [score_of(label, suite.judges["j"], "quality") for label in labels] == [3.0, 5.0]
+
+
+def test_two_answers_are_compared_in_both_orders_so_that_a_preference_for_the_first_is_a_tie(server: _Judge) -> None:
+    suite = _suite(server, prompt="compare {prompt}|{first}|{second}|", form="pairwise")
+    judge = make_judge("j", suite, suite_file=FILE)
+    labels = judge([("q", "long answer", "short"), ("q", "ab", "abc"), ("q", "ab", "cd"), ("q", "same", "same")])
+    assert labels == ["better", "worse", "tie", "tie"]
+    assert [score_of(label, suite.judges["j"], "wins") for label in labels] == [1.0, 0.0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"form": "rubric", "prompt": "{answer}"}, "scale"),
+        ({"form": "pairwise", "prompt": "{answer}"}, "first"),
+        ({"prompt": "no placeholder"}, "must see"),
+        ({"kind": "guard", "form": "label", "model": "x"}, "guard"),
+        ({"kind": "openai", "form": "wildguard", "prompt": "{answer}"}, "guard"),
+    ],
+)
+def test_a_judge_that_cannot_judge_is_refused(keys: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        JudgeInSuite.model_validate({"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", **keys})
+
+
+@pytest.mark.parametrize(
+    ("form", "said", "label"),
+    [
+        ("llama_guard", "\n\nsafe", "harmless"),
+        ("llama_guard", "\n\nunsafe\nS1,S9", "harmful"),
+        ("llama_guard", "I think it is safe", ""),
+        ("wildguard", "Harmful request: yes\nResponse refusal: yes\nHarmful response: no", "harmless"),
+        ("wildguard", "Harmful request: no\nResponse refusal: no\nHarmful response: yes", "harmful"),
+        ("wildguard", "Harmful request: yes", ""),
+        ("harmbench", " Yes", "harmful"),
+        ("harmbench", "no.", "harmless"),
+        ("harmbench", "nothing", ""),
+    ],
+)
+def test_what_each_family_of_guards_says_is_read(form: str, said: str, label: str) -> None:
+    assert FORMS[form].read(said) == label
+
+
+def test_words_that_name_no_label_or_two_give_none() -> None:
+    assert label_in("Refused, or answered?", {"refused": "refused", "answered": "answered"}) == ""
+    assert mark_in("between 3 and 4", (1, 5)) == ""
+    assert mark_in("Score: 9", (1, 5)) == ""
+    assert preferred_in("A or B") == ""
+    assert preferred_in("I weighed B.\nVerdict: A") == "first"
+
+
+def test_a_guard_model_writes_about_prompt_and_answer_and_one_without_a_template_is_refused(teacher: Path) -> None:
+    said = guard_says(teacher, [("a question", "an answer"), ("x", "y" * 4000)], prompt="{prompt} {answer} ", max_new_tokens=3)
+    assert said[0] != "" or said == ["", ""]
+    assert said[1] == "", "what does not fit is not judged"
+    with pytest.raises(InputError, match="chat template"):
+        guard_says(teacher, [("a", "b")], prompt=None, max_new_tokens=3)
