@@ -18,7 +18,7 @@ from kdgov.declarations.suite import data_path
 from kdgov.declarations.suite_data import DataInSuite
 from kdgov.digest import digest_file, digest_json
 from kdgov.errors import InputError
-from kdgov.evaluation.plan.row_shapes import leaves, records_of, shaped, side_by_side
+from kdgov.evaluation.plan.author_formats import leaves, records_of, shaped, side_by_side
 from kdgov.safe_parse import json_value
 
 Row = dict[str, Any]

@@ -100,7 +100,8 @@ def _by_strings(judge: JudgeInSuite, suite_file: Path, classify: Classify | None
 
 
 def _by_refusal_rules(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
-    return lambda asked: [refusal_label(answer, prompt) for prompt, answer, *_ in asked]
+    # Of several messages the last question is what "No." answers or refuses.
+    return lambda asked: [refusal_label(answer, prompt.rsplit("\nuser: ", 1)[-1]) for prompt, answer, *_ in asked]
 
 
 def _by_classifier(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
