@@ -33,6 +33,9 @@ EXAMPLES = """
 
   kdgov evaluate --model ./student --suite safety --out results/ --backend completions --address http://127.0.0.1:8000/v1
 
+  kdgov evaluate --model ./student --teacher ./teacher --suite capability --until-decided own.yaml --out results/
+                                             both models, a task no longer than until the policy's `sequential` criteria decide it
+
   accelerate launch --cpu --num_processes 2 -m kdgov evaluate registry/releases/miniature.yaml     the same bytes as one process
 
 Exit code 1 where the two models were not asked the same; the reason is printed. `kdgov gate` decides what the numbers mean.
@@ -52,6 +55,11 @@ def evaluate(
     suite: Annotated[list[str] | None, typer.Option(help="Suite name or folder, with --model; may be repeated.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the item table and evidence, with --model.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Only tasks whose name matches, such as 'bbq_*'; with --model.")] = None,
+    teacher: Annotated[Path | None, typer.Option(help="The teacher's checkpoint, with --until-decided.")] = None,
+    until_decided: Annotated[
+        str | None, typer.Option(help="Ask both models in batches; stop a task when this policy's sequential criteria decide it.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Items of a task between two looks, with --until-decided; default 200.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Items per task, drawn by hash.")] = None,
     backend: Annotated[str | None, typer.Option(help="hf, hf-plain, vllm, completions or chat; default hf.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto (as stored), float32, bfloat16 or float16; default auto.")] = None,
@@ -82,7 +90,8 @@ def evaluate(
                  "concurrency": concurrency, "reasoning": None if thinking is None else {"enabled": thinking}}  # fmt: skip
         if release is not None:
             refuse_idle("a release", {"--suite": suite, "--out": out, "--task": task, "--address": address, "--served-as": served_as,
-                                      "--unproven": unproven})  # fmt: skip
+                                      "--unproven": unproven, "--until-decided": until_decided, "--teacher": teacher,
+                                      "--batch": batch})  # fmt: skip
             settings = changed_settings(change, {**flags, "limit": limit, "efficiency": efficiency})
             finished = _release(release, store, allow_code or [], settings)
             if is_first():
@@ -92,6 +101,12 @@ def evaluate(
             return
         refuse_idle("--model", {"--set": change, "--store": store, "--efficiency/--no-efficiency": None if efficiency is None else True})
         how = single_settings(flags, address=address, served_as=served_as, model=model, unproven=unproven)
+        if until_decided is not None or teacher is not None:
+            refuse_idle("--until-decided", {"--labels": labels, "--address": address})
+            pair = {"teacher": teacher, "model": model, "out": out, "suites": suite, "policy": until_decided}
+            _pair(**pair, batch=batch, tasks=task or [], limit=limit, how=how, code=allow_code or [], output_format=output_format)
+            return
+        refuse_idle("one model", {"--batch": batch})
         document = _single(model, suite or [], out, tasks=task or [], limit=limit, how=how, code=allow_code or [], labels=labels or [])
         if is_first():
             _print_single(document, output_format)
@@ -131,6 +146,32 @@ def _single(
 
     with progress_bars() as progress, allowed_code(code):
         return evaluate_single(model, suites, out, tasks=tasks, limit=limit, how=how, progress=progress, labels=labels)
+
+
+def _pair(*, code: list[Path], output_format: EvaluateFormat, **given: Any) -> None:
+    names = {"teacher": "--teacher", "model": "--model", "suites": "--suite", "policy": "--until-decided", "out": "--out"}
+    if lacking := [option for name, option in names.items() if not given[name]]:
+        mend = "Name both checkpoints, a suite, a policy with a `sequential` criterion and the folder to write to."
+        raise InputError(f"--until-decided also needs {' and '.join(lacking)}", mend=mend)
+    from kdgov.declarations.policy_file import load_named_policy
+    from kdgov.evaluation.early_stopping import BATCH_ITEMS
+    from kdgov.evaluation.evaluate_model import evaluate_pair_until_decided
+    from kdgov.evaluation.plan.suite_code import allowed_code
+
+    policy, suites, teacher, student, out = (given.pop(name) for name in ("policy", "suites", "teacher", "model", "out"))
+    given["batch"] = given["batch"] or BATCH_ITEMS
+    with progress_bars() as progress, allowed_code(code):
+        stopped = evaluate_pair_until_decided(teacher, student, suites, out, policy=load_named_policy(policy), progress=progress, **given)
+    if not is_first():
+        return
+    if output_format is EvaluateFormat.json:
+        print_json(stopped.as_json())
+        return
+    for task in stopped.tasks:
+        typer.echo(f"{task.task:<32} {task.asked:>6} of {task.of:,} items asked: {task.verdict}")
+    more = "".join(f" --more {out / f'batch-{n}'}" for n in range(2, stopped.batches + 1))
+    typer.echo(f"{stopped.decision.verdict}: {100 * stopped.saved:.0f} % of the items were not asked")
+    typer.echo(f"kdgov gate --teacher {out / 'batch-1'} --student {out / 'batch-1'}{more} --policy {policy}")
 
 
 def _print_release(finished: EvaluateResult, output_format: EvaluateFormat) -> None:
