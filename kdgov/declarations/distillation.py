@@ -112,7 +112,7 @@ class OnPolicy(Declared):
 
 
 class UniversalLogits(Declared):
-    """Universal logit distillation across tokenizers: distance between sorted probabilities (arXiv:2402.12030)."""
+    """Across tokenizers: the teacher's distribution where both end a token; what the two share is compared directly."""
 
     kind: Literal["universal_logits"]
     """Tag."""

@@ -18,11 +18,10 @@ from kdgov.digest import digest_file, digest_json
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.data.collation import Prepared, prepare
 from kdgov.distillation.data.compared_ids import NOTHING_KNOWN, Vocabulary, vocabulary_of
-from kdgov.distillation.data.examples import Example, read_data
-from kdgov.distillation.data.tokenization import TokenCollator
+from kdgov.distillation.data.examples import read_data
+from kdgov.distillation.data.two_tokenizers.paired_tokenizers import across_tokenizers
 from kdgov.distillation.data.written_terms import write_terms
 from kdgov.distillation.generation.ratings import Helpers
-from kdgov.distillation.losses.cross_tokenizer import with_teacher_tokens
 from kdgov.distillation.students import StudentStart
 from kdgov.errors import InputError
 from kdgov.progress import Progress
@@ -105,7 +104,7 @@ def gather_inputs(
     vocabulary = vocabulary_of(task, recipe, _tokenizer_path(start, teacher_path), teacher_path, teacher, learnt)
     prepared = prepare(task, learnt, _tokenizer_path(start, teacher_path), recipe)
     if teacher_path is not None and any(isinstance(term, UniversalLogits) for term in recipe.terms):
-        prepared = _across_tokenizers(prepared, task, learnt, teacher_path, recipe)
+        prepared = across_tokenizers(task, learnt, _tokenizer_path(start, teacher_path), teacher_path, recipe)
     data = {path.name: digest_file(path) for path in (*data_files, *prompt_files)}
     decided_by = sorted([*data.values(), *(shard["digest"] for shard in shards)])
     return DistillationInputs(
@@ -210,22 +209,6 @@ def _refuse_mixtures(recipe: Distillation, task: Task) -> None:
             where="distillation.terms",
             mend="Remove that term, or change the task.",
         )
-
-
-def _across_tokenizers(mine: Prepared, task: Task, examples: Sequence[Example], teacher_path: Path, recipe: Distillation) -> Prepared:
-    theirs = prepare(task, examples, teacher_path, recipe)
-    other = {item.item_id: item for item in theirs.items}
-    rows = [row for row, item in enumerate(mine.items) if item.item_id in other]
-    collate, their_collate = mine.collate, theirs.collate
-    if not isinstance(collate, TokenCollator) or not isinstance(their_collate, TokenCollator):
-        raise TypeError("only token batches can be paired")
-    items = [mine.items[row] for row in rows]
-    return dataclasses.replace(
-        mine,
-        items=items,
-        lengths=mine.lengths[rows],
-        collate=with_teacher_tokens(collate, [other[item.item_id] for item in items], their_collate),
-    )
 
 
 def sampled_term(recipe: Distillation) -> OnPolicy | None:

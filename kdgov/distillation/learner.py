@@ -28,7 +28,7 @@ from kdgov.declarations.distillation import (
 from kdgov.distillation.data.classification_data import Problem
 from kdgov.distillation.data.compared_ids import NOTHING_KNOWN, Vocabulary
 from kdgov.distillation.losses import layer_losses as layers
-from kdgov.distillation.losses.cross_tokenizer import paired_rows, universal_distance
+from kdgov.distillation.losses.cross_tokenizer import aligned_sum
 from kdgov.distillation.losses.embeddings import Pooling, embedding_distance, margin_error, pooled
 from kdgov.distillation.losses.forward import Pass, Passed, Wanted
 from kdgov.distillation.losses.fused_loss import KeptTargets, LogitTerms, Targets, loss_of_hidden, loss_of_logits
@@ -239,15 +239,9 @@ class Learner(nn.Module):
         return self._matched.wanted(student=student) if features else Wanted()
 
     def _universal_sum(self, term: UniversalLogits, passed: Passed, batch: Mapping[str, Any]) -> Tensor:
-        theirs = batch["teacher"]
         with torch.no_grad():
-            taught = self._teacher[0](theirs["inputs"], Wanted())
-        mine_at, theirs_at = paired_rows(batch["weights"], theirs["weights"])
-        rows, taught_rows = passed.answer[mine_at], taught.answer[theirs_at]
-        logits = self._run_student.logits(rows)
-        with torch.no_grad():
-            taught_logits = self._teacher[0].logits(taught_rows)
-        return torch.dot(universal_distance(logits, taught_logits, temperature=term.temperature), batch["weights"][mine_at])
+            taught = self._teacher[0](batch["teacher"]["inputs"], Wanted())
+        return aligned_sum((self._run_student, passed.answer), (self._teacher[0], taught.answer), batch, temperature=term.temperature)
 
     def add_projections(self, batch: Mapping[str, Any]) -> None:
         """Make the learned projections that different widths of matched layers need, by trying one batch."""

@@ -1,0 +1,1 @@
+"""Two tokenizers on the same text: spans that both end alike, and what their vocabularies share."""

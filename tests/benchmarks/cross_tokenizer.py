@@ -1,0 +1,119 @@
+"""A student of another tokenizer, from aligned logits beside words alone: ``python -m tests.benchmarks.cross_tokenizer``.
+
+The miniature teacher (507 words) writes greedy completions to the miniature's prompts. A student with a byte-level BPE of 700 tokens and
+random weights learns them for the same number of steps, once from the words alone (sequence-level distillation) and once from the
+words and the teacher's aligned distributions. Held-out prompts are read by the share of completions that equal the teacher's and by
+the student's nats per character on them. Ends with 1 where the aligned student is not better in both for every seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import torch
+import transformers
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from kdgov.declarations.distillation import Distillation
+from kdgov.declarations.release_parts.teacher_writing import TeacherText
+from kdgov.distillation import StudentStart, distill
+from kdgov.distillation.data.examples import read_examples
+from kdgov.distillation.data.teacher_text import written_examples
+from kdgov.progress import silent
+
+ROOT = Path(__file__).parents[2]
+TEACHER = ROOT / "registry" / "models" / "miniature-teacher"
+KINDS = ("agreement", "facts", "lookalikes", "refusals", "occupations")
+TERMS: dict[str, list[dict[str, Any]]] = {
+    "words alone": [{"kind": "hard_labels"}],
+    "aligned logits": [{"kind": "universal_logits"}, {"kind": "hard_labels", "weight": 1.0}],
+}
+
+
+def written(folder: Path) -> tuple[Path, list[dict[str, str]]]:
+    """What the teacher writes: a file to learn from, and every tenth row held out."""
+    prompts = read_examples([ROOT / "registry" / "datasets" / "miniature" / f"{kind}.jsonl" for kind in KINDS])
+    term = TeacherText(kind="teacher_text", max_new_tokens=16)
+    made, _ = written_examples(term, prompts, TEACHER, folder / "written", seed=0, progress=silent)
+    rows = [{"prompt": one.prompt, "completion": f" {one.completion.strip()}"} for one in made]
+    learnt = folder / "learnt.jsonl"
+    learnt.write_text("".join(json.dumps(row) + "\n" for place, row in enumerate(rows) if place % 10))
+    return learnt, rows[::10]
+
+
+def student_of(folder: Path, texts: list[str], seed: int) -> Path:
+    """A student with a tokenizer of its own and random weights."""
+    made = tokenizers.Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    made.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=700, special_tokens=["<end>"], initial_alphabet=alphabet, show_progress=False)
+    )
+    wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<end>", pad_token="<end>")  # noqa: S106
+    wrapped.save_pretrained(folder)
+    torch.manual_seed(seed)
+    config = transformers.LlamaConfig(
+        vocab_size=len(wrapped), hidden_size=96, intermediate_size=256, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=4, max_position_embeddings=96, tie_word_embeddings=True, eos_token_id=0, bos_token_id=None, pad_token_id=0,
+    )  # fmt: skip
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def read(folder: Path, held_out: list[dict[str, str]]) -> tuple[float, float]:
+    """Share of held-out completions that equal the teacher's, and nats per character on them."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    equal, nats, characters = 0, 0.0, 0
+    for row in held_out:
+        prompt = tokenizer(row["prompt"])["input_ids"]
+        answer = [*tokenizer(row["completion"])["input_ids"], tokenizer.eos_token_id]
+        ids = torch.tensor([prompt + answer])
+        with torch.no_grad():
+            log_p = model(ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        wanted = torch.tensor(answer)
+        nats -= log_p.gather(1, wanted[:, None]).sum().item()
+        characters += len(row["completion"]) + 1
+        # Greedy decoding writes these very tokens exactly when each is the likeliest after those before it.
+        equal += bool((log_p.argmax(-1) == wanted).all())
+    return equal / len(held_out), nats / characters
+
+
+def main() -> int:
+    """Train, read and print; 1 where the aligned student is not better."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--seeds", type=int, default=3)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    is_better = True
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        learnt, held_out = written(folder)
+        texts = [json.loads(line)["prompt"] + json.loads(line)["completion"] for line in learnt.read_text().splitlines()]
+        for seed in range(asked.seeds):
+            start = student_of(folder / f"student-{seed}", texts, seed)
+            found = {}
+            for name, terms in TERMS.items():
+                recipe = Distillation.model_validate(
+                    {"terms": terms, "steps": asked.steps, "batch_size": 32, "learning_rate": 3e-3, "max_length": 96, "seed": seed}
+                )
+                output = folder / f"{seed}-{name.replace(' ', '-')}"
+                distill(recipe, TEACHER, StudentStart(model=start), [learnt], output)
+                found[name] = read(output / "student", held_out)
+                sys.stdout.write(f"seed {seed}, {name}: {found[name][0]:.3f} equal, {found[name][1]:.4f} nats per character\n")
+                sys.stdout.flush()
+            one, other = found["words alone"], found["aligned logits"]
+            is_better &= other[0] > one[0] and other[1] < one[1]
+    return 0 if is_better else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
