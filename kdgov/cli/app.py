@@ -84,6 +84,9 @@ COMMANDS: Mapping[str, Entry] = {
     "demo": Entry(
         module="demo", panel=WORKFLOW, help="Run the shipped miniature release in a folder of your own, from check to promotion."
     ),
+    "inform": Entry(
+        module="inform", panel=WORKFLOW, help="Tell a role of a release's results on one page, and take its signed acknowledgement."
+    ),
     "init": Entry(
         module="init",
         panel=RULES,

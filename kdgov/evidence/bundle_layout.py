@@ -33,6 +33,7 @@ FURTHER_FILES = (EVALUATION_SIGNATURE, RAW_ANSWERS, THOUGHTS)
 """Files that lie beside those of every role where there are any."""
 ROLE_FILES = (ITEMS, EVALUATION, IDENTITY)
 CARDS, LICENCES, STATEMENTS, REPORTS = "cards", "licences", "statements", "reports"
+ACKNOWLEDGEMENTS = "acknowledgements"
 """Folders of a bundle."""
 REPORT_FILES = {"markdown": "decision.md", "junit": "junit.xml", "sarif": "decision.sarif", "text": "decision.txt"}
 """Format → file below `REPORTS`."""
@@ -101,6 +102,7 @@ LAYOUT: tuple[BundleFile, ...] = (
     BundleFile(path=EFFICIENCY, meaning="size and speed of both models as they were measured", is_required=False),
     BundleFile(path=DISAGGREGATION, meaning="results by group", is_required=False),
     BundleFile(path=f"{STATEMENTS}/*", meaning="signed waivers and approvals that were counted", is_required=False),
+    BundleFile(path=f"{ACKNOWLEDGEMENTS}/*", meaning="signed statements of roles that they were told of the results", is_required=False),
     BundleFile(path=f"{REPORTS}/*", meaning="the decision as text, Markdown, JUnit, SARIF; the items the student lost", is_required=False),
     BundleFile(path=MANIFEST, meaning="relative path → digest of all of the above"),
 )

@@ -42,6 +42,7 @@ from kdgov.pipeline.finished_work.step_results import (
     PlannedItemsResult,
     TeacherTextResult,
 )
+from kdgov.pipeline.hand_over.told_roles import told_roles
 from kdgov.source_digest import source_digest
 
 _COUNTED = ("parameters", "size_bytes", "layers")
@@ -96,11 +97,15 @@ def gate_step(context: ReleaseContext, made: Judgeable, *, statements: Sequence[
         policy=policy,
     )
 
+    told = told_roles(context, _digests(made), trusted)
+
     def judged() -> tuple[GateInputs, Decision, str]:
         inputs = _inputs(context, made, policy, policy_text, history)
+        inputs = replace(inputs, findings=told.over(inputs.findings, context))
         inputs, decision = _decided(context, inputs, statements, trusted)
         release = digest_json([digest_file(context.path), dict(context.settings)]) if context.settings else digest_file(context.path)
-        return inputs, decision, digest_json({"decision": decision.digest, "release": release, "code": _code(), "step": 1})
+        parts = {"decision": decision.digest, "release": release, "told": told.digests, "code": _code(), "step": 1}
+        return inputs, decision, digest_json(parts)
 
     inputs, decision, key = judged()
     if (finished := context.store.finished(GateResult, key)) is not None:
@@ -115,6 +120,7 @@ def gate_step(context: ReleaseContext, made: Judgeable, *, statements: Sequence[
                 return work.finished
             write_bundle(work.folder, context, inputs, decision, checked=made.checked.folder, scanned=made.scanned,
                          distilled=made.distilled.folder, evaluated=made.evaluated.folder)  # fmt: skip
+            told.write(work.folder)
             return work.finish(
                 verdict=decision.verdict,
                 decision=decision.digest,

@@ -36,6 +36,11 @@ def test_the_page_shows_the_card_and_refuses_a_blocked_version_and_takes_a_passi
         browser.screenshot(artifacts / "registry-blocked-version.png")
         assert "safety-retained" in shown
         assert "kdgov.suite.bias" in shown
+        drawn = "return [...document.images].some(i => i.src.includes('charts%2Fforest.svg') && i.complete && i.naturalWidth > 0)"
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not browser.run(drawn):
+            time.sleep(0.5)
+        assert browser.run(drawn), "the forest plot is not drawn in the description"
         set_champion(browser)
         dialog = browser.until("kdgov refuses to set @champion")
         browser.screenshot(artifacts / "registry-refusal.png")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kdgov.auditing.report.crosswalk_notes import crosswalk_notes, general_purpose_note
-from kdgov.auditing.report.html import header_of, outcome_words
+from kdgov.auditing.report.html import header_of, informed_words, outcome_words
 from kdgov.auditing.review.audit_findings import AREAS
 from kdgov.auditing.review.practice_record import SHOWN
 from kdgov.report.escaping import markdown, visible_characters
@@ -80,7 +80,7 @@ def _practice(document: Document) -> str:
     )
     informed = rows(
         ("Role", "Held by", "Informed on"),
-        [(r["role"], r["holder"] or "nobody named", r["informed_on"] or "no date kept") for r in practice["roles"]],
+        [(r["role"], r["holder"] or "nobody named", informed_words(r) or "no date kept") for r in practice["roles"]],
     )
     note = plain(practice["trade_offs"]) or "No note was written."
     return f"## Practice record\n\n{measured}\n\nTrade-offs: {note}\n\n{informed}"

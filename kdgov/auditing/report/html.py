@@ -142,7 +142,7 @@ def _practice(document: Document) -> Safe:
     ]
     if practice["roles"]:
         rows = [
-            (r["role"].replace("_", " "), r["holder"] or _absent("nobody named"), r["informed_on"] or _absent("no date kept"))
+            (r["role"].replace("_", " "), r["holder"] or _absent("nobody named"), informed_words(r) or _absent("no date kept"))
             for r in practice["roles"]
         ]
         parts.append(table(("Role", "Held by", "Informed on"), rows, caption="Accountable roles", class_="hidden-caption"))
@@ -167,6 +167,12 @@ def results_of(measures: list[Mapping[str, Any]]) -> list[CriterionResult]:
         plain = {key: value for key, value in measure.items() if key in known}
         made.append(CriterionResult(**plain, suite=str(measure["place"]), details=limit))
     return sorted(made, key=lambda r: (not r.stops, RANK.get(r.verdict, 3)))
+
+
+def informed_words(role: Mapping[str, Any]) -> str:
+    """When a role was informed, and what that rests on; empty where no date is kept."""
+    by = f" ({role['informed_by']})" if role.get("informed_by") else ""
+    return f"{role['informed_on']}{by}" if role["informed_on"] else ""
 
 
 def _absent(words: str) -> Safe:

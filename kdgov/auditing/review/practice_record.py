@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from fnmatch import fnmatchcase
 from typing import Any
 
-from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified
+from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
 from kdgov.auditing.review.result import Clause, Measure, Role
 from kdgov.decision.decision import CriterionResult
-from kdgov.evidence.bundle_layout import FINDINGS, INPUTS, ITEMS, of_role
+from kdgov.evidence.bundle_layout import ACKNOWLEDGEMENTS, FINDINGS, INPUTS, ITEMS, of_role
 from kdgov.evidence.bundle_reader import BundleReader
+from kdgov.evidence.derivation.acknowledgement_statement import acknowledged_in, acknowledgements, results_digest
+from kdgov.evidence.trust_store import TrustStore
 from kdgov.quantities import quantity
 from kdgov.report.severity_order import columns
 
@@ -26,11 +29,36 @@ def roles_of(material: BundleReader) -> tuple[Role, ...]:
     accountable = material.release.get("accountable") or {}
     informed = accountable.get("informed") or {}
     names = [*ROLES, *(role for role in informed if role not in ROLES)]
+    signed = acknowledged_in(material.folder)
+    names += [role for role in signed if role not in names]
     return tuple(
-        Role(role=role, holder=str(accountable.get(role) or ""), informed_on=str(informed.get(role) or ""))
+        Role(
+            role=role,
+            holder=str(accountable.get(role) or ""),
+            informed_on=signed[role].get("day", "") if role in signed else str(informed.get(role) or ""),
+            informed_by=f"acknowledged by {signed[role].get('by')}" if role in signed else "a typed date" if informed.get(role) else "",
+        )
         for role in names
-        if accountable.get(role) or informed.get(role)
+        if accountable.get(role) or informed.get(role) or role in signed
     )
+
+
+def review_acknowledgements(material: BundleReader, trust: TrustStore, *, at: datetime.datetime) -> Iterator[AuditFinding]:
+    """Whether each signed acknowledgement in the bundle counts by this reviewer's trust store, about these results."""
+    release = str(material.release.get("name", ""))
+    results = results_digest(release, dict(material.decision.get("digests") or {}))
+    found = acknowledgements(material.folder / ACKNOWLEDGEMENTS, trust, release=release, results=results, at=at)
+    for role, told in found.items():
+        subject = f"acknowledgement of {role}"
+        if told.fault:
+            mend = "Trust its key for approvals in that role, or let the role sign again."
+            yield unverifiable("practice", subject, f"It does not count here: {told.fault}.", mend=mend)
+        else:
+            yield verified(
+                "practice", subject, f"{told.by} signed on {told.day} that the role was told, with key {told.signer}.", digest=told.page
+            )
+    for role in sorted(acknowledged_in(material.folder).keys() - found.keys()):
+        yield violated("practice", f"acknowledgement of {role}", "It is about other results than these.", mend="Do not count it.")
 
 
 def review_practice(material: BundleReader) -> Iterator[AuditFinding]:

@@ -76,6 +76,8 @@ class Role:
     """Person or team; empty where nobody is named."""
     informed_on: str
     """Date; empty where none is kept."""
+    informed_by: str = ""
+    """What the date rests on: a signed acknowledgement, or a typed date."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

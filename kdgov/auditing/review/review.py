@@ -21,7 +21,7 @@ from kdgov.auditing.review.derived_standing import review_derivation
 from kdgov.auditing.review.event_log import log_findings, review_acts, timeline
 from kdgov.auditing.review.licences import lineage_of, review_licences
 from kdgov.auditing.review.mlflow_record.mlflow_runs import review_record, review_run_rows, review_runs
-from kdgov.auditing.review.practice_record import clauses_of, measures_of, review_practice, roles_of
+from kdgov.auditing.review.practice_record import clauses_of, measures_of, review_acknowledgements, review_practice, roles_of
 from kdgov.auditing.review.receipt import bundle_receipt, logged_receipt
 from kdgov.auditing.review.result import Act, Subject, VersionAudit
 from kdgov.auditing.review.signatures import Attested, read_attestation, review_binding, review_bundle
@@ -105,6 +105,7 @@ def review_version(shown: VersionShown, log: LogShown, reviewer: Reviewer, *, fu
         *review_permission(material, shown, attested, as_of=reviewer.day, log=log, receipt=receipt),
         *derived.findings,
         *review_practice(material),
+        *review_acknowledgements(material, reviewer.trust, at=reviewer.at),
         *review_weights(material, shown, attested, named=reviewer.weights, reads=reviewer.reads_weights),
         *further,
     ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from kdgov.checks.cards.release_inputs import ReleaseInputs
 from kdgov.checks.findings.rules import Stances
-from kdgov.declarations.release_parts.accountable import ROLES
+from kdgov.declarations.release_parts.accountable import ROLES, Accountable
 from kdgov.finding import Finding
 
 LEAST_NOTE_WORDS = 4
@@ -75,6 +75,24 @@ def _informed(named: Collection[str], informed: dict[str, str], stances: Stances
             f"Informed on a day that has not come: {', '.join(future)} (today is {today.isoformat()}).",
             mend="Write the day on which they were told.",
         )
+
+
+def after_acknowledgements(
+    findings: Sequence[Finding], acknowledged: Mapping[str, str], accountable: Accountable, stances: Stances
+) -> list[Finding]:
+    """Findings in which a role that signed that it was told counts as informed.
+
+    Args:
+        findings: of the check, made from the dates that were typed.
+        acknowledged: role → day of its acknowledgement.
+        accountable: what the release declares.
+        stances: how findings are judged.
+    """
+    if not acknowledged:
+        return list(findings)
+    told = {**accountable.informed, **acknowledged}
+    kept = [f for f in findings if f.rule != "practice.not-informed"]
+    return [*kept, *(f for f in _informed(accountable.named, told, stances, datetime.date.max) if f.rule == "practice.not-informed")]
 
 
 def is_somebody(name: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from kdgov.decision.decision import CriterionResult
 from kdgov.evidence.bundle_reader import BundleReader
+from kdgov.evidence.derivation.acknowledgement_statement import acknowledged_in
 from kdgov.recording.card.card_charts import FOREST
 from kdgov.recording.card.endpoints_asked import baseline_table, endpoint_lines
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
@@ -178,11 +179,16 @@ def _approvals(dossier: EvidenceBundle) -> str:
 def _accountability(dossier: EvidenceBundle) -> str:
     accountable: Mapping[str, Any] = dossier.release.get("accountable") or {}
     informed = accountable.get("informed") or {}
+    acknowledged = {
+        role: f", informed {markdown(told.get('day'))}, acknowledged by {markdown(told.get('by'))} over page {code(told.get('page'))}"
+        for role, told in acknowledged_in(dossier.folder).items()
+    }
     lines = [markdown(dossier.release.get("trade_offs") or "No trade-off note was given.", limit=3000)]
     lines += ["", f"By the numbers: {markdown(trade_off_sentence(dossier), limit=600)}", ""]
     for role in ("model_owner", "risk", "product", "policy"):
         if accountable.get(role):
-            when = f", informed {markdown(informed[role])}" if informed.get(role) else ""
+            when = f", informed {markdown(informed[role])} (a date the release states)" if informed.get(role) else ""
+            when = acknowledged.get(role, when)
             lines.append(f"- {role.replace('_', ' ')}: {markdown(accountable[role])}{when}")
     return "\n".join(lines)
 
