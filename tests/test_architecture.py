@@ -34,7 +34,7 @@ def test_no_path_of_a_developers_machine_stands_in_the_tree(project_root):
 
 MOST_MODULES, MOST_LINES = 15, 300
 LARGER_FOLDERS = {
-    "kdgov/cli/commands": (24, "one module per command: the folder is the list of commands"),
+    "kdgov/cli/commands": (25, "one module per command: the folder is the list of commands"),
 }
 """Folder → most modules it may hold, and why it is larger than the others."""
 SHARED_NAMES = {
