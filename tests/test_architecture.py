@@ -39,7 +39,7 @@ LARGER_FOLDERS = {
 """Folder → most modules it may hold, and why it is larger than the others."""
 SHARED_NAMES = {
     **dict.fromkeys(
-        ("audit", "check", "distill", "evaluate", "gate", "promote", "record", "run"), "the command and the step that it calls"
+        ("audit", "check", "distill", "evaluate", "gate", "inform", "promote", "record", "run"), "the command and the step that it calls"
     ),
     "replay": "the kind of task, named as suites write it, and the reviewer's repetition of recorded steps",
     "policy": "the command and the frozen policy that it reads",
