@@ -55,6 +55,9 @@ def allow(
         number = known.number + (rules.policies is not None)
         write_policies(path, PolicyList(number=number, allow=[*kept, made]), _signers(store, path), at=_now())
         typer.echo(f"{made.name} {made.version} ({made.digest[:19]}…) counts for {', '.join(made.models)}")
+        if rules.policies is None:
+            typer.echo("a list exists now: policies that come with kdgov count only where it names them, such as", err=True)
+            typer.echo("  kdgov registry policy allow default --models '*'", err=True)
 
 
 @policy_app.command("list", epilog=EXAMPLES)
@@ -73,7 +76,7 @@ def list_policies(
         for row in listed:
             typer.echo(f"{row['name']} {row['version']}  {row['digest'][:19]}…  {', '.join(row['models'])}")
         if rules.policies is None:
-            typer.echo("no list is signed: any policy counts, and every standing says so")
+            typer.echo("no list is signed: the policies that come with kdgov count, no other does, and every standing says so")
 
 
 def layout(

@@ -80,8 +80,9 @@ def guard_config(database_uri: str) -> GuardConfig:
     """
     beside = beside_database(database_uri)
     trust_path = Path(os.environ.get(TRUST_VARIABLE) or (beside / "keys" / "trust.json" if beside else Path("keys/trust.json")))
-    own_key = trust_path.parent / "project.key"
-    guard_key = os.environ.get(GUARD_KEY_VARIABLE) or (f"file:{own_key}" if own_key.exists() else "")
+    # A declared trust store lies elsewhere; the embedded registry's own key stays where the first recording made it.
+    own_keys = [trust_path.parent / "project.key", *([beside / "keys" / "project.key"] if beside else [])]
+    guard_key = os.environ.get(GUARD_KEY_VARIABLE) or next((f"file:{key}" for key in own_keys if key.exists()), "")
     return GuardConfig(
         trust_path=trust_path,
         free_aliases=frozenset(_words(FREE_ALIASES_VARIABLE) or DEFAULT_FREE_ALIASES),

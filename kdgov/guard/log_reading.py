@@ -95,16 +95,31 @@ def end_fault(session: Session) -> str:
     return ""
 
 
-def refuse_on_broken_log(session: Session, kind: str, at: datetime.datetime) -> None:
-    """Refuse an act that raises a standing where the log's end, or the clock, is not as it was left; what lowers one is always taken."""
+def refuse_on_broken_log(session: Session, kind: str, at: datetime.datetime, *, is_signed: bool) -> None:
+    """Refuse an act that raises a standing where the log's end, the clock or its signature is not as it was left; what lowers one is taken.
+
+    Args:
+        session: of the act.
+        kind: of the act.
+        at: now.
+        is_signed: whether this guard has a key: without one it would leave an unsigned entry behind signed ones, for good.
+    """
     if kind not in ("decide", *RAISING):
         return
+    if not is_signed and _ends_signed(session):
+        told = "the log's entries are signed, and this guard has no key to sign the next one"
+        refuse(f"kdgov refuses to {kind}: {told}. Name the guard's key: KDGOV_GUARD_KEY, or kdgov serve --guard-key.")
     latest = last_moment(session) or at
     if at < latest - CLOCK_SKEW:
         told = f"this server's clock says {at:%Y-%m-%d %H:%M}, and the log's last act is of {latest:%Y-%m-%d %H:%M}"
         refuse(f"kdgov refuses to {kind}: {told}. Set the clock.")
     if fault := end_fault(session):
         refuse(f"kdgov refuses to {kind}: {fault}. {_MEND}")
+
+
+def _ends_signed(session: Session) -> bool:
+    last = session.execute(sa.select(LOG).order_by(LOG.c.seq.desc()).limit(1)).first()
+    return last is not None and bool(entry_of(last).head)
 
 
 def log_faults(session: Session) -> tuple[str, ...]:

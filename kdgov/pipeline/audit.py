@@ -103,7 +103,7 @@ def audit_version(name: str, version: int | str, request: AuditRequest, *, progr
             progress("fetching", 1, 3)
             shown = fetch.fetch_version(client, found, Path(folder))
         progress("fetching", 3, 3)
-        reviewer = reviewer_of(request)
+        reviewer = reviewer_of(request, log)
         further = _replayed(shown, request, progress) if request.replay else ()
         further = (*further, *witness_findings(log, request.witness, reviewer.trust, at=reviewer.at))
         progress("doing it again", 0, 1)
@@ -136,11 +136,11 @@ def audit_registry(request: AuditRequest, scope: Scope | None = None, *, progres
     scope = scope or Scope()
     fetch, listing = (importlib.import_module(f"kdgov.auditing.registry.{name}") for name in ("fetch_version", "list_versions"))
     client_of = importlib.import_module("kdgov.recording.client.client").registry_client
-    reviewer = reviewer_of(request)
     target = request.target
     since_ms = int(datetime.datetime.combine(scope.since, datetime.time(), datetime.UTC).timestamp() * 1000) if scope.since else 0
     with tempfile.TemporaryDirectory(prefix="kdgov-audit-") as folder, client_of(target) as client:
         log = fetch.fetch_log(client)
+        reviewer = reviewer_of(request, log)
         kept = _KeptRows(request.store / "audit" / f"{digest_json([target.name, reviewer.day.isoformat()])[7:23]}.jsonl")
         rows: list[OverviewRow] = []
         listed: set[tuple[str, str, int]] = set()
@@ -202,14 +202,14 @@ def _reviewed(shown: VersionShown, log: LogShown, reviewer: Reviewer) -> Overvie
         return unreadable_row(shown, f"{type(error).__name__}: {error}")
 
 
-def reviewer_of(request: AuditRequest) -> Reviewer:
-    """Who reviews: the request's trust, moment and means."""
+def reviewer_of(request: AuditRequest, log: LogShown | None = None) -> Reviewer:
+    """Who reviews: the request's trust, moment and means; the owner's list of policies as the guard shows it, where none lies here."""
     trust = load_trust(request.trust_file)
     return Reviewer(
         trust=trust,
         at=request.moment,
         rejudge=lambda folder, received: judge_again(folder, trust, received=received),
-        rules=load_owner_rules(request.trust_file, trust, at=request.moment),
+        rules=load_owner_rules(request.trust_file, trust, at=request.moment, shown=log.policies if log is not None else ""),
         frameworks=tuple(request.frameworks),
         weights=request.weights,
     )

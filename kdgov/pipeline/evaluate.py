@@ -19,19 +19,19 @@ from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.distributed import barrier
-from kdgov.evaluation.plan.replay_inputs import replay_inputs, suite_coverage
-from kdgov.evaluation.release_settings import asks_in_messages, cost_line
+from kdgov.evaluation.release_settings import cost_line
 from kdgov.evaluation.results.comparability import compare_evidence, stopping
 from kdgov.evidence.bundle_layout import EVALUATION, FINDINGS, FURTHER_FILES, ITEMS, PLAN, ROLE_FILES
 from kdgov.evidence.derivation.evaluation_statement import sign_evaluation
 from kdgov.finding import Finding
 from kdgov.items.files import read_items
 from kdgov.pipeline.asked_models.models_asked import Asked, asked_models, label_files, teacher_source
+from kdgov.pipeline.confined.suite_calls import SuiteCalls
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import DistillResult, EvaluateResult, ModelEvaluation, StepResult
 from kdgov.pipeline.finished_work.store import Work
-from kdgov.pipeline.load_inputs import load_release_inputs
 from kdgov.processes import is_first
+from kdgov.progress import silent
 from kdgov.quantities import quantity
 from kdgov.recording.client.signers import evaluation_signing_for
 from kdgov.source_digest import source_digest
@@ -108,54 +108,37 @@ def _under(finished: EvaluateResult, allowed: tuple[str, ...]) -> EvaluateResult
 
 def _parts(context: ReleaseContext, asked: list[Asked]) -> dict[str, ModelEvaluation]:
     done: dict[str, ModelEvaluation] = {}
-    plan: Any = None
-    for one in asked:
-        if (known := context.store.finished(ModelEvaluation, one.key)) is not None:
-            done[one.role] = known
-            continue
-        with context.store.work(ModelEvaluation, one.key, tell=context.wait) as work:
-            if work.finished is None and plan is None:
-                # Here, not above: whoever reuses results should not wait for torch and lm-eval.
-                plan, _ = release_questions(context)
-            done[one.role] = work.finished or _part(context, plan, one, asked[0], work)
+    # Nothing is loaded, and no process started, before something has to be asked: whoever reuses results should not wait.
+    with suite_calls(context) as calls:
+        for one in asked:
+            if (known := context.store.finished(ModelEvaluation, one.key)) is not None:
+                done[one.role] = known
+                continue
+            with context.store.work(ModelEvaluation, one.key, tell=context.wait) as work:
+                done[one.role] = work.finished or _part(context, calls, one, asked[0], work)
     return done
 
 
-def release_questions(context: ReleaseContext) -> tuple[Any, tuple[Any, ...]]:
-    """The frozen plan of a release, and the tasks left out because an endpoint cannot answer them (`NotApplicable`)."""
-    made = importlib.import_module("kdgov.evaluation.evaluate_release")
-    materials = load_release_inputs(context)
-    logged = replay_inputs(materials, release=context.path, store=context.store.root)
-    plan = made.release_plan(
-        context.release, context.path, logged=logged, limit=context.release.evaluation.limit, progress=context.progress
-    )
-    scorer = suite_coverage(materials)
-    plan = made.told_apart(plan, scorer) if scorer is not None else plan
-    if not asks_in_messages(context.release):
-        return plan, ()
-    kept, left = importlib.import_module("kdgov.evaluation.plan.messages").answerable(plan)
-    if not kept.tasks:
-        raise InputError(
-            f"no task of its suites can be asked of an endpoint: {', '.join(sorted({one.needs for one in left}))} would be needed",
-            where=str(context.path),
-            mend="Name suites whose tasks are answered in text (docs/endpoints.md).",
-        )
-    return kept, left
+def suite_calls(context: ReleaseContext) -> SuiteCalls:
+    """Where the suites of a release are asked: in this process, or in one without keys."""
+    suites, declared = context.release.suites, context.release.model_dump(mode="json")
+    return SuiteCalls(suites, beside=context.path, store=context.store.root, progress=context.progress, declared=declared)
 
 
-def _part(context: ReleaseContext, plan: Any, one: Asked, teacher: Asked, work: Work[ModelEvaluation]) -> ModelEvaluation:
-    facts: Mapping[str, Any] = importlib.import_module("kdgov.evaluation.evaluate_release").evaluate_one(
-        plan,
-        one.source,
-        work.folder,
+def _part(context: ReleaseContext, calls: SuiteCalls, one: Asked, teacher: Asked, work: Work[ModelEvaluation]) -> ModelEvaluation:
+    facts: Mapping[str, Any] = calls.call(
+        "evaluate_role",
+        folder=work.folder,
+        context=replace(context, progress=silent),
+        purpose="release",
         role=one.role,
+        model=one.source,
         teacher=teacher.source,
-        teacher_how=teacher.how,
         identity=one.identity,
         teacher_identity=teacher.identity,
-        cache=context.store.root / "answers",
         how=one.how,
-        progress=context.progress,
+        teacher_how=teacher.how,
+        cache=calls.answers,
         labels=label_files(context),
     )
     barrier()

@@ -58,6 +58,8 @@ def _promoted(context: ReleaseContext, recorded: RecordResult, target: RegistryT
 
     context.progress("promote", 0, 1)
     act = promote(recorded.name, recorded.version, target, alias=alias, weights=weights)
+    named = f"allow {context.policy_path()} --models"
+    act = replace(act, refusals=tuple({**r, "mend": r["mend"].replace("allow POLICY --models", named)} for r in act.refusals))
     context.progress("promote", 1, 1)
     note = f"; {act.note}" if act.note else ""
     return {

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import DECISION
+from kdgov.evidence.derivation.owner_rules import NO_LIST
 from kdgov.evidence.release_statement import SUBMIT_TAG
 from kdgov.evidence.signing import ACT_PREDICATE, sign_statement, statement
 from kdgov.evidence.trust_store import load_trust, trust_path
@@ -85,7 +86,7 @@ def promote(name: str, version: int | str, target: RegistryTarget, *, alias: str
         number = int(found.version)
         report = _inspected(client, found, target, weights=weights)
         guarded = guard_status(client) is not None
-        refusals = _stopping(report, guarded=guarded)
+        refusals = _stopping(report, target, guarded=guarded)
         previous = _holder(client, name, alias)
         if refusals:
             return Act(kind="promote", name=name, version=number, alias=alias, done=False, refusals=refusals, previous=previous)
@@ -144,7 +145,7 @@ def rollback(name: str, target: RegistryTarget, *, alias: str = "champion", to: 
         found = find_version(client, name, number)
         report = _inspected(client, found, target)
         guarded = guard_status(client) is not None
-        if refusals := _stopping(report, guarded=guarded):
+        if refusals := _stopping(report, target, guarded=guarded):
             return Act(kind="rollback", name=name, version=number, alias=alias, done=False, refusals=refusals, previous=current)
         if not guarded:
             client.set_registered_model_alias(name, alias, str(number))
@@ -165,18 +166,24 @@ def _asked(kind: str, name: str, version: int, alias: str, previous: int, ask: A
     return Act(kind=kind, name=name, version=version, alias=alias, done=True, previous=previous, note=note)
 
 
-def _stopping(report: VersionReport, *, guarded: bool) -> tuple[dict[str, str], ...]:
-    """What forbids promoting; on a guarded registry the guard's own trust store judges the signature."""
+def _stopping(report: VersionReport, target: RegistryTarget, *, guarded: bool) -> tuple[dict[str, str], ...]:
+    """What forbids promoting; on a guarded server the guard's own trust store judges the signature, and its list the policy."""
+    store = f" --store {target.store}" if target.is_embedded else ""
     return tuple(
-        {"criterion": check.what, "reason": check.detail, "mend": check.mend}
+        {
+            "criterion": check.what,
+            "reason": check.detail,
+            "mend": f"{check.mend.removesuffix('.')}{store}." if check.what == NO_LIST else check.mend,
+        }
         for check in report.violations
         if not (guarded and check.what in ("signature", "permission") and "not trusted here" in check.detail)
+        and not (guarded and not target.is_embedded and check.what == NO_LIST)
     )
 
 
 def _inspected(client: MlflowClient, version: Any, target: RegistryTarget, *, weights: Path | None = None) -> VersionReport:
     trust = load_trust(trust_path(target.store))
-    return inspect_version(client, version, trust=trust, rules=rules_of(target, trust), weights=weights, memory=memory_of(target))
+    return inspect_version(client, version, trust=trust, rules=rules_of(client, target, trust), weights=weights, memory=memory_of(target))
 
 
 def _signed_act(target: RegistryTarget, version: Any, act: dict[str, str]) -> str:

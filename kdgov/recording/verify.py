@@ -26,7 +26,7 @@ from kdgov.evidence.trust_store import TrustStore, load_trust, trust_path
 from kdgov.quantities import quantity
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.fetch_bundle import attestations, download_bundle, find_version
-from kdgov.recording.client.read_log import LogCheck, check_log, log_of, memory_of
+from kdgov.recording.client.read_log import LogCheck, check_log, guard_status, log_of, memory_of
 from kdgov.recording.client.target import RegistryTarget
 from kdgov.recording.release_recording import version_facts
 
@@ -106,12 +106,14 @@ def verify_version(
     with registry_client(target) as client:
         found = find_version(client, name, version)
         whose = trust or load_trust(trust_path(target.store))
-        return inspect_version(client, found, trust=whose, rules=rules_of(target, whose), weights=weights, memory=memory_of(target))
+        rules = rules_of(client, target, whose)
+        return inspect_version(client, found, trust=whose, rules=rules, weights=weights, memory=memory_of(target))
 
 
-def rules_of(target: RegistryTarget, trust: TrustStore) -> OwnerRules:
-    """What the registry's owner signed, as it lies beside the trust store of whoever asks."""
-    return load_owner_rules(trust_path(target.store), trust, at=datetime.datetime.now(datetime.UTC))
+def rules_of(client: MlflowClient, target: RegistryTarget, trust: TrustStore) -> OwnerRules:
+    """What the registry's owner signed, as it lies beside the trust store of whoever asks, else as the registry's guard shows it."""
+    shown = str((guard_status(client) or {}).get("policies_signed") or "")
+    return load_owner_rules(trust_path(target.store), trust, at=datetime.datetime.now(datetime.UTC), shown=shown)
 
 
 def inspect_version(

@@ -69,6 +69,8 @@ class ReleaseAnswers:
 class ReleaseScaffold:
     """The files, and what only a person can fill."""
 
+    name: str
+    """The release's name: that of the registered model."""
     files: dict[str, str]
     """Path → text."""
     suites: tuple[str, ...]
@@ -103,7 +105,7 @@ def release_scaffold(folder: Path, answers: ReleaseAnswers, settings: JobSetting
     files |= ci_files(replace(settings, policy="policies/own.yaml"))
     suites = tuple(sorted({task.suite for task in tasks}))
     return ReleaseScaffold(
-        files=files, suites=suites, tasks=tuple(map(_read_as, tasks)), open_questions=tuple(_open(cards, answers, suites))
+        name=name, files=files, suites=suites, tasks=tuple(map(_read_as, tasks)), open_questions=tuple(_open(cards, answers, suites))
     )
 
 

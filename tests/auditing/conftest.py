@@ -11,7 +11,8 @@ import pytest
 from kdgov.auditing.registry.snapshot import LogShown, VersionShown
 from kdgov.auditing.review.review import Reviewer
 from kdgov.recording.client.target import RegistryTarget, registry_target
-from tests.auditing.small_release import checkpoint, write_bundle
+from tests.auditing.small_release import POLICY, checkpoint, write_bundle
+from tests.recording.policy_list import let_store_count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     weights, teacher = checkpoint(root / "weights", 1, 4), checkpoint(root / "teacher", 2, 8)
     bundle = write_bundle(root / "bundle", weights=weights, teacher=teacher)
     target = registry_target(root / "store")
+    let_store_count(root / "store", POLICY)
     record_release(bundle, target, weights=weights)
     with registry_client(target) as client:
         client.set_registered_model_alias("support-student", "champion", "1")
@@ -46,5 +48,5 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
         log = fetch_log(client)
         shown = fetch_version(client, client.get_model_version("support-student", "1"), root / "fetched")
     at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=1)
-    reviewer = reviewer_of(AuditRequest(store=root / "store", at=at))
+    reviewer = reviewer_of(AuditRequest(store=root / "store", at=at), log)
     return Recorded(store=root / "store", target=target, weights=weights, bundle=bundle, shown=shown, log=log, reviewer=reviewer)

@@ -22,10 +22,11 @@ from kdgov.guard.serving import ServerPlan, database_uri, start_server, stop_ser
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.target import registry_target
 from kdgov.recording.release_recording import record_release
-from tests.auditing.small_release import checkpoint, write_bundle
+from tests.auditing.small_release import POLICY, checkpoint, write_bundle
 from tests.auditing.test_tamper import flipped
 from tests.command import Answer
 from tests.guard.postgres import cluster, free_port
+from tests.recording.policy_list import let_count
 
 pytestmark = [pytest.mark.nightly, pytest.mark.ci, pytest.mark.server, pytest.mark.xdist_group("audit-elsewhere")]
 CLOUD = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-central-1"}
@@ -67,6 +68,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
     trust = TrustStore(keys=[TrustedKey(keyid=key.keyid, name="ci", public=key.public_path.read_text(), purposes=list(PROJECT_PURPOSES))])
     save_trust(store / "keys" / "trust.json", trust)
     save_trust(folder / "reviewer" / "trust.json", trust)
+    let_count(store / "keys" / "trust.json", key.private_path, POLICY)
     with pytest.MonkeyPatch.context() as patch, cluster() as database:
         for name, value in {**CLOUD, "MLFLOW_S3_ENDPOINT_URL": endpoint}.items():
             patch.setenv(name, value)

@@ -21,6 +21,7 @@ from kdgov.evidence.signing_keys import new_key
 from kdgov.evidence.trust_store import TrustStore, load_trust, save_trust, trusted_key
 from kdgov.pipeline.audit import AuditRequest, reviewer_of
 from tests.auditing.small_release import POLICY, checkpoint, write_bundle
+from tests.recording.policy_list import let_count
 
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 DAY = datetime.timedelta(days=1)
@@ -42,7 +43,7 @@ class Waived:
         """The audit on some day by somebody's trust store."""
         path = self.store / "review.json"
         save_trust(path, trust)
-        reviewer = reviewer_of(AuditRequest(store=self.store, trust=path, at=at))
+        reviewer = reviewer_of(AuditRequest(store=self.store, trust=path, at=at), log or self.log)
         return review_version(replace(self.shown, **shown), log or self.log, reviewer)
 
     def changed(self, name: str, **change: Any) -> TrustStore:
@@ -82,7 +83,10 @@ def waived(tmp_path_factory: pytest.TempPathFactory) -> Waived:
         trust=root / "signing.json",
     )  # fmt: skip
     target = registry_target(root / "store")
-    save_trust(trust, TrustStore(keys=[own]))
+    owner = new_key(root / "owner", "owner", passphrase=None)
+    listed = trusted_key(owner.public_path.read_text(), name="owner", purposes=["policy"])
+    save_trust(trust, TrustStore(keys=[own, listed]))
+    let_count(trust, owner.private_path, f"{POLICY}approvals: [risk]\n")
     record_release(bundle, target, weights=weights)
     with registry_client(target) as client:
         client.set_registered_model_alias("support-student", "champion", "1")

@@ -26,7 +26,8 @@ from kdgov.guard import evidence
 from kdgov.recording.client.target import RegistryTarget, registry_target
 from kdgov.recording.release_recording import record_release
 from tests.guard.postgres import cluster
-from tests.recording.evidence_bundle import bundle, checkpoint
+from tests.recording.evidence_bundle import POLICY, bundle, checkpoint
+from tests.recording.policy_list import let_store_count
 
 ROOT = Path(__file__).parent.parent.parent
 ROUNDS = 60
@@ -112,6 +113,7 @@ def main() -> int:
         folder = Path(kept)
         embedded = registry_target(folder / "store")
         record_release(bundle(folder / "first", name="first"), embedded)
+        let_store_count(embedded.store, POLICY.replace(b"SAFETY", b"safety"))
         for part in ("a", "b", "e"):
             (folder / part).mkdir()
         found["SQLite"] = guard_cost(embedded, f"sqlite:///{folder}/store/mlflow.db", folder / "a")

@@ -18,7 +18,8 @@ from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.target import RegistryTarget, registry_target
 from kdgov.recording.release_recording import RecordedVersion, record_release
 from tests.guard.postgres import cluster, free_port
-from tests.recording.evidence_bundle import bundle, checkpoint
+from tests.recording.evidence_bundle import POLICY, bundle, checkpoint
+from tests.recording.policy_list import let_store_count
 
 _NUMBER = itertools.count(1)
 
@@ -73,6 +74,7 @@ def embedded(tmp_path_factory, empty_registry) -> Iterator[Site]:
     target = registry_target(folder / "store")
     target.store.mkdir()
     shutil.copy(empty_registry, target.store / "mlflow.db")
+    let_store_count(target.store, POLICY.replace(b"SAFETY", b"safety"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(UNGUARDED_VARIABLE, "scratch-*")
         yield Site(kind="embedded", target=target, folder=folder, database=f"sqlite:///{folder}/store/mlflow.db")
@@ -86,6 +88,7 @@ def _served(folder: Path, database: str, kind: str, further: tuple[str, ...] = (
         store / "keys" / "trust.json",
         TrustStore(keys=[TrustedKey(keyid=key.keyid, name="ci", public=public, purposes=list(PROJECT_PURPOSES))]),
     )
+    let_store_count(store, POLICY.replace(b"SAFETY", b"safety"))
     plan = ServerPlan(
         backend=database,
         artifacts=str(folder / "artifacts"),

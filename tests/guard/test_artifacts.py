@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
 from kdgov.guard.stores.artifact_store import WriteOnceRepository
+from kdgov.resources import data_folder
 
 
 def free_port() -> int:
@@ -200,7 +201,7 @@ def test_evidence_in_a_bucket_is_read_at_every_promotion_and_every_change_is_see
     from kdgov.guard.evidence import derive_stored
     from tests.recording.evidence_bundle import bundle
 
-    folder = bundle(tmp_path / "bundle")
+    folder = bundle(tmp_path / "bundle", policy=(data_folder("policies") / "starter.yaml").read_bytes())
     run = f"{bucket}/{tmp_path.name}"
     WriteOnceRepository(f"kdgov-artifacts:{run}").log_artifacts(str(folder), "evidence")
     predicate = {"bundle": bundle_digest(folder), "decision": digest_file(folder / "decision.json"), "name": "support-student"}

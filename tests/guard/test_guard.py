@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
+import shutil
 import statistics
 import threading
 import time
@@ -314,16 +315,34 @@ def test_a_key_that_is_distrusted_stops_the_next_promotion(embedded, tmp_path, m
     """A remembered signature counts by the trust store as it is now."""
     from kdgov.evidence.trust_store import save_trust, with_revoked
 
+    recorded = embedded.record()
     trust = tmp_path / "trust.json"
     save_trust(trust, load_trust(trust_path(embedded.target.store)))
+    shutil.copy(embedded.target.store / "keys" / "policies.dsse.json", tmp_path)
     monkeypatch.setenv("KDGOV_TRUST", str(trust))
-    recorded = embedded.record()
     from kdgov.guard.stores.registry_store import open_registry_store
 
     store = open_registry_store(embedded.database)
     for _ in range(2):
         store.set_registered_model_alias(recorded.name, "champion", str(recorded.version))
+    with embedded.client() as client:
+        # A trust store declared elsewhere takes the embedded registry's own key away from nobody: its entries stay signed.
+        assert not [fault for fault in chain_faults(read_log(client), load_trust(trust)) if fault]
     name = load_trust(trust).keys[0].name
     save_trust(trust, with_revoked(load_trust(trust), name, because="leaked", compromised=True, at=datetime.datetime.now(datetime.UTC)))
     with pytest.raises(MlflowException, match="compromised"):
+        store.set_registered_model_alias(recorded.name, "champion", str(recorded.version))
+
+
+def test_no_guard_without_a_key_adds_to_a_signed_log(embedded, tmp_path, monkeypatch):
+    """An unsigned entry behind signed ones would call the log changed for good; what lowers a standing is taken all the same."""
+    from kdgov.guard.stores.registry_store import open_registry_store
+
+    recorded = embedded.record()
+    shutil.copy(embedded.target.store / "mlflow.db", tmp_path / "mlflow.db")
+    for name in ("trust.json", "policies.dsse.json"):
+        shutil.copy(embedded.target.store / "keys" / name, tmp_path)
+    monkeypatch.setenv("KDGOV_TRUST", str(tmp_path / "trust.json"))
+    store = open_registry_store(f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(MlflowException, match="KDGOV_GUARD_KEY"):
         store.set_registered_model_alias(recorded.name, "champion", str(recorded.version))

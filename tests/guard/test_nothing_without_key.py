@@ -91,4 +91,4 @@ def test_where_an_experiment_may_lie(monkeypatch, tmp_path, location, is_request
 
 def _violated(site, made):
     found = audit_version(made.name, made.version, AuditRequest(store=site.target.store))
-    return [f.subject for f in found.findings if f.standing == "violated"]
+    return [f"{f.subject}: {f.reason}" for f in found.findings if f.standing == "violated"]

@@ -11,6 +11,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from kdgov.declarations.policy_file import load_policy
+from kdgov.errors import KdgovError
 from kdgov.evidence.bundle import write_manifest
 from kdgov.evidence.derivation.evaluation_statement import sign_evaluation
 from kdgov.evidence.derivation.owner_rules import (
@@ -26,16 +27,20 @@ from kdgov.evidence.derivation.owner_rules import (
 from kdgov.evidence.derivation.replay_statement import sign_replay
 from kdgov.evidence.signing_keys import load_signer, new_key
 from kdgov.evidence.trust_store import load_trust, save_trust, trust_path, trusted_key
+from kdgov.pipeline.audit import AuditRequest, Scope, audit_registry, audit_version
 from kdgov.recording.promotion import promote
 from kdgov.recording.release_recording import record_release
+from kdgov.recording.verified_loading import load_model
 from kdgov.recording.verify import verify_version
-from tests.recording.evidence_bundle import bundle, checkpoint
+from kdgov.resources import data_folder
+from tests.recording.evidence_bundle import POLICY, bundle, checkpoint
+from tests.recording.policy_list import let_store_count
 
 NOW = datetime.datetime.now(datetime.UTC)
 
 
 class Owner:
-    """The owner of one registry, who signs rules and takes them away again."""
+    """The owner of one registry, who signs rules and takes them away again; what was signed before is put back."""
 
     def __init__(self, site) -> None:
         self.trust = trust_path(site.target.store)
@@ -53,7 +58,7 @@ class Owner:
         write_layout(self.trust, Layout(rules=[rule]), self.signers, at=NOW)
 
     def takes_back(self) -> None:
-        """No rules any more."""
+        """No rules any more, not even the list that lets the tests' own policy count."""
         for name in ("policies.dsse.json", "layout.dsse.json"):
             (self.trust.parent / name).unlink(missing_ok=True)
 
@@ -64,6 +69,27 @@ def owner(site) -> Iterator[Owner]:
     found = Owner(site)
     yield found
     found.takes_back()
+    let_store_count(site.target.store, POLICY.replace(b"SAFETY", b"safety"))
+
+
+@pytest.fixture
+def owner_of_embedded(embedded) -> Iterator[Owner]:
+    found = Owner(embedded)
+    yield found
+    found.takes_back()
+    let_store_count(embedded.target.store, POLICY.replace(b"SAFETY", b"safety"))
+
+
+def _of_shipped_policy(site, folder):
+    """Recorded under a policy that comes with kdgov."""
+    weights = checkpoint(folder / "weights", seed=hash(site.kind) % 1000)
+    policy = (data_folder("policies") / "starter.yaml").read_bytes()
+    made = bundle(folder / "bundle", name=f"shipped-{folder.name}", weights=weights, policy=policy)
+    return record_release(made, site.target, weights=weights)
+
+
+def _address(site) -> str | None:
+    return None if site.target.is_embedded else site.target.tracking_uri
 
 
 def _refused(site, recorded, word: str) -> None:
@@ -85,12 +111,49 @@ def test_only_listed_policies_count_and_only_for_their_models(site, owner, tmp_p
     assert not [told for told in verify_version(recorded.name, recorded.version, site.target).standing if "list of policies" in told]
 
 
-def test_without_a_list_the_standing_says_so(site, owner):
-    recorded = site.record()
-    act = promote(recorded.name, recorded.version, site.target)
-    assert act.done
-    assert "no list of policies is signed by the registry's owner" in act.note
+def test_without_a_list_only_shipped_policies_count(site, owner, tmp_path):
+    """A policy of one's own needs the owner's word, at every door; one that comes with kdgov counts, and the standing says so."""
+    own = site.record()
+    owner.takes_back()
+    _refused(site, own, "does not come with kdgov")
+    assert "kdgov registry policy allow POLICY --models" in promote(own.name, own.version, site.target).sentence
+    findings = audit_version(own.name, own.version, AuditRequest(store=site.target.store, registry=_address(site))).findings
+    assert any("does not come with kdgov" in f.reason for f in findings)
+    shipped = _of_shipped_policy(site, tmp_path)
+    act = promote(shipped.name, shipped.version, site.target)
+    assert act.done, act.sentence
+    assert "no list of policies is signed by the registry's owner: starter" in act.note
     assert "evaluation unsigned" in act.note
+
+
+def test_an_alias_from_before_the_list_is_violated_where_its_policy_counts_no_more(embedded, owner_of_embedded):
+    recorded = embedded.record()
+    assert promote(recorded.name, recorded.version, embedded.target).done
+    owner_of_embedded.takes_back()
+    rows = audit_registry(AuditRequest(store=embedded.target.store), Scope(model=recorded.name))["versions"]
+    assert rows[0]["outcome"] == "violated"
+    assert any("does not come with kdgov" in need for need in rows[0]["needs"])
+    with pytest.raises(KdgovError, match="does not come with kdgov"):
+        load_model(f"models:/{recorded.name}@champion", store=embedded.target.store)
+
+
+@pytest.mark.server
+@pytest.mark.xdist_group("sqlite")
+def test_a_client_without_a_list_goes_by_the_one_that_the_guard_shows(served_sqlite, tmp_path, monkeypatch):
+    """As far as it trusts who signed it; a list of its own wins."""
+    recorded = served_sqlite.record()
+    mine = tmp_path / "mine" / "trust.json"
+    mine.parent.mkdir()
+    trust = load_trust(trust_path(served_sqlite.target.store))
+    save_trust(mine, trust)
+    monkeypatch.setenv("KDGOV_TRUST", str(mine))
+    assert verify_version(recorded.name, recorded.version, served_sqlite.target).holds
+    save_trust(mine, trust.model_copy(update={"keys": [trust.keys[0].model_copy(update={"purposes": ["decision", "act"]})]}))
+    (fault,) = verify_version(recorded.name, recorded.version, served_sqlite.target).violations
+    assert "not trusted to sign a policy" in fault.detail
+    assert "kdgov keys trust OWNER.pub --for policy" in fault.mend
+    # The guard decides by its own list, whatever the client knows.
+    assert promote(recorded.name, recorded.version, served_sqlite.target).done
 
 
 def test_an_evaluation_that_nobody_signed_is_refused_where_the_layout_demands_it(site, owner, tmp_path):

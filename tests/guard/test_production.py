@@ -36,7 +36,8 @@ from kdgov.recording.release_recording import RecordedVersion, record_release
 from kdgov.recording.verify import verify_version
 from tests.guard.conftest import Site
 from tests.guard.postgres import Cluster, free_port, restartable
-from tests.recording.evidence_bundle import bundle, checkpoint
+from tests.recording.evidence_bundle import POLICY, bundle, checkpoint
+from tests.recording.policy_list import let_count
 
 pytestmark = [pytest.mark.nightly, pytest.mark.ci, pytest.mark.server, pytest.mark.xdist_group("production")]
 
@@ -74,6 +75,7 @@ def production(tmp_path_factory) -> Iterator[Production]:
         keys / "trust.json",
         TrustStore(keys=[TrustedKey(keyid=key.keyid, name="ci", public=key.public_path.read_text(), purposes=list(PROJECT_PURPOSES))]),
     )
+    let_count(keys / "trust.json", key.private_path, POLICY.replace(b"SAFETY", b"safety"))
     with pytest.MonkeyPatch.context() as patch, restartable() as cluster:
         endpoint = f"http://127.0.0.1:{s3_port}"
         settings = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-central-1"}

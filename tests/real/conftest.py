@@ -13,6 +13,7 @@ from kdgov.checkpoints.identity import model_identity
 from kdgov.digest import digest_file
 from tests.command import Answer, kdgov
 from tests.conftest import real_folder
+from tests.recording.policy_list import let_store_count
 
 HERE = Path(__file__).parent
 TRAINED_STORIES = 900
@@ -116,5 +117,6 @@ def real_run(tmp_path_factory):
     """The whole way on real input: (answer of ``kdgov run``, release file, store)."""
     folder = tmp_path_factory.mktemp("real")
     path = write_release(folder, name="real-stories", policy=HERE / "policy.yaml")
+    let_store_count(folder / "store", HERE / "policy.yaml")
     answer = run_release(path, folder / "store", KDGOV_REALDATA=str(real_folder("tinystories").parent))
     return answer, path, folder / "store"

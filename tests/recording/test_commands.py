@@ -92,13 +92,20 @@ def test_keys_from_new_to_revoked(command, tmp_path):
 def test_the_owner_lists_policies_and_demands_signatures(command, embedded):
     store, recorded = embedded.target.store, embedded.record()
     listed = ("registry", "policy", "list", "--store", store)
+    signed = store / "keys" / "policies.dsse.json"
+    before = signed.read_bytes()
     try:
+        signed.unlink()
         assert "every standing says so" in command(*listed).stdout
-        command("registry", "policy", "allow", "strict", "--models", recorded.name, "--store", store)
+        unlisted = command("promote", recorded.name, recorded.version, "--store", store, expect=1).stdout
+        assert f"kdgov registry policy allow POLICY --models {recorded.name!r} --store {store}" in unlisted
+        done = command("registry", "policy", "allow", "strict", "--models", recorded.name, "--store", store)
         assert "strict" in command(*listed).stdout
+        assert "a list exists now" in done.stderr
         refused = command("promote", recorded.name, recorded.version, "--store", store, expect=1).stdout
         assert "the owner's list lacks it" in refused
-        (store / "keys" / "policies.dsse.json").unlink()
+        own = embedded.weights_of(recorded).parent / "bundle" / "policy.yaml"
+        command("registry", "policy", "allow", own, "--models", recorded.name, "--store", store)
         command("registry", "layout", "--models", "*", "--demand", "everything", "--store", store, expect=2)
         command("registry", "layout", "--models", "*", "--demand", "decision", "--by", "nobody", "--store", store, expect=2)
         command("registry", "layout", "--models", recorded.name, "--demand", "evaluation", "--store", store)
@@ -111,5 +118,5 @@ def test_the_owner_lists_policies_and_demands_signatures(command, embedded):
         command("registry", "layout", "--clear", "--store", store)
         command("promote", recorded.name, recorded.version, "--store", store)
     finally:
-        for name in ("policies.dsse.json", "layout.dsse.json"):
-            (store / "keys" / name).unlink(missing_ok=True)
+        signed.write_bytes(before)
+        (store / "keys" / "layout.dsse.json").unlink(missing_ok=True)

@@ -18,7 +18,8 @@ from kdgov.recording.client.target import registry_target
 from kdgov.recording.promotion import promote
 from kdgov.recording.release_recording import record_release
 from kdgov.recording.verify import verify_version
-from tests.recording.evidence_bundle import bundle, checkpoint
+from tests.recording.evidence_bundle import POLICY, bundle, checkpoint
+from tests.recording.policy_list import let_count
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def keys(tmp_path, monkeypatch, empty_registry):
         save_trust(tmp_path / "trust.json", TrustStore(keys=listed, **change))
 
     trust()
+    let_count(tmp_path / "trust.json", made["ada"].private_path, POLICY.replace(b"SAFETY", b"safety"))
     monkeypatch.setenv("KDGOV_TRUST", str(tmp_path / "trust.json"))
     weights = checkpoint(tmp_path / "weights")
     folder = bundle(tmp_path / "bundle", name="keyed", weights=weights)

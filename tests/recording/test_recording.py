@@ -23,6 +23,7 @@ from kdgov.recording.release_recording import record_release
 from kdgov.recording.verified_loading import NotReleasedError, load_model, parse_uri
 from kdgov.recording.verify import verify_version
 from tests.recording.evidence_bundle import bundle, checkpoint
+from tests.recording.policy_list import let_store_count
 
 
 @pytest.fixture
@@ -227,6 +228,7 @@ def test_an_unguarded_database_is_recorded_and_said_to_be_unguarded(embedded, ma
     folder, weights = made
     plain = registry_target(tmp_path / "store", "http://nowhere")
     target = dataclasses.replace(plain, tracking_uri=embedded.database, registry_uri=embedded.database)
+    let_store_count(tmp_path / "store", folder / "policy.yaml")
     recorded = record_release(folder, target, weights=weights)
     assert not recorded.is_guarded
     act = promote(recorded.name, recorded.version, target)

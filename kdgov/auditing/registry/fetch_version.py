@@ -34,7 +34,8 @@ def fetch_log(client: MlflowClient) -> LogShown:
     status = guard_status(client)
     if entries is None or status is None:
         return LogShown(reason=_NO_GUARD)
-    return LogShown(entries=tuple(entries), free_aliases=frozenset(status.get("free_aliases", [])), faults=log_faults(client))
+    free, listed = frozenset(status.get("free_aliases", [])), str(status.get("policies_signed") or "")
+    return LogShown(entries=tuple(entries), free_aliases=free, faults=log_faults(client), policies=listed)
 
 
 def fetch_version(client: MlflowClient, version: ModelVersion, into: Path, *, aliases: Mapping[str, str] | None = None) -> VersionShown:

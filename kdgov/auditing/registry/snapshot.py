@@ -112,6 +112,8 @@ class LogShown:
     """What the guard itself found in its tables that the log's signed text contradicts."""
     free_aliases: frozenset[str] | None = None
     """Aliases the guard leaves free; None where no guard answered."""
+    policies: str = ""
+    """The owner's signed list of policies as the guard shows it; empty where it shows none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

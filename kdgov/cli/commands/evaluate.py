@@ -141,11 +141,14 @@ def _single(
 ) -> dict[str, Any]:
     if model is None or out is None or not suites:
         raise InputError("--model needs --suite and --out", mend="Name at least one suite and the folder to write to.")
-    from kdgov.evaluation.evaluate_model import evaluate_single
     from kdgov.evaluation.plan.suite_code import allowed_code
+    from kdgov.evidence.bundle_layout import EVALUATION
+    from kdgov.pipeline.confined.suite_calls import SuiteCalls
+    from kdgov.safe_parse import json_file
 
-    with progress_bars() as progress, allowed_code(code):
-        return evaluate_single(model, suites, out, tasks=tasks, limit=limit, how=how, progress=progress, labels=labels)
+    with progress_bars() as progress, allowed_code(code), SuiteCalls(suites, beside=None, store=out, progress=progress) as calls:
+        calls.call("evaluate_alone", further=(out,), model=model, suites=suites, out=out, tasks=tasks, limit=limit, how=how, labels=labels)
+    return dict(json_file(out / EVALUATION))
 
 
 def _pair(*, code: list[Path], output_format: EvaluateFormat, **given: Any) -> None:

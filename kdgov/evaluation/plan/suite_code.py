@@ -56,6 +56,11 @@ def allowed_code(folders: Sequence[Path]) -> Iterator[None]:
         _ALLOWED.reset(token)
 
 
+def allowed_folders() -> tuple[Path, ...]:
+    """The folders that are allowed now."""
+    return _ALLOWED.get()
+
+
 def suite_code(file: Path, *, where: str) -> dict[str, str]:
     """Name → digest of the code outside lm-eval that a task file runs; empty for most.
 

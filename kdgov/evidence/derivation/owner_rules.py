@@ -8,7 +8,9 @@ Two files lie beside the trust store, each an envelope signed for the purpose ``
                        (`kdgov registry layout`), in the manner of an in-toto layout
 ====================== ==============================================================================================
 
-A file that lies there and does not count refuses every promotion: a broken rule is no absent rule.
+A file that lies there and does not count refuses every promotion: a broken rule is no absent rule. Without a list of policies those that
+come with kdgov count, and no other. Whoever asks a guarded registry and has no list of their own goes by the one its guard shows, as far
+as their own trust store knows the key under it.
 """
 
 from __future__ import annotations
@@ -34,10 +36,13 @@ from kdgov.evidence.release_statement import Refusal
 from kdgov.evidence.signing import LAYOUT_PREDICATE, POLICIES_PREDICATE, sign_statement, statement, verify_statement
 from kdgov.evidence.trust_store import Purpose, TrustStore
 from kdgov.resources import data_folder
-from kdgov.safe_parse import json_file
+from kdgov.safe_parse import json_file, json_value
 
 _Words = TypeVar("_Words", bound=Declared)
+NO_LIST = "policy-list"
+"""Criterion of a policy that nobody listed: on a guarded registry the guard's own list says so too."""
 POLICIES_FILE, LAYOUT_FILE = "policies.dsse.json", "layout.dsse.json"
+_MOST_SHOWN = 1_000_000
 
 
 class AllowedPolicy(Declared):
@@ -105,6 +110,8 @@ class OwnerRules:
     """Identifier → name of every key of the trust store."""
     replayed: Callable[[str], int] = field(default=lambda _decision: 0)
     """Decision → items per task that somebody trusted asked again."""
+    shown_fault: str = ""
+    """Why the list that the registry's guard shows does not count here; empty where it shows none, or it counts."""
 
     @property
     def digest(self) -> str:
@@ -122,11 +129,8 @@ class OwnerRules:
             decision: digest of the decision, by which replays are named.
         """
         found = [Refusal(criterion="policy", reason=fault, mend="Let the owner sign it again.") for fault in self.faults]
-        if self.policies is not None and not any(a.digest == policy["digest"] and _matches(model, a.models) for a in self.policies.allow):
-            named = f"policy {policy['name']} {policy['version']} ({policy['digest'][:19]}…)"
-            told = f"{named} does not count for {model}: the owner's list lacks it"
-            mend = "Judge by a policy of the list, or let the owner sign: kdgov registry policy allow POLICY --models PATTERN."
-            found.append(Refusal(criterion="policy", reason=told, mend=mend))
+        if (unlisted := self._unlisted(model, policy)) is not None:
+            found.append(unlisted)
         for rule in self.layout.rules if self.layout is not None else []:
             if _matches(model, rule.models):
                 found += [r for purpose, demand in rule.signatures.items() if (r := self._lacking(purpose, demand, signed)) is not None]
@@ -137,9 +141,25 @@ class OwnerRules:
         """What a pass lacks or rests on, for whoever reads it."""
         if self.policies is not None:
             return []
-        shipped = "a shipped policy" if policy["digest"] in shipped_policies() else "not a shipped policy"
-        told = f"no list of policies is signed by the registry's owner: {policy['name']} {policy['version']} ({shipped}) counts for {model}"
-        return [told]
+        counts = "a shipped policy, counts" if policy["digest"] in shipped_policies() else "not a shipped policy, does not count"
+        return [f"no list of policies is signed by the registry's owner: {policy['name']} {policy['version']}, {counts} for {model}"]
+
+    def _unlisted(self, model: str, policy: Mapping[str, str]) -> Refusal | None:
+        """Why a policy does not count for a model; None where it does."""
+        told = f"policy {policy['name']} {policy['version']} ({policy['digest'][:19]}…) does not count for {model}: "
+        allow = f"kdgov registry policy allow POLICY --models {model!r}"
+        if self.policies is not None:
+            if any(a.digest == policy["digest"] and _matches(model, a.models) for a in self.policies.allow):
+                return None
+            mend = f"Judge by a policy of the list, or let the owner sign: {allow}."
+            return Refusal(criterion="policy", reason=f"{told}the owner's list lacks it", mend=mend)
+        if policy["digest"] in shipped_policies():
+            return None
+        told += "it does not come with kdgov, and no list of the registry's owner allows it"
+        mend = f"Judge by a shipped policy, or let the owner sign the list: {allow}."
+        if self.shown_fault:
+            told, mend = f"{told} ({self.shown_fault})", "Trust the owner's key: kdgov keys trust OWNER.pub --for policy."
+        return Refusal(criterion=NO_LIST, reason=told, mend=mend)
 
     def _lacking(self, purpose: str, demand: Demand, signed: Mapping[str, Sequence[str]]) -> Refusal | None:
         keys = {key for key in signed.get(purpose, ()) if not demand.keys or key in demand.keys or self.names.get(key) in demand.keys}
@@ -151,20 +171,35 @@ class OwnerRules:
         return Refusal(criterion="layout", reason=told, mend=f"Have it signed with a key trusted for the purpose {purpose}.")
 
 
-def load_owner_rules(trust_file: Path, trust: TrustStore, *, at: datetime.datetime) -> OwnerRules:
+def load_owner_rules(trust_file: Path, trust: TrustStore, *, at: datetime.datetime, shown: str = "") -> OwnerRules:
     """The rules that lie beside a trust store.
 
     Args:
         trust_file: the trust store's file.
         trust: its content: whose signatures count for the purpose ``policy``.
         at: now, with a zone.
+        shown: signed list of policies that the registry's guard shows, as text; read where none lies here.
     """
     faults: list[str] = []
+    elsewhere: list[str] = []
     policies = _read(trust_file.parent / POLICIES_FILE, POLICIES_PREDICATE, PolicyList, trust, at, faults)
     layout = _read(trust_file.parent / LAYOUT_FILE, LAYOUT_PREDICATE, Layout, trust, at, faults)
+    if policies is None and shown and not faults:
+        policies = _words_of(
+            lambda: json_value(shown, where=POLICIES_FILE), POLICIES_FILE, POLICIES_PREDICATE, PolicyList, trust, at, elsewhere
+        )
     names = {key.keyid: key.name for key in trust.keys}
     again = partial(replayed, trust_file, trust, at=at)
-    return OwnerRules(policies=policies, layout=layout, faults=tuple(faults), names=names, replayed=again)
+    return OwnerRules(policies=policies, layout=layout, faults=tuple(faults), names=names, replayed=again, shown_fault="; ".join(elsewhere))
+
+
+def shown_policies(trust_file: Path) -> str:
+    """The signed list of policies beside a trust store as a guard shows it; empty where there is none."""
+    path = trust_file.parent / POLICIES_FILE
+    try:
+        return path.read_text(encoding="utf-8") if path.stat().st_size <= _MOST_SHOWN else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def _unreplayed(wanted: int, found: int) -> list[Refusal]:
@@ -192,18 +227,22 @@ def shipped_policies() -> frozenset[str]:
 
 
 def _read(path: Path, kind: str, model: type[_Words], trust: TrustStore, at: datetime.datetime, faults: list[str]) -> _Words | None:
-    if not path.exists():
-        return None
+    return _words_of(lambda: json_file(path), path.name, kind, model, trust, at, faults) if path.exists() else None
+
+
+def _words_of(
+    read: Callable[[], Any], name: str, kind: str, model: type[_Words], trust: TrustStore, at: datetime.datetime, faults: list[str]
+) -> _Words | None:
     try:
-        envelope = json_file(path)
+        envelope = read()
         answer = verify_statement(envelope, trust, purpose="policy", at=at, predicate_type=kind)
         if answer.is_valid:
             words = {key: value for key, value in answer.predicate.items() if key != "signed_at"}
-            return validate(words, model, file=path.name)
-        faults.append(f"{path.name}, which the registry's owner signs, does not count: {answer.reason}")
+            return validate(words, model, file=name)
+        faults.append(f"{name}, which the registry's owner signs, does not count: {answer.reason}")
     except (KdgovError, OSError, ValueError, TypeError, AttributeError) as error:
         told = error.what if isinstance(error, KdgovError) else type(error).__name__
-        faults.append(f"{path.name}, which the registry's owner signs, cannot be read: {told}")
+        faults.append(f"{name}, which the registry's owner signs, cannot be read: {told}")
     return None
 
 

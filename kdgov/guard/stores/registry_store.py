@@ -124,7 +124,7 @@ class _Guard(ReservedTags):
 
     def _log(self, session: Session, kind: ActKind, facts: VersionFacts, **details: Any) -> LogEntry:
         at = now()
-        refuse_on_broken_log(session, kind, at)
+        refuse_on_broken_log(session, kind, at, is_signed=self._signer is not None)
         details |= standing_of(self.config.trust())
         entry = tables.append(session, kind, version=facts, by=caller(), details=details, signer=self._signer, at=at)
         if facts.version and kind != "delete":

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from kdgov import __version__
 from kdgov.errors import InputError
+from kdgov.evidence.derivation.owner_rules import shown_policies
 from kdgov.evidence.event_chain import LogEntry
 from kdgov.evidence.registry_query import question_of_text
 from kdgov.guard import tables
@@ -72,6 +73,7 @@ def view(session: Session, filter_string: str, max_results: int, config: GuardCo
         "log_is_signed": bool(config.guard_key),
         "trusted_keys": [{"name": k.name, "keyid": k.keyid, "purposes": list(k.purposes)} for k in config.trust().keys],
         "policies": sorted(config.policies),
+        "policies_signed": shown_policies(config.trust_path),
         "started_as": os.environ.get(NONCE_VARIABLE, ""),
     }
     return PagedList([RegisteredModel(name="kdgov.guard", description=json.dumps(status))], None)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kdgov.decision.policy import Policy
 from kdgov.declarations.distillation import TeacherText
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.endpoints.reply import estimated_tokens
+from kdgov.evaluation.plan.messages import NotApplicable
 from kdgov.evaluation.plan.request import Plan, messages_of
 from kdgov.evaluation.release_settings import asks_in_messages, endpoint_roles, how_for
 from kdgov.finding import Finding
 from kdgov.finding_rules import RULES
 from kdgov.passing_rules import passing
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.evaluate import release_questions
+from kdgov.pipeline.evaluate import suite_calls
+from kdgov.progress import silent
 from kdgov.quantities import quantity
 
 _NOT_APPLICABLE, _PLAN, _BACKEND = "evidence.task-not-applicable", "evidence.endpoint-plan", "evidence.backend"
@@ -62,19 +64,20 @@ def endpoint_plan_findings(context: ReleaseContext, policy: Policy, rows: Mappin
     release = context.release
     if not asks_in_messages(release):
         return []
-    plan, left = release_questions(context)
+    with suite_calls(context) as calls:
+        questions = calls.call("endpoint_questions", context=replace(context, progress=silent))
     roles = endpoint_roles(release)
-    found = [_not_applicable(one) for one in left]
+    found = [_not_applicable(NotApplicable(**{**one, "metrics": tuple(one["metrics"])})) for one in questions["left"]]
     if len(roles) == 1 and "backend" not in policy.allowed_differences:
         found.append(_unlike(next(iter(roles)), policy))
     for role, endpoint in roles.items():
-        asked = _evaluation(plan, context, role, endpoint)
+        asked = Estimate(**questions["asked"][role])
         taught = _teaching(context, rows) if role == "teacher" else Estimate()
         found.append(_told(role, endpoint, asked, taught))
     return found
 
 
-def _not_applicable(one: Any) -> Finding:
+def _not_applicable(one: NotApplicable) -> Finding:
     return Finding(
         check="evidence",
         verdict=RULES[_NOT_APPLICABLE].verdict,
@@ -101,7 +104,8 @@ def _unlike(role: str, policy: Policy) -> Finding:
     )
 
 
-def _evaluation(plan: Plan, context: ReleaseContext, role: str, endpoint: Endpoint) -> Estimate:
+def evaluation_estimate(plan: Plan, context: ReleaseContext, role: str, endpoint: Endpoint) -> Estimate:
+    """What asking one endpoint everything a plan holds takes at most."""
     from kdgov.evaluation.backends.chat_endpoint import answer_tokens  # noqa: PLC0415 - only where an endpoint is asked
 
     how = how_for(context.release, role, endpoint)

@@ -6,10 +6,9 @@ these findings beside the check's.
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from kdgov.checkpoints.digests import remembered_digest
@@ -19,13 +18,16 @@ from kdgov.checks.scan.contamination import ItemIndex
 from kdgov.checks.scan.scan import Shard, ShardReport, scan
 from kdgov.checks.scan.suite_items import SuiteItems, items_of_rows, suite_items
 from kdgov.declarations.policy_file import load_policy
+from kdgov.declarations.suite import find_suite, load_suite
 from kdgov.digest import digest_json, write_atomic
 from kdgov.evidence.bundle_layout import CONTAMINATION, FINDINGS
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.evaluate import suite_calls
 from kdgov.pipeline.finished_work.step_results import SCAN_REPORTS, PlannedItemsResult
 from kdgov.pipeline.load_inputs import load_release_inputs, suite_files
 from kdgov.pipeline.scan_teacher_text import FOLDER
+from kdgov.progress import silent
 from kdgov.source_digest import source_digest
 
 
@@ -81,19 +83,18 @@ def _shards(context: ReleaseContext, distilled: Path) -> list[Shard]:
 
 def _planned(context: ReleaseContext, at_hand: SuiteItems) -> SuiteItems:
     """The items of every task that had none beside its suite."""
-    # lm-eval takes seconds to load: only where its items have to be read, never on a rerun.
-    build = importlib.import_module("kdgov.evaluation.plan.build")
-    sources = build.read_suites(context.release.suites, beside=context.path)
+    suites = [load_suite(find_suite(name, beside=context.path)) for name in context.release.suites]
     absent = {name.partition(": ")[0] for name in at_hand.absent}
-    declared = {(source.suite.name, task.task): task for source in sources for task in source.suite.tasks}
+    declared = {(suite.name, task.task): task for suite in suites for task in suite.tasks}
     names = sorted({task for suite, task in declared if f"{suite}/{task}" in absent})
-    plan = build.build_plan(sources, tasks=names, progress=context.progress)
+    # lm-eval takes seconds to load: only where its items have to be read, never on a rerun.
+    with suite_calls(context) as calls:
+        planned = calls.call("planned_rows", context=replace(context, progress=silent), tasks=names)
     items = []
-    for planned in plan.tasks:
-        name = f"{planned.suite}/{planned.task}"
-        if name in absent and (planned.suite, planned.task) in declared:
-            rows = ((item.item_id, item.doc) for item in planned.items)
-            items += items_of_rows(name, declared[planned.suite, planned.task], rows)
+    for suite, task, rows in planned:
+        name = f"{suite}/{task}"
+        if name in absent and (suite, task) in declared:
+            items += items_of_rows(name, declared[suite, task], ((item_id, doc) for item_id, doc in rows))
     return SuiteItems(items=tuple(items), absent=(), digests={})
 
 

@@ -1,0 +1,102 @@
+"""What an evaluation does with suites: build the plan, ask a model, read items; alike in this process and in a confined one."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.errors import InputError
+from kdgov.evaluation.backends.settings import BackendSettings
+from kdgov.evaluation.plan.replay_inputs import replay_inputs, suite_coverage
+from kdgov.evaluation.plan.suite_code import allowed_code
+from kdgov.evaluation.release_settings import asks_in_messages, endpoint_roles
+from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.load_inputs import load_release_inputs
+from kdgov.progress import Progress
+
+_PLANS: dict[str, Any] = {}
+"""Plans of this process, by what they were made for: every model of a release answers the same one."""
+
+
+def evaluate_role(
+    *, context: ReleaseContext, code: Sequence[Path], purpose: str, folder: Path, progress: Progress, model: Path | Endpoint, **asked: Any
+) -> dict[str, Any]:
+    """One model of a release asked everything its plan holds, into a folder; the small facts of it.
+
+    Args:
+        context: the release.
+        code: folders whose code the suites' task files may run.
+        purpose: what the plan is for: the same purpose takes the same plan.
+        folder: where to write.
+        progress: called as ``progress(label, done, total)``.
+        model: checkpoint folder, or endpoint.
+        asked: as `kdgov.evaluation.evaluate_release.evaluate_one` takes it.
+    """
+    # torch and lm-eval take seconds to load: only where something is asked.
+    made = importlib.import_module("kdgov.evaluation.evaluate_release")
+    with allowed_code(code):
+        if purpose not in _PLANS:
+            _PLANS.clear()
+            _PLANS[purpose], _ = release_questions(replace(context, progress=progress))
+        facts: dict[str, Any] = made.evaluate_one(_PLANS[purpose], model, folder, progress=progress, **asked)
+    return facts
+
+
+def evaluate_alone(
+    *,
+    model: Path,
+    suites: Sequence[str],
+    out: Path,
+    code: Sequence[Path],
+    tasks: Sequence[str],
+    limit: int | None,
+    how: BackendSettings,
+    labels: Sequence[Path],
+    progress: Progress,
+) -> None:
+    """One model on some suites, as `kdgov.evaluation.evaluate_model.evaluate_single` has it."""
+    single = importlib.import_module("kdgov.evaluation.evaluate_model").evaluate_single
+    with allowed_code(code):
+        single(model, suites, out, tasks=tasks, limit=limit, how=how, progress=progress, labels=labels)
+
+
+def planned_rows(*, context: ReleaseContext, code: Sequence[Path], tasks: Sequence[str], progress: Progress) -> list[list[Any]]:
+    """``[suite, task, [[item id, document], …]]`` of some tasks of a release, as its plan holds them."""
+    build = importlib.import_module("kdgov.evaluation.plan.build")
+    with allowed_code(code):
+        plan = build.build_plan(build.read_suites(context.release.suites, beside=context.path), tasks=tasks, progress=progress)
+    return [[task.suite, task.task, [[item.item_id, item.doc] for item in task.items]] for task in plan.tasks]
+
+
+def endpoint_questions(*, context: ReleaseContext, code: Sequence[Path], progress: Progress) -> dict[str, Any]:
+    """What a release asks of endpoints: ``left``, the tasks they cannot answer, and ``asked``, requests and tokens of each role."""
+    estimate = importlib.import_module("kdgov.pipeline.asked_endpoints.endpoint_plan").evaluation_estimate
+    with allowed_code(code):
+        plan, left = release_questions(replace(context, progress=progress))
+    roles = endpoint_roles(context.release)
+    return {"left": [asdict(one) for one in left], "asked": {role: asdict(estimate(plan, context, role, at)) for role, at in roles.items()}}
+
+
+def release_questions(context: ReleaseContext) -> tuple[Any, tuple[Any, ...]]:
+    """The frozen plan of a release, and the tasks left out because an endpoint cannot answer them (`NotApplicable`)."""
+    made = importlib.import_module("kdgov.evaluation.evaluate_release")
+    materials = load_release_inputs(context)
+    logged = replay_inputs(materials, release=context.path, store=context.store.root)
+    limit = context.release.evaluation.limit
+    plan = made.release_plan(context.release, context.path, logged=logged, limit=limit, progress=context.progress)
+    scorer = suite_coverage(materials)
+    plan = made.told_apart(plan, scorer) if scorer is not None else plan
+    if not asks_in_messages(context.release):
+        return plan, ()
+    kept, left = importlib.import_module("kdgov.evaluation.plan.messages").answerable(plan)
+    if not kept.tasks:
+        raise InputError(
+            f"no task of its suites can be asked of an endpoint: {', '.join(sorted({one.needs for one in left}))} would be needed",
+            where=str(context.path),
+            mend="Name suites whose tasks are answered in text (docs/endpoints.md).",
+        )
+    return kept, left
