@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 
@@ -119,13 +120,15 @@ def test_one_model_alone_is_asked_without_keys_too(hostile, teacher, tmp_path):
 def test_a_fault_a_crash_and_an_end_in_the_process_are_told_in_one_line_each(tmp_path):
     from kdgov.errors import InputError
 
+    opened = "kdgov.pipeline.context:open_release"
     with ConfinedProcess(tmp_path) as process:
-        with pytest.raises(InputError, match="does not exist"):
-            process.call("kdgov.declarations.suite:find_suite", name="no-such-suite", beside=None)
+        with pytest.raises(InputError, match=r"absent\.yaml"):
+            process.call(opened, path=tmp_path / "absent.yaml")
         with pytest.raises(RuntimeError, match="TypeError"):
-            process.call("kdgov.declarations.suite:find_suite", nonsense=1)
-        with pytest.raises(InputError, match="ended by itself"):
-            process.call("os:_exit", status=7)
+            process.call(opened, nonsense=1)
+        os.kill(process._process.pid, signal.SIGKILL)
+        with pytest.raises(InputError, match=r"ended by itself \(signal 9\)"):
+            process.call(opened, path=tmp_path / "absent.yaml")
 
 
 def test_links_that_foreign_code_leaves_are_not_taken_over(tmp_path):
