@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from kdgov.declarations.allowed_hosts import HostName
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import Declared, load, resolve
@@ -183,6 +184,8 @@ class Release(Declared):
     """How both models are asked."""
     suites: list[str] = Field(default_factory=lambda: ["capability", "safety", "bias", "privacy"], min_length=1)
     """Suite names (shipped) or folders."""
+    allowed_hosts: list[HostName] = Field(default_factory=list)
+    """Hosts that judges of its suites may ask, such as ``api.acme.com`` or ``10.0.0.7:8000``; addresses in this file count anyway."""
     judge_labels: list[str] = Field(default_factory=list)
     """Files of people's labels of answers, as `kdgov judge label` writes them: they check the suites' judges and correct their error."""
     policy: str = "policies/default.yaml"

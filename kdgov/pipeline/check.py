@@ -36,6 +36,7 @@ from kdgov.errors import InputError
 from kdgov.evaluation.release_settings import endpoint_roles
 from kdgov.evidence.bundle_layout import CARDS, CONTAMINATION, FINDINGS, LICENCE_ANSWER, LICENCE_CASE
 from kdgov.finding import Finding
+from kdgov.pipeline.confined.suite_calls import refuse_foreign_hosts
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import SCAN_REPORTS, CheckResult
 from kdgov.pipeline.generation.asked_terms import planned_generation
@@ -66,6 +67,7 @@ def check_step(
         InputError: if a card, suite or policy is at fault.
         UnavailableError: if a pinned hub model is not at hand and the hub cannot be reached.
     """
+    refuse_foreign_hosts(context)
     question = _question(context, today or datetime.datetime.now(tz=datetime.UTC).date())
     key = _key(question)
     # Told anew each time: every answer that is kept makes the rest cheaper.

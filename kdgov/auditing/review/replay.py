@@ -13,6 +13,7 @@ from kdgov.auditing.answers.endpoint_answers import scores_again
 from kdgov.auditing.registry.snapshot import VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
 from kdgov.checkpoints.identity import model_identity
+from kdgov.declarations.allowed_hosts import refuse_unlisted_hosts
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.build import build_plan, read_suites
@@ -66,6 +67,9 @@ def replay_findings(shown: VersionShown, weights: Path | None, *, sample: int, p
 def _replayed(material: BundleReader, model: Path, sample: int, progress: Progress) -> Iterator[AuditFinding]:
     sealed = {f"{t['suite']}/{t['task']}": t for t in material.plan.get("tasks") or [] if isinstance(t, Mapping)}
     suites = list(material.release.get("suites") or dict.fromkeys(t["suite"] for t in sealed.values()))
+    release = material.release
+    mend = "Only the release can list it: `allowed_hosts: [HOST]`."
+    refuse_unlisted_hosts(suites, beside=None, allowed=list(release.get("allowed_hosts") or ()), declared=release, mend=mend)
     built = build_plan(read_suites(suites), progress=progress)
     asked = [role for role in PAIR if material.evaluations[role].get("endpoint")]
     if asked:

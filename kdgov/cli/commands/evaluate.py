@@ -74,6 +74,7 @@ def evaluate(
     served_as: Annotated[str, typer.Option(help="The model's name at the endpoint; default the folder's.")] = "",
     unproven: Annotated[bool, typer.Option("--unproven", help="Do not try the endpoint against the checkpoint.")] = False,
     allow_code: Annotated[list[Path] | None, typer.Option(help="Folder whose code the suites' task files may run; repeatable.")] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(help="Host that the suites' judges may ask, with --model; repeatable.")] = None,
     labels: Annotated[
         list[Path] | None, typer.Option(help="People's labels of answers, as `kdgov judge label` writes them; with --model.")
     ] = None,
@@ -88,6 +89,8 @@ def evaluate(
             raise InputError("--labels has no effect on a release", mend="Name the files in the release: `judge_labels: [labels.csv]`.")
         flags = {"backend": backend, "dtype": dtype, "device": device, "devices": devices, "batch_tokens": batch_tokens,
                  "concurrency": concurrency, "reasoning": None if thinking is None else {"enabled": thinking}}  # fmt: skip
+        if release is not None and allow_host:
+            raise InputError("--allow-host has no effect on a release", mend="List the host in the release: `allowed_hosts: [HOST]`.")
         if release is not None:
             refuse_idle("a release", {"--suite": suite, "--out": out, "--task": task, "--address": address, "--served-as": served_as,
                                       "--unproven": unproven, "--until-decided": until_decided, "--teacher": teacher,
@@ -102,12 +105,14 @@ def evaluate(
         refuse_idle("--model", {"--set": change, "--store": store, "--efficiency/--no-efficiency": None if efficiency is None else True})
         how = single_settings(flags, address=address, served_as=served_as, model=model, unproven=unproven)
         if until_decided is not None or teacher is not None:
-            refuse_idle("--until-decided", {"--labels": labels, "--address": address})
+            refuse_idle("--until-decided", {"--labels": labels, "--address": address, "--allow-host": allow_host})
             pair = {"teacher": teacher, "model": model, "out": out, "suites": suite, "policy": until_decided}
             _pair(**pair, batch=batch, tasks=task or [], limit=limit, how=how, code=allow_code or [], output_format=output_format)
             return
         refuse_idle("one model", {"--batch": batch})
-        document = _single(model, suite or [], out, tasks=task or [], limit=limit, how=how, code=allow_code or [], labels=labels or [])
+        document = _single(
+            model, suite or [], out, tasks=task or [], limit=limit, how=how, code=allow_code or [], labels=labels or [], hosts=allow_host or []
+        )
         if is_first():
             _print_single(document, output_format)
 
@@ -138,6 +143,7 @@ def _single(
     how: BackendSettings,
     code: list[Path],
     labels: list[Path],
+    hosts: list[str],
 ) -> dict[str, Any]:
     if model is None or out is None or not suites:
         raise InputError("--model needs --suite and --out", mend="Name at least one suite and the folder to write to.")
@@ -146,7 +152,11 @@ def _single(
     from kdgov.pipeline.confined.suite_calls import SuiteCalls
     from kdgov.safe_parse import json_file
 
-    with progress_bars() as progress, allowed_code(code), SuiteCalls(suites, beside=None, store=out, progress=progress) as calls:
+    with (
+        progress_bars() as progress,
+        allowed_code(code),
+        SuiteCalls(suites, beside=None, store=out, progress=progress, hosts=hosts) as calls,
+    ):
         calls.call("evaluate_alone", further=(out,), model=model, suites=suites, out=out, tasks=tasks, limit=limit, how=how, labels=labels)
     return dict(json_file(out / EVALUATION))
 

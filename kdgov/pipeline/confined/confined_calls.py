@@ -74,7 +74,7 @@ def planned_rows(*, context: ReleaseContext, code: Sequence[Path], tasks: Sequen
 
 def endpoint_questions(*, context: ReleaseContext, code: Sequence[Path], progress: Progress) -> dict[str, Any]:
     """What a release asks of endpoints: ``left``, the tasks they cannot answer, and ``asked``, requests and tokens of each role."""
-    estimate = importlib.import_module("kdgov.pipeline.asked_endpoints.endpoint_plan").evaluation_estimate
+    estimate = importlib.import_module("kdgov.pipeline.asked_models.endpoint_plan").evaluation_estimate
     with allowed_code(code):
         plan, left = release_questions(replace(context, progress=progress))
     roles = endpoint_roles(context.release)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kdgov.declarations.allowed_hosts import refuse_unlisted_hosts
 from kdgov.declarations.suite import find_suite, load_suite
 from kdgov.digest import PREFIX
 from kdgov.errors import InputError
@@ -20,12 +21,14 @@ from kdgov.evaluation.plan.sources import suites_digest
 from kdgov.evaluation.plan.suite_code import allowed_folders
 from kdgov.evidence.signing_keys import PASSPHRASE_VARIABLE, SOURCE_VARIABLE
 from kdgov.pipeline.confined.confined_process import ConfinedProcess, take
+from kdgov.pipeline.context import ReleaseContext
 from kdgov.processes import world_size
 from kdgov.progress import Progress
 from kdgov.recording.client.signers import EVALUATION_VARIABLE
 from kdgov.resources import data_folder
 
 _CALLS = "kdgov.pipeline.confined.confined_calls"
+_LIST_IT = "List it in the release: `allowed_hosts: [HOST]`."
 _KEY_FIELDS = ("key_variable", "api_key_variable")
 
 
@@ -33,7 +36,14 @@ class SuiteCalls:
     """Calls of `kdgov.pipeline.confined.confined_calls` where they belong; a process is started when the first one needs it."""
 
     def __init__(
-        self, suites: Sequence[str], *, beside: Path | None, store: Path, progress: Progress, declared: Mapping[str, Any] | None = None
+        self,
+        suites: Sequence[str],
+        *,
+        beside: Path | None,
+        store: Path,
+        progress: Progress,
+        declared: Mapping[str, Any] | None = None,
+        hosts: Sequence[str] = (),
     ) -> None:
         """Look whose suites they are.
 
@@ -42,11 +52,15 @@ class SuiteCalls:
             beside: file that names them.
             store: folder of finished work.
             progress: called as ``progress(label, done, total)``.
-            declared: what else names the key variables of endpoints: the release.
+            declared: what else names endpoints and their key variables: the release.
+            hosts: hosts that the suites' judges may ask, where there is no release to list them.
 
         Raises:
-            InputError: if allowed code would run beside keys, in one of several processes of a launch.
+            InputError: if a judge asks a host that nobody listed, or allowed code would run beside keys, in one of several processes.
         """
+        listed = [*hosts, *(declared or {}).get("allowed_hosts", ())]
+        mend = _LIST_IT if declared else "Allow it: --allow-host HOST."
+        refuse_unlisted_hosts(suites, beside=beside, allowed=listed, declared=declared or {}, mend=mend)
         files = [find_suite(name, beside=beside) for name in suites]
         self._store, self._progress = store, progress
         documents = (declared or {}, *(load_suite(file).model_dump() for file in files))
@@ -102,6 +116,17 @@ class SuiteCalls:
                 told = "this system cannot keep files from a process (no Landlock): allowed code can read the key files that you can read"
                 sys.stderr.write(f"warning: {told}; see docs/security.md\n")
         return self._process
+
+
+def refuse_foreign_hosts(context: ReleaseContext) -> None:
+    """Refuse a release whose suites would ask a host that it does not list.
+
+    Raises:
+        InputError: naming suite, judge and host.
+    """
+    declared = context.release.model_dump(mode="json")
+    suites, allowed = context.release.suites, context.release.allowed_hosts
+    refuse_unlisted_hosts(suites, beside=context.path, allowed=allowed, declared=declared, mend=_LIST_IT)
 
 
 def _is_shipped(suite: Path) -> bool:
