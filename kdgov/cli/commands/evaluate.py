@@ -105,13 +105,22 @@ def evaluate(
         refuse_idle("--model", {"--set": change, "--store": store, "--efficiency/--no-efficiency": None if efficiency is None else True})
         how = single_settings(flags, address=address, served_as=served_as, model=model, unproven=unproven)
         if until_decided is not None or teacher is not None:
-            refuse_idle("--until-decided", {"--labels": labels, "--address": address, "--allow-host": allow_host})
+            refuse_idle("--until-decided", {"--labels": labels, "--address": address})
             pair = {"teacher": teacher, "model": model, "out": out, "suites": suite, "policy": until_decided}
-            _pair(**pair, batch=batch, tasks=task or [], limit=limit, how=how, code=allow_code or [], output_format=output_format)
+            further = {"batch": batch, "tasks": task or [], "limit": limit, "how": how, "hosts": allow_host or []}
+            _pair(**pair, **further, code=allow_code or [], output_format=output_format)
             return
         refuse_idle("one model", {"--batch": batch})
         document = _single(
-            model, suite or [], out, tasks=task or [], limit=limit, how=how, code=allow_code or [], labels=labels or [], hosts=allow_host or []
+            model,
+            suite or [],
+            out,
+            tasks=task or [],
+            limit=limit,
+            how=how,
+            code=allow_code or [],
+            labels=labels or [],
+            hosts=allow_host or [],
         )
         if is_first():
             _print_single(document, output_format)
@@ -161,29 +170,31 @@ def _single(
     return dict(json_file(out / EVALUATION))
 
 
-def _pair(*, code: list[Path], output_format: EvaluateFormat, **given: Any) -> None:
+def _pair(*, code: list[Path], hosts: list[str], output_format: EvaluateFormat, **given: Any) -> None:
     names = {"teacher": "--teacher", "model": "--model", "suites": "--suite", "policy": "--until-decided", "out": "--out"}
     if lacking := [option for name, option in names.items() if not given[name]]:
         mend = "Name both checkpoints, a suite, a policy with a `sequential` criterion and the folder to write to."
         raise InputError(f"--until-decided also needs {' and '.join(lacking)}", mend=mend)
     from kdgov.declarations.policy_file import load_named_policy
     from kdgov.evaluation.early_stopping import BATCH_ITEMS
-    from kdgov.evaluation.evaluate_model import evaluate_pair_until_decided
     from kdgov.evaluation.plan.suite_code import allowed_code
+    from kdgov.pipeline.confined.suite_calls import SuiteCalls
 
     policy, suites, teacher, student, out = (given.pop(name) for name in ("policy", "suites", "teacher", "model", "out"))
     given["batch"] = given["batch"] or BATCH_ITEMS
-    with progress_bars() as progress, allowed_code(code):
-        stopped = evaluate_pair_until_decided(teacher, student, suites, out, policy=load_named_policy(policy), progress=progress, **given)
+    load_named_policy(policy)
+    with progress_bars() as bars, allowed_code(code), SuiteCalls(suites, beside=None, store=out, progress=bars, hosts=hosts) as calls:
+        named = {"teacher": teacher, "student": student, "suites": suites, "out": out, "policy": policy}
+        stopped = calls.call("evaluate_pair", further=(out,), **named, **given)
     if not is_first():
         return
     if output_format is EvaluateFormat.json:
-        print_json(stopped.as_json())
+        print_json(stopped)
         return
-    for task in stopped.tasks:
-        typer.echo(f"{task.task:<32} {task.asked:>6} of {task.of:,} items asked: {task.verdict}")
-    more = "".join(f" --more {out / f'batch-{n}'}" for n in range(2, stopped.batches + 1))
-    typer.echo(f"{stopped.decision.verdict}: {100 * stopped.saved:.0f} % of the items were not asked")
+    for task in stopped["tasks"]:
+        typer.echo(f"{task['task']:<32} {task['asked']:>6} of {task['of']:,} items asked: {task['verdict']}")
+    more = "".join(f" --more {out / f'batch-{n}'}" for n in range(2, stopped["batches"] + 1))
+    typer.echo(f"{stopped['verdict']}: {100 * stopped['saved']:.0f} % of the items were not asked")
     typer.echo(f"kdgov gate --teacher {out / 'batch-1'} --student {out / 'batch-1'}{more} --policy {policy}")
 
 

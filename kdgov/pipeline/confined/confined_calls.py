@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.declarations.policy_file import load_named_policy
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.replay_inputs import replay_inputs, suite_coverage
@@ -62,6 +63,17 @@ def evaluate_alone(
     single = importlib.import_module("kdgov.evaluation.evaluate_model").evaluate_single
     with allowed_code(code):
         single(model, suites, out, tasks=tasks, limit=limit, how=how, progress=progress, labels=labels)
+
+
+def evaluate_pair(
+    *, teacher: Path, student: Path, suites: Sequence[str], out: Path, policy: str, code: Sequence[Path], progress: Progress, **given: Any
+) -> dict[str, Any]:
+    """Two models asked in batches until a policy is decided, as `kdgov.evaluation.evaluate_model` has it."""
+    pair = importlib.import_module("kdgov.evaluation.evaluate_model").evaluate_pair_until_decided
+    with allowed_code(code):
+        stopped = pair(teacher, student, suites, out, policy=load_named_policy(policy), progress=progress, **given)
+    found: dict[str, Any] = stopped.as_json()
+    return found
 
 
 def planned_rows(*, context: ReleaseContext, code: Sequence[Path], tasks: Sequence[str], progress: Progress) -> list[list[Any]]:
