@@ -106,8 +106,8 @@ def evaluate(
         how = single_settings(flags, address=address, served_as=served_as, model=model, unproven=unproven)
         if until_decided is not None or teacher is not None:
             refuse_idle("--until-decided", {"--labels": labels, "--address": address})
-            pair = {"teacher": teacher, "model": model, "out": out, "suites": suite, "policy": until_decided}
-            further = {"batch": batch, "tasks": task or [], "limit": limit, "how": how, "hosts": allow_host or []}
+            pair: dict[str, Any] = {"teacher": teacher, "model": model, "out": out, "suites": suite, "policy": until_decided}
+            further: dict[str, Any] = {"batch": batch, "tasks": task or [], "limit": limit, "how": how, "hosts": allow_host or []}
             _pair(**pair, **further, code=allow_code or [], output_format=output_format)
             return
         refuse_idle("one model", {"--batch": batch})
