@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from kdgov.declarations.allowed_hosts import host_name, refuse_unlisted_hosts
+from kdgov.declarations.release_parts.allowed_hosts import host_name, refuse_unlisted_hosts
 from kdgov.errors import InputError
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.confined.suite_calls import SuiteCalls

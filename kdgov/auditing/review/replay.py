@@ -13,7 +13,7 @@ from kdgov.auditing.answers.endpoint_answers import scores_again
 from kdgov.auditing.registry.snapshot import VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
 from kdgov.checkpoints.identity import model_identity
-from kdgov.declarations.allowed_hosts import refuse_unlisted_hosts
+from kdgov.declarations.release_parts.allowed_hosts import refuse_unlisted_hosts
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.build import build_plan, read_suites

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdgov.declarations.allowed_hosts import refuse_unlisted_hosts
+from kdgov.declarations.release_parts.allowed_hosts import refuse_unlisted_hosts
 from kdgov.declarations.suite import find_suite, load_suite
 from kdgov.digest import PREFIX
 from kdgov.errors import InputError
