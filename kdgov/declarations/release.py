@@ -295,7 +295,6 @@ def named_files(release: Release) -> list[tuple[str, str]]:
     named += [("student.license_text", release.student.license_text)]
     for index, item in enumerate(release.data):
         named.append((f"data[{index}].card" if item.card else f"data[{index}].path", item.card or item.path))
-    if release.production_inputs is not None:
-        inputs = release.production_inputs
+    if (inputs := release.production_inputs) is not None:
         named += [("production_inputs.path", inputs.path), ("production_inputs.card", inputs.card)]
     return [(key, name) for key, name in named if name is not None]
