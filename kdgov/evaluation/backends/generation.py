@@ -6,11 +6,13 @@ models answer under different rules without a word, so it is not read, except fo
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
 
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.hf_model import HuggingFaceModel, ids_digest
@@ -90,6 +92,45 @@ def write_answers(asked: HuggingFaceModel, batch: Sequence[Prompt]) -> list[Writ
         Written(index=p.index, text=_text(asked, ids, stops), delivered=ids_digest(s))
         for p, ids, s in zip(batch, written, seen, strict=True)
     ]
+
+
+def decodes_here(asked: HuggingFaceModel) -> bool:
+    """Whether `write_answers` can decode the model: it reads on from a key-value cache. Encoder-decoders and state spaces do not."""
+    return asked.is_causal and "past_key_values" in inspect.signature(asked.model.forward).parameters
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def write_one(asked: HuggingFaceModel, prompt: Prompt) -> Written:
+    """The greedy answer to one prompt, alone, through the model's own ``generate``: for families that keep no key-value cache.
+
+    A state space has read the padding of a batch before it reads the prompt, so nothing is padded. What ``generation_config.json`` says
+    does not count here either, apart from the tokens that start and end an answer.
+
+    Raises:
+        InputError: if the model cannot write at all.
+    """
+    if not asked.model.can_generate():
+        raise InputError(
+            f"{type(asked.model).__name__} writes no text", where=str(asked.path), mend="Name suites whose tasks it can answer."
+        )
+    own = asked.model.generation_config
+    settings = transformers.GenerationConfig(
+        max_new_tokens=answer_length(prompt.settings) + asked.thought_tokens,
+        do_sample=False,
+        num_beams=1,
+        eos_token_id=list(asked.stop_ids) or None,
+        pad_token_id=asked.tokenizer.pad_token_id if asked.tokenizer.pad_token_id is not None else asked.prefix_id,
+        decoder_start_token_id=own.decoder_start_token_id,
+        bos_token_id=own.bos_token_id,
+    )
+    ids = torch.tensor([list(prompt.ids)], device=asked.device)
+    asked.taken()
+    out = asked.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings)[0].tolist()
+    asked.taken()
+    # A decoder gives its prompt back before the answer; a pair gives its start token.
+    wrote = out[len(prompt.ids) :] if asked.is_causal else out[1:]
+    stops = [str(s) for s in _as_list(prompt.settings.get("until")) if s]
+    return Written(index=prompt.index, text=_text(asked, wrote, stops), delivered=ids_digest(prompt.ids))
 
 
 def _text(asked: HuggingFaceModel, ids: Sequence[int] | None, stops: Sequence[str]) -> str | None:

@@ -15,7 +15,7 @@ from lm_eval import utils as lm_eval_utils
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.distributed import barrier
 from kdgov.evaluation.backends.endpoint import BATCH, Served
-from kdgov.evaluation.backends.generation import Prompt, answer_length, is_greedy, prompt_batches, write_answers
+from kdgov.evaluation.backends.generation import Prompt, answer_length, decodes_here, is_greedy, prompt_batches, write_answers, write_one
 from kdgov.evaluation.backends.hf_model import HuggingFaceModel, ids_digest
 from kdgov.evaluation.backends.likelihood import Scorable, allows_packing, packed, score_packs
 from kdgov.evaluation.backends.lm_eval_hflm import PlainBackend
@@ -156,9 +156,11 @@ def _batches(requests: Sequence[Request], asker: RequestRunner) -> list[Batch]:
         for start in range(0, len(scored), size):
             batches.append((f"hf{start}", functools.partial(asker.plain.score, scored[start : start + size])))
     written = [(i, r) for i, r in enumerate(requests) if r.kind == "generate"]
-    own = [(i, r) for i, r in written if asked.is_causal and is_greedy(r.generation)]
+    own = [(i, r) for i, r in written if is_greedy(r.generation)]
     prompts, cut = _prompts(asked, own)
-    for number, group in enumerate(prompt_batches(prompts, max_tokens=asker.batch_tokens)):
+    # A model without a key-value cache answers one prompt at a time.
+    groups = prompt_batches(prompts, max_tokens=asker.batch_tokens) if decodes_here(asked) else [[prompt] for prompt in prompts]
+    for number, group in enumerate(groups):
         batches.append((f"gen{number}", functools.partial(_write, asked, group, cut)))
     mine = {i for i, _ in own}
     if sampled := [(i, r) for i, r in written if i not in mine]:
@@ -254,7 +256,9 @@ def _prompts(asked: HuggingFaceModel, asks: Sequence[tuple[int, Request]]) -> tu
     asked.encode_ahead(shown.values())
     for index, request in asks:
         ids = asked.encode(shown[index]) or [asked.prefix_id]
-        keep = max(1, asked.max_length - answer_length(request.generation) - asked.thought_tokens)
+        # An encoder-decoder reads apart from what it writes: the prompt has all its room.
+        wrote = answer_length(request.generation) + asked.thought_tokens if asked.is_causal else 0
+        keep = max(1, asked.max_length - wrote)
         cut[index] = len(ids) > keep
         prompts.append(Prompt(index=index, ids=tuple(ids[-keep:]), settings=dict(request.generation)))
     asked.known.clear()
@@ -264,7 +268,7 @@ def _prompts(asked: HuggingFaceModel, asks: Sequence[tuple[int, Request]]) -> tu
 def _write(asked: HuggingFaceModel, batch: Sequence[Prompt], cut: Mapping[int, bool]) -> list[Answered]:
     return [
         Answered(index=w.index, answer=w.text, delivered=w.delivered, is_truncated=cut.get(w.index, False))
-        for w in write_answers(asked, batch)
+        for w in (write_answers(asked, batch) if decodes_here(asked) else map(functools.partial(write_one, asked), batch))
     ]
 
 
