@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+_GROUPED = 10_000
+"""From here on thousands are grouped."""
+
 
 def quantity(count: object, noun: str, plural: str = "") -> str:
     """The number, grouped by thousands, and its noun in the right form; what is no number (evidence of others) stands as it is.
@@ -11,3 +16,19 @@ def quantity(count: object, noun: str, plural: str = "") -> str:
     """
     said = f"{count:,}" if isinstance(count, int | float) else str(count)
     return f"{said} {noun if count == 1 else plural or noun + 's'}"
+
+
+def decimal(number: float, digits: int = 4, *, signed: bool = False) -> str:
+    """A number to so many significant digits, never in exponents: what is smaller than a millionth reads as 0.
+
+    Example:
+        >>> decimal(-8.025e-05), decimal(12345.6), decimal(0.5), decimal(0.02, 3, signed=True)
+        ('-0.00008', '12,346', '0.5', '+0.02')
+    """
+    sign = "+" if signed else "-"
+    if number == 0 or not math.isfinite(number):
+        return f"{number:{sign}g}"
+    places = min(6, max(0, digits - 1 - math.floor(math.log10(abs(number)))))
+    text = f"{number:{sign}{',' if abs(number) >= _GROUPED else ''}.{places}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text if text.strip("+-0.") else f"{0:{sign}g}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kdgov.decision.criteria.metric_scale import Scale
 from kdgov.decision.decision import CriterionResult
-from kdgov.quantities import quantity
+from kdgov.quantities import decimal, quantity
 
 _ENDS = {"pass": "holds", "fail": "blocked", "inconclusive": "inconclusive", "invalid": "invalid"}
 _VERBS = {
@@ -29,20 +29,20 @@ def number(value: float | None, as_share: bool) -> str:
     """``85.0 %`` for shares, four significant digits for everything else."""
     if value is None:
         return "unknown"
-    return f"{100 * value:.1f} %" if as_share else f"{value:.4g}"
+    return f"{100 * value:.1f} %" if as_share else decimal(value)
 
 
 def signed(value: float | None, as_share: bool) -> str:
     """``-6.3`` points for shares, signed digits for everything else."""
     if value is None:
         return "unknown"
-    text = f"{100 * value:+.1f}" if as_share else f"{value:+.3g}"
+    text = f"{100 * value:+.1f}" if as_share else decimal(value, 3, signed=True)
     return text.replace("-", "−")
 
 
 def _verb(result: CriterionResult, scale: Scale, as_share: bool) -> str:
     loss = result.difference or 0.0
-    size = f"{100 * abs(loss):.1f}" if as_share else f"{abs(loss):.3g}"
+    size = f"{100 * abs(loss):.1f}" if as_share else decimal(abs(loss), 3)
     unit = "points " if as_share else ""
     if abs(loss) < 5e-4 and as_share:
         return f"{_subject(result)} as"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kdgov.decision.decision import CriterionResult, Decision
+from kdgov.quantities import decimal
 
 RANK = {"invalid": 0, "fail": 1, "inconclusive": 2, "pass": 3}
 TITLES = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE", "invalid": "INVALID"}
@@ -34,14 +35,14 @@ def value(number: float | None, *, share: bool) -> str:
     """``85.0 %`` or four digits; a dash where there is no number."""
     if number is None:
         return "–"
-    return f"{100 * number:.1f} %" if share else f"{number:.4g}"
+    return f"{100 * number:.1f} %" if share else decimal(number).replace("-", "−")
 
 
 def points(number: float | None, *, share: bool) -> str:
     """``−6.3`` percentage points, or signed digits; a dash where there is no number."""
     if number is None:
         return "–"
-    text = f"{100 * number:+.1f}" if share else f"{number:+.3g}"
+    text = f"{100 * number:+.1f}" if share else decimal(number, 3, signed=True)
     return text.replace("-", "−")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kdgov.quantities import decimal
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
 from kdgov.report.escaping import plain
 
@@ -38,7 +39,7 @@ def number(value: Any) -> str:
     """A number to four significant digits, or a dash."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return "–"
-    return f"{value:.4g}".replace("-", "−")
+    return decimal(float(value)).replace("-", "−")
 
 
 def limits(dossier: EvidenceBundle) -> list[str]:

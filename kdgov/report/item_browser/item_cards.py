@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from kdgov.quantities import decimal
 from kdgov.report.item_browser.changed_items import ChangedItem
 from kdgov.report.page.html_builder import Safe, join, tag
 
@@ -20,7 +21,8 @@ def item_card(item: ChangedItem, *, opening: Safe | None = None) -> Safe:
         opening: what stands in a masked item's texts' place (a button that asks for them); their texts folded away by default.
     """
     head = tag("h3", f"{item.outcome}: {item.item_id}")
-    place = tag("p", f"{item.key.suite}/{item.key.task}, {item.key.metric}, change {item.change:+.3g}", class_="quiet")
+    change = decimal(item.change, 3, signed=True).replace("-", "−")
+    place = tag("p", f"{item.key.suite}/{item.key.task}, {item.key.metric}, change {change}", class_="quiet")
     group = tag("p", group_words(item.group), class_="quiet") if item.group else ""
     reference = tag("p", tag("b", "Reference "), tag("span", _cut(item.label) or "none", class_="said")) if item.label else ""
     if not item.is_masked:
