@@ -26,13 +26,16 @@ def canonical_json(value: Any) -> bytes:
     Numbers follow Python's shortest round-trip form. Tuples are lists.
 
     Raises:
-        InputError: if the value holds NaN, an infinity or something that is not JSON.
+        InputError: if the value holds NaN, an infinity, half a surrogate pair or something that is not JSON.
     """
     try:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        what = "cannot be written as canonical JSON: it holds half a surrogate pair, which is no character"
+        raise InputError(what, mend="Write the text as whole characters.") from error
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"cannot be written as canonical JSON: {error}", mend="Only finite JSON values can be sealed.") from error
-    return text.encode("utf-8")
 
 
 def digest_bytes(data: bytes) -> str:

@@ -64,8 +64,24 @@ class LogEntry:
 
 
 def entry_from_json(document: Mapping[str, Any]) -> LogEntry:
-    """An entry read back from its JSON form (`LogEntry.body` plus ``head``)."""
-    return LogEntry(**dict(document))
+    """An entry read back from its JSON form (`LogEntry.body` plus ``head``).
+
+    Raises:
+        TypeError: if it is of another shape.
+        InputError: if it holds what cannot be hashed.
+    """
+    entry = LogEntry(**dict(document))
+    texts = (entry.previous, entry.at, entry.kind, entry.workspace, entry.name, entry.by)
+    numbers = all(isinstance(number, int) and not isinstance(number, bool) for number in (entry.seq, entry.version))
+    if (
+        not numbers
+        or not all(isinstance(text, str) for text in texts)
+        or not all(isinstance(m, Mapping) for m in (entry.details, entry.head))
+    ):
+        raise TypeError("a log entry of another shape")
+    if not entry.hash:
+        raise TypeError("a log entry without a hash")
+    return entry
 
 
 def unreadable_entry(seq: int, *, workspace: str, name: str, version: int) -> LogEntry:

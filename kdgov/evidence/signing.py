@@ -250,7 +250,9 @@ def _invalid(reason: str, mend: str) -> Verification:
 def _parsed(envelope: Mapping[str, Any]) -> Envelope | str:
     try:
         # from_dict rewrites the dictionary it is given.
-        return Envelope.from_dict(copy.deepcopy(dict(envelope)))
+        parsed = Envelope.from_dict(copy.deepcopy(dict(envelope)))
+        is_whole = all(isinstance(keyid, str) and isinstance(signed.signature, str) for keyid, signed in parsed.signatures.items())
+        return parsed if is_whole and isinstance(parsed.payload_type, str) else "is not a DSSE envelope (a part is no text)"
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return f"is not a DSSE envelope ({type(error).__name__})"
 

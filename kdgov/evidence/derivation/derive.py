@@ -97,15 +97,21 @@ def derive(folder: Path, predicate: Mapping[str, Any], asker: Asker) -> Derivati
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         told = f"the evidence is not of the shape that the gate writes ({type(error).__name__})"
         return Derivation(refusals=(_refusal("evidence", told, _RECORD),))
-    bundle = BundleReader(folder)
-    evaluated = evaluation_standing(bundle, asker.trust, received=asker.received)
-    faults = [
-        *_decision_faults(bundle, decision, predicate),
-        *_model_faults(bundle, predicate),
-        *_plan_faults(bundle, decision),
-        *_permission_faults(decision, asker),
-        *(_refusal("evaluation", fault, evaluated.mend) for fault in evaluated.faults),
-    ]
+    try:
+        bundle = BundleReader(folder)
+        evaluated = evaluation_standing(bundle, asker.trust, received=asker.received)
+        faults = [
+            *_decision_faults(bundle, decision, predicate),
+            *_model_faults(bundle, predicate),
+            *_plan_faults(bundle, decision),
+            *_permission_faults(decision, asker),
+            *(_refusal("evaluation", fault, evaluated.mend) for fault in evaluated.faults),
+        ]
+    except InputError as error:
+        return Derivation(refusals=(_refusal("evidence", f"{Path(error.where).name} {error.what}".strip(), error.mend),))
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        told = f"the evidence is not of the shape that the gate writes ({type(error).__name__})"
+        return Derivation(refusals=(_refusal("evidence", told, _RECORD),))
     return Derivation(refusals=tuple(faults), verdict=decision.verdict, **_ruled(decision, predicate, asker, evaluated))
 
 

@@ -13,10 +13,11 @@ from mlflow.exceptions import MlflowException
 
 from kdgov.digest import digest_json, write_atomic
 from kdgov.errors import InputError
-from kdgov.evidence.event_chain import GENESIS, LogEntry, chain_faults, entry_from_json
+from kdgov.evidence.event_chain import GENESIS, LogEntry, chain_faults, entry_from_json, unreadable_entry
 from kdgov.evidence.trust_store import TrustStore, load_trust, trust_path
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.target import RegistryTarget
+from kdgov.safe_parse import json_value
 
 _PAGE = 500
 _NO_GUARD = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
@@ -125,9 +126,17 @@ def _pages(client: MlflowClient, asked: Any, after: int) -> list[LogEntry] | Non
             if error.error_code in _NO_GUARD:
                 return None
             raise
-        entries += [entry_from_json(json.loads(model.description)) for model in page]
+        entries += [_shown(model.description, seq) for seq, model in enumerate(page, start=(entries[-1].seq if entries else after) + 1)]
         if len(page) < _PAGE:
             return entries
+
+
+def _shown(text: str | None, seq: int) -> LogEntry:
+    """An entry as the registry shows it; one of another shape stands for a row that cannot be read."""
+    try:
+        return entry_from_json(json_value(text or "", where=f"log entry {seq}"))
+    except (InputError, ValueError, TypeError):
+        return unreadable_entry(seq, workspace="", name="", version=0)
 
 
 def _whole(client: MlflowClient, trust: TrustStore, *, known_head: tuple[int, str]) -> LogCheck:
