@@ -167,7 +167,9 @@ class LocalEndpoint(ThreadingHTTPServer):
         messages = body["messages"]
         # A model without a chat template reads the contents as they are.
         plain = "\n\n".join(str(m["content"]) for m in messages)
-        return self.asked.encode(self.asked.render(chat_context(messages, plain=plain))) or [self.asked.prefix_id]
+        return self.asked.encode(self.asked.render(chat_context(messages, plain=plain, tools=body.get("tools") or ()))) or [
+            self.asked.prefix_id
+        ]
 
     def _document(self, text: str, read: int, *, is_chat: bool) -> dict[str, Any]:
         wrote = len(self.asked.encode(text, special=False)) + 1

@@ -16,7 +16,7 @@ from kdgov.errors import InputError
 from kdgov.evaluation.backends.raw_answers import RawAnswer, RawLog, raw_answer
 from kdgov.evaluation.backends.response_log import Answered, AnswerLog, Record
 from kdgov.evaluation.plan.item_data import draw
-from kdgov.evaluation.plan.request import PlannedTask, Request, messages_of
+from kdgov.evaluation.plan.request import PlannedTask, Request, messages_of, tools_of
 from kdgov.evaluation.scoring.thoughts import scored_text, stops_of
 from kdgov.progress import Progress
 
@@ -137,6 +137,8 @@ def body_of(request: Request, endpoint: Endpoint, reasoning: Reasoning | None, *
         settings["stop"] = stops
     if reasoning is not None and reasoning.enabled is not None:
         settings["chat_template_kwargs"] = {"enable_thinking": reasoning.enabled}
+    if tools := tools_of(request.context):
+        settings["tools"] = tools
     return chat_body(endpoint, messages_of(request.context), **settings)
 
 

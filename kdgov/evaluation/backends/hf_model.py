@@ -101,6 +101,7 @@ class HuggingFaceModel:
             add_generation_prompt=said["add_generation_prompt"],
             continue_final_message=not said["add_generation_prompt"],
             **self._template_options(),
+            **({"tools": said["tools"]} if said.get("tools") else {}),
         )
 
     def _template_options(self) -> dict[str, Any]:

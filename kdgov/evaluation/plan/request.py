@@ -158,14 +158,17 @@ def frozen_item(
     )
 
 
-def chat_context(messages: Sequence[Mapping[str, Any]], *, plain: str | None = None) -> str:
+def chat_context(messages: Sequence[Mapping[str, Any]], *, plain: str | None = None, tools: Sequence[Any] = ()) -> str:
     """A frozen context of messages, after which the model answers.
 
     Args:
         messages: role and content of each.
         plain: the same as one text, for a model whose tokenizer has no chat template; None: such a model is refused.
+        tools: tools that are offered, as OpenAI lists them.
     """
     said: dict[str, Any] = {"messages": [dict(m) for m in messages], "add_generation_prompt": True}
+    if tools:
+        said["tools"] = list(tools)
     return CHAT + canonical_json(said if plain is None else {**said, "plain": plain}).decode()
 
 
@@ -174,6 +177,11 @@ def messages_of(context: str) -> list[dict[str, Any]]:
     if not context.startswith(CHAT):
         return [{"role": "user", "content": context}]
     return list(json.loads(context.removeprefix(CHAT))["messages"])
+
+
+def tools_of(context: str) -> list[Any]:
+    """Tools that a frozen context offers."""
+    return list(json.loads(context.removeprefix(CHAT)).get("tools", ())) if context.startswith(CHAT) else []
 
 
 def shown_text(context: str) -> str:

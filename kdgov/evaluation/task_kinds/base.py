@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,53 @@ def field_of(doc: Mapping[str, Any], name: str, where: str) -> Any:
             f"an item has no {name!r}", where=where, mend=f"Its fields are {', '.join(sorted(map(str, doc)))}; `columns` renames."
         )
     return doc[name]
+
+
+def prompt_of(doc: Mapping[str, Any], declared: TaskInSuite, where: str, **further: str) -> str:
+    """What is asked of an item: its ``input`` (or ``options.field``), put into ``options.prompt`` where there is one.
+
+    Args:
+        doc: the item.
+        declared: the task.
+        where: place for messages.
+        further: names that a prompt may use besides ``{input}``.
+    """
+    text = str(field_of(doc, str(declared.options.get("field", "input")), where))
+    asked = str(declared.options.get("prompt", "{input}"))
+    for name, value in further.items():
+        asked = asked.replace(f"{{{name}}}", value)
+    # Last, so that braces in an item are no placeholders.
+    return asked.replace("{input}", text)
+
+
+_LONGEST_ANSWER, _MOST_STARTS = 200_000, 200
+
+
+def json_in(text: str) -> list[Any]:
+    """JSON objects and lists that a text holds, in order, none inside another; what is no JSON is passed over."""
+    decoder, found, place = json.JSONDecoder(), [], 0
+    text = text[:_LONGEST_ANSWER]
+    for _ in range(_MOST_STARTS):
+        starts = [at for at in (text.find("{", place), text.find("[", place)) if at >= 0]
+        if not starts:
+            break
+        place = min(starts)
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            place += 1
+            continue
+        found.append(value)
+        place = end
+    return found
+
+
+def number_text(value: float) -> str:
+    """A number as it is compared: 1 and 1.0 are equal; one too large for a float is compared by its digits."""
+    try:
+        return f"{float(value):.12g}"
+    except OverflowError:
+        return str(value)
 
 
 def generation_of(declared: TaskInSuite) -> dict[str, Any]:
