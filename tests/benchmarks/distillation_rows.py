@@ -24,30 +24,51 @@ def tokens(vocab: int, steps: int) -> Any:
     return torch.randint(0, vocab, (steps * BATCH, TIME), generator=torch.Generator().manual_seed(7))
 
 
+SHAPES: dict[str, tuple[int, int, int, int, int, bool]] = {
+    "teacher": (8, 512, 1376, 8, 8, False),
+    "student": (4, 256, 688, 4, 4, False),
+    "qwen2.5-0.5b": (24, 896, 4864, 14, 2, True),
+    "qwen2.5-1.5b": (28, 1536, 8960, 12, 2, True),
+    "tiny-teacher": (3, 64, 128, 4, 4, False),
+    "tiny-student": (2, 32, 64, 2, 2, False),
+}
+"""Layers, width, inner width, heads, key-value heads, tied embeddings."""
+PAIR = ["teacher", "student"]
+DTYPE = "float32"
+
+
+def configuration(shape: str, vocab: int, longest: int) -> Any:
+    """A Llama of one of the shapes."""
+    import transformers
+
+    layers, width, inner, heads, key_values, tied = SHAPES[shape]
+    return transformers.LlamaConfig(
+        vocab_size=vocab,
+        hidden_size=width,
+        intermediate_size=inner,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=key_values,
+        max_position_embeddings=longest,
+        tie_word_embeddings=tied,
+    )
+
+
 def make_models(folder: Path, vocab: int) -> None:
     """Teacher and student on disk; the teacher's head is sharpened so that it is peaked like a trained one."""
     import torch
     import transformers
 
-    for name, layers, width, inner, heads in (("teacher", 8, 512, 1376, 8), ("student", 4, 256, 688, 4)):
-        torch.manual_seed(layers)
-        config = transformers.LlamaConfig(
-            vocab_size=vocab,
-            hidden_size=width,
-            intermediate_size=inner,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            num_key_value_heads=heads,
-            max_position_embeddings=TIME,
-            tie_word_embeddings=False,
-        )
+    for name, shape in zip(("teacher", "student"), PAIR, strict=True):
+        config = configuration(shape, vocab, TIME)
+        torch.manual_seed(config.num_hidden_layers)
         model = transformers.LlamaForCausalLM(config)
-        if name == "teacher":
+        if name == "teacher" and not config.tie_word_embeddings:
             with torch.no_grad():
                 model.lm_head.weight.mul_(20)
         model.save_pretrained(folder / name)
         write_tokenizer(folder / name, vocab)
-    words = tokens(vocab, STARTS_FROM // BATCH)[:, : TIME - 1].clamp(min=2)
+    words = tokens(vocab, max(1, STARTS_FROM // BATCH))[:, : TIME - 1].clamp(min=2)
     lines = (json.dumps({"text": " ".join(f"w{word}" for word in row)}) for row in words.tolist())
     (folder / "texts.jsonl").write_text("\n".join(lines) + "\n")
 
@@ -75,6 +96,7 @@ def recipe(steps: int, cache: str | None) -> Any:
         "checkpoint_every": 10**6,
         "max_length": TIME,
         "length_bucketing": False,
+        "dtype": DTYPE,
     }
     return Distillation.model_validate(said | ({"cache": {"kind": cache}} if cache else {}))
 
@@ -116,7 +138,8 @@ def load(folder: Path, name: str) -> Any:
     import torch
     import transformers
 
-    return transformers.AutoModelForCausalLM.from_pretrained(folder / name, dtype=torch.float32)
+    narrow = DTYPE != "float32" and torch.cuda.is_available() and name == "teacher"
+    return transformers.AutoModelForCausalLM.from_pretrained(folder / name, dtype=getattr(torch, DTYPE) if narrow else torch.float32)
 
 
 def run_loop(folder: Path, vocab: int, steps: int, clock: Clock, loss: str) -> None:
@@ -136,9 +159,10 @@ def run_loop(folder: Path, vocab: int, steps: int, clock: Clock, loss: str) -> N
         if loss == "ce":
             value = student(input_ids=ids, labels=ids).loss
         elif loss == "loop":
-            with torch.no_grad():
-                taught = teacher(input_ids=ids).logits[:, :-1]
-            logits = student(input_ids=ids).logits[:, :-1]
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=DTYPE == "bfloat16"):
+                with torch.no_grad():
+                    taught = teacher(input_ids=ids).logits[:, :-1].float()
+                logits = student(input_ids=ids).logits[:, :-1].float()
             flat = (functional.log_softmax(logits.flatten(0, 1), -1), functional.log_softmax(taught.flatten(0, 1), -1))
             value = functional.kl_div(*flat, log_target=True, reduction="batchmean")
         else:
@@ -173,6 +197,7 @@ def open_cache(folder: Path, steps: int, kind: str) -> Any:
 
 def run_kdgov(folder: Path, vocab: int, steps: int, clock: Clock, cache: str | None) -> None:
     import numpy as np
+    import torch
 
     from kdgov.checkpoints.loading import freeze
     from kdgov.distillation.data.tokenization import Planned, TokenCollator
@@ -194,6 +219,7 @@ def run_kdgov(folder: Path, vocab: int, steps: int, clock: Clock, cache: str | N
         data_collator=collate,
         train_dataset=Planned(items, np.arange(len(items))),
         examples=items,
+        cpu_dtype=getattr(torch, DTYPE),
         progress=lambda label, done, total: clock.mark() if label == "distilling" else None,
         run="benchmark",
     )
@@ -240,7 +266,7 @@ def run_trl(folder: Path, vocab: int, steps: int, clock: Clock) -> None:
         lmbda=0.0,
         beta=0.0,
         gradient_checkpointing=False,
-        bf16=False,
+        bf16=DTYPE == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
         report_to="none",
         save_strategy="no",
@@ -371,10 +397,14 @@ def main() -> None:
     parser.add_argument("vocab", type=int)
     parser.add_argument("steps", type=int)
     parser.add_argument("--length", type=int, default=TIME)
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--shapes", nargs=2, choices=sorted(SHAPES), default=PAIR, metavar=("TEACHER", "STUDENT"))
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default=DTYPE)
     said = parser.parse_args()
     # The module under its own name, which other modules import, and this one, which runs.
     for module in (sys.modules[__name__], importlib.import_module("tests.benchmarks.distillation_rows")):
-        module.TIME = said.length  # type: ignore[attr-defined]
+        for name, value in (("TIME", said.length), ("BATCH", said.batch), ("PAIR", said.shapes), ("DTYPE", said.dtype)):
+            setattr(module, name, value)
     if said.row == "models":
         make_models(said.folder, said.vocab)
         sys.stdout.write("{}\n")
