@@ -115,7 +115,7 @@ def data_files(context: ReleaseContext) -> list[Path]:
     files: list[Path] = []
     for item in context.release.data:
         if item.path is not None:
-            files.append(context.path_of(item.path))
+            files.append(_file(context.path_of(item.path)))
             continue
         card_path = context.path_of(str(item.card))
         card = load_dataset_card(card_path)
@@ -134,6 +134,16 @@ def data_files(context: ReleaseContext) -> list[Path]:
                 )
             files.append(file)
     return files
+
+
+def _file(path: Path) -> Path:
+    if path.is_dir():
+        raise InputError(
+            "is a folder; data are files",
+            where=str(path),
+            mend='Name a file in it. Of images write a .jsonl beside them, a line each: {"image": "cat/1.png", "label": "cat"}.',
+        )
+    return path
 
 
 def step_key(context: ReleaseContext, inputs: DistillInputs) -> str:

@@ -198,3 +198,9 @@ def test_a_term_that_never_changes_stops_the_run_before_it_is_over(teacher, text
     for steps in (3, 20):
         with pytest.raises(InputError, match=rf"is 0 on each of the first {min(steps, 8)} batches: nothing is learnt from it"):
             run(teacher, texts, tmp_path / f"out{steps}", StudentStart(model=teacher), steps=steps, terms=[{"kind": "soft_targets"}])
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused(teacher, tmp_path):
+    (tmp_path / "images").mkdir()
+    with pytest.raises(InputError, match="is a folder; data are files"):
+        run(teacher, tmp_path / "images", tmp_path / "out")

@@ -115,6 +115,8 @@ def read_data(paths: Sequence[Path], *, as_prompts: bool = False) -> ExamplesRea
 
 
 def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool) -> Iterator[Example | Fault]:
+    if path.is_dir():
+        raise InputError("is a folder; data are files", where=str(path), mend=f"Name a file in it. Formats read: {FORMATS}.")
     if path.suffix.lower() in (".txt", ".md", ""):
         yield from _paragraphs(path)
         return
