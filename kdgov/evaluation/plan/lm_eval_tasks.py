@@ -68,6 +68,13 @@ class LmTask:
     where: str
     """Place for messages."""
 
+    @property
+    def repeats(self) -> int:
+        """Answers per request: those the task asks for where they are sampled; a greedy answer is the same every time."""
+        settings = getattr(self.task.config, "generation_kwargs", None) or {}
+        is_sampled = bool(settings.get("do_sample")) or float(settings.get("temperature") or 0.0) > 0
+        return int(getattr(self.task.config, "repeats", 1) or 1) if is_sampled else 1
+
 
 def build_lm_task(declared: TaskInSuite, *, suite_file: Path) -> LmTask:
     """Load one task, its data pinned and its few-shot draw seeded.
@@ -202,7 +209,7 @@ def freeze_docs(built: LmTask, positions: Sequence[int]) -> list[tuple[dict[str,
             chat_template=_as_messages if chat else None,
         )
         instances = made if isinstance(made, list) else [made]
-        frozen.append((dict(doc), tuple(_request(i, built.where) for i in instances)))
+        frozen.append((dict(doc), tuple(_request(i, built.where) for i in instances for _ in range(built.repeats))))
     return frozen
 
 

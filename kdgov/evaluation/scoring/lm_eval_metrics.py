@@ -15,6 +15,7 @@ from lm_eval.api.task import Task
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.lm_eval_tasks import LmTask
 from kdgov.evaluation.plan.request import PlannedItem
+from kdgov.evaluation.scoring.repeats import RepeatedMetric, Samples, repeated_metric, repeated_score
 from kdgov.evaluation.scoring.scores import Answer, ItemScore, Scored, item_value
 
 _KINDS = {"loglikelihood": "loglikelihood", "loglikelihood_rolling": "rolling", "generate_until": "generate"}
@@ -32,6 +33,7 @@ def score_lm_task(built: LmTask, items: Sequence[PlannedItem], answers: Mapping[
     built.task._instances = [i for group in instances.values() for i in group]  # noqa: SLF001 - the one way to hand answers to filters
     built.task.apply_filters()
     filters = list(built.task._instances[0].filtered_resps)  # noqa: SLF001
+    repeated = _repeated(built, items, answers) if built.repeats > 1 else {}
     raw: dict[tuple[str, str], list[Any]] = {}
     scores: list[ItemScore] = []
     for item in items:
@@ -41,13 +43,15 @@ def score_lm_task(built: LmTask, items: Sequence[PlannedItem], answers: Mapping[
             per_filter[name] = dict(built.task.process_results(dict(item.doc), [i.filtered_resps[name] for i in group]))
             for metric, value in per_filter[name].items():
                 raw.setdefault((metric, name), []).append(value)
-        scores += _item_scores(built, item, group, per_filter)
+        scores += _item_scores(built, item, group, per_filter, repeated.get(item.item_id, {}))
     return Scored(scores=tuple(scores), aggregates=_aggregates(built.task, raw))
 
 
 def _instances(built: LmTask, item: PlannedItem, answers: Sequence[Answer]) -> list[Instance]:
     fresh = []
-    for index, (request, answer) in enumerate(zip(item.requests, answers, strict=True)):
+    own = item.requests[:: built.repeats]
+    for index, request in enumerate(own):
+        said = answers[index * built.repeats : (index + 1) * built.repeats]
         kind = next(k for k, v in _KINDS.items() if v == request.kind)
         arguments: tuple[Any, ...] = (request.context,)
         if kind == "loglikelihood":
@@ -55,9 +59,43 @@ def _instances(built: LmTask, item: PlannedItem, answers: Sequence[Answer]) -> l
         elif kind == "generate_until":
             arguments = (request.context, copy.deepcopy(dict(request.generation)))
         made = Instance(request_type=kind, doc=dict(item.doc), arguments=arguments, idx=index, metadata=(built.declared.task, 0, 1))  # type: ignore[arg-type]
-        made.resps = [_response(kind, answer)]
+        made.resps = [_response(kind, answer) for answer in said]
         fresh.append(made)
     return fresh
+
+
+def _repeated(built: LmTask, items: Sequence[PlannedItem], answers: Mapping[str, Sequence[Answer]]) -> dict[str, dict[str, Samples]]:
+    """Every repeated answer scored alone: item → filter → its samples."""
+    found: dict[str, dict[str, list[tuple[str, Mapping[str, Any]]]]] = {}
+    for number in range(built.repeats):
+        alone = {item.item_id: _instances(built, item, answers[item.item_id]) for item in items}
+        for group in alone.values():
+            for instance in group:
+                instance.resps = [instance.resps[number]]
+        built.task._instances = [i for group in alone.values() for i in group]  # noqa: SLF001 - as above
+        built.task.apply_filters()
+        for item in items:
+            group = alone[item.item_id]
+            for name in group[0].filtered_resps:
+                values = dict(built.task.process_results(dict(item.doc), [i.filtered_resps[name] for i in group]))
+                found.setdefault(item.item_id, {}).setdefault(name, []).append((str(group[0].filtered_resps[name]), values))
+    return {
+        item: {name: Samples(texts=tuple(t for t, _ in rows), values=tuple(v for _, v in rows)) for name, rows in named.items()}
+        for item, named in found.items()
+    }
+
+
+def _over_repeats(said: RepeatedMetric, samples: Samples, built: LmTask, item: PlannedItem) -> float | None:
+    def of_one(values: Mapping[str, Any]) -> float | None:
+        if said.metric not in values:
+            known = ", ".join(sorted(values))
+            raise InputError(f"metrics: the task gives no {said.metric!r}", where=built.where, mend=f"It gives {known}.")
+        return item_value(said.metric, values[said.metric], where=built.where)
+
+    def of_text(text: str) -> float | None:
+        return of_one(dict(built.task.process_results(dict(item.doc), [text])))
+
+    return repeated_score(said, samples, of_one=of_one, of_text=of_text, where=built.where)
 
 
 def _response(kind: str, answer: Answer) -> Any:
@@ -71,7 +109,11 @@ def _response(kind: str, answer: Answer) -> Any:
 
 
 def _item_scores(
-    built: LmTask, item: PlannedItem, group: Sequence[Instance], per_filter: Mapping[str, Mapping[str, Any]]
+    built: LmTask,
+    item: PlannedItem,
+    group: Sequence[Instance],
+    per_filter: Mapping[str, Mapping[str, Any]],
+    samples: Mapping[str, Samples],
 ) -> list[ItemScore]:
     found = []
     prediction, label, confidence = _answered(built, item, group)
@@ -80,7 +122,13 @@ def _item_scores(
             continue
         key = declared.source or declared.metric
         values = per_filter[declared.filter or next(iter(per_filter))]
-        if key in values:
+        over = repeated_metric(key)
+        if over is not None and samples:
+            score = _over_repeats(over, samples[declared.filter or next(iter(samples))], built, item)
+        elif over is not None:
+            mend = "Write `repeats: 5` and a temperature into the task file."
+            raise InputError(f"metrics: {key!r} needs repeated answers, and the task asks once", where=built.where, mend=mend)
+        elif key in values:
             score = item_value(key, values[key], where=built.where)
         elif key in DERIVED and confidence is not None and label:
             score = _derived(key, built, item, group, confidence=confidence, is_right=prediction == label)

@@ -1,0 +1,73 @@
+"""Repeated answers: every one is asked with its own seed, and mean, majority and pass@k are those of a hand count."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.errors import InputError
+from kdgov.evaluation.backends.settings import BackendSettings
+from kdgov.evaluation.plan.build import build_plan, read_suites
+from kdgov.evaluation.plan.messages import answerable
+from kdgov.evaluation.results.evaluation_run import evaluate
+from kdgov.evaluation.scoring.repeats import pass_at_k, repeated_metric
+from tests.endpoints.scripted_server import scripted_server
+from tests.evaluation.worlds import WRITE_TASK, choice_rows
+
+SAMPLED = {**WRITE_TASK, "repeats": 4, "generation_kwargs": {"until": ["\n"], "max_gen_toks": 8, "do_sample": True, "temperature": 0.7}}
+
+
+@pytest.mark.parametrize(("n", "right", "k"), [(4, 0, 2), (4, 1, 1), (4, 1, 2), (4, 3, 2), (5, 2, 3), (5, 5, 5)])
+def test_pass_at_k_is_the_share_of_draws_that_hold_a_right_answer(n: int, right: int, k: int) -> None:
+    answers = [True] * right + [False] * (n - right)
+    draws = list(itertools.combinations(answers, k))
+    assert pass_at_k(n, right, k) == pytest.approx(sum(any(d) for d in draws) / math.comb(n, k))
+
+
+def test_a_k_above_the_answers_and_other_sources() -> None:
+    with pytest.raises(InputError, match="needs 6 answers"):
+        pass_at_k(5, 1, 6)
+    assert repeated_metric("exact_match") is repeated_metric("pass@0:x") is repeated_metric("passes:x") is None
+
+
+def _suite(write_suite: Any, task: dict[str, Any], *sources: str) -> Path:
+    metrics = [{"metric": f"m{n}", "source": source, "direction": "higher"} for n, source in enumerate(sources)]
+    declared = {"task": "write", "file": "write.yaml", "data": {"path": "c.jsonl"}, "metrics": metrics}
+    path: Path = write_suite([declared], {"write.yaml": task, "c.jsonl": choice_rows(1)})
+    return path
+
+
+def test_all_answers_of_an_item_are_asked_and_scored(write_suite: Any, tmp_path: Path) -> None:
+    right = choice_rows(1)[0]["answer"]
+    suite = _suite(write_suite, SAMPLED, "exact_match", "mean:exact_match", "majority:exact_match", "pass@2:exact_match")
+    plan, _ = answerable(build_plan(read_suites([str(suite)])))
+    assert len(plan.tasks[0].items[0].requests) == 4
+    with scripted_server([{"text": said} for said in ("no", right, right, "nay")]) as server:
+        endpoint = Endpoint(base_url=server.url, model="m", terms="MIT", concurrency=1)
+        how = BackendSettings(backend="chat", endpoint=endpoint, reask=5)
+        found = evaluate(plan, endpoint, tmp_path / "a", cache=tmp_path / "c", how=how)
+    assert len({body["seed"] for _, _, body, _ in server.asked}) == 4
+    assert {body["temperature"] for _, _, body, _ in server.asked} == {0.7}
+    assert found.document["endpoint"]["asked_again"] == 0, "sampled answers differ by nature"
+    scores = {r["metric"]: r["score"] for r in found.table.to_rows()}
+    assert scores == {"m0": 0.0, "m1": 0.5, "m2": 1.0, "m3": pytest.approx(1 - 1 / 6)}
+
+
+def test_a_greedy_task_is_asked_once_and_names_what_it_lacks(write_suite: Any, tmp_path: Path, teacher: Path) -> None:
+    plan = build_plan(read_suites([str(_suite(write_suite, {**WRITE_TASK, "repeats": 4}, "pass@2:exact_match"))]))
+    assert len(plan.tasks[0].items[0].requests) == 1
+    with pytest.raises(InputError, match="needs repeated answers"):
+        evaluate(plan, teacher, tmp_path / "a", cache=tmp_path / "c")
+
+
+def test_a_model_here_samples_every_answer_anew(write_suite: Any, tmp_path: Path, teacher: Path) -> None:
+    plan = build_plan(read_suites([str(_suite(write_suite, SAMPLED, "mean:exact_match"))]))
+    found = evaluate(plan, teacher, tmp_path / "a", cache=tmp_path / "c")
+    assert found.document["tasks"][0]["requests"] == 4
+    again = evaluate(plan, teacher, tmp_path / "b", cache=tmp_path / "d")
+    assert found.document["tasks"][0]["answers"] == again.document["tasks"][0]["answers"]
