@@ -226,7 +226,8 @@ def test_an_accessibility_checker_finds_no_violation(
     assert found["violations"] == [], found
     assert found["passes"] > 20
     assert found["overflow"] <= 0
-    assert found["pages"] >= 2
+    # Every framework that is asked for adds its own lines; without any the report is short enough to be read on paper.
+    assert 2 <= found["pages"] <= (8 if shown.frameworks else 5)
 
 
 def looked_at(page: str, axe: str, keep: Path, folder: Path) -> dict[str, Any]:

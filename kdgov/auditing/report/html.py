@@ -10,16 +10,18 @@ from dataclasses import fields
 from typing import Any
 
 from kdgov.auditing.report.glossary import definitions, linked
-from kdgov.auditing.report.html_sections import evidence_sections
+from kdgov.auditing.report.html_sections import evidence_sections, folded
 from kdgov.decision.decision import CriterionResult
 from kdgov.report.charts.forest_plot import forest_plot
 from kdgov.report.charts.group_heat_map import group_heat_map
 from kdgov.report.page.html_builder import Safe, join, table, tag, text
-from kdgov.report.page.page_frame import page_of, verdict_banner
+from kdgov.report.page.page_frame import in_code, page_of, verdict_banner
 from kdgov.report.severity_order import RANK
 from kdgov.report.verdict_header import VerdictHeader
 
 Document = Mapping[str, Any]
+_MADE_LINES = 5
+"""Lines of what the student was made from that are seen at once."""
 OUTCOME_WORDS = {
     "clean": "Clean: everything that was done again is as recorded, and nothing the policy requires is missing.",
     "incomplete": "Incomplete: nothing is otherwise than recorded, but something required cannot be shown.",
@@ -51,9 +53,30 @@ def render_page(document: Document) -> str:
     title = f"Audit of {subject['name']} version {subject['version']}"
     first = tag("div", _masthead(document, title), _permission(document), _practice(document), _made_from(document), class_="first")
     rest = join(evidence_sections(document))
-    words = tag("section", tag("h2", "Words", id="glossary-title"), definitions(), id="glossary", aria_labelledby="glossary-title")
+    listed = folded("Words of the field that this report uses", definitions())
+    words = tag("section", tag("h2", "Words", id="glossary-title"), listed, id="glossary", aria_labelledby="glossary-title")
     foot = f"Made by kdgov {document['kdgov']} for {document['as_of']}. {_redo(subject)}"
-    return page_of(title, join([first, rest, words]), contents=_contents(), foot=foot)
+    return page_of(title, join([first, rest, words, _sign_off(document)]), contents=_contents(), foot=foot)
+
+
+def _sign_off(document: Document) -> Safe:
+    """One page to be signed by hand: who answers, what for."""
+    subject, header = document["subject"], header_of(document)
+    roles = [(r["role"].replace("_", " "), r["holder"] or "") for r in document["practice"]["roles"]]
+    rows = [(role, holder, "accepted ☐  refused ☐", "", "") for role, holder in roles or [("reviewer", "")]]
+    policy = " ".join(str(document["policy"].get(key, "")) for key in ("name", "version")).strip() or "unknown"
+    told = f"{subject['name']} version {subject['version']}, audited for {document['as_of']}. {header.shape} {header.answer}."
+    return tag(
+        "section",
+        tag("h2", "Sign-off", id="sign-off-title"),
+        tag("p", told),
+        tag("p", in_code(header.reason)),
+        tag("p", f"Policy {policy}; weights ", tag("code", subject["weights"] or "none named")),
+        table(("Role", "Held by", "Answer", "Date", "Signature"), rows, caption="Signatures", class_="hidden-caption signatures"),
+        id="sign-off",
+        class_="sheet",
+        aria_labelledby="sign-off-title",
+    )
 
 
 def header_of(document: Document) -> VerdictHeader:
@@ -124,7 +147,11 @@ def _permission(document: Document) -> Safe:
 
 def _made_from(document: Document) -> Safe:
     lines = [tag("li", tag("strong", m["label"]), " ", linked(m["value"])) for m in document["made_from"]]
-    listed = tag("ul", *lines) if lines else tag("p", "The evidence says nothing of it.", class_="missing")
+    if not lines:
+        listed = tag("p", "The evidence says nothing of it.", class_="missing")
+    else:
+        rest = [folded(f"{len(lines) - _MADE_LINES} more", tag("ul", *lines[_MADE_LINES:]))] if len(lines) > _MADE_LINES else []
+        listed = join([tag("ul", *lines[:_MADE_LINES]), *rest])
     return tag("section", tag("h2", "Made from", id="made-title"), listed, aria_labelledby="made-title")
 
 
@@ -135,7 +162,7 @@ def _practice(document: Document) -> Safe:
         tag("h2", "Practice record", id="practice-title"),
         tag("h3", "Before and after"),
         Safe(forest_plot(results_of(measures), name="forest")),
-        _measures_table(measures, "Teacher (before) and student (after)") if measures else tag("p", "No measure is recorded."),
+        _folded_measures(measures) if measures else tag("p", "No measure is recorded."),
         tag("h3", "Trade-offs, for product and policy"),
         tag("p", linked(practice["trade_offs"])) if practice["trade_offs"] else tag("p", "No note was written.", class_="missing"),
         tag("h3", "Who answers, and when each was informed"),
@@ -153,7 +180,7 @@ def _practice(document: Document) -> Safe:
         parts += [
             tag("h3", "Groups"),
             Safe(group_heat_map(results_of(groups), name="groups")),
-            _measures_table(groups, "Each group on its own"),
+            folded(f"{len(groups)} results by group", _measures_table(groups, "Each group on its own")),
         ]
     return tag("section", *parts, id="practice", aria_labelledby="practice-title")
 
@@ -167,6 +194,18 @@ def results_of(measures: list[Mapping[str, Any]]) -> list[CriterionResult]:
         plain = {key: value for key, value in measure.items() if key in known}
         made.append(CriterionResult(**plain, suite=str(measure["place"]), details=limit))
     return sorted(made, key=lambda r: (not r.stops, RANK.get(r.verdict, 3)))
+
+
+def _folded_measures(measures: list[Mapping[str, Any]]) -> Safe:
+    """Results that do not pass, and the others folded: the picture above has them all."""
+    odd = [m for m in measures if m["verdict"] != "pass"]
+    clean = [m for m in measures if m["verdict"] == "pass"]
+    parts = [_measures_table(odd, "Teacher (before) and student (after): what does not pass")] if odd else []
+    if clean:
+        parts.append(
+            folded(f"{len(clean)} of {len(measures)} results pass", _measures_table(clean, "Teacher (before) and student (after)"))
+        )
+    return join(parts)
 
 
 def informed_words(role: Mapping[str, Any]) -> str:

@@ -51,10 +51,25 @@ def _findings(document: Document) -> Safe:
         rows = [f for f in document["findings"] if f["area"] == area]
         if not rows:
             continue
-        cells = [(f["subject"], _mark(f["standing"], STANDING_WORDS[f["standing"]]), _reason(f), _digest(f["digest"])) for f in rows]
-        head = ("What", "Standing", "How it was found", "Rests on")
-        parts += [tag("h3", title), table(head, cells, caption=f"Findings: {title}", class_="findings hidden-caption")]
+        verified = [f for f in rows if f["standing"] == "verified"]
+        odd = [f for f in rows if f["standing"] != "verified"]
+        if odd:
+            parts += [tag("h3", title), _finding_table(odd, f"Findings: {title}")]
+        if verified:
+            # One line of a clean area, its heading included.
+            parts.append(folded(f"{title}: {len(verified)} of {len(rows)} verified", _finding_table(verified, f"Verified: {title}")))
     return _section("findings", "What was done again", *parts)
+
+
+def folded(summary: str, *content: object) -> Safe:
+    """What needs nobody's attention: its count is seen and printed, its content is opened on demand."""
+    return tag("details", tag("summary", summary), *content)
+
+
+def _finding_table(rows: list[Mapping[str, Any]], caption: str) -> Safe:
+    cells = [(f["subject"], _mark(f["standing"], STANDING_WORDS[f["standing"]]), _reason(f), _digest(f["digest"])) for f in rows]
+    head = ("What", "Standing", "How it was found", "Rests on")
+    return table(head, cells, caption=caption, class_="findings hidden-caption")
 
 
 def _reason(finding: Mapping[str, Any]) -> Safe:
@@ -69,14 +84,20 @@ def _reason(finding: Mapping[str, Any]) -> Safe:
 def _clauses(document: Document) -> Safe:
     if not document["clauses"]:
         return _section("clauses", "Policy, clause by clause", tag("p", "No policy could be read."))
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    clean: list[tuple[object, ...]] = []
     for clause in document["clauses"]:
         rests = join([join([text_of(r), tag("br")]) for r in clause["rested_on"]]) or Safe("–")
         verdict = _mark(clause["verdict"], clause["verdict"].replace("_", " "))
         waived = tag("p", f"Waived: {clause['waived_by']}") if clause["waived_by"] else ""
-        rows.append((clause["id"], linked(clause["demanded"]), rests, verdict, join([linked(clause["reason"]), waived])))
+        is_clean = clause["verdict"] == "pass" and not clause["waived_by"]
+        row = (clause["id"], linked(clause["demanded"]), rests, verdict, join([linked(clause["reason"]), waived]))
+        (clean if is_clean else rows).append(row)
     head = ("Clause", "What it demanded", "What it rested on", "Result", "Why, and who waived")
-    return _section("clauses", "Policy, clause by clause", table(head, rows, caption="Every clause of the policy"))
+    parts = [table(head, rows, caption="Clauses that did not simply pass", class_="cards")] if rows else []
+    if clean:
+        parts.append(folded(f"{len(clean)} of {len(clean) + len(rows)} clauses passed", table(head, clean, caption="Clauses that passed")))
+    return _section("clauses", "Policy, clause by clause", *parts)
 
 
 def text_of(rest: Mapping[str, str]) -> Safe:
@@ -101,7 +122,8 @@ def _licences(document: Document) -> Safe:
         parts.append(tag("p", "Nothing has changed since."))
     if licences["uses"]:
         rows = [(u["path"], _mark(u["verdict"], u["verdict"].replace("_", " ")), u["reason"], u["source"]) for u in licences["uses"]]
-        parts.append(table(("Upstream", "Answer", "Why", "Clause and source"), rows, caption="Every upstream, as it stands today"))
+        listed = table(("Upstream", "Answer", "Why", "Clause and source"), rows, caption="Every upstream, as it stands today")
+        parts.append(folded(f"{len(rows)} uses of upstreams", listed))
     return _section("licences", "Licences", *parts)
 
 
@@ -114,7 +136,7 @@ def _lineage(document: Document) -> Safe:
         "lineage",
         "Lineage",
         Safe(upstreams(edges, name="lineage-graph", title="What went into the student")),
-        table(("What", "Used as", "In", "Licence"), rows, caption="Every use, as the evidence states it"),
+        folded(f"{len(rows)} uses", table(("What", "Used as", "In", "Licence"), rows, caption="Every use, as the evidence states it")),
     )
 
 
@@ -127,16 +149,16 @@ def _acts(document: Document) -> Safe:
         "acts",
         "Timeline",
         Safe(timeline(acts, name="timeline", title="Events in the life of this version")),
-        table(("When (UTC)", "What", "By", "Stated by"), rows, caption="Acts in order"),
+        folded(f"{len(rows)} acts", table(("When (UTC)", "What", "By", "Stated by"), rows, caption="Acts in order")),
     )
 
 
 def _facts(document: Document) -> Safe:
     rows = [(linked(f["meaning"]), _mark(f["status"]), f["text"], f["source"] or "–") for f in document["facts"]]
+    shown = sum(f["status"] == "shown" for f in document["facts"])
+    listed = table(("Fact", "Standing", "Here", "Read from"), rows, caption="Facts of this release")
     told = tag("p", "The facts on which the frameworks below rest.")
-    return _section(
-        "facts", "What the evidence shows", told, table(("Fact", "Standing", "Here", "Read from"), rows, caption="Facts of this release")
-    )
+    return _section("facts", "What the evidence shows", told, folded(f"{shown} of {len(rows)} facts are shown", listed))
 
 
 def _frameworks(document: Document) -> Safe:
@@ -152,10 +174,13 @@ def _frameworks(document: Document) -> Safe:
             tag("h3", framework["title"], id=f"framework-{framework['id']}"),
             tag("p", link, f" ({framework['kind']}). {told} {framework['disclaimer']}"),
             tag("ul", *(tag("li", note.strip()) for note in crosswalk_notes(framework))),
-            table(
-                ("Control", "What it asks, in our words", "About", "Evidence", "Which"),
-                rows,
-                caption=f"{framework['title']}: evidence of this release",
+            folded(
+                f"{len(rows)} controls",
+                table(
+                    ("Control", "What it asks, in our words", "About", "Evidence", "Which"),
+                    rows,
+                    caption=f"{framework['title']}: evidence of this release",
+                ),
             ),
         ]
     return _section("frameworks", "Frameworks", *parts)
