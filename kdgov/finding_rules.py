@@ -123,6 +123,9 @@ RULES: dict[str, Rule] = {
     "practice.sensitive-without-safety": _rule(
         "review", "a sensitive capability distilled without the suites it asks for", "arXiv:2503.16529; NIST AI 600-1 MS-2.6-002"
     ),
+    "practice.mitigation-untested": _rule(
+        "block", "a mitigation of the teacher that nothing tests on the student", f"{AI_600_1} MS-2.6-005; docs/practice.md, mitigations"
+    ),
     "practice.capability-unknown": _rule("warn", "a capability tag that no vocabulary holds", f"{AI_600_1} MP-4.1-010"),
     "practice.task-diversity": _rule("warn", "inputs of many topics beside data of few", "arXiv:1910.01108"),
     "practice.student-not-smaller": _rule(

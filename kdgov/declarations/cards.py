@@ -92,6 +92,8 @@ class ModelCard(_Card):
     """The Hub's own field: datasets it was trained on; say how under ``lineage``."""
     capabilities: Names = Field(default_factory=list)
     """Tags of capabilities, sensitive ones included, such as ``medical`` or ``cybersecurity``."""
+    mitigations: list[Literal["refusal_training", "system_prompt", "guard_model", "output_filter"]] = Field(default_factory=list)
+    """What keeps the model from doing harm; a release on it has to say what tests each of them on the student."""
     training_method: str = ""
     """How it was trained."""
     training_flops: float | None = Field(default=None, gt=0, allow_inf_nan=False)

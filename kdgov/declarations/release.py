@@ -14,6 +14,7 @@ from kdgov.declarations.load import Declared, load, resolve
 from kdgov.declarations.release_parts.accountable import Accountable
 from kdgov.declarations.release_parts.allowed_hosts import HostName
 from kdgov.declarations.release_parts.evaluation_settings import EvaluationSettings
+from kdgov.declarations.release_parts.mitigations import Mitigation
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.declarations.release_parts.set_keys import with_settings
 from kdgov.errors import DeclarationError, Fault
@@ -188,6 +189,8 @@ class Release(Declared):
     """Hosts that judges of its suites may ask, such as ``api.acme.com`` or ``10.0.0.7:8000``; addresses in this file count anyway."""
     judge_labels: list[str] = Field(default_factory=list)
     """Files of people's labels of answers, as `kdgov judge label` writes them: they check the suites' judges and correct their error."""
+    mitigations: list[Mitigation] = Field(default_factory=list)
+    """What keeps teacher and student from doing harm, and which criterion shows that it still works on the student."""
     policy: str = "policies/default.yaml"
     """Policy file."""
     release: ReleaseIntent = Field(default_factory=ReleaseIntent)

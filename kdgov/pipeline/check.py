@@ -16,6 +16,7 @@ from kdgov import license as licensing
 from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
 from kdgov.checks.findings.accountability import record_findings
 from kdgov.checks.findings.media_findings import MediaComparison, compare_media, media_findings
+from kdgov.checks.findings.mitigations import mitigation_findings
 from kdgov.checks.findings.practice import practice_findings
 from kdgov.checks.findings.privacy import personal_data_findings, withdrawn_ids
 from kdgov.checks.findings.provenance import provenance_findings
@@ -215,6 +216,7 @@ def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> 
     )
     findings += sent_findings(materials, reports, stances, today=question.today)
     findings += [*not_testable_finding(unseen, len(index.items), stances), *media_findings(media, stances)]
+    findings += mitigation_findings(materials, question.policy, stances)
     findings += practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))
     recipe = materials.release.distillation
     if recipe is not None:

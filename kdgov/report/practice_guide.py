@@ -83,6 +83,13 @@ GUIDE: tuple[Advice, ...] = (
         "the capability and the suites that are missing",
     ),
     _row(
+        "A mitigation that the teacher has is tested on the student",
+        "practice.mitigation-untested",
+        "mitigations",
+        "{kind: refusal_training, guards_against: harmful requests, criteria: [refusal-retained]}",
+        "each mitigation and the criterion that shows that it still works",
+    ),
+    _row(
         "Measure biases that the student inherits",
         "stereotypes-not-amplified",
         "suites",

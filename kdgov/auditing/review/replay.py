@@ -14,12 +14,15 @@ from kdgov.auditing.registry.snapshot import VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
 from kdgov.checkpoints.identity import model_identity
 from kdgov.declarations.release_parts.allowed_hosts import refuse_unlisted_hosts
+from kdgov.declarations.release_parts.mitigations import Mitigation
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.plan.messages import answerable
+from kdgov.evaluation.plan.mitigated import mitigated, system_prompt_of, withholdings_of
 from kdgov.evaluation.plan.request import Plan, PlannedItem, PlannedTask
 from kdgov.evaluation.results.evaluation_run import evaluate
+from kdgov.evaluation.scoring.judges import judge_digest
 from kdgov.evidence.bundle_layout import ITEMS, PAIR
 from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.items import ItemTable, read_items
@@ -75,6 +78,8 @@ def _replayed(material: BundleReader, model: Path, sample: int, progress: Progre
     if asked:
         # What is answered at an address was frozen as messages, for both models.
         built, _ = answerable(built)
+    declared, file = [Mitigation.model_validate(one) for one in release.get("mitigations") or ()], Path("release.yaml")
+    built = mitigated(built, system_prompt_of(declared, file), withholdings_of(declared, file, judge_digest))
     drawn: list[PlannedTask] = []
     whole: list[PlannedTask] = []
     for task in built.tasks:

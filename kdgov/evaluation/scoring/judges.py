@@ -51,6 +51,11 @@ def judge_of(name: str, suite: Suite) -> JudgeInSuite:
 def judge_facts(name: str, suite: Suite, *, suite_file: Path) -> dict[str, Any]:
     """A judge's identity: name, kind, version and digest of all that decides its labels."""
     judge = judge_of(name, suite)
+    return {"kind": judge.kind, "version": judge.version, "digest": judge_digest(judge, suite_file)}
+
+
+def judge_digest(judge: JudgeInSuite, suite_file: Path) -> str:
+    """Digest of all that decides a judge's labels: its declaration, rules, and the whole model where it is one."""
     document = judge.model_dump(exclude={"validation", "min_agreement", "api_key_variable", "timeout_s", "concurrency", "retries"})
     if judge.kind == "refusal":
         document["rules"] = source_digest("kdgov.evaluation.scoring.refusal_rules")
@@ -62,7 +67,7 @@ def judge_facts(name: str, suite: Suite, *, suite_file: Path) -> dict[str, Any]:
         del document["options"]
     if added_by := JUDGE_KINDS.added_by(judge.kind):
         document["added_by"] = added_by
-    return {"kind": judge.kind, "version": judge.version, "digest": digest_json({"rules": RULES_VERSION, "judge": document})}
+    return digest_json({"rules": RULES_VERSION, "judge": document})
 
 
 def make_judge(name: str, suite: Suite, *, suite_file: Path, classify: Classify | None = None, cache: Path | None = None) -> Judge:
@@ -76,10 +81,14 @@ def make_judge(name: str, suite: Suite, *, suite_file: Path, classify: Classify 
         cache: folder in which what models say as judges is kept by content.
     """
     judge = judge_of(name, suite)
-    made = JUDGE_KINDS[judge.kind](judge, suite_file, classify)
-    if judge.kind not in ("guard", "openai"):
-        return made
-    kept = JudgeCache(cache, str(judge_facts(name, suite, suite_file=suite_file)["digest"]))
+    if judge.kind in ("guard", "openai"):
+        return model_judge(judge, suite_file, cache=cache)
+    return JUDGE_KINDS[judge.kind](judge, suite_file, classify)
+
+
+def model_judge(judge: JudgeInSuite, beside: Path, *, cache: Path | None) -> Judge:
+    """A judge that is a model, with what it said kept by content."""
+    made, kept = JUDGE_KINDS[judge.kind](judge, beside, None), JudgeCache(cache, judge_digest(judge, beside))
     return lambda asked: kept.labels(asked, made)
 
 

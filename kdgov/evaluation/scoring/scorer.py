@@ -13,10 +13,12 @@ from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.response_log import is_whole
 from kdgov.evaluation.plan.lm_eval_tasks import LmTask
+from kdgov.evaluation.plan.mitigated import Harmful, Withholding, shown_answers
 from kdgov.evaluation.plan.request import PlannedItem, shown_text
+from kdgov.evaluation.scoring.guard_forms import HARMFUL, HARMLESS
 from kdgov.evaluation.scoring.judge_agreement import agreement_facts
 from kdgov.evaluation.scoring.judge_labels import Labels, answer_id
-from kdgov.evaluation.scoring.judges import agreement, judge_of, make_judge, score_of
+from kdgov.evaluation.scoring.judges import agreement, judge_of, make_judge, model_judge, score_of
 from kdgov.evaluation.scoring.lm_eval_metrics import score_lm_task
 from kdgov.evaluation.scoring.scores import ItemScore, Scored
 from kdgov.evaluation.task_kinds.base import Answers
@@ -49,6 +51,8 @@ class Scorer:
     """The task's declaration."""
     lm: LmTask | None
     """lm-eval's task, where it is one."""
+    withheld: tuple[Withholding, ...] = ()
+    """Guards and filters of the release: what users would not have read is not scored as if they had."""
 
     @property
     def compares(self) -> bool:
@@ -74,6 +78,9 @@ class Scorer:
         Raises:
             InputError: if the suite declares a metric that this kind of task does not give.
         """
+        if self.withheld:
+            answers = shown_answers(items, answers, self.withheld, lambda one: _guard(one, cache))
+            teacher = None if teacher is None else shown_answers(items, teacher, self.withheld, lambda one: _guard(one, cache))
         whole = [i for i in items if all(is_whole(a) for a in answers[i.item_id])]
         scored = Scored(scores=(), aggregates={})
         facts: dict[str, Any] = {}
@@ -143,6 +150,13 @@ class Scorer:
                     )
                 )
         return scores, facts
+
+
+def _guard(one: Withholding, cache: Path | None) -> Harmful:
+    assert one.guard is not None  # noqa: S101 - asked for guards alone
+    labels = model_judge(one.guard, one.beside, cache=cache)
+    words: dict[str, bool | None] = {HARMFUL: True, HARMLESS: False}
+    return lambda pairs: [words.get(label) for label in labels(list(pairs))]
 
 
 def _gold(label: str, judge: JudgeInSuite, counted: str) -> float | None:

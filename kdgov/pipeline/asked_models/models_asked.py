@@ -18,6 +18,7 @@ from kdgov.evaluation.plan.sources import suites_digest
 from kdgov.evaluation.release_settings import asks_baseline, asks_in_messages, chat_endpoint, how_for
 from kdgov.evaluation.scoring.judge_labels import read_labels
 from kdgov.evidence.bundle_layout import PAIR
+from kdgov.pipeline.asked_models.release_mitigations import mitigations_digest
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.load_inputs import load_release_inputs
 from kdgov.source_digest import source_digest
@@ -108,6 +109,7 @@ def _common(context: ReleaseContext, teacher: Path | Endpoint, stored: frozenset
         "teacher_how": how_for(release, "teacher", chat_endpoint(release, "teacher") or teacher, stored=stored).key_json(),
         "messages": asks_in_messages(release),
         **({"labels": read_labels(files).digest} if (files := label_files(context)) else {}),
+        **mitigations_digest(context),
         "limit": release.evaluation.limit,
     }
 

@@ -15,6 +15,7 @@ from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.replay_inputs import replay_inputs, suite_coverage
 from kdgov.evaluation.plan.suite_code import allowed_code
 from kdgov.evaluation.release_settings import asks_in_messages, endpoint_roles
+from kdgov.pipeline.asked_models.release_mitigations import release_mitigations
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.load_inputs import load_release_inputs
 from kdgov.progress import Progress
@@ -102,8 +103,10 @@ def release_questions(context: ReleaseContext) -> tuple[Any, tuple[Any, ...]]:
     plan = made.release_plan(context.release, context.path, logged=logged, limit=limit, progress=context.progress)
     scorer = suite_coverage(materials)
     plan = made.told_apart(plan, scorer) if scorer is not None else plan
+    system, withheld = release_mitigations(context)
+    under = importlib.import_module("kdgov.evaluation.plan.mitigated").mitigated
     if not asks_in_messages(context.release):
-        return plan, ()
+        return under(plan, system, withheld), ()
     kept, left = importlib.import_module("kdgov.evaluation.plan.messages").answerable(plan)
     if not kept.tasks:
         raise InputError(
@@ -111,4 +114,4 @@ def release_questions(context: ReleaseContext) -> tuple[Any, tuple[Any, ...]]:
             where=str(context.path),
             mend="Name suites whose tasks are answered in text (docs/endpoints.md).",
         )
-    return kept, left
+    return under(kept, system, withheld), left
