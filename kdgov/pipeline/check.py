@@ -16,7 +16,7 @@ from kdgov import license as licensing
 from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
 from kdgov.checks.findings.accountability import record_findings
 from kdgov.checks.findings.media_findings import MediaComparison, compare_media, media_findings
-from kdgov.checks.findings.mitigations import mitigation_findings
+from kdgov.checks.findings.mitigation_findings import mitigation_findings
 from kdgov.checks.findings.practice import practice_findings
 from kdgov.checks.findings.privacy import personal_data_findings, withdrawn_ids
 from kdgov.checks.findings.provenance import provenance_findings
