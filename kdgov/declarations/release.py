@@ -15,6 +15,7 @@ from kdgov.declarations.release_parts.accountable import Accountable
 from kdgov.declarations.release_parts.allowed_hosts import HostName
 from kdgov.declarations.release_parts.evaluation_settings import EvaluationSettings
 from kdgov.declarations.release_parts.mitigations import Mitigation
+from kdgov.declarations.release_parts.price import Price
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.declarations.release_parts.set_keys import with_settings
 from kdgov.errors import DeclarationError, Fault
@@ -153,15 +154,6 @@ class Organization(Declared):
         if (code := country_code(text)) is None:
             raise ValueError(f"{text!r} is no country\n{place_mend(text)}")
         return code
-
-
-class Price(Declared):
-    """What a million tokens cost, where the release declares it."""
-
-    teacher_usd_per_million_tokens: float = Field(gt=0)
-    """Teacher's price."""
-    student_usd_per_million_tokens: float = Field(gt=0)
-    """Student's price."""
 
 
 class Release(Declared):
