@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kdgov.declarations.release import Price
+from kdgov.declarations.release_parts.price import Price
 from kdgov.digest import write_atomic
 from kdgov.evaluation.results.disaggregation import side_by_side
 from kdgov.evaluation.results.efficiency import measure
