@@ -113,8 +113,18 @@ def rendered(render: Callable[[], str], *, where: str, what: str) -> str:
         why, mend = f"does what no template may: {error}", "Use another template; a prompt needs no access to Python, and no such length."
     except TimeLimitError as error:
         why, mend = str(error), "Use another template: one prompt takes milliseconds."
-    except (TemplateError, MemoryError, RecursionError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-        why, mend = f"cannot be rendered ({type(error).__name__}: {str(error)[:200]})", "Correct the template, or what it is shown."
+    except (
+        TemplateError,
+        MemoryError,
+        RecursionError,
+        ArithmeticError,
+        LookupError,
+        NameError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as e:
+        why, mend = f"cannot be rendered ({type(e).__name__}: {str(e)[:200]})", "Correct the template, or what it is shown."
     raise InputError(f"{what} {why}", where=where, mend=mend)
 
 

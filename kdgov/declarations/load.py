@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.safe_parse import guard_yaml
+from kdgov.visible_text import visible
 
 Location = tuple[str | int, ...]
 _MOST_ENTRIES = 200_000
@@ -284,9 +285,17 @@ def resolve(name: str, *, beside: Path) -> Path:
     """A path as declared: relative to the file that names it, then to the working folder; absolute as it is.
 
     The first that exists wins; if neither does, the one beside the file is returned for the message.
+
+    Raises:
+        InputError: if it is no name that a file can have.
     """
-    path = Path(name).expanduser()
-    if path.is_absolute():
-        return path
-    near = beside.parent / path
-    return near if near.exists() or not path.exists() else path
+    try:
+        path = Path(name).expanduser()
+        near = beside.parent / path
+        found = path if path.is_absolute() or (path.exists() and not near.exists()) else near
+        found.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        what = f"names {visible(name)[:60]!r}, which no file can be called ({why})"
+        raise InputError(what, where=str(beside), mend="Correct the path.") from error
+    return found

@@ -18,6 +18,7 @@ from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from kdgov.digest import PREFIX, canonical_json, digest_bytes, is_digest
 from kdgov.errors import InputError
+from kdgov.evidence.identities.certificates import claimed_chains, with_identities
 from kdgov.evidence.signing_keys import public_key
 from kdgov.evidence.trust_store import CLOCK_SKEW, Purpose, TrustedKey, TrustStore
 from kdgov.safe_parse import json_value
@@ -110,9 +111,7 @@ def seal_statement(body: Mapping[str, Any], signers: Sequence[Signer]) -> dict[s
     if not signers:
         raise InputError("nobody signs", mend="Name at least one key source.")
     envelope = Envelope(canonical_json(body), PAYLOAD_TYPE, {})
-    for signer in signers:
-        envelope.sign(signer)
-    return dict(envelope.to_dict())
+    return _written(envelope, {envelope.sign(signer).keyid: list(getattr(signer, "certificates", ())) for signer in signers})
 
 
 def add_signature(envelope: Mapping[str, Any], signer: Signer) -> dict[str, Any]:
@@ -124,8 +123,12 @@ def add_signature(envelope: Mapping[str, Any], signer: Signer) -> dict[str, Any]
     parsed = _parsed(envelope)
     if isinstance(parsed, str):
         raise InputError(parsed, mend="Give the envelope as it was written.")
-    parsed.sign(signer)
-    return dict(parsed.to_dict())
+    return _written(parsed, {**claimed_chains(envelope), parsed.sign(signer).keyid: list(getattr(signer, "certificates", ()))})
+
+
+def _written(envelope: Envelope, chains: Mapping[str, Any]) -> dict[str, Any]:
+    held = {keyid: chain for keyid, chain in chains.items() if chain}
+    return {**envelope.to_dict(), **({"certificates": held} if held else {})}
 
 
 def verify_statement(
@@ -164,6 +167,7 @@ def verify_statement(
         return _invalid("bears no date of signing", "Sign it with kdgov, which dates statements.")
     if signed_at > at + CLOCK_SKEW:
         return _invalid(f"is dated {signed_at:%Y-%m-%dT%H:%M:%SZ}, which is in the future", "Set the signer's clock, then sign again.")
+    trust = with_identities(trust, parsed.signatures, envelope, at=at)
     return _counted(parsed, body, trust, purpose, (signed_at, at), max(threshold or 1, trust.threshold(purpose)))
 
 

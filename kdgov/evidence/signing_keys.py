@@ -5,6 +5,7 @@ A key source is one string:
 =====================  ==========================================================================================
 ``file:PATH``          PKCS#8 PEM; when encrypted, the passphrase is read from ``KDGOV_KEY_PASSPHRASE``
 ``env:NAME``           the PEM itself in an environment variable (as text, or base64 of it, for CI secret stores)
+``sigstore``           the identity of this CI job: a key for this run alone, with a certificate for its OIDC token
 ``command:PROGRAM …``  ``PROGRAM … public`` prints the public key as PEM; ``PROGRAM … sign`` reads the bytes to sign
                        from standard input and prints the raw signature in base64
 =====================  ==========================================================================================
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import importlib
 import os
 import shlex
 import shutil
@@ -135,12 +137,14 @@ def load_signer(source: str) -> Signer:
             return _from_pem(_file_bytes(Path(rest).expanduser()), where=rest)
         case "env":
             return _from_pem(_environment_bytes(rest), where=f"environment variable {rest}")
+        case "sigstore" if not rest:
+            return cast(Signer, importlib.import_module("kdgov.evidence.identities.identity_signer").identity_signer())
         case "command" if rest.strip():
             command = shlex.split(rest)
             return _CommandSigner(command, public_key(_run([*command, "public"], stdin=b"").decode("utf-8", "replace"), where=rest))
         case _:
             raise InputError(
-                f"{kind!r} is no kind of key source", mend="Write file:PATH, env:NAME or command:PROGRAM; see docs/security.md."
+                f"{kind!r} is no kind of key source", mend="Write file:PATH, env:NAME, command:PROGRAM or sigstore; see docs/security.md."
             )
 
 

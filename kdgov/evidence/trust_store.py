@@ -86,6 +86,41 @@ class TrustedKey(Declared):
         return f" ({self.revoked_because})" if self.revoked_because else ""
 
 
+class TrustedIdentity(Declared):
+    """A CI job whose short-lived certificates sign, and what for; its key is another one at every run."""
+
+    name: str
+    """What messages call it."""
+    issuer: str
+    """Address of the OIDC issuer, such as ``https://token.actions.githubusercontent.com``."""
+    repository: str
+    """Address of the source repository, such as ``https://github.com/acme/models``."""
+    workflow: str
+    """Path of the workflow in it, such as ``.github/workflows/release.yaml``."""
+    ref: str
+    """Branch or tag it must run on, such as ``refs/heads/main``."""
+    authorities: list[str] = Field(min_length=1)
+    """Certificates of the authority (Sigstore's Fulcio, or one of your own), as PEM."""
+    purposes: list[Purpose] = Field(min_length=1)
+    """What its signatures count for: exactly this."""
+    roles: list[str] = Field(default_factory=list)
+    """Roles it speaks for."""
+    not_before: datetime.datetime | None = None
+    """Signatures dated earlier do not count."""
+    not_after: datetime.datetime | None = None
+    """Signatures dated later do not count."""
+    revoked_at: datetime.datetime | None = None
+    """Signatures dated later do not count; with ``compromised`` none counts."""
+    revoked_because: str = ""
+    """Reason given at revocation."""
+    compromised: bool = False
+    """Somebody else could run as this job: none of its signatures counts."""
+
+    def names(self, **job: str) -> bool:
+        """Whether issuer, repository, workflow and ref are exactly these."""
+        return all(getattr(self, field) == value for field, value in job.items())
+
+
 class TrustStore(Declared):
     """The keys one registry trusts, and how many of them must agree."""
 
@@ -93,6 +128,8 @@ class TrustStore(Declared):
     """Must be ``kdgov.trust/1``."""
     keys: list[TrustedKey] = Field(default_factory=list)
     """In the order they were added."""
+    identities: list[TrustedIdentity] = Field(default_factory=list)
+    """CI jobs that sign without a key of their own."""
     thresholds: dict[Purpose, int] = Field(default_factory=dict)
     """Distinct keys needed per purpose; 1 where unset."""
     separation: Literal["on", "off"] = "on"
@@ -192,6 +229,10 @@ def with_revoked(trust: TrustStore, name: str, *, because: str, compromised: boo
     Raises:
         InputError: if no key, or more than one, bears that name.
     """
+    if [identity.name for identity in trust.identities].count(name) == 1 and all(name not in (key.name, key.keyid) for key in trust.keys):
+        ended = {"revoked_at": at, "revoked_because": because, "compromised": compromised}
+        listed = [one.model_copy(update=ended) if one.name == name else one for one in trust.identities]
+        return trust.model_copy(update={"identities": listed})
     found = [key for key in trust.keys if name in (key.name, key.keyid)]
     if len(found) != 1:
         what = "no key bears the name" if not found else "several keys bear the name"

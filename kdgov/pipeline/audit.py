@@ -222,7 +222,7 @@ def judge_again(folder: Path, trust: TrustStore, *, received: datetime.datetime)
     except InputError as error:
         # A bundle that cannot be judged is the audit's answer, not its failure.
         return Rejudged(fault=f"{Path(error.where).name}: {error.what}" if error.where else error.what)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         # Sealed by somebody, but in another shape than the gate writes.
         return Rejudged(fault=f"a file is not of the shape the gate writes ({type(error).__name__}: {error}).")
     tables = judged.tables

@@ -77,6 +77,31 @@ def trust(
         typer.echo(f"{key.name} ({keyid_of(pem)[:16]}…) counts for {', '.join(key.purposes)}")
 
 
+@keys.command("trust-identity", epilog=EXAMPLES)
+def trust_identity(
+    name: Annotated[str, typer.Argument(help="What messages call it.")],
+    issuer: Annotated[str, typer.Option(help="Address of the OIDC issuer, such as https://token.actions.githubusercontent.com.")],
+    repository: Annotated[str, typer.Option(help="Address of the source repository, such as https://github.com/acme/models.")],
+    workflow: Annotated[str, typer.Option(help="Path of the workflow in it, such as .github/workflows/release.yaml.")],
+    ref: Annotated[str, typer.Option(help="Branch or tag it must run on, such as refs/heads/main.")],
+    root: Annotated[Path, typer.Option(help="Sigstore's trusted_root.json, or the authority's certificates as PEM.")],
+    purposes: Annotated[list[str] | None, typer.Option("--for", help="What its signatures count for; repeatable; needed.")] = None,
+    roles: Annotated[list[str] | None, typer.Option("--role", help="Role it speaks for; repeatable.")] = None,
+    trust_file: TrustFile = None,
+    store: StoreFolder = None,
+) -> None:
+    """Trust a CI job that signs by its identity, without a key of its own (KDGOV_SIGNING_KEY=sigstore)."""
+    with error_boundary():
+        from kdgov.evidence.identities.authorities import trusted_identity
+
+        job = {"issuer": issuer, "repository": repository, "workflow": workflow, "ref": ref}
+        made = trusted_identity(name, job=job, root=root, purposes=purposes or (), roles=roles or ())
+        trust = _load(trust_file, store)
+        kept = [one for one in trust.identities if one.name != name]
+        _save(trust_file, store, trust.model_copy(update={"identities": [*kept, made]}))
+        typer.echo(f"{name}: {repository} {workflow}@{ref} counts for {', '.join(made.purposes)}")
+
+
 @keys.command("list", epilog=EXAMPLES)
 def list_keys(
     trust_file: TrustFile = None,
@@ -94,11 +119,14 @@ def list_keys(
             until = f" until {key.not_after:%Y-%m-%d}" if key.not_after else ""
             roles = f"; speaks for {', '.join(key.roles)}" if key.roles else ""
             typer.echo(f"{key.name}  {key.keyid[:16]}…  {state}{until}  for {', '.join(key.purposes)}{roles}")
+        for one in found.identities:
+            state = "compromised" if one.compromised else f"revoked {one.revoked_at:%Y-%m-%d}" if one.revoked_at else "counts"
+            typer.echo(f"{one.name}  CI job {one.repository} {one.workflow}@{one.ref}  {state}  for {', '.join(one.purposes)}")
         if found.separation == "off":
             typer.echo("separation is off: whoever signs a decision may also approve and waive it")
         for purpose, count in found.thresholds.items():
             typer.echo(f"every {purpose} needs {count} different keys")
-        if not found.keys:
+        if not found.keys and not found.identities:
             typer.echo("nobody is trusted yet")
 
 

@@ -94,7 +94,7 @@ def derive(folder: Path, predicate: Mapping[str, Any], asker: Asker) -> Derivati
         criterion = "permission" if place.parent.name == STATEMENTS else "decision"
         told = f"the decision cannot be judged again: {place.name} {error.what}"
         return Derivation(refusals=(_refusal(criterion, told, error.mend),))
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         told = f"the evidence is not of the shape that the gate writes ({type(error).__name__})"
         return Derivation(refusals=(_refusal("evidence", told, _RECORD),))
     try:
@@ -109,7 +109,7 @@ def derive(folder: Path, predicate: Mapping[str, Any], asker: Asker) -> Derivati
         ]
     except InputError as error:
         return Derivation(refusals=(_refusal("evidence", f"{Path(error.where).name} {error.what}".strip(), error.mend),))
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         told = f"the evidence is not of the shape that the gate writes ({type(error).__name__})"
         return Derivation(refusals=(_refusal("evidence", told, _RECORD),))
     return Derivation(refusals=tuple(faults), verdict=decision.verdict, **_ruled(decision, predicate, asker, evaluated))
