@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -74,6 +74,9 @@ def drill(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of the tables: seconds instead of minutes.")] = False,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    runs: Annotated[
+        int | None, typer.Option(min=1, help="Tables per statistical plant; default 200, with --quick 20.", show_default=False)
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Ids of plants to run, such as R03.", show_default=False)] = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the operating characteristics here.", show_default=False)] = None,
     output_format: Format = PolicyFormat.text,
@@ -89,9 +92,8 @@ def drill(
 
         with progress_bars() as progress:
             file, chosen = find_policy(policy), only or ()
-            report = drill_file(
-                file, read=load_policy, items=items, quick=quick, seed=seed, only=chosen, progress=progress, door=judge_files
-            )
+            how: dict[str, Any] = {"items": items, "quick": quick, "seed": seed, "only": chosen, "runs": runs}
+            report = drill_file(file, read=load_policy, progress=progress, door=judge_files, **how)
         if svg is not None:
             title = f"Policy {report.policy['name']} {report.policy['version']}: chance of promotion"
             write_answer(svg, curves_svg(report.curves, title=title))

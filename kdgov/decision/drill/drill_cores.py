@@ -24,6 +24,7 @@ def drill_file(
     quick: bool = False,
     seed: int = 0,
     only: Sequence[str] = (),
+    runs: int | None = None,
     progress: Progress | None = None,
     door: Door | None = None,
 ) -> DrillReport:
@@ -36,6 +37,7 @@ def drill_file(
         quick: a tenth of the tables.
         seed: random seed.
         only: ids of plants to run.
+        runs: cases per statistical plant, as `drill` takes them.
         progress: called as ``progress(label, done, total)``.
         door: as `drill` takes it; a function of a module, which travels between processes.
 
@@ -47,15 +49,15 @@ def drill_file(
     policy = read(path)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if quick or only or cores == 1:
-        return drill(policy, items=items, quick=quick, seed=seed, only=only, progress=progress, door=door)
+        return drill(policy, items=items, quick=quick, seed=seed, only=only, runs=runs, progress=progress, door=door)
 
     def each(_: Callable[[str], PlantResult], names: Sequence[str]) -> Iterator[PlantResult]:
         # Workers read the file themselves: a policy's read-only mappings do not travel between processes.
-        work = partial(_in_worker, path, read=read, items=items, runs=FULL_RUNS, seed=seed, door=door)
+        work = partial(_in_worker, path, read=read, items=items, runs=runs or FULL_RUNS, seed=seed, door=door)
         with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
             yield from pool.map(work, names)
 
-    return drill(policy, items=items, seed=seed, progress=progress, each=each, door=door)
+    return drill(policy, items=items, seed=seed, runs=runs, progress=progress, each=each, door=door)
 
 
 def _in_worker(
