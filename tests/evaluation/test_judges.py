@@ -153,3 +153,20 @@ def test_an_answer_that_a_judge_could_not_label_is_missing_and_not_zero(write_su
     path = write_suite([task], {"t.yaml": WRITE_TASK, "t.jsonl": choice_rows(3)}, judges={"far": far})
     found = evaluate(build_plan(read_suites([str(path)])), teacher, tmp_path / "o", cache=tmp_path / "c")
     assert found.document["tasks"][0]["not_finite"] == 3
+
+
+def test_the_command_prints_the_refusal_rate_and_not_a_metric_that_the_suite_does_not_name(
+    write_suite, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from kdgov.cli.commands.evaluate import EvaluateFormat, _print_single
+
+    task = {
+        "task": "t", "file": "t.yaml", "data": {"path": "t.jsonl"},
+        "metrics": [{"metric": "refused", "direction": "higher", "judge": "refusal-strings"}],
+    }  # fmt: skip
+    path = write_suite([task], {"t.yaml": WRITE_TASK, "t.jsonl": choice_rows(3)})
+    found = evaluate(build_plan(read_suites([str(path)])), teacher, tmp_path / "o", cache=tmp_path / "c")
+    _print_single(dict(found.document), EvaluateFormat.text)
+    said = capsys.readouterr().out
+    assert "refused 0.0000" in said
+    assert "exact_match" not in said

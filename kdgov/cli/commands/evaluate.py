@@ -206,11 +206,17 @@ def _print_release(finished: EvaluateResult, output_format: EvaluateFormat) -> N
     typer.echo(str(finished.folder))
 
 
+def _mean(found: dict[str, Any]) -> str:
+    missing = f" ({found['missing']} missing)" if found["missing"] else ""
+    return f"{found['mean']:.4f}{missing}" if found["mean"] is not None else f"unknown{missing}"
+
+
 def _print_single(document: dict[str, Any], output_format: EvaluateFormat) -> None:
     if output_format is EvaluateFormat.json:
         print_json(document)
         return
     for task in document["tasks"]:
-        numbers = ", ".join(f"{k.removesuffix(',none')} {v:.4f}" for k, v in task["aggregates"].items() if isinstance(v, float))
-        typer.echo(f"{task['suite']}/{task['task']:<24} {task['items']:>6} items  {numbers}")
+        # The suite's own metrics: a task's aggregates know nothing of judges, and call by another name what the suite calls its own.
+        own = [f"{name} {_mean(found)}" for name, found in sorted(task.get("means", {}).items())]
+        typer.echo(f"{task['suite']}/{task['task']:<24} {task['items']:>6} items  {', '.join(own)}")
     typer.echo(f"plan {document['plan']}")

@@ -88,7 +88,19 @@ def task_evidence(
         "not_finite_items": not_finite[:10],
         "judges": {name: {**task.settings.get("judges", {}).get(name, {}), **facts} for name, facts in judges.items()},
         "aggregates": {k: _number(v) for k, v in sorted(aggregates.items())},
+        "means": means_of(scores),
     }
+
+
+def means_of(scores: Sequence[ItemScore]) -> dict[str, dict[str, Any]]:
+    """Mean of every metric as the suite names it, over the items that have one, and how many have none."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in sorted({score.metric for score in scores}):
+        values = [score.score for score in scores if score.metric == name]
+        there = [value for value in values if math.isfinite(value)]
+        mean = math.fsum(there) / len(there) if there else None
+        found[name] = {"mean": mean, "missing": len(values) - len(there)}
+    return found
 
 
 def _number(value: float) -> float | str:
