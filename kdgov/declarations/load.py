@@ -296,6 +296,5 @@ def resolve(name: str, *, beside: Path) -> Path:
         found.exists()
     except (OSError, RuntimeError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        what = f"names {visible(name)[:60]!r}, which no file can be called ({why})"
-        raise InputError(what, where=str(beside), mend="Correct the path.") from error
+        raise InputError(f"names {visible(name)[:60]!r}, no name of a file ({why})", where=str(beside), mend="Correct the path.") from error
     return found
