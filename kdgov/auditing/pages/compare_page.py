@@ -18,10 +18,9 @@ _Key = tuple[str, str, str, str, str]
 def compare_page(one: Recorded, other: Recorded, link: Address, *, today: str) -> str:
     """The page; ``other`` is what ``one`` is compared with."""
     title = f"{one.found.name}: version {one.found.version} beside version {other.found.version}"
-    parts = [tag("h1", title), _form(one, other, link)]
-    for shown in (one, other):
-        address = link("version", name=shown.found.name, version=shown.found.version)
-        parts += [tag("h2", tag("a", f"Version {shown.found.version}", href=address)), verdict_banner(shown.header(today=today))]
+    headers = [(shown.found.version, shown.header(today=today)) for shown in (one, other)]
+    lines = [tag("p", f"Version {number}: ", tag("strong", f"{h.shape} {h.answer}", class_=h.verdict)) for number, h in headers]
+    parts = [tag("h1", title), *lines, _form(one, other, link)]
     mine, theirs = _results(one), _results(other)
     keys = list(dict.fromkeys([*mine, *theirs]))
     moved = [key for key in keys if _verdict(mine.get(key)) != _verdict(theirs.get(key))]
@@ -32,6 +31,9 @@ def compare_page(one: Recorded, other: Recorded, link: Address, *, today: str) -
         parts.append(
             tag("details", tag("summary", f"{len(still)} results on the same side"), _table(still, mine, theirs, one, other, "Same"))
         )
+    for shown, (number, header) in zip((one, other), headers, strict=True):
+        address = link("version", name=shown.found.name, version=number)
+        parts += [tag("h2", tag("a", f"Version {number}", href=address)), verdict_banner(header)]
     return page_of(title, join(parts), contents=navigation(link), skip="Skip to the comparison")
 
 
