@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from kdgov.decision.statistics.method_table import estimate_by
 from kdgov.decision.statistics.methods import Estimate, is_binary
 from kdgov.decision.statistics.paired import Values
 from kdgov.errors import InputError
+from kdgov.quantities import decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,16 @@ class Comparison:
     """Clusters; equal to ``n`` where every item is its own."""
     reason: str
     """Why, in one sentence."""
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        names = ("difference", "lower", "upper", "n", "clusters", "method")
+        heads = "".join(f"<th scope='col'>{name}</th>" for name in names)
+        values = (getattr(self, name) for name in names)
+        shown = [decimal(value, signed=True).replace("-", "−") if isinstance(value, float) else str(value) for value in values]
+        cells = "".join(f"<td style='text-align:right'>{html.escape(text)}</td>" for text in shown)
+        told = f"<p><strong>{html.escape(self.verdict.upper())}</strong> {html.escape(self.reason)}</p>"
+        return f"<section>{told}<table><thead><tr>{heads}</tr></thead><tbody><tr>{cells}</tr></tbody></table></section>"
 
 
 def compare(

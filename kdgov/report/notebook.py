@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass, fields
 
 from kdgov.decision.decision import Decision
@@ -21,6 +22,24 @@ class NotebookDecision(Decision):
 def shown(decision: Decision) -> NotebookDecision:
     """The decision, ready for a notebook cell."""
     return NotebookDecision(**{f.name: getattr(decision, f.name) for f in fields(Decision)})
+
+
+_FRAME = "width:100%;height:640px;border:1px solid #d6d6d6"
+
+
+class NotebookPage(str):
+    """A self-contained page, such as a card, an audit or the items lost and won, that a notebook shows in a frame of its own.
+
+    Example:
+        >>> NotebookPage("<p>card</p>")._repr_html_()[:7]
+        '<iframe'
+    """
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        inner = html.escape(self, quote=True)
+        return f'<iframe title="page" sandbox="allow-scripts" style="{_FRAME}" srcdoc="{inner}"></iframe>'
 
 
 def as_html(decision: Decision) -> str:
