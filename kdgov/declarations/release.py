@@ -54,6 +54,34 @@ class TeacherDeclaration(Declared):
         return self
 
 
+class Prune(Declared):
+    """How many parts of the teacher a student starts with, chosen by their activity on examples of the data."""
+
+    layers: int | None = Field(default=None, ge=1)
+    """Layers, those that turn their input most."""
+    heads: int | None = Field(default=None, ge=1)
+    """Attention heads per layer."""
+    inner: int | None = Field(default=None, ge=1)
+    """Neurons of every feed-forward layer."""
+    width: int | None = Field(default=None, ge=1)
+    """Channels of hidden states and embeddings."""
+    experts: int | None = Field(default=None, ge=1)
+    """Experts per layer, those the router picks most."""
+    examples: int = Field(default=64, ge=1)
+    """Examples the activity is measured on."""
+
+    @property
+    def wanted(self) -> dict[str, int]:
+        """Part → how many are kept, of the parts that are named."""
+        return {name: value for name, value in self.model_dump(exclude={"examples"}).items() if value is not None}
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Prune:
+        if not self.wanted:
+            raise ValueError("keeps everything\nName one of layers, heads, inner, width, experts.")
+        return self
+
+
 class StudentDeclaration(Declared):
     """The model to be released; exactly one of ``keep_layers``, ``config``, ``model``, ``endpoint`` says where it starts."""
 
@@ -61,8 +89,10 @@ class StudentDeclaration(Declared):
     """A checkpoint folder or hub id: the student itself (no distillation) or the weights it starts from."""
     revision: str | None = None
     """Commit of the hub id."""
-    keep_layers: list[int] | Literal["every_second", "first_and_last"] | None = None
+    keep_layers: list[int] | Literal["all", "every_second", "first_and_last"] | None = None
     """Teacher layers the student starts from, counted from 0, as DistilBERT did."""
+    prune: Prune | None = None
+    """Of those layers, which parts are kept: ``keep_layers: all`` and ``prune: {layers: 4, inner: 512}``."""
     config: str | None = None
     """A transformers ``config.json`` to build a freshly initialised student from."""
     endpoint: Endpoint | None = None
@@ -92,6 +122,10 @@ class StudentDeclaration(Declared):
             raise ValueError(
                 f"needs exactly one of keep_layers, config, model, endpoint, and has {named}\nKeep one: it says where the student starts."
             )
+        if self.prune is not None and self.keep_layers is None:
+            raise ValueError("prunes, but does not start from the teacher's layers\nAdd `keep_layers: all`.")
+        if self.keep_layers == "all" and self.prune is None:
+            raise ValueError("keeps all layers and prunes nothing: the student would be its teacher\nName layers, or add `prune:`.")
         if self.adapter is not None and self.model is None:
             raise ValueError("has an adapter but no `model` to put it on\nAdd `model:` with the base the adapter is trained on.")
         return self

@@ -40,9 +40,12 @@ def set_threads(threads: int) -> None:
 
 def student_start(student: StudentDeclaration, path: Path | None, config: Path | None) -> StudentStart:
     """Where a declared student starts, its files resolved."""
-    return StudentStart(
+    start = StudentStart(
         keep_layers=student.keep_layers, config=config, model=path, adapter=student.adapter, quantization=student.quantization
     )
+    if student.prune is None:
+        return start
+    return dataclasses.replace(start, prune=student.prune.wanted, calibration=student.prune.examples)
 
 
 def make_student(

@@ -18,7 +18,7 @@ from torch import nn
 from kdgov.checkpoints.loading import AUTO_CLASSES, Task, load_model
 from kdgov.errors import InputError
 
-KeepLayers = Sequence[int] | Literal["every_second", "first_and_last"]
+KeepLayers = Sequence[int] | Literal["all", "every_second", "first_and_last"]
 # Everything but weights and records that a checkpoint needs to be used.
 _COMPANIONS = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model", "spiece.model",
@@ -34,6 +34,10 @@ class StudentStart:
 
     keep_layers: KeepLayers | None = None
     """Teacher layers it starts from, counted from 0."""
+    prune: Mapping[str, int] = field(default_factory=dict)
+    """Part (``layers``, ``heads``, ``inner``, ``width``, ``experts``) → how many of it are kept of those layers."""
+    calibration: int = 64
+    """Examples the activity of parts is measured on."""
     config: Path | None = None
     """A transformers ``config.json`` to build it from."""
     model: Path | None = None
@@ -76,6 +80,8 @@ def chosen_layers(keep: KeepLayers, count: int) -> list[int]:
     Raises:
         InputError: if one is out of range, repeated or out of order.
     """
+    if keep == "all":
+        return list(range(count))
     if keep == "every_second":
         return list(range(0, count, 2))
     if keep == "first_and_last":

@@ -155,6 +155,7 @@ def step_key(context: ReleaseContext, inputs: DistillInputs) -> str:
         {
             "teacher": dict(inputs.teacher),
             "student": [student.keep_layers, config, inputs.student.as_json() if inputs.student else None],
+            **({"prune": student.prune.model_dump()} if student.prune is not None else {}),
             "adapter": student.adapter,
             "quantization": student.quantization,
             "data": [digest_file(path) for path in (*inputs.data, *inputs.prompts)],

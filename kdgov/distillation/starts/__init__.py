@@ -1,0 +1,1 @@
+"""Ways for a student to start that are more than a choice of layers."""
