@@ -15,6 +15,7 @@ from kdgov.declarations.release_parts.accountable import Accountable
 from kdgov.declarations.release_parts.allowed_hosts import HostName
 from kdgov.declarations.release_parts.evaluation_settings import EvaluationSettings
 from kdgov.declarations.release_parts.mitigations import Mitigation
+from kdgov.declarations.release_parts.parts_kept import Prune, refuse_mismatch
 from kdgov.declarations.release_parts.price import Price
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.declarations.release_parts.set_keys import with_settings
@@ -51,34 +52,6 @@ class TeacherDeclaration(Declared):
                 "needs exactly one of model and endpoint\n"
                 "Write `model:` for weights at hand, or `endpoint:` for a teacher that can only be asked."
             )
-        return self
-
-
-class Prune(Declared):
-    """How many parts of the teacher a student starts with, chosen by their activity on examples of the data."""
-
-    layers: int | None = Field(default=None, ge=1)
-    """Layers, those that turn their input most."""
-    heads: int | None = Field(default=None, ge=1)
-    """Attention heads per layer."""
-    inner: int | None = Field(default=None, ge=1)
-    """Neurons of every feed-forward layer."""
-    width: int | None = Field(default=None, ge=1)
-    """Channels of hidden states and embeddings."""
-    experts: int | None = Field(default=None, ge=1)
-    """Experts per layer, those the router picks most."""
-    examples: int = Field(default=64, ge=1)
-    """Examples the activity is measured on."""
-
-    @property
-    def wanted(self) -> dict[str, int]:
-        """Part → how many are kept, of the parts that are named."""
-        return {name: value for name, value in self.model_dump(exclude={"examples"}).items() if value is not None}
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Prune:
-        if not self.wanted:
-            raise ValueError("keeps everything\nName one of layers, heads, inner, width, experts.")
         return self
 
 
@@ -122,10 +95,7 @@ class StudentDeclaration(Declared):
             raise ValueError(
                 f"needs exactly one of keep_layers, config, model, endpoint, and has {named}\nKeep one: it says where the student starts."
             )
-        if self.prune is not None and self.keep_layers is None:
-            raise ValueError("prunes, but does not start from the teacher's layers\nAdd `keep_layers: all`.")
-        if self.keep_layers == "all" and self.prune is None:
-            raise ValueError("keeps all layers and prunes nothing: the student would be its teacher\nName layers, or add `prune:`.")
+        refuse_mismatch(self.prune, self.keep_layers)
         if self.adapter is not None and self.model is None:
             raise ValueError("has an adapter but no `model` to put it on\nAdd `model:` with the base the adapter is trained on.")
         return self

@@ -34,7 +34,7 @@ from kdgov.distillation.losses.embeddings import Pooling, pooling_of
 from kdgov.distillation.memory import kept_heap, memory_advice
 from kdgov.distillation.sampling import StudentSampler
 from kdgov.distillation.saving import STUDENT, memory_sums, record_of, save_student
-from kdgov.distillation.starts.pruning import prune
+from kdgov.distillation.starts.pruning import calibration_inputs, prune
 from kdgov.distillation.students import StudentStart, build_student
 from kdgov.distillation.teacher_cache.cache import LogitCache, cached_collator, header_of
 from kdgov.distillation.training import DistillationTrainer
@@ -208,10 +208,7 @@ def load_models(material: DistillationInputs) -> tuple[Any, Any]:
         teacher = freeze(load_model(material.teacher_path, material.task, dtype=dtype, attention=attention))
     student = build_student(material.start, teacher, material.task, seed=material.recipe.seed, attention=attention)
     if material.start.prune:
-        # Short examples first would measure short texts only: they are taken evenly from the data as it lies.
-        items = list(enumerate(material.prepared.items))[:: max(1, len(material.prepared.items) // material.start.calibration)]
-        batches = [material.prepared.collate([pair])["inputs"] for pair in items[: material.start.calibration]]
-        student = prune(student, material.start.prune, batches)
+        student = prune(student, material.start.prune, calibration_inputs(material.prepared, material.start.calibration))
     return teacher, student
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kdgov.distillation.data.collation import Prepared
 from kdgov.distillation.students import keep_layers
 from kdgov.errors import InputError
 
@@ -60,6 +61,12 @@ def prune(model: Any, wanted: Mapping[str, int], batches: Sequence[Mapping[str, 
     if getattr(config, "tie_word_embeddings", False):
         student.tie_weights()
     return student.eval()
+
+
+def calibration_inputs(prepared: Prepared, count: int) -> list[Mapping[str, Tensor]]:
+    """Inputs of up to ``count`` examples, spread evenly over the data as it lies."""
+    pairs = list(enumerate(prepared.items))[:: max(1, len(prepared.items) // count)]
+    return [prepared.collate([pair])["inputs"] for pair in pairs[:count]]
 
 
 class _Activity:
