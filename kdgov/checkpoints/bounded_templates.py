@@ -93,6 +93,11 @@ class BoundedChatEnvironment(_Bounds, ImmutableSandboxedEnvironment):
     """A sandbox for chat templates, which may change nothing they are shown."""
 
 
+_TEMPLATE_FAULTS = (
+    TemplateError, MemoryError, RecursionError, ArithmeticError, LookupError, NameError, TypeError, ValueError, AttributeError
+)  # fmt: skip
+
+
 def rendered(render: Callable[[], str], *, where: str, what: str) -> str:
     """What a template makes of its item, within the bounds.
 
@@ -113,17 +118,7 @@ def rendered(render: Callable[[], str], *, where: str, what: str) -> str:
         why, mend = f"does what no template may: {error}", "Use another template; a prompt needs no access to Python, and no such length."
     except TimeLimitError as error:
         why, mend = str(error), "Use another template: one prompt takes milliseconds."
-    except (
-        TemplateError,
-        MemoryError,
-        RecursionError,
-        ArithmeticError,
-        LookupError,
-        NameError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as e:
+    except _TEMPLATE_FAULTS as e:
         why, mend = f"cannot be rendered ({type(e).__name__}: {str(e)[:200]})", "Correct the template, or what it is shown."
     raise InputError(f"{what} {why}", where=where, mend=mend)
 
