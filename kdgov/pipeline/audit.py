@@ -25,6 +25,7 @@ from kdgov.auditing.review.weights import places_of
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import DECISION, in_run
+from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.evidence.derivation.owner_rules import load_owner_rules
 from kdgov.evidence.derivation.replay_statement import sign_replay
 from kdgov.evidence.rejudge import rejudge
@@ -248,6 +249,17 @@ def attest_replay(audit: VersionAudit, request: AuditRequest) -> Path:
 def _replayed(shown: VersionShown, request: AuditRequest, progress: Progress) -> tuple[AuditFinding, ...]:
     attested, _ = read_attestation(shown, load_trust(request.trust_file), at=request.moment)
     places = places_of(shown, attested, request.weights)
+    release = BundleReader(shown.evidence).release if shown.evidence is not None else {}
+    named = release.get("suites")
+    suites = [str(name) for name in named] if isinstance(named, list) else []
     # torch and lm-eval take longer still: only when a model has to be asked.
-    replay = importlib.import_module("kdgov.auditing.review.replay")
-    return tuple(replay.replay_findings(shown, places[0][1] if places else None, sample=request.replay, progress=progress))
+    suite_calls = importlib.import_module("kdgov.pipeline.confined.suite_calls").SuiteCalls
+    with tempfile.TemporaryDirectory(prefix="kdgov-replay-") as folder:
+        try:
+            calls = suite_calls(suites, beside=None, store=Path(folder), progress=progress, declared=release)
+        except InputError:
+            # A suite that is not at hand, or asks hosts that nobody listed: the replay says so, and asks nothing.
+            calls = suite_calls((), beside=None, store=Path(folder), progress=progress)
+        with calls:
+            found = calls.call("replay", shown=shown, weights=places[0][1] if places else None, sample=request.replay)
+    return tuple(AuditFinding(**row) for row in found)

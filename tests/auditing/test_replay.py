@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,3 +83,28 @@ def test_a_suite_that_is_gone_leaves_the_replay_open(evaluated: VersionShown) ->
         assert replayed(evaluated) == [("evaluation", "not_verifiable")]
     finally:
         path.write_text(before)
+
+
+def test_a_suite_of_somebody_else_is_replayed_in_a_process_without_keys(
+    evaluated: VersionShown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The auditor's key attests what was found; what the suite's file renders must not reach it."""
+    from kdgov.pipeline import audit
+    from kdgov.pipeline.confined import confined_process
+    from kdgov.resources import data_folder
+
+    own = shutil.copytree(data_folder("evalsuites") / "capability", tmp_path / "capability")
+    started: list[object] = []
+    begin = confined_process.ConfinedProcess.__init__
+    monkeypatch.setattr(confined_process.ConfinedProcess, "__init__", lambda self, *a, **k: (started.append(self), begin(self, *a, **k))[1])
+    monkeypatch.setattr(audit, "places_of", lambda *_: [("weights", TEACHER)])
+    path = evaluated.evidence / "release.json"  # type: ignore[operator]
+    before = path.read_text()
+    try:
+        path.write_text(json.dumps({"suites": [str(own)]}))
+        found = audit._replayed(evaluated, audit.AuditRequest(store=tmp_path / "store", replay=2), lambda *_: None)
+    finally:
+        path.write_text(before)
+    assert len(started) == 1
+    assert {finding.standing for finding in found} == {"verified"}, found
+    assert not (tmp_path / "store").exists()

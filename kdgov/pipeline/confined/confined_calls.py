@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from kdgov.auditing.registry.snapshot import VersionShown
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.policy_file import load_named_policy
 from kdgov.errors import InputError
@@ -75,6 +76,13 @@ def evaluate_pair(
         stopped = pair(teacher, student, suites, out, policy=load_named_policy(policy), progress=progress, **given)
     found: dict[str, Any] = stopped.as_json()
     return found
+
+
+def replay(*, shown: VersionShown, weights: Path | None, sample: int, code: Sequence[Path], progress: Progress) -> list[dict[str, Any]]:
+    """The findings of `kdgov.auditing.review.replay.replay_findings`: a recorded model asked again; ``code`` is never run there."""
+    del code
+    asked = importlib.import_module("kdgov.auditing.review.replay").replay_findings
+    return [finding.as_json() for finding in asked(shown, weights, sample=sample, progress=progress)]
 
 
 def planned_rows(*, context: ReleaseContext, code: Sequence[Path], tasks: Sequence[str], progress: Progress) -> list[list[Any]]:
