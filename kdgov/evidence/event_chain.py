@@ -16,9 +16,10 @@ from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from kdgov.digest import PREFIX, digest_json
 from kdgov.evidence.signing import ACT_PREDICATE, sign_statement, statement, verify_statement
-from kdgov.evidence.trust_store import CLOCK_SKEW, TrustStore
+from kdgov.evidence.trust_store import CLOCK_SKEW, TrustedIdentity, TrustedKey, TrustStore
 
 ActKind = Literal["decide", "promote", "demote", "stage", "revoke", "rollback", "delete", "refuse"]
+_IDENTITY = "identity "
 GENESIS = PREFIX + "0" * 64
 
 
@@ -94,8 +95,9 @@ def unreadable_entry(seq: int, *, workspace: str, name: str, version: int) -> Lo
 
 def standing_of(trust: TrustStore) -> dict[str, Any]:
     """What an entry says of the trust store it was made under: its digest, and which keys it calls compromised or revoked."""
-    lost = {key.keyid for key in trust.keys if key.compromised}
-    ended = {key.keyid for key in trust.keys if key.revoked_at is not None} - lost
+    listed = _listed(trust)
+    lost = {name for name, key in listed.items() if key.compromised}
+    ended = {name for name, key in listed.items() if key.revoked_at is not None} - lost
     said: dict[str, Any] = {"trust": digest_json(trust.model_dump(mode="json"))}
     return said | ({"compromised": sorted(lost)} if lost else {}) | ({"revoked": sorted(ended)} if ended else {})
 
@@ -111,16 +113,25 @@ def trust_faults(entries: Sequence[LogEntry], trust: TrustStore) -> tuple[str, .
         for word, key in sorted(known.keys() - said):
             if word == "revoked" and ("compromised", key) in said:
                 continue
-            found.append(f"entry {entry.seq}: key {key[:12]} was {word} by entry {known[word, key]}, and the trust store no longer says so")
+            found.append(f"entry {entry.seq}: {_called(key)} was {word} by entry {known[word, key]}, and the trust store no longer says so")
             del known[word, key]
         for pair in said:
             known.setdefault(pair, entry.seq)
-    listed = {key.keyid: key for key in trust.keys}
+    listed = _listed(trust)
     for (word, key), seq in sorted(known.items()):
         mine = listed.get(key)
         if mine is not None and not mine.compromised and (word == "compromised" or mine.revoked_at is None):
-            found.append(f"key {key[:12]} was {word} by entry {seq}, and this trust store lets it count again")
+            found.append(f"{_called(key)} was {word} by entry {seq}, and this trust store lets it count again")
     return tuple(found)
+
+
+def _listed(trust: TrustStore) -> dict[str, TrustedKey | TrustedIdentity]:
+    """Everybody a trust store lists: keys by identifier, CI jobs by name."""
+    return {**{key.keyid: key for key in trust.keys}, **{f"{_IDENTITY}{one.name}": one for one in trust.identities}}
+
+
+def _called(name: str) -> str:
+    return name if name.startswith(_IDENTITY) else f"key {name[:12]}"
 
 
 def signed_head(entry: LogEntry, signer: Signer, *, at: datetime.datetime) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from kdgov.cli.app import app
 from kdgov.errors import InputError, UnavailableError
+from kdgov.evidence.event_chain import GENESIS, LogEntry, standing_of, trust_faults
 from kdgov.evidence.identities import identity_signer
 from kdgov.evidence.identities.authorities import trusted_identity
 from kdgov.evidence.signing import add_signature, sign_statement, statement, verify_statement
@@ -106,6 +107,23 @@ def test_a_revoked_identity_counts_no_more(signed, tmp_path):
     trust = with_revoked(listed(authority, tmp_path), "release job", because="runner taken over", compromised=True, at=now())
     answer = verify_statement(signed(authority), trust, purpose="decision", at=now())
     assert "compromised (runner taken over)" in answer.reason
+
+
+def test_a_revocation_edited_out_of_the_trust_file_is_named_from_the_log(tmp_path):
+    plain = listed(Authority(), tmp_path)
+    trust = with_revoked(plain, "release job", because="runner taken over", compromised=True, at=now())
+    fields = {
+        "previous": GENESIS,
+        "at": "2026-11-27T00:00:00Z",
+        "kind": "decide",
+        "workspace": "default",
+        "name": "m",
+        "version": 1,
+        "by": "x",
+    }
+    entry = LogEntry(seq=1, **fields, details=standing_of(trust))
+    assert trust_faults([entry], trust) == ()
+    assert trust_faults([entry], plain) == ("identity release job was compromised by entry 1, and this trust store lets it count again",)
 
 
 def test_without_a_token_or_an_authority_it_says_so_and_repeats_no_token(monkeypatch):
