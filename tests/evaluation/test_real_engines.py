@@ -1,0 +1,98 @@
+"""Real engines behind the endpoint client: what they answer is what the same weights answer here, also through planted faults."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers.utils.import_utils import is_serve_available
+
+from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.errors import InputError
+from kdgov.evaluation.backends.settings import BackendSettings
+from kdgov.evaluation.plan.build import build_plan, read_suites
+from kdgov.evaluation.plan.messages import answerable
+from kdgov.evaluation.results.evaluation_run import evaluate
+from tests.command import free_port
+from tests.endpoints.faulty_proxy import faulty_proxy
+from tests.evaluation.worlds import make_model
+
+pytestmark = pytest.mark.nightly
+TEMPLATE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[answer]{% endif %}"
+VLLM = "KDGOV_TEST_VLLM_PYTHON"
+"""Variable that names the Python of an environment with vLLM; it needs another torch than this one, so it has its own."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("served"), seed=3, template=TEMPLATE)
+
+
+@pytest.fixture(scope="module", params=["transformers serve", "vllm"])
+def engine(request: Any, model: Path) -> Iterator[str]:
+    """Scheme, host and port of a running engine that serves the model."""
+    port = free_port()
+    if request.param == "vllm":
+        if not os.environ.get(VLLM):
+            pytest.skip(f"{VLLM} names no Python with vLLM")
+        command = [os.environ[VLLM], "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--port", port]
+        command += ["--dtype", "float32", "--max-model-len", "256", "--enforce-eager"]
+    else:
+        if not is_serve_available():
+            pytest.skip("transformers[serving] is not installed")
+        command = [str(Path(sys.executable).parent / "transformers"), "serve", str(model), "--port", port, "--device", "cpu"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            if server.poll() is not None:
+                pytest.fail(f"{request.param} ended with {server.returncode}")
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=2)
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _plan(tiny_suite: Path) -> Any:
+    return answerable(build_plan(read_suites([str(tiny_suite)]), limit=6))[0]
+
+
+def test_an_engine_answers_as_the_weights_do_here_through_every_fault(tiny_suite: Path, model: Path, engine: str, tmp_path: Path) -> None:
+    plan = _plan(tiny_suite)
+    here = evaluate(plan, model, tmp_path / "here", cache=tmp_path / "c")
+    with faulty_proxy(engine, ["429", "500", "cut", "timeout", "", "429"], slow_s=8.0) as proxy:
+        endpoint = Endpoint(base_url=proxy.url, model=str(model), terms="MIT", concurrency=2, timeout_s=6, retries=5)
+        how = BackendSettings(backend="chat", endpoint=endpoint, reask=3)
+        there = evaluate(plan, endpoint, tmp_path / "there", cache=tmp_path / "c", how=how)
+        assert proxy.seen >= 6 + 3 + 5
+    said = [{r["item_id"]: r["prediction"] for r in found.table.to_rows()} for found in (here, there)]
+    assert said[0] == said[1]
+    seen = there.document["endpoint"]
+    assert (seen["asked_again"], seen["changed"], seen["usage"]["is_counted"]) == (3, 0, True)
+    assert len(seen["answered"]) == 1
+
+
+def test_another_model_in_the_middle_stops_the_run_and_what_was_paid_is_kept(
+    tiny_suite: Path, model: Path, engine: str, tmp_path: Path
+) -> None:
+    plan = _plan(tiny_suite)
+    with faulty_proxy(engine, ["", "", "other model"]) as proxy:
+        endpoint = Endpoint(base_url=proxy.url, model=str(model), terms="MIT", concurrency=1, retries=0)
+        how = BackendSettings(backend="chat", endpoint=endpoint, reask=0)
+        with pytest.raises(InputError, match="answers as 'somebody-else'"):
+            evaluate(plan, endpoint, tmp_path / "a", cache=tmp_path / "c", how=how)
+        before = proxy.seen
+        evaluate(plan, endpoint, tmp_path / "b", cache=tmp_path / "c", how=how)
+        assert proxy.seen - before == 6 - 2
