@@ -160,7 +160,6 @@ def validate(value: Any, model: type[DeclaredT], *, file: str, lines: Mapping[Lo
     Raises:
         DeclarationError: naming every fault.
     """
-    lines = lines or {}
     if not isinstance(value, Mapping):
         what = "is empty" if value is None else f"holds a {_kind(value)}, not a mapping of keys"
         raise DeclarationError(
@@ -169,7 +168,7 @@ def validate(value: Any, model: type[DeclaredT], *, file: str, lines: Mapping[Lo
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise DeclarationError([_fault(item, model, value, file, lines) for item in error.errors()]) from error
+        raise DeclarationError([_fault(item, model, value, file, lines or {}) for item in error.errors()]) from error
 
 
 def _fault(item: Any, model: type[BaseModel], value: Any, file: str, lines: Mapping[Location, int]) -> Fault:

@@ -22,7 +22,7 @@ from kdgov.evaluation.plan.messages import answerable
 from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.items.files import read_items
 from kdgov.pipeline.context import open_release
-from tests.evaluation.worlds import choice_rows
+from tests.evaluation.worlds import WRITE_TASK, choice_rows, make_model
 from tests.steps import evaluated, gated
 
 PRICE = {"input": 1.0, "output": 2.0}
@@ -125,6 +125,25 @@ def test_the_check_stops_where_the_policy_does_not_allow_it_or_the_budget_is_too
     assert found["evidence.backend"]["verdict"] == "invalid"
     assert "black-box" in found["evidence.backend"]["mend"]
     assert found["evidence.endpoint-plan"]["verdict"] == "review"
+
+
+def test_a_template_that_knows_no_system_message_is_named_at_the_check(write_suite: Any, write_release: Write, tmp_path: Path) -> None:
+    template = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+    )
+    gemma = make_model(tmp_path / "gemma", seed=4, template=template)
+    task = {
+        "task": "write", "file": "write.yaml", "data": {"path": "c.jsonl"}, "options": {"chat": True, "system": "Be brief."},
+        "metrics": [{"metric": "exact_match", "direction": "higher"}],
+    }  # fmt: skip
+    suite = write_suite([task], {"write.yaml": WRITE_TASK, "c.jsonl": choice_rows(2)}, folder="with-system")
+    path = write_release("http://127.0.0.1:9/v1", student={"model": str(gemma)}, suites=[str(suite.parent)])
+    done = CliRunner().invoke(app, ["check", str(path), "--store", str(tmp_path / "store")])
+    assert done.exit_code == 2
+    told = " ".join(done.stderr.split())
+    assert "tiny/write cannot be asked" in told
+    assert "knows no system message" in told
 
 
 def test_what_was_paid_is_not_paid_again_after_a_fault(

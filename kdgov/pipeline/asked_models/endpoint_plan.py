@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kdgov.checkpoints.bounded_templates import chat_text
+from kdgov.checkpoints.identity import resolve_model
+from kdgov.checkpoints.loading import load_tokenizer
 from kdgov.decision.policy import Policy
 from kdgov.declarations.distillation import TeacherText
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.endpoints.reply import estimated_tokens
+from kdgov.errors import InputError
 from kdgov.evaluation.plan.messages import NotApplicable
 from kdgov.evaluation.plan.request import Plan, messages_of
 from kdgov.evaluation.release_settings import asks_in_messages, endpoint_roles, how_for
@@ -66,6 +70,7 @@ def endpoint_plan_findings(context: ReleaseContext, policy: Policy, rows: Mappin
         return []
     with suite_calls(context) as calls:
         questions = calls.call("endpoint_questions", context=replace(context, progress=silent))
+    _refuse_unfit_template(context, questions["messages"])
     roles = endpoint_roles(release)
     found = [_not_applicable(NotApplicable(**{**one, "metrics": tuple(one["metrics"])})) for one in questions["left"]]
     if len(roles) == 1 and "backend" not in policy.allowed_differences:
@@ -75,6 +80,28 @@ def endpoint_plan_findings(context: ReleaseContext, policy: Policy, rows: Mappin
         taught = _teaching(context, rows) if role == "teacher" else Estimate()
         found.append(_told(role, endpoint, asked, taught))
     return found
+
+
+def _refuse_unfit_template(context: ReleaseContext, messages: Mapping[str, list[dict[str, Any]]]) -> None:
+    """Nothing, if the student's own chat template takes the messages of every task.
+
+    Raises:
+        InputError: naming the task whose messages it does not take, such as a system message that its family does not know.
+    """
+    student = context.release.student
+    if student.model is None:
+        return
+    folder = resolve_model(student.model, beside=context.path, revision=student.revision)
+    tokenizer = load_tokenizer(folder)
+    if not getattr(tokenizer, "chat_template", None):
+        return
+    for task, said in messages.items():
+        try:
+            chat_text(tokenizer, said, where=str(folder), add_generation_prompt=True)
+        except InputError as error:
+            has_system = any(message.get("role") == "system" for message in said)
+            mend = "Its family knows no system message: ask this task without one." if has_system else error.mend
+            raise InputError(f"{task} cannot be asked: {error.what}", where=str(folder), mend=mend) from error
 
 
 def _not_applicable(one: NotApplicable) -> Finding:

@@ -14,6 +14,7 @@ from kdgov.declarations.policy_file import load_named_policy
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.replay_inputs import replay_inputs, suite_coverage
+from kdgov.evaluation.plan.request import messages_of
 from kdgov.evaluation.plan.suite_code import allowed_code
 from kdgov.evaluation.release_settings import asks_in_messages, endpoint_roles
 from kdgov.pipeline.asked_models.release_mitigations import release_mitigations
@@ -94,12 +95,16 @@ def planned_rows(*, context: ReleaseContext, code: Sequence[Path], tasks: Sequen
 
 
 def endpoint_questions(*, context: ReleaseContext, code: Sequence[Path], progress: Progress) -> dict[str, Any]:
-    """What a release asks of endpoints: ``left``, the tasks they cannot answer, and ``asked``, requests and tokens of each role."""
+    """What a release asks of endpoints: tasks ``left`` out, tokens ``asked`` of each role, ``messages`` of each task's first item."""
     estimate = importlib.import_module("kdgov.pipeline.asked_models.endpoint_plan").evaluation_estimate
     with allowed_code(code):
         plan, left = release_questions(replace(context, progress=progress))
     roles = endpoint_roles(context.release)
-    return {"left": [asdict(one) for one in left], "asked": {role: asdict(estimate(plan, context, role, at)) for role, at in roles.items()}}
+    return {
+        "left": [asdict(one) for one in left],
+        "asked": {role: asdict(estimate(plan, context, role, at)) for role, at in roles.items()},
+        "messages": {task.name: messages_of(task.items[0].requests[0].context) for task in plan.tasks},
+    }
 
 
 def release_questions(context: ReleaseContext) -> tuple[Any, tuple[Any, ...]]:
