@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from kdgov.declarations.load import Declared
 from kdgov.declarations.named_row import NamedRow
+from kdgov.declarations.release_parts.teacher_cache_options import TeacherCache as TeacherCache
 from kdgov.declarations.release_parts.teacher_writing import TeacherText as TeacherText
 
 LOSSES = ("forward_kl", "reverse_kl", "jensen_shannon", "total_variation", "adaptive_kl")
@@ -161,17 +162,6 @@ def _default_terms() -> list[Term]:
     return [SoftTargets(kind="soft_targets", weight=0.5), HardLabels(kind="hard_labels", weight=0.5)]
 
 
-class TeacherCache(Declared):
-    """The teacher's distributions, computed once and kept on disk by content of the example."""
-
-    kind: Literal["top_k", "sampled"] = "top_k"
-    """The ``k`` likeliest tokens and the mass of the rest (biased), or ``k`` draws with counts (unbiased, arXiv:2503.16870)."""
-    k: int = Field(default=56, ge=1, le=255)
-    """Tokens kept, or draws taken, per position; 56 fit into 300 bytes whatever the vocabulary."""
-    folder: str | None = None
-    """Folder of this very cache; absent: one in the store, shared by all releases it fits."""
-
-
 class HeldOut(Declared):
     """Examples kept out of training, on which the loss is watched while a run lasts; they decide nothing about the release."""
 
@@ -288,8 +278,9 @@ class Distillation(Declared):
 
     @property
     def needs_weights(self) -> list[str]:
-        """Kinds of terms that need the teacher's logits or layers: what an endpoint does not give."""
-        return sorted({term.kind for term in self.terms} - {"teacher_text", "hard_labels"})
+        """Kinds of terms that need the teacher's logits or layers: what an endpoint does not give, unless it or a file tells them."""
+        told = {"soft_targets"} if self.cache is not None and self.cache.source != "weights" else set()
+        return sorted({term.kind for term in self.terms} - {"teacher_text", "hard_labels"} - told)
 
     @property
     def warmup(self) -> int:

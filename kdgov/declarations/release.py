@@ -294,6 +294,8 @@ def named_files(release: Release) -> list[tuple[str, str]]:
     named += [("student.license_text", release.student.license_text)]
     for index, item in enumerate(release.data):
         named.append((f"data[{index}].card" if item.card else f"data[{index}].path", item.card or item.path))
+    cache = release.distillation.cache if release.distillation is not None else None
+    named += [(f"distillation.cache.files[{index}]", name) for index, name in enumerate(cache.files if cache is not None else ())]
     if (inputs := release.production_inputs) is not None:
         named += [("production_inputs.path", inputs.path), ("production_inputs.card", inputs.card)]
     return [(key, name) for key, name in named if name is not None]

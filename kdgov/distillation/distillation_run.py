@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,8 @@ from kdgov.distillation.sampling import StudentSampler
 from kdgov.distillation.saving import STUDENT, memory_sums, record_of, save_student
 from kdgov.distillation.starts.pruning import calibration_inputs, prune
 from kdgov.distillation.students import StudentStart, build_student
-from kdgov.distillation.teacher_cache.cache import LogitCache, cached_collator, header_of
+from kdgov.distillation.teacher_cache.cache import cached_collator
+from kdgov.distillation.teacher_cache.opened_cache import opened_cache
 from kdgov.distillation.training import DistillationTrainer
 from kdgov.distillation.training_progress import last_whole_checkpoint, training_curves
 from kdgov.errors import InputError
@@ -101,7 +101,7 @@ def _run(material: DistillationInputs, output: Path, progress: Progress) -> Dist
     material = with_fitted_vocabulary(material, teacher, student)
     refuse_too_long(material.prepared.items, teacher, student, recipe)
     warnings = [*_fit(teacher, student, material), *_left_out(material)]
-    cache = _cache(material, teacher, progress)
+    cache = opened_cache(material, teacher, progress)
     collate: Any = _packed(material, teacher, student)
     if cache is not None:
         collate, teacher = cached_collator(collate, cache), None
@@ -225,27 +225,6 @@ def _sampler(material: DistillationInputs) -> StudentSampler | None:
         by_example=material.recipe.weighting == "example",
         known=material.vocabulary.student,
     )
-
-
-def _cache(material: DistillationInputs, teacher: Any, progress: Progress) -> LogitCache | None:
-    declared = material.recipe.cache
-    if declared is None or material.teacher is None:
-        return None
-    if material.task != "causal_lm" or not isinstance(material.prepared.collate, TokenCollator):
-        raise InputError("is for language models", where="distillation.cache", mend="Remove `cache:`: a classifier's answers are small.")
-    header = header_of(material.recipe, declared, material.teacher, material.vocabulary.teacher)
-    named = declared.folder
-
-    def opened() -> LogitCache:
-        return LogitCache.shared(material.cache_root, header) if named is None else LogitCache(material.cache_root, header)
-
-    cache = opened()
-    while not is_first() and cache.missing(material.prepared.items):
-        # One process asks the teacher; the others read what it wrote.
-        time.sleep(_POLL_S)
-        cache = opened()
-    cache.fill(material.prepared.items, teacher, material.prepared.collate, progress, known=material.vocabulary.teacher)
-    return cache
 
 
 def _fit(teacher: Any, student: Any, material: DistillationInputs) -> Iterator[str]:

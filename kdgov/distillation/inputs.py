@@ -57,6 +57,8 @@ class DistillationInputs:
     """Where teacher caches lie."""
     ignored_keys: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Key of data lines that is not learnt from → lines that have it."""
+    logit_files: tuple[Path, ...] = ()
+    """Files with distributions that were written elsewhere."""
     vocabulary: Vocabulary = NOTHING_KNOWN
     """Which rows of the output matrices are tokens, and which ids are compared."""
 
@@ -105,7 +107,8 @@ def gather_inputs(
     prepared = prepare(task, learnt, _tokenizer_path(start, teacher_path), recipe)
     if teacher_path is not None and any(isinstance(term, UniversalLogits) for term in recipe.terms):
         prepared = across_tokenizers(task, learnt, _tokenizer_path(start, teacher_path), teacher_path, recipe)
-    data = {path.name: digest_file(path) for path in (*data_files, *prompt_files)}
+    logit_files = tuple(helpers.path_of(name) for name in (recipe.cache.files if recipe.cache is not None else ()))
+    data = {path.name: digest_file(path) for path in (*data_files, *prompt_files, *logit_files)}
     decided_by = sorted([*data.values(), *(shard["digest"] for shard in shards)])
     return DistillationInputs(
         recipe=recipe,
@@ -121,6 +124,7 @@ def gather_inputs(
         run=run_digest(recipe, known, facts, decided_by),
         cache_root=cache_root,
         ignored_keys=read.ignored_keys,
+        logit_files=logit_files,
         vocabulary=vocabulary,
     )
 
@@ -150,7 +154,10 @@ def _asking(recipe: Distillation, source: Path | Endpoint) -> Distillation:
         term.model_copy(update={"endpoint": source}) if isinstance(term, TeacherText) and term.endpoint is None else term
         for term in recipe.terms
     ]
-    return recipe.model_copy(update={"terms": asked})
+    cache = recipe.cache
+    if cache is not None and cache.source == "endpoint" and cache.endpoint is None:
+        cache = cache.model_copy(update={"endpoint": source})
+    return recipe.model_copy(update={"terms": asked, "cache": cache})
 
 
 def start_facts(start: StudentStart, teacher: ModelIdentity | None) -> dict[str, Any]:

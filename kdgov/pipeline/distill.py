@@ -49,6 +49,8 @@ class DistillInputs:
     """Files to learn from, in the order the release names them."""
     prompts: tuple[Path, ...]
     """Files of prompts that terms name."""
+    logits: tuple[Path, ...] = ()
+    """Files with the teacher's distributions, where they were written elsewhere."""
 
 
 def distill_step(context: ReleaseContext) -> DistillResult:
@@ -95,6 +97,7 @@ def distill_inputs(context: ReleaseContext) -> DistillInputs:
     if release.student.model is not None:
         student_path = resolve_model(release.student.model, beside=context.path, revision=release.student.revision)
     terms = release.distillation.terms if release.distillation is not None else []
+    cache = release.distillation.cache if release.distillation is not None else None
     prompts = tuple(context.path_of(term.prompts) for term in terms if term.kind == "teacher_text" and term.prompts is not None)
     return DistillInputs(
         source=source,
@@ -103,6 +106,7 @@ def distill_inputs(context: ReleaseContext) -> DistillInputs:
         student=None if student_path is None else model_identity(student_path),
         data=tuple(data_files(context)) if release.distillation is not None else (),
         prompts=prompts,
+        logits=tuple(context.path_of(name) for name in cache.files) if cache is not None else (),
     )
 
 
@@ -158,7 +162,7 @@ def step_key(context: ReleaseContext, inputs: DistillInputs) -> str:
             **({"prune": student.prune.model_dump()} if student.prune is not None else {}),
             "adapter": student.adapter,
             "quantization": student.quantization,
-            "data": [digest_file(path) for path in (*inputs.data, *inputs.prompts)],
+            "data": [digest_file(path) for path in (*inputs.data, *inputs.prompts, *inputs.logits)],
             "recipe": None if recipe is None else recipe.model_dump(mode="json"),
             "threads": context.release.threads,
             "code": source_digest("kdgov.pipeline.distill"),

@@ -157,7 +157,10 @@ def sides_of_toys():
             return {}
 
         def __call__(self, text, **_):
-            return {"input_ids": text}
+            if isinstance(text, str):
+                return {"input_ids": text}
+            begins = [[n for n, word in enumerate(self.words) if one.startswith(word)] for one in text]
+            return {"input_ids": [sorted(ids, key=lambda n: -len(self.words[n])) for ids in begins]}
 
         @property
         def backend_tokenizer(self):

@@ -49,6 +49,9 @@ def _sent(materials: ReleaseInputs) -> Iterator[tuple[Body, Endpoint]]:
         if isinstance(term, TeacherText) and term.endpoint is not None:
             named = [body for body in materials.prompts if body.key == f"distillation.terms[{number}].prompts"]
             yield from ((body, term.endpoint) for body in named or materials.bodies)
+    cache = materials.release.distillation.cache if materials.release.distillation is not None else None
+    if cache is not None and (engine := cache.asked(materials.release.teacher.endpoint)) is not None:
+        yield from ((body, engine) for body in materials.bodies)
     for endpoint in (materials.release.teacher.endpoint, materials.release.student.endpoint):
         if endpoint is not None and materials.logged is not None:
             yield materials.logged, endpoint

@@ -112,13 +112,14 @@ def _teacher_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:
         # How a student from elsewhere was taught is not known: the use that most licences restrict is assumed.
         uses.append("generated_text")
     found = [_of_model(materials.teacher, use, materials) for use in dict.fromkeys(uses)]
-    return [*found, *_endpoint_uses(recipe)]
+    return [*found, *_endpoint_uses(recipe), *_engine_uses(materials)]
 
 
 def _uses_of(recipe: Distillation) -> list[str]:
     uses: list[str] = []
     for term in recipe.terms:
-        if not (isinstance(term, TeacherText) and term.endpoint is not None):
+        is_told = recipe.cache is not None and recipe.cache.source == "endpoint" and term.kind == "soft_targets"
+        if not is_told and not (isinstance(term, TeacherText) and term.endpoint is not None):
             uses += _USES_OF_TERM[term.kind]
     return uses
 
@@ -131,6 +132,15 @@ def _endpoint_uses(recipe: Distillation | None) -> list[dict[str, Any]]:
         for term in terms
         if isinstance(term, TeacherText) and term.endpoint is not None
     ]
+
+
+def _engine_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:
+    """Log-probabilities that an engine tells, under its own terms."""
+    cache = materials.release.distillation.cache if materials.release.distillation is not None else None
+    engine = None if cache is None else cache.asked(materials.release.teacher.endpoint)
+    if engine is None:
+        return []
+    return [{"use": "logits", "name": engine.model, "license": engine.terms, "access": "api"} | operator_of(engine.base_url)]
 
 
 def _student_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:

@@ -180,7 +180,9 @@ def aligned_sum(student: tuple[Pass, Tensor], teacher: tuple[Pass, Tensor], batc
         taught = told(taught_logits, theirs, sides[1], temperature=temperature)
     weights = batch["weights"][mine["row"], mine["place"]]
     of_span = weights.new_zeros(len(mine["first"])).index_add(0, mine["span"], weights)
-    return torch.dot(aligned_distance(told(logits, mine, sides[0], temperature=temperature), taught), of_span)
+    said = told(logits, mine, sides[0], temperature=temperature)
+    # The product of a span's probabilities gives each of its tokens the weight of the whole span: its mean is what one token weighs.
+    return torch.dot(aligned_distance(said, taught), of_span / said.size)
 
 
 def _logits(side: tuple[Pass, Tensor], tokens: Mapping[str, Tensor]) -> Tensor:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from kdgov.digest import digest_json, write_atomic
 from kdgov.distillation.data.tokenization import TokenCollator, TokenExample
 from kdgov.distillation.losses.forward import Pass, Wanted
 from kdgov.distillation.teacher_cache.cache_parts import CacheHeader, Part, PartWriter, is_being_written
+from kdgov.distillation.teacher_cache.told_logits import ToldExample
 from kdgov.errors import InputError
 from kdgov.progress import Progress
 from kdgov.source_digest import source_digest
@@ -36,6 +37,8 @@ SCHEMA = "kdgov.teacher_cache/1"
 _HEADER = "header.json"
 _PART_TOKENS = 200_000
 _BATCH_TOKENS = 4096
+# Small: what an engine told may have been paid for, and a kill loses no more than one part.
+_TOLD_PART_TOKENS = 20_000
 
 
 def header_of(recipe: Distillation, cache: TeacherCache, teacher: ModelIdentity, known: KnownIds | None = None) -> CacheHeader:
@@ -142,6 +145,26 @@ class LogitCache:
                 self._open(part.finish(self.folder))
                 part = PartWriter(self.header)
         return len(lacking)
+
+    def take_in(self, told: Iterable[ToldExample]) -> int:
+        """Keep what a teacher elsewhere tells, each content once; returns how many. What was told before an error is kept."""
+        part, taken = PartWriter(self.header), 0
+        seen: set[str] = set()
+        try:
+            for one in told:
+                content = one.example.content
+                if content in seen or content in self._places:
+                    continue
+                seen.add(content)
+                part.add_top(content, one.ids, one.log_p)
+                taken += 1
+                if part.tokens >= _TOLD_PART_TOKENS:
+                    self._open(part.finish(self.folder))
+                    part = PartWriter(self.header)
+        finally:
+            if part.tokens:
+                self._open(part.finish(self.folder))
+        return taken
 
     def _ask(self, run: Pass, batch: Sequence[TokenExample], collate: TokenCollator, part: PartWriter) -> None:
         device = next(run.model.parameters()).device

@@ -76,6 +76,16 @@ class PartWriter:
         self._tail.append(tail)
         self.tokens += len(ids)
 
+    def add_top(self, content: str, ids: NDArray[np.int64], log_p: NDArray[np.float32]) -> None:
+        """Take in the likeliest tokens (tokens, k) of an example's positions, as a teacher elsewhere told them."""
+        kept = np.exp(log_p.astype(np.float64)).sum(-1)
+        self._contents.append((content, self.tokens, len(ids)))
+        self._ids.append(ids)
+        # A log-probability below what half precision holds is no probability at all.
+        self._values.append(np.maximum(log_p, np.finfo(np.float16).min).astype(np.float16))
+        self._tail.append(np.clip(1 - kept, 0, 1).astype(np.float32))
+        self.tokens += len(ids)
+
     def finish(self, root: Path) -> Path:
         """Write the part below ``root`` and return its folder."""
         # Named by what it holds and written under the process's own name: two runs may fill one cache at a time.

@@ -40,7 +40,8 @@ def vocabulary_bridge(student: Any, teacher: Any) -> VocabularyBridge:
     low = any(_forgets_case(tokenizer) for tokenizer in (student, teacher))
     mine, theirs = (_keys(texts, bare=bare, low=low) for texts in said)
     whole = [_is_without_blanks(texts) and not _has_pieces(one) for one, texts in zip((student, teacher), said, strict=True)]
-    roots = _Roots(frozenset(mine.values()), frozenset(theirs.values()), (whole[0], whole[1]))
+    begun = (_begun(student, mine, set(theirs.values()), bare=bare), _begun(teacher, theirs, set(mine.values()), bare=bare))
+    roots = _Roots(begun, (frozenset(mine.values()), frozenset(theirs.values())), (whole[0], whole[1]))
     of_mine = {number: roots.of_student(text) for number, text in mine.items()}
     of_theirs = {number: roots.of_teacher(text) for number, text in theirs.items()}
     ends = (student.eos_token_id, teacher.eos_token_id)
@@ -90,8 +91,13 @@ class _Roots:
     Whole words (word level) are never gone on with: a text that begins with one is not begun by it.
     """
 
-    def __init__(self, mine: frozenset[bytes], theirs: frozenset[bytes], whole_words: tuple[bool, bool]) -> None:
-        self._mine, self._theirs = mine, theirs
+    def __init__(
+        self,
+        begun: tuple[Mapping[bytes, bytes], Mapping[bytes, bytes]],
+        texts: tuple[frozenset[bytes], frozenset[bytes]],
+        whole_words: tuple[bool, bool],
+    ) -> None:
+        self._begun, (self._mine, self._theirs) = begun, texts
         self._mine_ends, self._theirs_end = whole_words
 
     def of_student(self, text: bytes) -> bytes | None:
@@ -99,15 +105,39 @@ class _Roots:
         if self._theirs_end:
             # The teacher's words are begun by this very token, or it is a word of both.
             return text if not self._mine_ends or text in self._theirs else None
-        begins = _longest(text, self._theirs)
+        begins = text if text in self._theirs else self._begun[1].get(text) or _longest(text, self._theirs)
         return begins if begins is None or begins == text or self._mine_ends else self.of_teacher(begins)
 
     def of_teacher(self, text: bytes) -> bytes | None:
         """The event of one of the teacher's; None where the student has no token to begin it with."""
         if self._mine_ends:
             return text if not self._theirs_end or text in self._mine else None
-        begins = _longest(text, self._mine)
+        begins = text if text in self._mine else self._begun[0].get(text) or _longest(text, self._mine)
         return begins if begins is None or begins == text or self._theirs_end else self.of_student(begins)
+
+
+def _begun(tokenizer: Any, keys: Mapping[int, bytes], texts: set[bytes], *, bare: bool) -> dict[bytes, bytes]:
+    """Text of the other side → the token that this tokenizer begins it with; merges decide, not the longest token there is.
+
+    What is no text by itself (half a character), or is begun by what it does not begin with, is left out.
+    """
+    has_blanks = bare and any(text.startswith(b" ") for text in token_texts(tokenizer).values())
+    readable = [text for text in sorted(texts) if _is_text(text)]
+    shown = [(" " if has_blanks and text[:1].isalnum() else "") + text.decode() for text in readable]
+    made = tokenizer(shown, add_special_tokens=False)["input_ids"] if shown else []
+    found = {}
+    for text, ids in zip(readable, made, strict=True):
+        first = keys.get(ids[0]) if len(ids) else None
+        if first and text.startswith(first):
+            found[text] = first
+    return found
+
+
+def _is_text(text: bytes) -> bool:
+    try:
+        return bool(text.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _longest(text: bytes, among: frozenset[bytes]) -> bytes | None:

@@ -1,0 +1,154 @@
+"""The likeliest tokens of a teacher that runs elsewhere: asked of an engine, or read from files that somebody wrote.
+
+Either way a distribution belongs to a token of an example, given those before it, in the student's own token ids: the teacher's tokenizer
+has to be the student's. An engine is sent the ids themselves, and files are found by them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.distillation.data.tokenization import TokenExample
+from kdgov.endpoints.endpoint_client import EndpointClient
+from kdgov.errors import InputError
+from kdgov.progress import Progress
+
+_SUM_TOLERANCE = 1e-2
+"""Low-precision engines round: their probabilities may sum to a little more than one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldExample:
+    """What a teacher said of one example."""
+
+    example: TokenExample
+    """The example."""
+    ids: NDArray[np.int64]
+    """(tokens from the first target on, k) the likeliest ids."""
+    log_p: NDArray[np.float32]
+    """Their log-probabilities."""
+
+
+def asked_logits(endpoint: Endpoint, examples: Sequence[TokenExample], k: int, progress: Progress) -> Iterator[ToldExample]:
+    """The engine's word on each example, as its answers come.
+
+    Args:
+        endpoint: an engine whose completions tell ``prompt_logprobs``.
+        examples: what is asked, as token ids.
+        k: likeliest tokens per position.
+        progress: told every answer.
+
+    Raises:
+        InputError: if it is no such engine, or refuses.
+        UnavailableError: if it cannot be reached; what it said before is handed out.
+    """
+    if endpoint.api != "completions":
+        raise InputError(
+            "the log-probabilities of a text are asked of completions",
+            where="distillation.cache: endpoint.api",
+            mend="Set `api: completions`; the engine has to know `prompt_logprobs`, as vLLM does.",
+        )
+    bodies = [{"prompt": example.ids.tolist(), "max_tokens": 1, "temperature": 0, "prompt_logprobs": k} for example in examples]
+    with EndpointClient(endpoint) as client:
+        for done, (place, reply) in enumerate(client.ask_all(bodies), start=1):
+            choice = reply.raw["choices"][0]
+            said = choice.get("prompt_logprobs", reply.raw.get("prompt_logprobs"))
+            yield told_by_vllm(examples[place], said, k, where=endpoint.address)
+            progress("asking the engine", done, len(bodies))
+
+
+def told_by_vllm(example: TokenExample, said: Any, k: int, *, where: str) -> ToldExample:
+    """VLLM's ``prompt_logprobs``: per token a mapping of id → ``{"logprob": …}``, nothing for the first.
+
+    Raises:
+        InputError: if it is something else, or another number of tokens.
+    """
+    if not isinstance(said, list) or len(said) < len(example.ids):
+        count = len(said) if isinstance(said, list) else 0
+        raise InputError(
+            f"tells log-probabilities of {count} tokens where item {example.item_id} has {len(example.ids)}",
+            where=where,
+            mend="Use an engine that knows `prompt_logprobs`, serves the student's tokenizer and adds no token of its own.",
+        )
+    wanted = said[example.first_target : len(example.ids)]
+    try:
+        tables = [{int(key): float(_value(value)) for key, value in entry.items()} for entry in wanted]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"has no log-probabilities for every token of {example.item_id}", where=where, mend="") from error
+    rows = [sorted(table.items(), key=lambda pair: -pair[1])[:k] for table in tables]
+    return _checked(example, [[i for i, _ in row] for row in rows], [[p for _, p in row] for row in rows], k, where)
+
+
+def _value(value: Any) -> Any:
+    return value["logprob"] if isinstance(value, Mapping) else value
+
+
+def read_logits(files: Sequence[Path], examples: Sequence[TokenExample], k: int, progress: Progress) -> Iterator[ToldExample]:
+    """What files say of the examples; rows about other texts are left out.
+
+    Args:
+        files: JSON lines or Parquet; a row has ``token_ids`` (or ``input_ids``), and ``top_ids`` with ``top_logprobs`` or vLLM's
+            ``prompt_logprobs``: entry ``n`` is about token ``n``, the first may be empty.
+        examples: what is wanted.
+        k: likeliest tokens per position.
+        progress: told every file.
+
+    Raises:
+        InputError: naming file and row: no such keys, fewer tokens than ``k``, or numbers that are no log-probabilities.
+    """
+    wanted: dict[bytes, list[TokenExample]] = {}
+    for example in examples:
+        wanted.setdefault(example.ids.astype(np.int64).tobytes(), []).append(example)
+    lengths = sorted({len(example.ids) for example in examples})
+    for number, file in enumerate(files, start=1):
+        for row in read_rows(file, Tally()):
+            yield from _of_row(row.value, wanted, lengths, k, f"{file}: row {row.number}")
+        progress("reading logits", number, len(files))
+
+
+def _of_row(row: Any, wanted: Mapping[bytes, list[TokenExample]], lengths: Sequence[int], k: int, where: str) -> Iterator[ToldExample]:
+    ids = row.get("token_ids", row.get("input_ids")) if isinstance(row, Mapping) else None
+    if ids is None or not ("prompt_logprobs" in row or ("top_ids" in row and "top_logprobs" in row)):
+        raise InputError(
+            "needs token_ids, and top_ids with top_logprobs or prompt_logprobs",
+            where=where,
+            mend="Write one entry per token; the first may be null.",
+        )
+    array = np.asarray(ids, dtype=np.int64)
+    # A longer text than max_length was cut in training: what is said of its beginning holds.
+    for length in (n for n in lengths if n <= len(array)):
+        for example in wanted.get(array[:length].tobytes(), ()):
+            if "prompt_logprobs" in row:
+                yield told_by_vllm(example, row["prompt_logprobs"], k, where=where)
+            else:
+                part = slice(example.first_target, length)
+                tables = [[list(entry)[:k] for entry in row[name][part]] for name in ("top_ids", "top_logprobs")]
+                yield _checked(example, tables[0], tables[1], k, where)
+
+
+def _checked(example: TokenExample, ids: Sequence[Sequence[Any]], log_p: Sequence[Sequence[Any]], k: int, where: str) -> ToldExample:
+    least = min((min(len(a), len(b)) for a, b in zip(ids, log_p, strict=False)), default=0)
+    if least < k or len(ids) != len(log_p) or len(ids) != len(example.ids) - example.first_target:
+        raise InputError(
+            f"tells {least} tokens at some place of item {example.item_id}, fewer than cache.k, which is {k}",
+            where=where,
+            mend=f"Set `cache.k: {max(least, 1)}`, or have more written: vLLM tells as many as `--max-logprobs` allows.",
+        )
+    numbers = np.asarray(log_p, dtype=np.float32)
+    sums = np.exp(numbers.astype(np.float64)).sum(-1)
+    if not np.isfinite(numbers).all() or numbers.max(initial=-math.inf) > _SUM_TOLERANCE or sums.max(initial=0.0) > 1 + _SUM_TOLERANCE:
+        raise InputError(
+            f"says of item {example.item_id} what are no log-probabilities (they sum to {sums.max():.3g})",
+            where=where,
+            mend="Write natural logarithms of probabilities at temperature 1.",
+        )
+    return ToldExample(example=example, ids=np.asarray(ids, dtype=np.int64), log_p=np.minimum(numbers, 0.0))
