@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -17,6 +18,7 @@ from kdgov.report.charts.before_after import Pair, before_after
 from kdgov.report.charts.forest_plot import finding, forest_plot
 from kdgov.report.charts.group_heat_map import group_heat_map
 from kdgov.report.charts.operating_point import cost_and_share, flips, operating_point
+from kdgov.report.charts.training_curves import training_curves
 from kdgov.report.charts.upstreams import timeline, upstreams
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -131,3 +133,15 @@ def test_flips_show_what_equal_averages_hide():
     picture = flips([result(teacher=0.9, student=0.9, difference=0.0, details={"lost": 17, "won": 17})])
     assert "−17 / +17 of 450" in picture
     assert flips([replace(result(), details={})]) == ""
+
+
+def test_training_curves_have_a_panel_each_and_gaps_where_nothing_is_finite():
+    picture = training_curves([1, 2, 3, 4], {"loss/soft_targets": [2.0, math.nan, 1.0, 0.5], "learning_rate": [0.0, 0.001, 0.001, 0.0]})
+    root = ET.fromstring(picture)
+    shown = [text.text for text in root.iter(f"{SVG}text")]
+    assert "Training over 4 steps" in shown
+    assert {"loss: soft targets", "learning rate", "2", "0.5", "0.001"} <= set(shown)
+    drawn = re.findall(r'<path class="kd-student-line" d="([^"]+)"', picture)
+    assert [path.count("M") for path in drawn] == [2, 1]
+    assert "soft_targets from 2 to 0.5" in picture
+    assert training_curves([], {}) == training_curves([1], {"loss": [1.0]}) == training_curves([1, 2], {"loss": [math.inf, math.nan]}) == ""

@@ -7,6 +7,7 @@ from kdgov.report.charts.before_after import Pair, before_after
 from kdgov.report.charts.forest_plot import finding, forest_plot
 from kdgov.report.charts.group_heat_map import group_heat_map
 from kdgov.report.charts.operating_point import cost_and_share, flips, operating_point
+from kdgov.report.charts.training_curves import training_curves
 
 FOREST = "forest.svg"
 """The first picture of every card: each result against its limit."""
@@ -27,6 +28,17 @@ def charts_of(dossier: EvidenceBundle) -> list[tuple[str, str, str]]:
         ("groups.svg", "Teacher and student per group", group_heat_map(results)),
         ("flips.svg", "Items the student lost and won", flips(results)),
         ("operating-point.svg", "Harmful requests refused, harmless ones answered", operating_point(teacher, student, results)),
+        ("training.svg", "How training went", _training(dossier)),
         ("cost.svg", "What the student costs and keeps, as a share of the teacher", cost_and_share(dossier.efficiency)),
     ]
     return [(name, title, picture) for name, title, picture in made if picture]
+
+
+def _training(dossier: EvidenceBundle) -> str:
+    """The curves as the run kept them; empty for a student trained elsewhere, or where they cannot be read."""
+    try:
+        steps = [int(step) for step in dossier.curves.get("steps", [])]
+        curves = {str(name): [float(value) for value in values] for name, values in dict(dossier.curves.get("curves", {})).items()}
+    except (TypeError, ValueError):
+        return ""
+    return training_curves(steps, curves)
