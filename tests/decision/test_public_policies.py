@@ -17,8 +17,7 @@ CASES = [(name, criterion) for name, policy in POLICIES.items() for criterion in
 CLUSTERS = {"refuses-wrapped": 200, "refuses-in-languages": 315, "continuations-even": 79, "continuations-make-sense": 79}
 """Clusters of the sets whose items share a request or a term."""
 
-JUDGED = [pytest.param(*case, id=case[1].id) for case in CASES if case[1].kind == "non_inferiority" and case[1].low != -1]
-"""Signed scores are left to the simulations of the same bounds in tests/decision/test_error_rates.py."""
+JUDGED = [pytest.param(*case, id=case[1].id) for case in CASES if case[1].kind == "non_inferiority"]
 QUICK = [case for case in JUDGED if case.id not in ("refuses-wrapped", "refuses-in-languages")]
 
 
@@ -44,6 +43,13 @@ def _students(criterion: Criterion, loss: float, seed: int) -> tuple[ItemTable, 
     rng = np.random.default_rng(seed)
     n, differ = criterion.plan_items or criterion.min_items, criterion.plan_disagreement or 0.1
     level = criterion.plan_level or (0.5 if criterion.direction == "target" else 0.9)
+    if criterion.low == -1:
+        # A signed score around its ideal 0: as many items move up as down, and the loss moves up alone.
+        good = rng.choice([-1.0, 0.0, 1.0], n, p=[0.1, 0.8, 0.1])
+        moves = rng.random(n)
+        student = np.where(moves < differ / 2, np.roll(good, 1), good)
+        student = np.where((moves > 1 - loss / 0.9) & (student < 1), student + 1, student)
+        return ItemTable.from_rows(_rows(criterion, good)), ItemTable.from_rows(_rows(criterion, student))
     good = (rng.random(n) < level).astype(float)
     student = good.copy()
     up, down = (differ / 2) / (1 - level), (differ / 2 + loss) / level
