@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
@@ -15,13 +15,13 @@ from kdgov.declarations.release_parts.accountable import Accountable
 from kdgov.declarations.release_parts.allowed_hosts import HostName
 from kdgov.declarations.release_parts.evaluation_settings import EvaluationSettings
 from kdgov.declarations.release_parts.mitigations import Mitigation
+from kdgov.declarations.release_parts.organization import Organization
 from kdgov.declarations.release_parts.parts_kept import Prune, refuse_mismatch
 from kdgov.declarations.release_parts.price import Price
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.declarations.release_parts.set_keys import with_settings
 from kdgov.errors import DeclarationError, Fault
-from kdgov.license.case.countries import country_code, place_mend
-from kdgov.license.vocabulary import Distribution, OrganizationKind
+from kdgov.license.vocabulary import Distribution
 
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[^/:%\"'<>\x00-\x1f]+$")]
 
@@ -130,34 +130,6 @@ class ReleaseIntent(Declared):
     """Whether the use is commercial."""
     research: bool = False
     """Whether it is for research only."""
-
-
-class Organization(Declared):
-    """Who releases: some licences ask for size, seat and revenue."""
-
-    name: str | None = None
-    """Its name: the rights holder of first-party data and models."""
-    kind: OrganizationKind = "company"
-    """Legal kind."""
-    principal_place: str | None = None
-    """Country of the principal place of business or domicile: its code or its name, kept as the code of two letters."""
-    monthly_active_users: dict[str, float] | float | None = None
-    """Users per month: one number, or one per date (YYYY-MM)."""
-    annual_revenue_usd: float | None = None
-    """Yearly revenue in US dollars."""
-
-    @field_validator("principal_place", mode="before")
-    @classmethod
-    def _is_a_country(cls, value: Any) -> Any:
-        # YAML 1.1 reads the country code of Norway as false.
-        text = "NO" if value is False else value
-        if not isinstance(text, str):
-            return text
-        if not text.strip():
-            return None
-        if (code := country_code(text)) is None:
-            raise ValueError(f"{text!r} is no country\n{place_mend(text)}")
-        return code
 
 
 class Release(Declared):
@@ -298,4 +270,6 @@ def named_files(release: Release) -> list[tuple[str, str]]:
     named += [(f"distillation.cache.files[{index}]", name) for index, name in enumerate(cache.files if cache is not None else ())]
     if (inputs := release.production_inputs) is not None:
         named += [("production_inputs.path", inputs.path), ("production_inputs.card", inputs.card)]
+    named += [(f"judge_labels[{index}]", name) for index, name in enumerate(release.judge_labels)]
+    named += [(f"mitigations[{index}].file", one.file) for index, one in enumerate(release.mitigations)]
     return [(key, name) for key, name in named if name is not None]
