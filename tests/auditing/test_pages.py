@@ -206,3 +206,16 @@ def test_the_server_mounts_the_pages_behind_the_login_that_is_asked_for(monkeypa
     monkeypatch.setattr(serving.importlib.metadata, "entry_points", lambda group, name: [])
     assert serving.with_pages(("--app-name", "basic-auth")) == ("--app-name", "basic-auth")
     assert serving.with_pages(()) == ()
+
+
+def test_pages_ask_for_permissions_themselves_and_unknown_paths_stay_denied():
+    """MLflow's login denies paths it does not know; of those, only the pages are left to their own questions."""
+    from types import SimpleNamespace
+
+    from kdgov.auditing.pages.server_app import _leave_permissions_to_pages
+
+    auth = SimpleNamespace(_is_known_ungated_route=lambda path: path == "/health")
+    _leave_permissions_to_pages(auth)
+    assert [auth._is_known_ungated_route(path) for path in ("/kdgov/", "/kdgov/fleet.csv", "/health", "/kdgovernance", "/api/x")] == [
+        True, True, True, False, False,
+    ]  # fmt: skip
