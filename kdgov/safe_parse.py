@@ -29,6 +29,7 @@ _MOST_MEMORY = 512 << 20
 _COUNTED_BYTES = 1 << 20
 # What CPython spends on an empty list, an empty dict and one more entry; a document's memory is below its size plus these.
 _LIST_BYTES, _DICT_BYTES, _ENTRY_BYTES = 72, 200, 48
+_HALF = re.compile("[\\ud800-\\udfff]")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _LFS = b"version https://git-lfs.github.com/spec/"
 _KNOWN_STARTS = ((b"\x1f\x8b", "gzip-compressed"), (b"\x28\xb5\x2f\xfd", "Zstandard-compressed"), (b"BZh", "bzip2-compressed"))
@@ -152,16 +153,25 @@ def guard_yaml(text: str, *, file: str) -> None:
     """
     if len(text) > MOST_YAML_BYTES:
         raise InputError(_too_large(len(text), MOST_YAML_BYTES), where=file, mend="No declaration is so large; name the right file.")
+    for kind in (getattr(yaml, "CSafeLoader", yaml.SafeLoader), yaml.SafeLoader):
+        try:
+            _guard_events(text, kind, file)
+            return
+        except (yaml.YAMLError, ValueError, RecursionError):
+            # What libyaml ends at, such as half a surrogate pair, the plain reader may read on from: it is asked as well.
+            continue
+
+
+def _guard_events(text: str, kind: type[Any], file: str) -> None:
     depth = 0
     starts, ends = (yaml.SequenceStartEvent, yaml.MappingStartEvent), (yaml.SequenceEndEvent, yaml.MappingEndEvent)
-    try:
-        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            depth += isinstance(event, starts) - isinstance(event, ends)
-            if depth > MOST_DEPTH:
-                line = event.start_mark.line + 1 if event.start_mark else 0
-                raise fault(file, line, f"is nested deeper than {MOST_DEPTH} levels", "No declaration is; name the right file.")
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return
+    for event in yaml.parse(text, Loader=kind):
+        depth += isinstance(event, starts) - isinstance(event, ends)
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        if depth > MOST_DEPTH:
+            raise fault(file, line, f"is nested deeper than {MOST_DEPTH} levels", "No declaration is; name the right file.")
+        if isinstance(event, yaml.ScalarEvent) and _HALF.search(event.value):
+            raise fault(file, line, "holds half a surrogate pair, which is no character", "Write the text as whole characters.")
 
 
 def yaml_value(text: str, *, file: str) -> Any:

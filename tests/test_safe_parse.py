@@ -7,6 +7,7 @@ import json
 import pytest
 
 from kdgov.declarations.load import parse_yaml
+from kdgov.declarations.suite import load_suite
 from kdgov.errors import InputError
 from kdgov.safe_parse import MOST_DEPTH, first_bytes, json_file, json_lines, json_value
 
@@ -79,3 +80,15 @@ def test_lines_are_read_one_at_a_time_and_named(tmp_path):
     assert [next(found)[::2], next(found)[::2]] == [(1, {"a": 1}), (3, {"a": 2})]
     with pytest.raises(InputError, match="line 4 is cut short"):
         next(found)
+
+
+def test_what_the_c_parser_ends_at_hides_no_depth_and_no_half_character(tmp_path):
+    """Libyaml refuses half a surrogate pair where it stands; the plain reader goes on, and must be guarded too."""
+    file = tmp_path / "suite.yaml"
+    for text, words in (('a: "\\ud800"\n', "half a surrogate pair"), ('a: "\\x"\nb: ' + "[" * 100_000, "not valid YAML")):
+        file.write_text(text)
+        with pytest.raises(InputError, match=words):
+            load_suite(file)
+    file.write_text("%YAML 1.3\n---\nb: " + "[" * 100_000)
+    with pytest.raises(InputError):
+        load_suite(file)
