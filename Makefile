@@ -83,7 +83,7 @@ FREEZE = pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' | 
 
 lock:  ## Resolve the dependencies of pyproject.toml anew and write both lock files
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet "$(TORCH)" && build/lock/bin/pip install --quiet --editable .
+	build/lock/bin/pip install --quiet "$(TORCH)" && build/lock/bin/pip install --quiet --editable '.[all]'
 	build/lock/bin/$(FREEZE) > requirements.lock
 	build/lock/bin/pip install --quiet --editable '.[dev]'
 	build/lock/bin/$(FREEZE) > requirements-dev.lock

@@ -17,11 +17,9 @@ import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 from kdgov import __version__
-from kdgov.cli.error_boundary import print_faults
+from kdgov.cli.error_boundary import USAGE_ERROR, fault_of, print_faults
 from kdgov.errors import EXIT_ENVIRONMENT, EXIT_INPUT, Fault
-
-# typer keeps this class to itself; it is what every fault of a command line's own words descends from.
-USAGE_ERROR: Any = typer.BadParameter.__base__
+from kdgov.visible_text import visible
 
 WORKFLOW = "Release workflow"
 TRUST = "Review and trust"
@@ -189,6 +187,16 @@ def main() -> None:
             # Some libraries hand an interrupt on once they notice it: by then Python is ending, and the echo would be its exit status.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise
+    except Exception as error:  # noqa: BLE001 - outside a command's own boundary; Python would end with 1, which means blocked
+        _end_unforeseen(error)
+
+
+def _end_unforeseen(error: Exception) -> None:
+    fault = fault_of(error)
+    if _wants_json(sys.argv):
+        print_faults((fault,), EXIT_ENVIRONMENT)
+    typer.echo(f"error: {visible(str(fault))}", err=True)
+    raise SystemExit(EXIT_ENVIRONMENT)
 
 
 def _wants_json(arguments: list[str]) -> bool:

@@ -18,11 +18,14 @@ from typing import Any, NoReturn
 
 import typer
 
+from kdgov.cli.unforeseen import missing_part, unforeseen
 from kdgov.digest import write_atomic
 from kdgov.errors import EXIT_ENVIRONMENT, Fault, InputError, KdgovError, UnavailableError
 from kdgov.visible_text import visible
 
 _FULL_DISK_SIGNS = ("No space left on device", "inline_container.cc", "disk is full")
+# typer keeps this class to itself; it is what every fault of a command line's own words descends from.
+USAGE_ERROR: Any = typer.BadParameter.__base__
 _ENVIRONMENT_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ECONNREFUSED}
 # A path that cannot be what the command was told it is: a folder for a file, a file for a folder, no such place.
 _PATH_ERRNOS = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP}
@@ -51,14 +54,26 @@ def error_boundary(*, output_format: str = "text") -> Iterator[None]:
             at_fault = InputError(error.strerror or str(error), where=str(error.filename), mend="Name another path.")
             _end(at_fault.faults, at_fault.exit_code, output_format)
         if error.errno not in _ENVIRONMENT_ERRNOS:
-            raise
+            _end((unforeseen(error),), EXIT_ENVIRONMENT, output_format)
         unavailable = UnavailableError(error.strerror or str(error), where=str(error.filename or ""), mend=_mend_for(error.errno))
         _end(unavailable.faults, EXIT_ENVIRONMENT, output_format)
-    except Exception as error:
-        if not _tells_of_a_full_disk(error):
-            raise
-        unavailable = UnavailableError("No space left on device", mend=_mend_for(errno.ENOSPC))
-        _end(unavailable.faults, EXIT_ENVIRONMENT, output_format)
+    except (typer.Exit, typer.Abort, USAGE_ERROR):
+        raise
+    except Exception as error:  # noqa: BLE001 - the last door: what comes through it would end with Python's own exit code, 1
+        _end((fault_of(error),), EXIT_ENVIRONMENT, output_format)
+
+
+def fault_of(error: BaseException) -> Fault:
+    """What to say of an error that no message was written for."""
+    if isinstance(error, ModuleNotFoundError) and (missing := missing_part(error, _command())):
+        return missing
+    if _tells_of_a_full_disk(error):
+        return UnavailableError("No space left on device", mend=_mend_for(errno.ENOSPC)).faults[0]
+    return unforeseen(error)
+
+
+def _command() -> str:
+    return next((word for word in sys.argv[1:] if not word.startswith("-")), "")
 
 
 @contextmanager

@@ -7,12 +7,15 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import typer
 
+from kdgov.cli.app import COMMANDS
 from kdgov.cli.error_boundary import error_boundary, write_answer
+from kdgov.cli.unforeseen import EXTRA_OF_COMMAND, EXTRA_OF_MODULE
 from kdgov.errors import DeclarationError, Fault, InputError, UnavailableError
 from tests.command import kdgov
 
@@ -56,9 +59,37 @@ def test_all_faults_are_shown_at_once_also_as_json(capsys):
     assert err.count("error: ") == 2
 
 
-def test_a_programming_error_is_not_dressed_up_as_the_users_fault():
-    with pytest.raises(ZeroDivisionError), error_boundary():
-        raise ZeroDivisionError
+def test_an_error_nobody_foresaw_is_one_line_a_file_and_never_a_verdict(capsys):
+    with pytest.raises(typer.Exit) as caught, error_boundary():
+        raise ZeroDivisionError("inside")
+    assert caught.value.exit_code == 3
+    told = capsys.readouterr().err
+    assert "nobody foresaw (ZeroDivisionError)" in told
+    assert "Traceback" not in told
+    (path,) = (Path(word.rstrip(",")) for word in told.split() if "kdgov-error-" in word)
+    try:
+        assert "ZeroDivisionError: inside" in path.read_text()
+        assert path.stat().st_mode & 0o077 == 0
+    finally:
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "extra"),
+    [("evaluate", "torch", "evaluate"), ("distill", "torch", "distill"), ("run", "mlflow.tracking", "all"), ("gate", "mlflow", "registry")],
+)
+def test_a_part_that_is_not_installed_is_one_line_with_the_extras_name(command, module, extra, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["kdgov", "--verbose", command, "x"])
+    with pytest.raises(typer.Exit) as caught, error_boundary():
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+    assert caught.value.exit_code == 3
+    assert f"pip install 'kdgov[{extra}]'" in capsys.readouterr().err
+
+
+def test_every_extra_named_exists(project_root):
+    declared = tomllib.loads((project_root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {*EXTRA_OF_MODULE.values(), *EXTRA_OF_COMMAND.values()} <= set(declared)
+    assert set(EXTRA_OF_COMMAND) - {"generate"} <= set(COMMANDS)
 
 
 def test_a_full_disk_behind_a_librarys_own_error_is_still_the_environments_fault(capsys):
