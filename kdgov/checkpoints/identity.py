@@ -5,6 +5,7 @@ Only safetensors headers and JSON files are read; no torch, no code from the che
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import re
@@ -13,16 +14,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import huggingface_hub
-from huggingface_hub import errors as hub_errors
+from typing import Any, cast
 
 from kdgov.checkpoints.model_files import model_digest, model_files
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import resolve
 from kdgov.digest import digest_bytes, digest_file, digest_json
-from kdgov.errors import InputError, UnavailableError
+from kdgov.errors import InputError
 
 _HEADER_LIMIT_BYTES = 100_000_000
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
@@ -199,29 +197,8 @@ def resolve_model(name: str, *, beside: Path, revision: str | None = None) -> Pa
         raise InputError(f"model {name!r} does not exist", where=str(beside), mend="Correct the path: it is relative to this file.")
     if revision is None or not _COMMIT.match(revision):
         raise _unpinned(name, revision, beside)
-    return _from_hub(name, revision, beside)
-
-
-def _from_hub(name: str, revision: str, beside: Path) -> Path:
-    try:
-        return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES, local_files_only=True))
-    except (hub_errors.LocalEntryNotFoundError, hub_errors.HFValidationError):
-        # Not at hand: ask the hub. The first try spares an offline machine the hub's retries.
-        pass
-    try:
-        return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
-    except (hub_errors.RepositoryNotFoundError, hub_errors.RevisionNotFoundError, hub_errors.HFValidationError) as error:
-        raise InputError(
-            f"the hub has no model {name!r} at revision {revision!r} (and there is no such folder)",
-            where=str(beside),
-            mend="Correct the name or the revision; a gated model needs HF_TOKEN.",
-        ) from error
-    except (hub_errors.HfHubHTTPError, hub_errors.LocalEntryNotFoundError, hub_errors.OfflineModeIsEnabled, OSError) as error:
-        raise UnavailableError(
-            f"model {name!r} at revision {revision!r} is no folder, not in the local hub cache, and the hub cannot be reached",
-            where=str(beside),
-            mend="Correct the path if a folder was meant; otherwise connect to the hub, or download the snapshot on a connected machine.",
-        ) from error
+    # Only a hub id needs the hub's client: whoever judges local folders has none installed.
+    return cast(Path, importlib.import_module("kdgov.checkpoints.hub_snapshot").hub_snapshot(name, revision, beside, files=_HUB_FILES))
 
 
 def _unpinned(name: str, revision: str | None, beside: Path) -> InputError:

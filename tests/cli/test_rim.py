@@ -76,7 +76,13 @@ def test_an_error_nobody_foresaw_is_one_line_a_file_and_never_a_verdict(capsys):
 
 @pytest.mark.parametrize(
     ("command", "module", "extra"),
-    [("evaluate", "torch", "evaluate"), ("distill", "torch", "distill"), ("run", "mlflow.tracking", "all"), ("gate", "mlflow", "registry")],
+    [
+        ("evaluate", "torch", "evaluate"),
+        ("distill", "torch", "distill"),
+        ("run", "mlflow.tracking", "all"),
+        ("gate", "mlflow", "registry"),
+        ("record", "torch", "all"),
+    ],
 )
 def test_a_part_that_is_not_installed_is_one_line_with_the_extras_name(command, module, extra, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["kdgov", "--verbose", command, "x"])

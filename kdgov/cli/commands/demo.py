@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kdgov.cli.error_boundary import error_boundary
+from kdgov.cli.unforeseen import require_parts
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -30,6 +31,7 @@ def demo(
     from kdgov.cli.commands.run import run
 
     with error_boundary():
+        require_parts("demo")
         from kdgov.scaffold.demo_files import copy_demo
 
         release = copy_demo(folder) / ("miniature-unsafe.yaml" if unsafe else "miniature.yaml")

@@ -11,6 +11,7 @@ import typer
 from kdgov.cli.error_boundary import error_boundary, print_json
 from kdgov.cli.evaluation_flags import SET_HELP, changed_settings
 from kdgov.cli.progress_display import progress_bars
+from kdgov.cli.unforeseen import require_parts
 from kdgov.errors import EXIT_BLOCKED
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def run(
 ) -> None:
     """Take a release from check to promotion: check, distill, evaluate, gate, record, promote."""
     with error_boundary(output_format=output_format):
+        require_parts("run")
         from kdgov.cli.key_warning import warn_of_tracked_keys
         from kdgov.evaluation.plan.suite_code import allowed_code
         from kdgov.pipeline.context import open_release

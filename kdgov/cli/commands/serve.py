@@ -9,6 +9,7 @@ import typer
 
 from kdgov.cli.commands.promote import target_of
 from kdgov.cli.error_boundary import error_boundary, print_json
+from kdgov.cli.unforeseen import require_parts
 from kdgov.errors import EXIT_BLOCKED
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def serve(
 ) -> None:
     """Start an MLflow server whose registry refuses what no valid passing decision covers."""
     with error_boundary():
+        require_parts("serve")
         settings = _settings(trust, guard_key, free_alias, unguarded, policy_digest, require_weights)
         plan = _plan(store, backend_store_uri, artifacts_destination, (host, port, workers), (*context.args,), settings)
         _run_server(plan)
