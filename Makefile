@@ -81,12 +81,13 @@ serve: setup  ## Open the registry of finished releases in a browser
 # Torch stays a plain version and its GPU libraries stay out: each machine's index brings the build that fits it.
 FREEZE = pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' | grep -vE '^(nvidia-|triton|kdgov)' | LC_ALL=C sort -f
 
-lock:  ## Resolve the dependencies of pyproject.toml anew and write both lock files
+lock:  ## Resolve the dependencies of pyproject.toml anew and write the lock files
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet "$(TORCH)" && build/lock/bin/pip install --quiet --editable '.[all]'
 	build/lock/bin/$(FREEZE) > requirements.lock
 	build/lock/bin/pip install --quiet --editable '.[dev]'
 	build/lock/bin/$(FREEZE) > requirements-dev.lock
+	build/lock/bin/python requirements/write_locks.py
 
 clean:  ## Remove the environment and every finished result
 	rm -rf $(VENV) registry/store tests/.artifacts

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from kdgov.api.release_steps import check, distill, evaluate, record
     from kdgov.decision.comparison import compare
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["audit", "check", "compare", "distill", "drill", "evaluate", "gate", "license_check", "load_model", "promote", "record"]
 
 _HOMES = {
