@@ -175,6 +175,10 @@ RULES: dict[str, Rule] = {
     "evidence.digest-missing": _broken("a digest that the policy demands and the evidence lacks"),
     "evidence.bundle-changed": _broken("recorded evidence that is not what was sealed"),
     "evidence.decision-changed": _broken("another decision than the registry names"),
+    "evidence.criterion-unfillable": _rule(
+        "block", "a criterion that no suite of the release can fill, or whose counts its items cannot reach", "docs/gate.md"
+    ),
+    "evidence.low-power": _rule("warn", "items too few to prove an equally good student most of the time", "docs/gate.md"),
     "evidence.suite-code": _rule(
         "block", "a suite ran code while it was evaluated that the policy does not allow by digest", "docs/evaluation.md", yields=False
     ),

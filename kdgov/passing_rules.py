@@ -50,6 +50,10 @@ PASSING: dict[str, Scope] = {
         looks_for="a larger loss on items unlike the data than on items like it", never=("losses that both kinds of items share",)
     ),
     "licence.allow": Scope(looks_for="terms of the licence against this use"),
+    "evidence.criterion-unfillable": Scope(
+        looks_for="criteria that no suite can fill, or that ask for more items or groups than there are",
+        never=("whether the student will pass",),
+    ),
     "evidence.identical": Scope(looks_for="differences in what was asked and how"),
     "evidence.endpoint-identity": Scope(
         looks_for="a second model or fingerprint among the answers", never=("which weights lie behind the name",)

@@ -43,6 +43,7 @@ from kdgov.pipeline.finished_work.step_results import SCAN_REPORTS, CheckResult
 from kdgov.pipeline.generation.asked_terms import planned_generation
 from kdgov.pipeline.inputs_at_hand import calibration_table, covered
 from kdgov.pipeline.load_inputs import load_release_inputs
+from kdgov.pipeline.preflight import preflight_findings
 from kdgov.source_digest import source_digest
 
 _CHECKS = ("licence", "provenance", "privacy", "contamination", "coverage", "practice", "evidence")
@@ -222,6 +223,8 @@ def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> 
     if recipe is not None:
         table, has_logits = calibration_table(question.context), bool(materials.teacher.identity)
         findings += recipe_findings(recipe, stances, table=table, has_logits=has_logits)
+    names_inputs = materials.logged is not None
+    findings += preflight_findings(question.policy, materials.suites, stances, names_inputs=names_inputs)
     findings += record_findings(materials, stances, today=question.today, approvals=question.policy.approvals)
     return findings + covered(question.context, materials, stances, reports)
 

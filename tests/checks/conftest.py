@@ -18,6 +18,14 @@ from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
 
 POLICY = Path(__file__).parent.parent.parent / "policies" / "default.yaml"
+
+
+def world_policy() -> dict[str, Any]:
+    """The default policy, its criteria replaced by one that the world's small suites can fill."""
+    criterion = {"id": "kept", "kind": "non_inferiority", "suite": "*", "direction": "higher", "margin": 0.3, "min_items": 1}
+    return {**yaml.safe_load(POLICY.read_text()), "criteria": [criterion]}
+
+
 QUESTION = "Which of the two rivers that cross the old town was dug by hand in the year of the great drought?"
 
 
@@ -65,7 +73,7 @@ class World:
             "data": [{"card": "data.yaml"}],
             "distillation": {"steps": 10, "batch_size": 4},
             "suites": ["suite"],
-            "policy": str(POLICY),
+            "policy": "worlds-policy.yaml",
             "release": {"distribution": "weights", "commercial": True},
             "organization": {"principal_place": "DE"},
             "production_inputs": {"path": "inputs.jsonl"},
@@ -84,10 +92,24 @@ class World:
         lines = "".join(json.dumps(item) + "\n" for item in self.items)
         (self.folder / "suite" / "items.jsonl").write_text(lines)
         task = {"task": "asked", "kind": "pairs", "data": {"path": "items.jsonl"}, "metrics": [{"metric": "acc", "direction": "higher"}]}
+        if "endpoint" in self.release["teacher"]:
+            # An endpoint is asked in messages: the check plans its questions, so they must be some that it can answer.
+            asked = {
+                "task": "asked",
+                "dataset_path": "json",
+                "test_split": "test",
+                "output_type": "generate_until",
+                "doc_to_text": "{{question}}",
+                "doc_to_target": "{{answer}}",
+            }
+            asked |= {"metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}]}
+            (self.folder / "suite" / "asked.yaml").write_text(yaml.safe_dump(asked))
+            task |= {"kind": "lm_eval", "file": "asked.yaml", "metrics": [{"metric": "exact_match", "direction": "higher"}]}
         suite = {"schema": "kdgov.suite/1", "name": "suite", "license": "CC0-1.0", "tasks": [task]}
         (self.folder / "suite" / "suite.yaml").write_text(yaml.safe_dump(suite))
         data = self.folder / "data.jsonl"
         data.write_bytes(self.raw if self.raw is not None else "".join(json.dumps(row) + "\n" for row in self.rows).encode())
+        (self.folder / "worlds-policy.yaml").write_text(yaml.safe_dump(world_policy()))
         (self.folder / "inputs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.inputs))
         if self.is_pinned:
             for file in self.data["files"]:

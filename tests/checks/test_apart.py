@@ -20,7 +20,7 @@ from kdgov.items import ItemTable, MetricDeclaration
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
 from kdgov.pipeline.scan_teacher_text import written_step
-from tests.checks.conftest import POLICY, QUESTION
+from tests.checks.conftest import POLICY, QUESTION, world_policy
 from tests.decision import conftest as gate_world
 
 TODAY = datetime.date(2026, 11, 22)
@@ -117,7 +117,7 @@ def test_seen_items_under_other_names_block():
 
 
 def _policy(world, **data) -> None:
-    (world.folder / "policy.yaml").write_text(yaml.safe_dump({**yaml.safe_load(POLICY.read_text()), "data": data}))
+    (world.folder / "policy.yaml").write_text(yaml.safe_dump({**world_policy(), "data": data}))
     world.release["policy"] = "policy.yaml"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.checks.conftest import POLICY, World
+from tests.checks.conftest import World, world_policy
 from tests.checks.test_violations import TODAY
 
 pytest.importorskip("PIL", reason="pictures take Pillow")
@@ -92,7 +92,7 @@ def test_a_resized_copy_is_found_where_the_policy_compares_looks(gallery: World)
         opened.resize((48, 48)).save(gallery.folder / "resized.png")
     gallery.rows.append({"file": "resized.png", "label": 1})
     assert "contamination.image-alike" not in gallery.rules(today=TODAY)
-    policy = yaml.safe_load(POLICY.read_text())
+    policy = world_policy()
     (gallery.folder / "policy.yaml").write_text(yaml.safe_dump({**policy, "data": {"image_likeness": True}}))
     gallery.release["policy"] = "policy.yaml"
     found = gallery.rules(today=TODAY)["contamination.image-alike"]

@@ -13,7 +13,7 @@ import yaml
 from kdgov.checks.pii import person_names as names
 from kdgov.checks.pii.person_names import MODEL_VARIABLE, NameCount, NamesModel, count_names, names_model
 from kdgov.errors import UnavailableError
-from tests.checks.conftest import POLICY
+from tests.checks.conftest import world_policy
 
 TODAY = datetime.date(2026, 11, 22)
 MODEL = NamesModel(name="rules", language="en", version="1")
@@ -68,7 +68,7 @@ def test_names_are_counted_and_stop_nothing_where_the_policy_sets_no_limit(world
 
 def test_a_policy_may_limit_names_by_release_intent(world, monkeypatch, tmp_path):
     _counting(monkeypatch, tmp_path)
-    own = {**yaml.safe_load(POLICY.read_text()), "data": {"personal_per_mb": {"weights": {"person": 10}}}}
+    own = {**world_policy(), "data": {"personal_per_mb": {"weights": {"person": 10}}}}
     (world.folder / "policy.yaml").write_text(yaml.safe_dump(own))
     world.release["policy"] = "policy.yaml"
     found = world.rules(today=TODAY)["privacy.names-found"]

@@ -14,13 +14,16 @@ import yaml
 import kdgov
 from kdgov.checks.pii import person_names
 from kdgov.decision.criteria.split_items.contaminated_items import apart_findings
+from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.errors import DeclarationError
 from kdgov.evaluation.results import comparability
+from kdgov.evaluation.results.endpoint_findings import endpoint_findings
 from kdgov.finding import Finding
 from kdgov.items import ItemTable, MetricDeclaration
 from kdgov.license import case_from_json, check
 from kdgov.license.answer_findings import findings as licence_findings
 from kdgov.passing_rules import LOOKED_FOR, NOT_LOOKED_FOR, PASSING, passing
+from kdgov.pipeline.asked_endpoints import endpoint_plan
 from tests.checks.conftest import World
 from tests.checks.test_violations import TODAY
 
@@ -42,6 +45,8 @@ def test_only_one_function_makes_a_finding_that_passes():
     computed = {
         "checks/findings/rules.py",  # a rule's own verdict; a policy may write warn, review or block only
         "items/reader.py",  # a rule's own verdict
+        "pipeline/asked_endpoints/endpoint_plan.py",  # a rule's own verdict
+        "evaluation/results/endpoint_findings.py",  # block, review or warn, written out by its callers
         "license/answer_findings.py",  # block or review
         "decision/drill/tampering.py",  # what the drill plants
         "decision/criteria/unread_results.py",  # warn or review
@@ -164,6 +169,26 @@ def _far(world: World, patch: pytest.MonkeyPatch) -> Found:
     return list(kdgov.gate(table, table, {"schema": "kdgov.policy/1", "name": "p", "version": "1", "criteria": [criterion]}).findings)
 
 
+def _endpoint(world: World, patch: pytest.MonkeyPatch) -> Found:
+    seen = {
+        "asked": "big-1", "answered": {"big-1": 12}, "fingerprints": ["fp"], "first_day": "2026-11-01", "last_day": "2026-11-01",
+        "asked_again": 5, "changed": 0, "thoughts": {"unfinished": 0}, "usage": {"answers": 12},
+    }  # fmt: skip
+    unknown = endpoint_findings("teacher", {"endpoint": {**seen, "answered": {"": 12}, "asked_again": 0}})
+    assert [finding.verdict for finding in unknown] == ["review", "warn"], "an endpoint that names no model, or was not asked again"
+    return endpoint_findings("teacher", {"endpoint": seen})
+
+
+def _plan(world: World, patch: pytest.MonkeyPatch) -> Found:
+    endpoint = Endpoint(
+        base_url="https://a.example.com/v1", model="big-1", terms="MIT", budget_usd=1.0, price={"input": 1.0, "output": 2.0}
+    )
+    estimate = endpoint_plan.Estimate(requests=4, input_tokens=400, output_tokens=4000)
+    dear = endpoint_plan.Estimate(requests=4, input_tokens=400, output_tokens=4_000_000)
+    assert endpoint_plan._told("teacher", endpoint, dear, endpoint_plan.Estimate()).verdict == "review"
+    return [endpoint_plan._told("teacher", endpoint, estimate, endpoint_plan.Estimate())]
+
+
 PARTIAL: dict[str, tuple[Callable[[World, pytest.MonkeyPatch], Found], str, str]] = {
     "provenance.pinned": (_world(lambda w: w.teacher.pop("digest")), "models", "none is stated"),
     "privacy.scanned": (_world(_half_unreadable), "bytes", "1 line of data.jsonl that are no JSON"),
@@ -175,7 +200,11 @@ PARTIAL: dict[str, tuple[Callable[[World, pytest.MonkeyPatch], Found], str, str]
     "coverage.covered": (_world(lambda w: w.rows.append({"pixels": 3})), "inputs", "1 row"),
     "coverage.near-and-far": (_far, "far", "s/t/few (5 far, 200 near items are too few)"),
     "licence.allow": (_licence, "uses", ""),
+    "evidence.criterion-unfillable": (_world(lambda w: None), "criteria", "whose items the plan will count"),
     "evidence.identical": (_identical, "requests", ""),
+    "evidence.endpoint-identity": (_endpoint, "answers", "which weights lie behind the name"),
+    "evidence.endpoint-drift": (_endpoint, "requests", ""),
+    "evidence.endpoint-plan": (_plan, "requests", ""),
 }
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from kdgov.cli.app import app
 from kdgov.finding_rules import RULES
-from tests.checks.conftest import POLICY, QUESTION, World
+from tests.checks.conftest import QUESTION, World, world_policy
 from tests.checks.test_violations import BOOK, PERSONS, PRACTICE
 
 Plant = Callable[[World], object]
@@ -183,7 +183,7 @@ def _checked(world: World, *arguments: str) -> tuple[int, str]:
 
 
 def _with_policy(world: World, **sections: object) -> None:
-    (world.folder / "policy.yaml").write_text(yaml.safe_dump({**yaml.safe_load(POLICY.read_text()), **sections}))
+    (world.folder / "policy.yaml").write_text(yaml.safe_dump({**world_policy(), **sections}))
     world.release["policy"] = "policy.yaml"
 
 

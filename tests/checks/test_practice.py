@@ -13,7 +13,7 @@ from kdgov.checks.findings.accountability import told_before_results
 from kdgov.checks.findings.capability_tags import ORDINARY, SENSITIVE, SUITE_PATTERNS, is_known, missing_families, sensitive_capability
 from kdgov.checks.findings.rules import Stances
 from kdgov.errors import DeclarationError
-from tests.checks.conftest import POLICY, World
+from tests.checks.conftest import World, world_policy
 from tests.checks.test_violations import TODAY
 
 
@@ -51,7 +51,7 @@ def test_nobody_was_informed_tomorrow(world: World, day):
 def test_a_role_that_no_policy_names_is_told_and_one_that_it_names_is_known(world: World, where):
     world.release["accountable"].setdefault(where, {})["chef"] = "2026-01-01" if where == "informed" else "Ada"
     assert world.rules(today=TODAY)["practice.role-unknown"].stops
-    policy = yaml.safe_load(POLICY.read_text())
+    policy = world_policy()
     (world.folder / "policy.yaml").write_text(yaml.safe_dump({**policy, "approvals": ["chef"]}))
     world.release["policy"] = "policy.yaml"
     assert "practice.role-unknown" not in world.rules(today=TODAY)
@@ -84,7 +84,7 @@ def test_strict_blocks_it(world: World):
 
 
 def test_an_own_policy_that_says_nothing_still_stops_it(world: World):
-    plain = {key: value for key, value in yaml.safe_load(POLICY.read_text()).items() if key != "findings"}
+    plain = {key: value for key, value in world_policy().items() if key != "findings"}
     (world.folder / "plain.yaml").write_text(yaml.safe_dump(plain))
     world.release |= {"capabilities": ["medical"], "policy": "plain.yaml"}
     assert world.rules(today=TODAY)["practice.sensitive-without-safety"].stops

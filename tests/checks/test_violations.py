@@ -16,7 +16,7 @@ from kdgov.finding_rules import RULES
 from kdgov.license import case_from_json
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
-from tests.checks.conftest import POLICY, QUESTION, World
+from tests.checks.conftest import QUESTION, World, world_policy
 
 TODAY = datetime.date(2026, 11, 22)
 BOOK = {
@@ -193,12 +193,12 @@ PRACTICE = {
 def test_a_common_mistake_warns_and_a_policy_makes_it_stop(world, rule):
     PRACTICE[rule](world)
     world.release["policy"] = "plain.yaml"
-    plain = {key: value for key, value in yaml.safe_load(POLICY.read_text()).items() if key != "findings"}
+    plain = {key: value for key, value in world_policy().items() if key != "findings"}
     (world.folder / "plain.yaml").write_text(yaml.safe_dump(plain))
     found = world.rules(today=TODAY)[rule]
     assert found.verdict == "warn"
     assert f"findings: {{{rule}: block}}" in found.mend
-    policy = yaml.safe_load(POLICY.read_text())
+    policy = world_policy()
     (world.folder / "policy.yaml").write_text(yaml.safe_dump({**policy, "findings": {rule: "block"}}))
     world.release["policy"] = "policy.yaml"
     assert world.rules(today=TODAY)[rule].verdict == "block"
@@ -223,7 +223,7 @@ def test_the_default_policy_demands_the_practice_record(world, change, rule, say
 
 
 def test_a_policy_cannot_name_a_rule_that_does_not_exist(world):
-    policy = yaml.safe_load(POLICY.read_text())
+    policy = world_policy()
     (world.folder / "policy.yaml").write_text(yaml.safe_dump({**policy, "findings": {"practice.no-tradeoff-note": "block"}}))
     world.release["policy"] = "policy.yaml"
     with pytest.raises(DeclarationError, match="Did you mean `practice.no-trade-off-note`"):
@@ -232,7 +232,7 @@ def test_a_policy_cannot_name_a_rule_that_does_not_exist(world):
 
 def test_a_policy_cannot_talk_a_licence_deny_away(world):
     world.teacher["license"] = "llama3"
-    policy = yaml.safe_load(POLICY.read_text())
+    policy = world_policy()
     (world.folder / "policy.yaml").write_text(yaml.safe_dump({**policy, "findings": {"licence.*": "warn"}}))
     world.release["policy"] = "policy.yaml"
     assert any(f.check == "licence" and f.verdict == "block" for f in world.findings(today=TODAY))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 from kdgov.decision.statistics.distributions import normal_quantile
 
@@ -31,3 +32,18 @@ def items_needed(
     least = z * z * (1 - min(margin, 0.99)) / margin if margin > 0 and difference > -margin else 0.0
     needed = math.ceil(max(plain, least, 1.0) * design_effect)
     return needed if needed <= PRACTICAL_ITEMS else None
+
+
+def power_at(*, items: int, margin: float, difference: float, spread: float, alpha: float) -> float:
+    """Chance that a student with a true difference is proven no worse than the margin, by the normal approximation of `items_needed`.
+
+    Args:
+        items: independent items, or clusters where items of one cluster answer alike.
+        margin: how much worse the student may be.
+        difference: student minus teacher, turned so that more is better.
+        spread: variance of one item's difference.
+        alpha: one-sided error level.
+    """
+    if spread <= 0:
+        return float(margin + difference > 0)
+    return NormalDist().cdf((margin + difference) * math.sqrt(items / spread) - normal_quantile(1 - alpha))
