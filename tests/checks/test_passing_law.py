@@ -180,9 +180,7 @@ def _endpoint(world: World, patch: pytest.MonkeyPatch) -> Found:
 
 
 def _plan(world: World, patch: pytest.MonkeyPatch) -> Found:
-    endpoint = Endpoint(
-        base_url="https://a.example.com/v1", model="big-1", terms="MIT", budget_usd=1.0, price={"input": 1.0, "output": 2.0}
-    )
+    endpoint = Endpoint(base_url="https://a.example.com/v1", model="b", terms="MIT", budget_usd=1.0, price={"input": 1.0, "output": 2.0})
     estimate = endpoint_plan.Estimate(requests=4, input_tokens=400, output_tokens=4000)
     dear = endpoint_plan.Estimate(requests=4, input_tokens=400, output_tokens=4_000_000)
     assert endpoint_plan._told("teacher", endpoint, dear, endpoint_plan.Estimate()).verdict == "review"
