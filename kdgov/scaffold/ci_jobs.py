@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -26,7 +27,10 @@ INCLUDE = f"include:\n  - local: {GITLAB_FILE}\n"
 _SCRIPT = """\
 set -u
 policy=@POLICY@
-trust=.kdgov/trust.json
+agreed=@AGREED@
+waivers=@WAIVERS@
+approvals=@APPROVALS@
+trust=@TRUST@
 rm -rf @OUTPUT@
 mkdir @OUTPUT@
 tree=$(mktemp -d)/base
@@ -39,11 +43,11 @@ if ! git rev-parse --quiet --verify "$base" > /dev/null; then
 fi
 loosened=no
 : > @OUTPUT@/policy-diff.txt
-if git cat-file -e "$base:$prefix$policy" 2> /dev/null; then
+if git cat-file -e "$base:$prefix$agreed" 2> /dev/null; then
   git worktree add --quiet --detach --no-checkout "$tree" "$base" || exit 3
-  git -C "$tree" checkout --quiet HEAD -- "$prefix$policy" || exit 3
+  git -C "$tree" checkout --quiet HEAD -- "$prefix$agreed" || exit 3
   git -C "$tree" checkout --quiet HEAD -- "$prefix$trust" 2> /dev/null || true
-  judging="$tree/$prefix$policy"
+  judging="$tree/$prefix$agreed"
   trust="$tree/$prefix$trust"
   whose="of the base branch $BASE_BRANCH, commit $(git rev-parse --short "$base")"
   if [ -f "$policy" ]; then
@@ -60,11 +64,11 @@ else
   whose="of this change: $BASE_BRANCH has no such file yet, so this first introduction needs the eyes of the policy's owner"
 fi
 digest=$(kdgov policy check "$judging" --format json | sed -n 's/.*"digest": "\\(sha256:[0-9a-f]*\\)".*/\\1/p' | head -n 1)
-set --
-if [ -d .kdgov/waivers ]; then set -- "$@" --waiver .kdgov/waivers; fi
-if [ -d .kdgov/approvals ]; then set -- "$@" --approval .kdgov/approvals; fi
+@JUDGED@
+if [ -d "$waivers" ]; then set -- "$@" --waiver "$waivers"; fi
+if [ -d "$approvals" ]; then set -- "$@" --approval "$approvals"; fi
 status=0
-kdgov gate --teacher @TEACHER@ --student @STUDENT@ --policy "$judging" --trust "$trust" "$@" \\
+kdgov gate "$@" --trust "$trust" \\
   --out @OUTPUT@/decision.json --out @OUTPUT@/gate.md --out @OUTPUT@/gate.sarif --out @OUTPUT@/gate.xml || status=$?
 {
   echo '@MARKER@'
@@ -190,16 +194,31 @@ def gitlab_job(settings: JobSettings) -> str:
     return _filled(_GITLAB, settings, indent=6)
 
 
+def judging_script(words: Mapping[str, str], *, indent: int) -> str:
+    """The script that judges, its places filled with shell words, indented for a YAML file.
+
+    Args:
+        words: ``POLICY``, ``AGREED`` (the same on the base branch), ``WAIVERS``, ``APPROVALS``, ``TRUST`` and ``JUDGED``, the
+            line that sets the arguments of ``kdgov gate``.
+        indent: columns.
+    """
+    script = _SCRIPT.rstrip("\n").replace("@MARKER@", MARKER).replace("@OUTPUT@", OUTPUT)
+    for word, value in words.items():
+        script = script.replace(f"@{word}@", value)
+    return textwrap.indent(script, " " * indent)
+
+
 def _filled(template: str, settings: JobSettings, *, indent: int) -> str:
-    words = {
-        "@SCRIPT@": textwrap.indent(_SCRIPT.rstrip("\n"), " " * indent),
-        "@INSTALL@": _install(settings),
-        "@MARKER@": MARKER,
-        "@OUTPUT@": OUTPUT,
-        "@POLICY@": shlex.quote(PurePosixPath(settings.policy).as_posix()),
-        "@TEACHER@": shlex.quote(settings.teacher),
-        "@STUDENT@": shlex.quote(settings.student),
+    teacher, student = shlex.quote(settings.teacher), shlex.quote(settings.student)
+    own = {
+        "POLICY": shlex.quote(PurePosixPath(settings.policy).as_posix()),
+        "AGREED": '"$policy"',
+        "WAIVERS": ".kdgov/waivers",
+        "APPROVALS": ".kdgov/approvals",
+        "TRUST": ".kdgov/trust.json",
+        "JUDGED": f'set -- --teacher {teacher} --student {student} --policy "$judging"',
     }
+    words = {"@SCRIPT@": judging_script(own, indent=indent), "@INSTALL@": _install(settings), "@MARKER@": MARKER, "@OUTPUT@": OUTPUT}
     for word, value in words.items():
         template = template.replace(word, value)
     return template

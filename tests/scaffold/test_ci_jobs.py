@@ -83,14 +83,19 @@ def run_job(folder: Path, system: str = "github", **environment: str) -> subproc
     else:
         script = yaml.safe_load((folder / ".gitlab" / "kdgov-gate.yml").read_text())["kdgov-gate"]["script"][-1]
         command = ["sh", "-e", "-c", script]
+    place = {"BASE_BRANCH": "main"} if system == "github" else {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main", "CI_DEFAULT_BRANCH": "main"}
+    set_here = {**runner_environment(folder), **place, **environment}
+    return subprocess.run(command, cwd=folder, env=set_here, capture_output=True, text=True, check=False)
+
+
+def runner_environment(folder: Path) -> dict[str, str]:
+    """What a runner has: its tools, this kdgov among them, and a summary to write to."""
     tools = folder.parent / "tools"
     tools.mkdir(exist_ok=True)
     (tools / "kdgov").write_text(f'#!/bin/sh\nexec {sys.executable} -m kdgov "$@"\n')
     (tools / "kdgov").chmod(0o755)
     python = os.environ.get("PYTHONPATH", str(Path.cwd()))
-    set_here = {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": python, "GITHUB_STEP_SUMMARY": str(folder.parent / "summary.md")}
-    place = {"BASE_BRANCH": "main"} if system == "github" else {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main", "CI_DEFAULT_BRANCH": "main"}
-    return subprocess.run(command, cwd=folder, env={**set_here, **place, **environment}, capture_output=True, text=True, check=False)
+    return {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": python, "GITHUB_STEP_SUMMARY": str(folder.parent / "summary.md")}
 
 
 @pytest.mark.parametrize("system", ["github", "gitlab"])
