@@ -8,6 +8,7 @@ The functions below are the Python interface; every one has a command of the sam
     kdgov.distill("release.yaml")                                 # train the student
     kdgov.evaluate("release.yaml")                                # teacher and student on identical items
     decision = kdgov.gate(teacher, student, "default")            # may the student be promoted?
+    kdgov.assert_not_worse(teacher=teacher, student=student, policy="default")   # the same as a test's assertion
     kdgov.compare([1, 1, 0, 1] * 90, [1, 1, 0, 1] * 90, margin=0.03)   # two arrays of scores by the gate's own bounds
     kdgov.record("release.yaml")                                  # into the MLflow registry, signed
     kdgov.promote("support-student", 3)                           # the alias, if a valid passing decision covers it
@@ -29,14 +30,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kdgov.api.decisions import drill, gate, license_check
+    from kdgov.api.not_worse import assert_not_worse
     from kdgov.api.recorded_versions import audit, load_model, promote
     from kdgov.api.release_steps import check, distill, evaluate, record
     from kdgov.decision.comparison import compare
 
 __version__ = "0.2.0"
-__all__ = ["audit", "check", "compare", "distill", "drill", "evaluate", "gate", "license_check", "load_model", "promote", "record"]
+__all__ = [
+    "assert_not_worse",
+    "audit",
+    "check",
+    "compare",
+    "distill",
+    "drill",
+    "evaluate",
+    "gate",
+    "license_check",
+    "load_model",
+    "promote",
+    "record",
+]
 
 _HOMES = {
+    "assert_not_worse": "kdgov.api.not_worse",
     "audit": "kdgov.api.recorded_versions",
     "check": "kdgov.api.release_steps",
     "compare": "kdgov.decision.comparison",
