@@ -4,10 +4,11 @@ A line is appended and synced as soon as its answer arrives, so that a kill lose
 in half is dropped when the journal is opened. One journal belongs to one teacher (an endpoint and model name, or weights) and is shared
 by all releases that ask it: the same question is paid for once.
 
-Example:
-    >>> with Journal(folder) as journal:
-    ...     journal.write(answer)
-    ...     journal.get(answer.key)
+Example::
+
+    with Journal(folder) as journal:
+        journal.write(answer)
+        journal.get(answer.key)
 """
 
 from __future__ import annotations
