@@ -23,7 +23,7 @@ from kdgov.items import ItemTable, MetricDeclaration
 from kdgov.license import case_from_json, check
 from kdgov.license.answer_findings import findings as licence_findings
 from kdgov.passing_rules import LOOKED_FOR, NOT_LOOKED_FOR, PASSING, passing
-from kdgov.pipeline.asked_endpoints import endpoint_plan
+from kdgov.pipeline.asked_models import endpoint_plan
 from tests.checks.conftest import World
 from tests.checks.test_violations import TODAY
 
@@ -45,7 +45,7 @@ def test_only_one_function_makes_a_finding_that_passes():
     computed = {
         "checks/findings/rules.py",  # a rule's own verdict; a policy may write warn, review or block only
         "items/reader.py",  # a rule's own verdict
-        "pipeline/asked_endpoints/endpoint_plan.py",  # a rule's own verdict
+        "pipeline/asked_models/endpoint_plan.py",  # a rule's own verdict
         "evaluation/results/endpoint_findings.py",  # block, review or warn, written out by its callers
         "license/answer_findings.py",  # block or review
         "decision/drill/tampering.py",  # what the drill plants
