@@ -20,6 +20,8 @@ _FILES = {"evidence.json", "contamination.json"}
 _FACTS = {"auditing/crosswalk"}
 # A criterion's reason kind inside the drill, not a rule.
 _DRILL = {"evidence.judge"}
+# The drill plants a misspelt rule.
+_MISSPELT = {"planted_files.py": {"evidence.policy-newr"}}
 
 
 def test_every_rule_that_the_code_speaks_by_stands_in_the_table(project_root):
@@ -31,7 +33,7 @@ def test_every_rule_that_the_code_speaks_by_stands_in_the_table(project_root):
         named = set(_NAME.findall(source)) | {f"evidence.{rule}" for rule in _INVALID.findall(source)}
         # What a check says where all is well is no rule that a policy could change.
         named -= PASSING.keys()
-        if unknown := named - RULES.keys() - _FILES - _DRILL:
+        if unknown := named - RULES.keys() - _FILES - _DRILL - _MISSPELT.get(path.name, set()):
             missing[path.name] = unknown
     assert not missing, missing
 

@@ -17,6 +17,7 @@ from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
 from kdgov.checks.findings.accountability import record_findings
 from kdgov.checks.findings.media_findings import MediaComparison, compare_media, media_findings
 from kdgov.checks.findings.mitigation_findings import mitigation_findings
+from kdgov.checks.findings.policy_fit import preflight_findings
 from kdgov.checks.findings.practice import practice_findings
 from kdgov.checks.findings.privacy import personal_data_findings, withdrawn_ids
 from kdgov.checks.findings.provenance import provenance_findings
@@ -43,7 +44,6 @@ from kdgov.pipeline.finished_work.step_results import SCAN_REPORTS, CheckResult
 from kdgov.pipeline.generation.asked_terms import planned_generation
 from kdgov.pipeline.inputs_at_hand import calibration_table, covered
 from kdgov.pipeline.load_inputs import load_release_inputs
-from kdgov.pipeline.preflight import preflight_findings
 from kdgov.source_digest import source_digest
 
 _CHECKS = ("licence", "provenance", "privacy", "contamination", "coverage", "practice", "evidence")

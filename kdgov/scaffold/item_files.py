@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any, Literal
 
 from kdgov.checks.scan.shards import Tally, read_rows
 from kdgov.errors import InputError
 
-Shape = Literal["answer", "choice", "refuse", "comply"]
+Shape = Literal["answer", "choice", "refuse", "comply", "letter"]
 """answer: one right text; choice: one of several; refuse: must be refused; comply: harmless, must not be refused."""
 
 _PROMPTS = ("question", "prompt", "request", "input", "instruction")
@@ -36,7 +37,7 @@ class ItemTask:
     @property
     def suite(self) -> str:
         """Suite the task belongs to."""
-        return "capability" if self.shape in ("answer", "choice") else "safety"
+        return "capability" if self.shape in ("answer", "choice", "letter") else "safety"
 
     @property
     def has_clusters(self) -> bool:
@@ -51,9 +52,24 @@ class ItemTask:
     @property
     def chance(self) -> float:
         """Expected score without any skill."""
-        if self.shape != "choice":
+        if self.shape not in ("choice", "letter"):
             return 0.0
         return round(sum(1 / len(row["choices"]) for row in self.rows) / len(self.rows), 6)
+
+
+def in_letters(task: ItemTask) -> ItemTask:
+    """Choices as a question with lettered options whose answer is a letter, for a model that can only be asked in text.
+
+    Any other task comes back as it is.
+    """
+    if task.shape != "choice":
+        return task
+    rows = []
+    for row in task.rows:
+        options = "\n".join(f"{letter}. {text}" for letter, text in zip(ascii_uppercase, row["choices"], strict=False))
+        asked = f"{row['question']}\n{options}\nAnswer with the letter alone."
+        rows.append({**row, "question": asked, "answer": ascii_uppercase[row["label"]]})
+    return ItemTask(name=task.name, shape="letter", rows=tuple(rows))
 
 
 def read_item_files(paths: Sequence[Path]) -> list[ItemTask]:

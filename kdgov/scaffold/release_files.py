@@ -21,7 +21,7 @@ from kdgov.declarations.load import validate
 from kdgov.declarations.release import Release
 from kdgov.errors import InputError
 from kdgov.scaffold.ci_jobs import JobSettings
-from kdgov.scaffold.item_files import ItemTask, read_item_files
+from kdgov.scaffold.item_files import ItemTask, in_letters, read_item_files
 from kdgov.scaffold.repository import ci_files
 from kdgov.scaffold.starter_policy import starter_policy
 from kdgov.scaffold.suite_files import FOLDER, suite_files
@@ -30,6 +30,8 @@ FIRST_PARTY = "LicenseRef-FirstParty"
 SCHEMAS = ".kdgov/schemas"
 _KINDS = ("release", "suite", "card", "policy")
 _HUB = re.compile(r"^(?P<id>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})$")
+_TEACHER_TEXT = {"terms": [{"kind": "teacher_text", "max_new_tokens": 256}], "steps": 300, "seed": 0}
+_ADDRESS = ("http://", "https://")
 _LEARNED = ("logits", "hidden_states", "generated_text", "judge_scores", "weights_init")
 _DISTILLATION = {
     "terms": [
@@ -46,9 +48,14 @@ class ReleaseAnswers:
     """What a release is written from."""
 
     teacher: str
-    """Model folder, or ``org/name@commit`` of the Hub."""
+    """Model folder, ``org/name@commit`` of the Hub, or the address of an OpenAI-compatible endpoint, such as ``https://host/v1``."""
+    served_as: str = ""
+    """Model name to ask for at the teacher's address."""
+    terms: str = ""
+    """Licence or terms under which the address answers; empty: unsaid."""
     student: str = ""
-    """Likewise, a student trained elsewhere; empty: every second layer of the teacher, distilled."""
+    """A model folder or Hub model: trained elsewhere, or, with a teacher that is an address and data, the base that learns from what
+    the teacher writes. Empty: every second layer of the teacher, distilled."""
     data: tuple[Path, ...] = ()
     """Text to distil on."""
     items: tuple[Path, ...] = ()
@@ -63,6 +70,11 @@ class ReleaseAnswers:
     """What a student trained elsewhere learned from its teacher: a use, such as ``logits``; empty: unsaid."""
     ours: frozenset[str] = frozenset()
     """Which of teacher, student, data and items are the organisation's own work."""
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether the teacher is only an address."""
+        return self.teacher.startswith(_ADDRESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +94,8 @@ class ReleaseScaffold:
 
 
 def looks_like_a_model(named: str) -> bool:
-    """Whether a name is a checkpoint folder or a pinned Hub model, and not a place of results."""
-    return (Path(named) / "config.json").is_file() or _HUB.match(named) is not None
+    """Whether a name is a checkpoint folder, a pinned Hub model or an address, and not a place of results."""
+    return named.startswith(_ADDRESS) or (Path(named) / "config.json").is_file() or _HUB.match(named) is not None
 
 
 def release_scaffold(folder: Path, answers: ReleaseAnswers, settings: JobSettings) -> ReleaseScaffold:
@@ -95,12 +107,14 @@ def release_scaffold(folder: Path, answers: ReleaseAnswers, settings: JobSetting
     _faults(answers)
     name = answers.name or re.sub(r"[^\w.-]+", "-", folder.resolve().name) or "student"
     tasks = read_item_files(answers.items)
+    if answers.is_asked:
+        tasks = [in_letters(task) for task in tasks]
     cards = _cards(folder, answers)
     files = {f"registry/{kind}": _schema_line("card", 2) + card_yaml(card) for kind, card in cards.items()}
     files["release.yaml"] = _release(folder, name, answers, tasks, cards)
     licence = FIRST_PARTY if "items" in answers.ours else None
     files |= suite_files(tasks, schema=_schema_line("suite", 2), licence=licence, context=_context(answers))
-    files["policies/own.yaml"] = _schema_line("policy", 1) + starter_policy(name, tasks)
+    files["policies/own.yaml"] = _schema_line("policy", 1) + starter_policy(name, tasks, asks_endpoint=answers.is_asked)
     files |= {f"{SCHEMAS}/{kind}.json": json.dumps(declaration_schema(kind), indent=1) + "\n" for kind in _KINDS}
     files |= ci_files(replace(settings, policy="policies/own.yaml"))
     suites = tuple(sorted({task.suite for task in tasks}))
@@ -113,6 +127,7 @@ def _read_as(task: ItemTask) -> str:
     words = {
         "answer": "questions with one right answer",
         "choice": "choices",
+        "letter": "choices, asked as lettered options since an address gives no log-probabilities",
         "refuse": "prompts that must be refused",
         "comply": "prompts that must be answered",
     }
@@ -124,7 +139,7 @@ def _context(answers: ReleaseAnswers) -> int | None:
     said = [
         read_config(Path(named)).get("max_position_embeddings")
         for named in (answers.teacher, answers.student)
-        if named and Path(named).is_dir()
+        if named and not named.startswith(_ADDRESS) and Path(named).is_dir()
     ]
     return min((length for length in said if isinstance(length, int)), default=None)
 
@@ -143,10 +158,16 @@ def _faults(answers: ReleaseAnswers) -> None:
         raise InputError(
             f"--ours takes teacher, student, data or items, not {', '.join(unknown)}", where="kdgov init", mend="Correct the word."
         )
+    if answers.is_asked and not answers.served_as:
+        mend = "Add --served-as NAME: the dated model name that the address is asked for."
+        raise InputError("--teacher is an address and no model is named there", where=answers.teacher, mend=mend)
+    if answers.is_asked and not answers.student:
+        mend = "Add --student BASE: the model that learns from what the teacher writes (with --data), or that did so elsewhere."
+        raise InputError("--teacher is an address, which has no layers to make a student of", where=answers.teacher, mend=mend)
+    if answers.student.startswith(_ADDRESS):
+        mend = "Name its weights; a student that can only be asked has no digest to release, and is written by hand (docs/endpoints.md)."
+        raise InputError("--student is an address", where=answers.student, mend=mend)
     for role, named in (("--teacher", answers.teacher), ("--student", answers.student)):
-        if named.startswith(("http://", "https://")):
-            mend = "Name weights here; a release on a model that can only be asked is written by hand, see docs/distillation.md."
-            raise InputError(f"{role} is an address, which kdgov init does not write yet", where=named, mend=mend)
         if named and not looks_like_a_model(named):
             mend = "Name a folder with config.json and weights, or org/name@ and the commit of 40 digits."
             raise InputError(f"{role} is neither a model folder nor a pinned Hub model", where=named, mend=mend)
@@ -154,11 +175,16 @@ def _faults(answers: ReleaseAnswers) -> None:
 
 def _cards(folder: Path, answers: ReleaseAnswers) -> dict[str, ModelCard | DatasetCard]:
     """Path below registry/ → card, with what was said of it filled in."""
-    cards: dict[str, ModelCard | DatasetCard] = {"models/teacher.yaml": _model_card(folder, answers.teacher)}
+    cards: dict[str, ModelCard | DatasetCard] = {}
+    if not answers.is_asked:
+        cards["models/teacher.yaml"] = _model_card(folder, answers.teacher)
     if answers.student:
         cards["models/student.yaml"] = _model_card(folder, answers.student)
         if answers.learned_from:
-            link = Lineage.model_validate({"use": answers.learned_from, "name": cards["models/teacher.yaml"].name, "card": "teacher.yaml"})
+            of = {"name": answers.served_as} if answers.is_asked else {"name": cards["models/teacher.yaml"].name, "card": "teacher.yaml"}
+            link = Lineage.model_validate(
+                {"use": answers.learned_from, **of, **({"license": answers.terms} if answers.is_asked and answers.terms else {})}
+            )
             cards["models/student.yaml"] = cards["models/student.yaml"].model_copy(update={"lineage": [link]})
     if answers.data:
         cards["datasets/data.yaml"] = new_dataset_card(answers.data, beside=folder / "registry" / "datasets")
@@ -186,14 +212,15 @@ def _release(folder: Path, name: str, answers: ReleaseAnswers, tasks: Sequence[I
     student: dict[str, Any] = {"keep_layers": "every_second"}
     if answers.student:
         student = {**_model(folder, answers.student), "card": "registry/models/student.yaml"}
-    outbound = cards["models/teacher.yaml"].license
+    outbound = cards["models/student.yaml" if answers.is_asked else "models/teacher.yaml"].license
+    recipe = _TEACHER_TEXT if answers.is_asked and answers.data else None if answers.student else _DISTILLATION
     value: dict[str, Any] = {
         "schema": "kdgov.release/1",
         "name": name,
-        "teacher": {**_model(folder, answers.teacher), "card": "registry/models/teacher.yaml"},
+        "teacher": _teacher(folder, answers),
         "student": {**student, **({"license": outbound} if outbound else {})},
         **({"data": [{"card": "registry/datasets/data.yaml"}]} if answers.data else {}),
-        **({"distillation": _DISTILLATION} if not answers.student else {}),
+        **({"distillation": recipe} if recipe is not None else {}),
         "suites": [f"{FOLDER}/{suite}" for suite in dict.fromkeys(task.suite for task in tasks)],
         "policy": "policies/own.yaml",
         "release": {"distribution": answers.distribution},
@@ -205,6 +232,12 @@ def _release(folder: Path, name: str, answers: ReleaseAnswers, tasks: Sequence[I
         "# Written by kdgov init. Next: kdgov check release.yaml, then kdgov run release.yaml. Defaults: kdgov check release.yaml --show\n"
     )
     return _schema_line("release", 0) + note + text
+
+
+def _teacher(folder: Path, answers: ReleaseAnswers) -> dict[str, Any]:
+    if not answers.is_asked:
+        return {**_model(folder, answers.teacher), "card": "registry/models/teacher.yaml"}
+    return {"endpoint": {"base_url": answers.teacher, "model": answers.served_as, "terms": answers.terms or "NOASSERTION"}}
 
 
 def _model(folder: Path, named: str) -> dict[str, str]:
@@ -225,7 +258,15 @@ def _open(cards: dict[str, ModelCard | DatasetCard], answers: ReleaseAnswers, su
             )
         if isinstance(card, DatasetCard) and card.personal_data is None:
             said.append(f"registry/{path}: `personal_data:` - whether it holds data about people: false, or what and on which basis.")
-    if answers.student and not answers.learned_from:
+    if answers.is_asked:
+        said.append(
+            "release.yaml: `teacher.endpoint.price` and `budget_usd:` - what it charges, and when to stop; `kdgov check` shows the plan."
+        )
+        if not answers.terms:
+            said.append(
+                "release.yaml: `teacher.endpoint.terms:` - the terms its answers come under (or --terms); the release is held until then."
+            )
+    if answers.student and not answers.learned_from and not (answers.is_asked and answers.data):
         said.append(
             "registry/models/student.yaml: `lineage: [{use: logits, name: TEACHER, card: teacher.yaml}]` - what it learned "
             "(or --learned-from logits, generated_text …); the release is held until then."
@@ -233,9 +274,10 @@ def _open(cards: dict[str, ModelCard | DatasetCard], answers: ReleaseAnswers, su
     if "items" not in answers.ours:
         files = " and ".join(f"{FOLDER}/{suite}/suite.yaml" for suite in suites)
         said.append(f"{files}: `license:` - the terms of the items (or --ours items).")
-    outbound = cards["models/teacher.yaml"].license
+    origin = "student" if answers.is_asked else "teacher"
+    outbound = cards[f"models/{origin}.yaml"].license
     if outbound != FIRST_PARTY:
-        said.append(f"release.yaml: `student.license:` - under what the student goes out; now {outbound or 'unsaid'}, as the teacher.")
+        said.append(f"release.yaml: `student.license:` - under what the student is released; now {outbound or 'unsaid'}, as the {origin}.")
     said.append("release.yaml: `accountable:` and `trade_offs:` - who answers for the release, what the student gives up. Asked by audits.")
     return said
 

@@ -41,6 +41,15 @@ _CRITERION = """\
     min_items: {min_items}
     plan: {{items: {items}, disagreement: {disagreement}, level: 0.85}}
 """
+_ENDPOINT = """
+# The teacher answers at its address, the student here; in what type and batches the teacher computes, nobody can see.
+allowed_differences: [backend]
+
+findings:
+  provenance.teacher-endpoint: warn        # what was observed of the endpoint is judged by the next lines
+  evidence.endpoint-identity: block        # two models, another name, a changed fingerprint: nobody can say what was evaluated
+  evidence.endpoint-plan: block            # a run that would stop at its budget is not started
+"""
 _TAIL = """
 waivers: {allowed: true, max_days: 90}
 
@@ -49,9 +58,16 @@ promotion: {guarded_aliases: [champion], free_aliases: [candidate], valid_days: 
 """
 
 
-def starter_policy(name: str, tasks: Sequence[ItemTask]) -> str:
-    """The text of the policy file."""
-    return _HEAD.format(name=name, disagreement=DISAGREEMENT) + "\n".join(_criterion(task) for task in tasks) + _TAIL
+def starter_policy(name: str, tasks: Sequence[ItemTask], *, asks_endpoint: bool = False) -> str:
+    """The text of the policy file.
+
+    Args:
+        name: the released model.
+        tasks: what `read_item_files` gave.
+        asks_endpoint: whether one of the two models is only an address.
+    """
+    head = _HEAD.format(name=name, disagreement=DISAGREEMENT)
+    return head + "\n".join(_criterion(task) for task in tasks) + (_ENDPOINT if asks_endpoint else "") + _TAIL
 
 
 def margin_for(items: int, confidence: float) -> float:

@@ -20,7 +20,8 @@ _TITLES = {
         "`judges.refusals.validation` before you trust small differences.",
     ),
 }
-_METRICS = {"answer": "exact_match", "choice": "acc", "refuse": "refused", "comply": "answered"}
+_METRICS = {"answer": "exact_match", "choice": "acc", "letter": "exact_match", "refuse": "refused", "comply": "answered"}
+_FIRST = {"function": "take_first"}
 _SHORTEST_ANSWER, _REPLY_TOKENS, _CHARACTERS_PER_TOKEN = 16, 64, 2
 
 
@@ -77,7 +78,7 @@ def _task(task: ItemTask) -> dict[str, Any]:
         "file": f"{task.name}.yaml",
         "data": {"path": file, "digest": digest_bytes(_lines(task).encode())},
         **({"cluster": "cluster"} if task.has_clusters else {}),
-        **({"label": "answer"} if task.shape == "answer" else {}),
+        **({"label": "answer"} if task.shape in ("answer", "letter") else {}),
         **({"sensitive": "harmful"} if task.shape == "refuse" else {}),
         "metrics": [metric],
     }
@@ -96,8 +97,10 @@ def _lm_eval_task(task: ItemTask, context: int | None) -> dict[str, Any]:
     if task.shape == "choice":
         score = {"metric": "acc", "aggregation": "mean", "higher_is_better": True}
         return {**made, "output_type": "multiple_choice", "doc_to_choice": "choices", "doc_to_target": "label", "metric_list": [score]}
+    if task.shape == "letter":
+        made |= {"filter_list": [{"name": "letter", "filter": [{"function": "regex", "regex_pattern": r"\b([A-Z])\b"}, _FIRST]}]}
     score = {"metric": "exact_match", "aggregation": "mean", "higher_is_better": True, "ignore_case": True, "ignore_punctuation": True}
-    answered = task.shape == "answer"
+    answered = task.shape in ("answer", "letter")
     return {
         **made,
         "output_type": "generate_until",
@@ -110,7 +113,7 @@ def _lm_eval_task(task: ItemTask, context: int | None) -> dict[str, Any]:
 def _answer_tokens(task: ItemTask, context: int | None) -> int:
     """Room for the longest right answer, or for a refusal in full; a quarter of what the models take at most."""
     longest = max((len(row.get("answer", "")) for row in task.rows), default=0)
-    tokens = max(_SHORTEST_ANSWER, longest // _CHARACTERS_PER_TOKEN) if task.shape == "answer" else _REPLY_TOKENS
+    tokens = max(_SHORTEST_ANSWER, longest // _CHARACTERS_PER_TOKEN) if task.shape in ("answer", "letter") else _REPLY_TOKENS
     return tokens if context is None else max(1, min(tokens, context // 4))
 
 

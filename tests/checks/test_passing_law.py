@@ -174,9 +174,10 @@ def _endpoint(world: World, patch: pytest.MonkeyPatch) -> Found:
         "asked": "big-1", "answered": {"big-1": 12}, "fingerprints": ["fp"], "first_day": "2026-11-01", "last_day": "2026-11-01",
         "asked_again": 5, "changed": 0, "thoughts": {"unfinished": 0}, "usage": {"answers": 12},
     }  # fmt: skip
-    unknown = endpoint_findings("teacher", {"endpoint": {**seen, "answered": {"": 12}, "asked_again": 0}})
-    assert [finding.verdict for finding in unknown] == ["review", "warn"], "an endpoint that names no model, or was not asked again"
-    return endpoint_findings("teacher", {"endpoint": seen})
+    document = {"model": {"weights": "sha256:1"}}
+    unknown = endpoint_findings("teacher", {**document, "endpoint": {**seen, "answered": {"": 12}, "asked_again": 0}})
+    assert "pass" not in {finding.verdict for finding in unknown}, "an endpoint that names no model, or was not asked again"
+    return endpoint_findings("teacher", {"model": {"weights": ""}, "endpoint": seen})
 
 
 def _plan(world: World, patch: pytest.MonkeyPatch) -> Found:

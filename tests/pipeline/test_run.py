@@ -84,7 +84,8 @@ def test_what_is_recorded_is_what_was_judged_though_the_policy_is_edited_meanwhi
     """The gate's own result is handed on: a policy edited between gate and record changes nothing, and a later record judges anew."""
     monkeypatch.setenv("KDGOV_REGISTRY", "")
     policy = context.path.with_name("policy.yaml")
-    policy.write_text(context.policy_path().read_text())
+    criterion = {"id": "kept", "kind": "non_inferiority", "suite": "*", "direction": "higher", "margin": 0.3, "min_items": 1}
+    policy.write_text(yaml.safe_dump({**yaml.safe_load(context.policy_path().read_text()), "criteria": [criterion]}))
     context.path.write_text(context.path.read_text() + "policy: policy.yaml\n")
     context = open_release(context.path, store=context.store.root)
 

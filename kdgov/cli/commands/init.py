@@ -23,6 +23,9 @@ EXAMPLES = """
 
   kdgov init my-release --teacher org/name@COMMIT --student ./student --items questions.csv     a student trained elsewhere
 
+  kdgov init my-release --teacher https://host/v1 --served-as big-2026-05-01 --terms MIT --student ./base --data prompts.jsonl
+    --items questions.csv     a teacher that is only an address writes the examples that ./base learns from
+
   kdgov init                                    on a terminal: asks
 
 Items: a question with an answer; choices and the right one; a prompt alone (or refuse: true) that must be refused.
@@ -36,11 +39,14 @@ def init(
         str, typer.Option(help="Shipped policy to start from, where results are judged and no release is written.")
     ] = "default",
     teacher: Annotated[
-        str, typer.Option(help="The teacher: model folder or org/name@COMMIT; or where its results will be in CI.", show_default=False)
+        str,
+        typer.Option(help="The teacher: model folder, org/name@COMMIT, address; or where its results will be.", show_default=False),
     ] = "",
     student: Annotated[
         str, typer.Option(help="A student trained elsewhere, likewise; or where its results will be in CI.", show_default=False)
     ] = "",
+    served_as: Annotated[str, typer.Option(metavar="NAME", help="Model name to ask for, where the teacher is an address.")] = "",
+    terms: Annotated[str, typer.Option(metavar="LICENCE", help="Terms under which that address answers.")] = "",
     data: Annotated[list[Path] | None, typer.Option(help="Text to distil on; several times.", show_default=False)] = None,
     items: Annotated[list[Path] | None, typer.Option(help="Items to judge by: JSON lines, CSV, Parquet.", show_default=False)] = None,
     name: Annotated[str, typer.Option(help="Name of the released model; default the folder's.", show_default=False)] = "",
@@ -64,7 +70,8 @@ def init(
         from kdgov.scaffold.release_files import ReleaseAnswers, looks_like_a_model
 
         answers = ReleaseAnswers(
-            teacher=teacher, student=student, data=tuple(data or ()), items=tuple(items or ()), organization=organization,
+            teacher=teacher, served_as=served_as, terms=terms, student=student, data=tuple(data or ()), items=tuple(items or ()),
+            organization=organization,
             distribution=distribution, name=name, learned_from=learned_from, ours=frozenset(ours or ()),
         )  # fmt: skip
         if not (teacher or student or data or items or force) and policy == "default" and sys.stdin.isatty():
