@@ -30,7 +30,7 @@ FIRST_PARTY = "LicenseRef-FirstParty"
 SCHEMAS = ".kdgov/schemas"
 _KINDS = ("release", "suite", "card", "policy")
 _HUB = re.compile(r"^(?P<id>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})$")
-_TEACHER_TEXT = {"terms": [{"kind": "teacher_text", "max_new_tokens": 256}], "steps": 300, "seed": 0}
+_WRITTEN_TOKENS = 256
 _ADDRESS = ("http://", "https://")
 _LEARNED = ("logits", "hidden_states", "generated_text", "judge_scores", "weights_init")
 _DISTILLATION = {
@@ -213,7 +213,7 @@ def _release(folder: Path, name: str, answers: ReleaseAnswers, tasks: Sequence[I
     if answers.student:
         student = {**_model(folder, answers.student), "card": "registry/models/student.yaml"}
     outbound = cards["models/student.yaml" if answers.is_asked else "models/teacher.yaml"].license
-    recipe = _TEACHER_TEXT if answers.is_asked and answers.data else None if answers.student else _DISTILLATION
+    recipe = _teacher_text(answers) if answers.is_asked and answers.data else None if answers.student else _DISTILLATION
     value: dict[str, Any] = {
         "schema": "kdgov.release/1",
         "name": name,
@@ -232,6 +232,13 @@ def _release(folder: Path, name: str, answers: ReleaseAnswers, tasks: Sequence[I
         "# Written by kdgov init. Next: kdgov check release.yaml, then kdgov run release.yaml. Defaults: kdgov check release.yaml --show\n"
     )
     return _schema_line("release", 0) + note + text
+
+
+def _teacher_text(answers: ReleaseAnswers) -> dict[str, Any]:
+    # Prompt and answer together must fit the model that learns from them.
+    context = _context(answers)
+    tokens = _WRITTEN_TOKENS if context is None else min(_WRITTEN_TOKENS, max(1, context // 4))
+    return {"terms": [{"kind": "teacher_text", "max_new_tokens": tokens}], "steps": 300, "seed": 0}
 
 
 def _teacher(folder: Path, answers: ReleaseAnswers) -> dict[str, Any]:

@@ -146,6 +146,7 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     "practice.no-before-after": (_elsewhere, ""),
 }
 ELSEWHERE = {
+    "provenance.student-endpoint": "takes a student that is asked: tests/evaluation/test_black_box.py",
     "contamination.image-alike": "takes pictures: tests/checks/test_media.py",
     "contamination.media-not-compared": "takes pictures: tests/checks/test_media.py",
     "practice.informed-before-results": "judged after the evaluation: tests/checks/test_practice.py",

@@ -23,7 +23,7 @@ _MANY_VALUES = 200
 
 
 def preflight_findings(policy: Policy, suites: Sequence[SuiteFile], stances: Stances, *, names_inputs: bool) -> list[Finding]:
-    """Whether this policy can pass on these suites; one finding for each criterion that cannot, else one that says so.
+    """Whether this policy can pass on these suites; one finding for each criterion that cannot, else one that says so; none without suites.
 
     Args:
         policy: the release's policy.
@@ -31,6 +31,9 @@ def preflight_findings(policy: Policy, suites: Sequence[SuiteFile], stances: Sta
         stances: what the policy makes of each rule.
         names_inputs: whether the release names production inputs.
     """
+    if not suites:
+        # A release that only trains: evaluation refuses it in its own words.
+        return []
     tasks = planned_tasks(suites)
     # The suite that replays production inputs is made from the log later on.
     absent = {"production_inputs"}
