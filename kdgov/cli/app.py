@@ -101,7 +101,7 @@ COMMANDS: Mapping[str, Entry] = {
     "endpoint": Entry(
         module="serve_endpoint",
         panel=WORKFLOW,
-        help="Serve a checkpoint on this machine as an OpenAI-compatible endpoint, for trying releases.",
+        help="Serve a checkpoint on this machine as an OpenAI-compatible endpoint (greedy; for trying releases without a network).",
     ),
     "serve": Entry(
         module="serve", panel=REGISTRY, help="Start an MLflow server whose registry refuses what no valid passing decision covers."

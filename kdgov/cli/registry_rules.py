@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json
+from kdgov.cli.options import Format, OldJson, PlainFormat
 from kdgov.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,9 +65,11 @@ def allow(
 def list_policies(
     trust_file: TrustFile = None,
     store: StoreFolder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    output_format: Format = PlainFormat.text,
+    old_json: OldJson = False,
 ) -> None:
     """Show which policies count for which models."""
+    as_json = old_json or output_format is PlainFormat.json
     with error_boundary(output_format="json" if as_json else "text"):
         _, _, rules = _state(trust_file, store)
         listed = rules.policies.model_dump(mode="json")["allow"] if rules.policies is not None else []
@@ -90,9 +93,11 @@ def layout(
     clear: Annotated[bool, typer.Option("--clear", help="Take every rule away.")] = False,
     trust_file: TrustFile = None,
     store: StoreFolder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    output_format: Format = PlainFormat.text,
+    old_json: OldJson = False,
 ) -> None:
     """Show the layout, or add a rule: which signatures must be there before a version is promoted."""
+    as_json = old_json or output_format is PlainFormat.json
     with error_boundary(output_format="json" if as_json else "text"):
         from kdgov.evidence.derivation.owner_rules import Layout, LayoutRule, write_layout
 

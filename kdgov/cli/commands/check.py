@@ -58,7 +58,9 @@ def check(
     workers: Annotated[int, typer.Option(min=1, help="Processes for the scan of the data.")] = 1,
     scan_folder: Annotated[Path | None, typer.Option(help="Folder of scan reports, shared by the parts of a job array.")] = None,
     part: Annotated[str, typer.Option(help="Scan only part K/N of the data files into --scan-folder, and exit.")] = "",
-    today: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day on which expiries are judged.")] = None,
+    today: Annotated[
+        datetime.datetime | None, typer.Option("--as-of", "--today", formats=["%Y-%m-%d"], help="Day on which expiries are judged.")
+    ] = None,
     change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP)] = None,
     store: Annotated[Path | None, typer.Option(help="Store folder; default the registry/store beside the release.")] = None,
     output_format: Annotated[CheckFormat, typer.Option("--format", help="text for people, json for programs.")] = CheckFormat.text,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json
+from kdgov.cli.options import Format, OldJson, PlainFormat
 from kdgov.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ EXAMPLES = """
 
   kdgov keys require waiver 2                                 two different keys must sign every waiver
 
-  kdgov keys revoke release-bot --because "laptop stolen" --compromised
+  kdgov keys revoke release-bot --reason "laptop stolen" --compromised
 
 Sign with KDGOV_SIGNING_KEY=file:release-bot.key (or env:NAME, command:PROGRAM); see docs/security.md.
 """
@@ -106,9 +107,11 @@ def trust_identity(
 def list_keys(
     trust_file: TrustFile = None,
     store: StoreFolder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    output_format: Format = PlainFormat.text,
+    old_json: OldJson = False,
 ) -> None:
     """Show which keys are trusted, for what, until when."""
+    as_json = old_json or output_format is PlainFormat.json
     with error_boundary(output_format="json" if as_json else "text"):
         found = _load(trust_file, store)
         if as_json:
@@ -148,7 +151,7 @@ def require(
 @keys.command("revoke", epilog=EXAMPLES)
 def revoke(
     name: Annotated[str, typer.Argument(help="Name or keyid as `kdgov keys list` shows it.")],
-    because: Annotated[str, typer.Option(help="Why.")],
+    because: Annotated[str, typer.Option("--reason", "--because", help="Why.")],
     compromised: Annotated[bool, typer.Option("--compromised", help="The private key leaked: nothing it ever signed counts.")] = False,
     trust_file: TrustFile = None,
     store: StoreFolder = None,

@@ -10,6 +10,7 @@ import typer
 from kdgov.cli import registry_rules
 from kdgov.cli.commands.promote import Registry, StoreFolder, target_of
 from kdgov.cli.error_boundary import error_boundary, print_json, write_answer
+from kdgov.cli.options import Format, OldJson, PlainFormat
 from kdgov.errors import EXIT_BLOCKED
 from kdgov.quantities import quantity
 
@@ -56,9 +57,11 @@ def list_command(
     page: Annotated[str, typer.Option(help="Token of the page, as the page before printed it.")] = "",
     registry: Registry = None,
     store: StoreFolder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    output_format: Format = PlainFormat.text,
+    old_json: OldJson = False,
 ) -> None:
     """Show versions with verdict, aliases, policy, expiring waivers and what blocks them."""
+    as_json = old_json or output_format is PlainFormat.json
     with error_boundary(output_format="json" if as_json else "text"):
         import datetime
 
@@ -85,9 +88,11 @@ def log_command(
         Path | None, typer.Option(help="Compare with this file of witnessed heads, then countersign the present head.")
     ] = None,
     witness_key: Annotated[str, typer.Option(envvar="KDGOV_WITNESS_KEY", help="Key of the witness: file:PATH, env:NAME, command:…")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    output_format: Format = PlainFormat.text,
+    old_json: OldJson = False,
 ) -> None:
     """Show every act and verify the chain and its signed heads."""
+    as_json = old_json or output_format is PlainFormat.json
     with error_boundary(output_format="json" if as_json else "text"):
         import json
 
@@ -119,9 +124,11 @@ def log_command(
 def check_command(
     registry: Registry = None,
     store: StoreFolder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    output_format: Format = PlainFormat.text,
+    old_json: OldJson = False,
 ) -> None:
     """Find what is missing between a registry's database and its artifacts, after a restore above all."""
+    as_json = old_json or output_format is PlainFormat.json
     with error_boundary(output_format="json" if as_json else "text"):
         from kdgov.auditing.registry.completeness import check_registry
         from kdgov.visible_text import visible
@@ -157,9 +164,11 @@ def show_command(
     version: Annotated[str, typer.Argument(help="Its version, or @alias.")],
     registry: Registry = None,
     store: StoreFolder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    output_format: Format = PlainFormat.text,
+    old_json: OldJson = False,
 ) -> None:
     """Show what a version was made from: teacher, data files, recipe, seed, and what only the teacher saw."""
+    as_json = old_json or output_format is PlainFormat.json
     with error_boundary(output_format="json" if as_json else "text"):
         import tempfile
 
@@ -184,9 +193,11 @@ def find_text_command(
     data: Annotated[list[Path] | None, typer.Option(help="File or folder with training data, found by digest; repeatable.")] = None,
     registry: Registry = None,
     store: StoreFolder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    output_format: Format = PlainFormat.text,
+    old_json: OldJson = False,
 ) -> None:
     """Name every recorded release whose evidence or training data holds a person's text: the answer to a deletion request."""
+    as_json = old_json or output_format is PlainFormat.json
     with error_boundary(output_format="json" if as_json else "text"):
         import sys
 

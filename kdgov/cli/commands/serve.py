@@ -9,6 +9,7 @@ import typer
 
 from kdgov.cli.commands.promote import target_of
 from kdgov.cli.error_boundary import error_boundary, print_json
+from kdgov.cli.options import Format, OldJson, PlainFormat
 from kdgov.cli.unforeseen import require_parts
 from kdgov.errors import EXIT_BLOCKED
 
@@ -63,9 +64,11 @@ def doctor(
     registry: Annotated[str | None, typer.Option(help="Address of the registry; default KDGOV_REGISTRY, else the store's own.")] = None,
     alias: Annotated[str, typer.Option(help="Guarded alias to try.")] = "champion",
     store: Annotated[Path | None, typer.Option(help="Store folder, where finished steps are kept.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    output_format: Format = PlainFormat.text,
+    old_json: OldJson = False,
 ) -> None:
     """Prove with a canary version that a registry really refuses."""
+    as_json = old_json or output_format is PlainFormat.json
     with error_boundary(output_format="json" if as_json else "text"):
         from kdgov.guard.doctor import examine
         from kdgov.recording.client.client import registry_client

@@ -19,6 +19,7 @@ from kdgov.pipeline.context import open_release
 from kdgov.pipeline.distill import distill_inputs, distill_step
 from kdgov.pipeline.generation.generate_step import generate_step
 from kdgov.pipeline.run import run_release
+from tests.conftest import ROOT
 from tests.distillation.conftest import llama, write_tokenizer
 from tests.distillation.generation.teaching_server import teaching_server, words_of
 
@@ -49,6 +50,7 @@ def write_release(folder, server, rows, term=None, endpoint=None, **changes):
         "teacher": {"endpoint": asked},
         "student": {"model": "base"},
         "data": ["prompts.jsonl"],
+        "policy": str(ROOT / "policies" / "black-box.yaml"),
         "distillation": {"terms": [{"kind": "teacher_text", "max_new_tokens": 5, **(term or {})}], "steps": 4, "batch_size": 4},
         **changes,
     }
