@@ -59,6 +59,11 @@ def error_boundary(*, output_format: str = "text") -> Iterator[None]:
         _end(unavailable.faults, EXIT_ENVIRONMENT, output_format)
     except (typer.Exit, typer.Abort, USAGE_ERROR):
         raise
+    except RecursionError as error:
+        if "decoding a JSON" not in str(error):
+            _end((fault_of(error),), EXIT_ENVIRONMENT, output_format)
+        too_deep = InputError("a JSON text is nested too deep", mend="Look at the file that was named last: no tool writes such a text.")
+        _end(too_deep.faults, too_deep.exit_code, output_format)
     except Exception as error:  # noqa: BLE001 - the last door: what comes through it would end with Python's own exit code, 1
         _end((fault_of(error),), EXIT_ENVIRONMENT, output_format)
 

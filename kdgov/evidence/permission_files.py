@@ -18,6 +18,7 @@ from kdgov.evidence.permission_statements import answer_statement
 from kdgov.evidence.signing import APPROVAL_PREDICATE, WAIVER_PREDICATE, sign_statement, statement
 from kdgov.evidence.signing_keys import load_signer
 from kdgov.evidence.trust_store import TrustStore
+from kdgov.safe_parse import json_value
 
 _NAME_IT = f"Name the {DECISION} that `kdgov gate` wrote."
 
@@ -81,7 +82,7 @@ def read_decision(path: Path) -> Decision:
         InputError: if it is none, or its stated digest is not that of its content.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = json_value(path.read_bytes(), where=str(path))
         decision = decision_from_json(document)
     except FileNotFoundError as error:
         raise InputError("there is no such file", where=str(path), mend=_NAME_IT) from error
@@ -159,7 +160,7 @@ def _check_waivable(decision: Decision, criterion: str, place: str) -> None:
 
 def _envelope(path: Path) -> dict[str, Any]:
     try:
-        envelope = json.loads(path.read_bytes())
+        envelope: dict[str, Any] = json_value(path.read_bytes(), where=str(path))
     except FileNotFoundError as error:
         raise InputError(
             "there is no such file", where=str(path), mend="Name a file that `kdgov waive` or `kdgov approve` wrote."

@@ -157,7 +157,7 @@ def _json_lines(text: str, path: Path) -> list[Row]:
             continue
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"is not JSON: {error}", where=f"{path}:{number}", mend="Write one JSON object per line.") from error
         if not isinstance(value, dict):
             raise InputError("holds no JSON object", where=f"{path}:{number}", mend="Write one JSON object per line.")
@@ -168,7 +168,7 @@ def _json_lines(text: str, path: Path) -> list[Row]:
 def _json_rows(text: str, path: Path) -> list[Row]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"is not JSON: {error}", where=str(path), mend="Mend the file.") from error
     if isinstance(value, list) and all(isinstance(r, dict) for r in value):
         return value
