@@ -15,6 +15,7 @@ from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.endpoints.reply import estimated_tokens
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.messages import NotApplicable
+from kdgov.evaluation.plan.replay_inputs import replay_inputs
 from kdgov.evaluation.plan.request import Plan, messages_of
 from kdgov.evaluation.release_settings import asks_in_messages, endpoint_roles, how_for
 from kdgov.finding import Finding
@@ -22,6 +23,7 @@ from kdgov.finding_rules import RULES
 from kdgov.passing_rules import passing
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.evaluate import suite_calls
+from kdgov.pipeline.load_inputs import load_release_inputs
 from kdgov.progress import silent
 from kdgov.quantities import quantity
 
@@ -68,6 +70,8 @@ def endpoint_plan_findings(context: ReleaseContext, policy: Policy, rows: Mappin
     release = context.release
     if not asks_in_messages(release):
         return []
+    # The log as it will be replayed is written here: the confined process may not write into the store.
+    replay_inputs(load_release_inputs(context), release=context.path, store=context.store.root)
     with suite_calls(context) as calls:
         questions = calls.call("endpoint_questions", context=replace(context, progress=silent))
     _refuse_unfit_template(context, questions["messages"])
