@@ -11,7 +11,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent.parent / ".artifacts" / "bench"
 WRITES_JSON = ("distillation", "evaluation")
-PRINTS = ("scan", "registry", "rerun")
+PRINTS = ("scan", "registry", "rerun", "gate_tables")
 
 
 def main() -> int:

@@ -19,6 +19,11 @@ def test_a_name_that_is_no_plant_is_refused():
         drill_file(DEFAULT, read=load_policy, quick=True, only=["R99"])
 
 
+def test_the_number_of_tables_can_be_named():
+    report = drill_file(DEFAULT, read=load_policy, runs=2, only=["R06", "R11"])
+    assert (report.runs, [result.runs for result in report.planted]) == (2, [2, 3])
+
+
 def test_how_plants_are_run_changes_no_figure():
     """Backwards, each from a fresh start: every plant has its own stream of chance."""
     policy = load_policy(DEFAULT)

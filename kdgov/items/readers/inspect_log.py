@@ -275,4 +275,6 @@ def _pass_at(values: Sequence[float], k: int) -> float:
     return 1.0 - math.prod(1.0 - k / i for i in range(n - right + 1, n + 1))
 
 
-READER = Reader(name=SUITE, tool="Inspect", seen="0.3.285, .eval and .json", claims=_claims, read=_read)
+READER = Reader(
+    name=SUITE, tool="Inspect", seen="0.3.285, .eval and .json, also with epochs by one and two reducers", claims=_claims, read=_read
+)
