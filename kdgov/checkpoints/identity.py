@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import importlib
 import json
-import math
 import re
 import struct
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from kdgov.checkpoints.model_files import model_digest, model_files
+from kdgov.checkpoints.parameter_count import parameter_count
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import resolve
 from kdgov.digest import digest_bytes, digest_file, digest_json
@@ -79,7 +78,7 @@ def model_identity(path: Path, *, verify: bool = False) -> ModelIdentity:
     config = read_config(path)
     whole = model_files(path, verify=verify)
     digests = {file.name: whole[file.relative_to(path).as_posix()] for file in files}
-    parameters, dtype = _count([tensor for file in files for tensor in safetensors_header(file).values()])
+    parameters, dtype = parameter_count({name: t for file in files for name, t in safetensors_header(file).items()}, config)
     text_config = config.get("text_config") if isinstance(config.get("text_config"), dict) else {}
     return ModelIdentity(
         weights=next(iter(digests.values())) if len(digests) == 1 else digest_json(digests),
@@ -228,13 +227,6 @@ def _weight_files(path: Path) -> list[Path]:
         what = f"has only pickled weights ({', '.join(pickled)}), which can run code" if pickled else "has no safetensors weights"
         raise InputError(what, where=str(path), mend="Save the model with `save_pretrained` of transformers 5, which writes safetensors.")
     return files
-
-
-def _count(tensors: Iterable[Mapping[str, Any]]) -> tuple[int, str]:
-    by_dtype: Counter[str] = Counter()
-    for tensor in tensors:
-        by_dtype[str(tensor["dtype"])] += math.prod(tensor["shape"])
-    return by_dtype.total(), by_dtype.most_common(1)[0][0] if by_dtype else "none"
 
 
 def _layers(config: Mapping[str, Any]) -> int:

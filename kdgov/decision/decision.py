@@ -82,6 +82,13 @@ class CriterionResult:
     """Further numbers for reports: cross-checks, counts of flips, gaps."""
     waived: bool = False
     """Whether a valid waiver sets this result aside."""
+    shown: str = ""
+    """Measured numbers for people. No part of the decision: they differ on every run, and its digest does not."""
+
+    @property
+    def told(self) -> str:
+        """The reason, with the measured numbers where there are any."""
+        return f"{self.reason} [{self.shown}]" if self.shown else self.reason
 
     @property
     def place(self) -> str:
@@ -98,7 +105,7 @@ class CriterionResult:
 
     def as_json(self) -> dict[str, Any]:
         """Plain dictionary; numbers to ten significant digits, so that processors agree on every byte."""
-        document: dict[str, Any] = rounded(asdict(self))
+        document: dict[str, Any] = rounded({key: value for key, value in asdict(self).items() if key != "shown"})
         return document
 
 

@@ -13,13 +13,15 @@ from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import Declared, load, resolve
 from kdgov.declarations.release_parts.accountable import Accountable
 from kdgov.declarations.release_parts.allowed_hosts import HostName
+from kdgov.declarations.release_parts.endpoint_terms import terms_ask_the_teacher
 from kdgov.declarations.release_parts.evaluation_settings import EvaluationSettings
 from kdgov.declarations.release_parts.mitigations import Mitigation
 from kdgov.declarations.release_parts.organization import Organization
 from kdgov.declarations.release_parts.parts_kept import Prune, refuse_mismatch
-from kdgov.declarations.release_parts.price import Price
+from kdgov.declarations.release_parts.price import Price as Price
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.declarations.release_parts.set_keys import with_settings
+from kdgov.declarations.release_parts.stages import Staged, last_stage_is_the_recipe
 from kdgov.errors import DeclarationError, Fault
 from kdgov.license.vocabulary import Distribution
 
@@ -132,7 +134,7 @@ class ReleaseIntent(Declared):
     """Whether it is for research only."""
 
 
-class Release(Declared):
+class Release(Staged):
     """One release declaration with every default filled in."""
 
     schema_: Literal["kdgov.release/1"] = Field(alias="schema")
@@ -185,13 +187,7 @@ class Release(Declared):
     @model_validator(mode="before")
     @classmethod
     def _asks_its_teacher(cls, value: Any) -> Any:
-        """The teacher's endpoint stands for every ``teacher_text`` that names none, so that no reader has to look twice."""
-        endpoint = _at(value, "teacher", "endpoint")
-        terms = _at(value, "distillation", "terms")
-        if not isinstance(endpoint, dict) or not isinstance(terms, list):
-            return value
-        asked = [{"endpoint": endpoint, **t} if isinstance(t, dict) and t.get("kind") == "teacher_text" else t for t in terms]
-        return {**value, "distillation": {**value["distillation"], "terms": asked}}
+        return terms_ask_the_teacher(last_stage_is_the_recipe(value))
 
     @model_validator(mode="after")
     def _needs_no_weights_of_an_endpoint(self) -> Release:
@@ -220,6 +216,8 @@ class Release(Declared):
 
     @model_validator(mode="after")
     def _has_data_to_learn_from(self) -> Release:
+        if self.stages and (self.distillation is None or self.teacher.endpoint is not None):
+            raise ValueError("has stages, which need weights to learn from, and a recipe for the last\nName `teacher.model`; add a stage.")
         if self.distillation is not None and not self.data:
             raise ValueError("has a distillation but no data\nAdd `data:` with at least one card or file to distil on.")
         if self.student.endpoint is not None and (self.distillation is not None or self.student.quantization is not None):
@@ -233,12 +231,6 @@ class Release(Declared):
                 "Add `distillation:`, or name the trained student under `student.model`."
             )
         return self
-
-
-def _at(value: Any, *keys: str) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 def load_release(path: Path, *, settings: Mapping[str, Any] | None = None) -> Release:

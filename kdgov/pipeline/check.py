@@ -223,6 +223,8 @@ def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> 
     if recipe is not None:
         table, has_logits = calibration_table(question.context), bool(materials.teacher.identity)
         findings += recipe_findings(recipe, stances, table=table, has_logits=has_logits)
+        for stage in materials.release.stages:
+            findings += recipe_findings(stage.distillation, stances, table=None, has_logits=has_logits)
     names_inputs = materials.logged is not None
     findings += preflight_findings(question.policy, materials.suites, stances, names_inputs=names_inputs)
     findings += record_findings(materials, stances, today=question.today, approvals=question.policy.approvals)

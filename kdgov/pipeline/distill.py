@@ -25,6 +25,7 @@ from kdgov.evidence.bundle_layout import DISTILLATION
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import DistillResult, GenerateResult
 from kdgov.pipeline.generation.generate_step import copy_written, generate_step, generation_helpers, teacher_text_terms
+from kdgov.pipeline.stages.staged_distillation import staged_distillation
 from kdgov.processes import is_first
 from kdgov.quantities import quantity
 from kdgov.source_digest import source_digest
@@ -54,7 +55,7 @@ class DistillInputs:
 
 
 def distill_step(context: ReleaseContext) -> DistillResult:
-    """Train the student, or identify the given one; a finished result is reused without loading torch.
+    """Train the student through every stage, or identify the given one; a finished result is reused without loading torch.
 
     The folder holds ``student/`` (where it was trained here), ``distillation.json`` and ``losses.json``.
 
@@ -62,6 +63,10 @@ def distill_step(context: ReleaseContext) -> DistillResult:
         InputError: if release, models and data do not fit together, or a loss is not finite.
         UnavailableError: if a hub, an endpoint, memory or the store is not to be had.
     """
+    return staged_distillation(context, _one_stage) if context.release.stages else _one_stage(context)
+
+
+def _one_stage(context: ReleaseContext) -> DistillResult:
     inputs = distill_inputs(context)
     teacher_path = str(inputs.source.resolve()) if isinstance(inputs.source, Path) else ""
     if context.release.distillation is None and context.release.student.quantization is None:

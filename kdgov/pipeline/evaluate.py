@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kdgov.decision.criteria.cost_ratio import COUNTED, DECLARED
 from kdgov.declarations.policy_file import load_policy
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
@@ -62,6 +63,7 @@ def _evaluated(context: ReleaseContext, distilled: DistillResult) -> EvaluateRes
         {
             "models": {a.role: a.key for a in asked},
             "efficiency": context.release.evaluation.efficiency,
+            **({"measured": limits} if (limits := _cost_limits(context)) else {}),
             "code": source_digest("kdgov.pipeline.evaluate"),
             "step": 1,
         }
@@ -84,7 +86,7 @@ def _joined(context: ReleaseContext, asked: list[Asked], parts: Mapping[str, Mod
         _bring(part.folder, folder / role)
     shutil.copyfile(parts["teacher"].folder / PLAN, folder / PLAN)
     facts = _facts(folder, asked)
-    _measure(context, asked, folder)
+    _measure(context, asked, folder, {role: _tokens(part.folder) for role, part in parts.items()})
     return facts
 
 
@@ -179,14 +181,33 @@ def _facts(folder: Path, asked: list[Asked]) -> dict[str, Any]:
     }
 
 
-def _measure(context: ReleaseContext, asked: list[Asked], folder: Path) -> None:
+def _tokens(folder: Path) -> float | None:
+    """Tokens per task, as the evaluation of one model counted them."""
+    try:
+        value = json.loads((folder / "cost.json").read_bytes()).get("tokens_per_task")
+    except (FileNotFoundError, ValueError):
+        return None
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _measure(context: ReleaseContext, asked: list[Asked], folder: Path, tokens: Mapping[str, float | None]) -> None:
     work = importlib.import_module("kdgov.evaluation.results.pair_reports")
     work.write_disaggregation(folder)
     models = {one.role: one.source for one in asked[:2]}
     if context.release.evaluation.efficiency and all(isinstance(source, Path) for source in models.values()):
         how = asked[1].how
         work.write_efficiency(models["teacher"], models["student"], folder, price=context.release.price, progress=context.progress,
-                              device=how.device, dtype=how.dtype)  # fmt: skip
+                              device=how.device, dtype=how.dtype, limits=_cost_limits(context), tokens=tokens)  # fmt: skip
+
+
+def _cost_limits(context: ReleaseContext) -> dict[str, list[float]]:
+    """Quantity → ratios that the policy sets for what is measured: turns are added until they are decided."""
+    found: dict[str, list[float]] = {}
+    for criterion in load_policy(context.policy_path()).criteria:
+        if criterion.kind == "efficiency" and criterion.measure not in COUNTED | DECLARED:
+            limits = [limit for limit in (criterion.max_ratio, criterion.min_ratio) if limit is not None]
+            found[criterion.measure] = sorted({*found.get(criterion.measure, []), *limits})
+    return dict(sorted(found.items()))
 
 
 def _pretty(document: Mapping[str, Any]) -> bytes:

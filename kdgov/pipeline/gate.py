@@ -11,6 +11,7 @@ from pathlib import Path
 from kdgov.checks.findings.accountability import told_before_results
 from kdgov.checks.findings.rules import Stances
 from kdgov.checks.scan.contamination import seen_items
+from kdgov.decision.criteria.cost_ratio import HIGH, LOW, PAIRS, RATIO
 from kdgov.decision.decision import Decision
 from kdgov.decision.policy import Policy
 from kdgov.declarations.policy_file import load_policy
@@ -190,6 +191,9 @@ def _measured(folder: Path) -> dict[str, dict[str, float]]:
         identity = json.loads((folder / role / IDENTITY).read_bytes())
         named = {**cost.get(role, {}), **{name: identity.get(name) for name in _COUNTED}}
         found[role] = {name: float(value) for name, value in named.items() if isinstance(value, (int, float))}
+    paired = cost.get("paired", {})
+    for part, key in ((RATIO, "ratio"), (LOW, "low"), (HIGH, "high"), (PAIRS, "pairs")):
+        found |= {part: {name: float(ratio[key]) for name, ratio in paired.items()}} if paired else {}
     return found
 
 

@@ -45,7 +45,7 @@ def as_junit(decision: Decision) -> str:
 
 def _result_case(result: CriterionResult) -> ET.Element:
     set_aside = "waived" if result.waived else "advisory" if result.advisory and result.verdict != "pass" else ""
-    return _case(f"{result.id}: {result.place}", f"kdgov.{result.kind}", set_aside or result.verdict, result.reason)
+    return _case(f"{result.id}: {result.place}", f"kdgov.{result.kind}", set_aside or result.verdict, result.told)
 
 
 def _case(name: str, classname: str, verdict: str, reason: str) -> ET.Element:

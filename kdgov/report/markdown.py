@@ -20,9 +20,9 @@ def as_markdown(decision: Decision) -> str:
     lines += [f"**{label}:** {_shown(sentence)}  " for label, sentence in header.lines()]
     lines += [""]
     lines += [
-        f"- **{r.verdict}** `{r.id}`: {_shown(r.reason)}" + (" _(waived)_" if r.waived else " _(advisory)_" if r.advisory else "")
+        f"- **{r.verdict}** `{r.id}`: {_shown(r.told)}" + (" _(waived)_" if r.waived else " _(advisory)_" if r.advisory else "")
         for r in results
-        if r.verdict != "pass"
+        if r.verdict != "pass" or r.shown
     ]
     lines += [
         f"- **{f.verdict}** {f.check}, {_shown(f.subject)}: {_shown(f.reason)} {_shown(f.mend)}".rstrip()

@@ -48,7 +48,7 @@ def as_html(decision: Decision) -> str:
     told = "".join(f"<br><b>{escaped(label)}:</b> {escaped(sentence)}" for label, sentence in header.lines())
     rows = "".join(_row(decision, index) for index in range(len(decision.criteria)))
     held = [r for r in worst_first(decision) if r.verdict != "pass"]
-    reasons = "".join(f"<li>{escaped(r.id)}: {escaped(r.reason)}</li>" for r in held)
+    reasons = "".join(f"<li>{escaped(r.id)}: {escaped(r.told)}</li>" for r in held)
     reasons += "".join(
         f"<li>{escaped(f.check)} {escaped(f.verdict)}: {escaped(f.subject)}: {escaped(f.reason)}</li>"
         for f in decision.findings

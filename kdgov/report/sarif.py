@@ -43,7 +43,7 @@ def as_sarif(decision: Decision, policy: Policy | None = None) -> str:
 
 
 def _result(result: CriterionResult, source: str, lines: Mapping[str, int]) -> dict[str, Any]:
-    text = f"{result.place}: {result.reason}" if result.place else result.reason
+    text = f"{result.place}: {result.told}" if result.place else result.told
     suppressed = "waived" if result.waived else ""
     level = "note" if result.advisory else _LEVELS[result.verdict]
     return _entry(result.id, level, text, source, lines.get(result.id, 1), suppressed=suppressed)

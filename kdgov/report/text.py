@@ -49,10 +49,10 @@ def _results(decision: Decision) -> list[Text]:
     return [
         Text.assemble(
             ("waived: " if r.waived else f"{r.verdict} (advisory): " if r.advisory else f"{r.verdict}: ", _STYLES[r.verdict]),
-            f"{r.id}: {r.reason}",
+            f"{r.id}: {r.told}",
         )
         for r in worst_first(decision)
-        if r.verdict != "pass"
+        if r.verdict != "pass" or r.shown
     ]
 
 

@@ -110,7 +110,7 @@ def _reason(decision: Decision) -> str:
     if decision.verdict == "pass" or not (results or findings):
         return decision.reason
     if results:
-        first = f"{results[0].id}: {results[0].reason}"
+        first = f"{results[0].id}: {results[0].told}"
         others = len(results) - 1 + len(findings)
     else:
         first = f"{findings[0].rule or findings[0].check} ({findings[0].subject}): {findings[0].reason}"

@@ -103,7 +103,7 @@ def _teacher_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:
     recipe, student = release.distillation, release.student
     uses: list[str] = []
     if recipe is not None:
-        uses += _uses_of(recipe)
+        uses += [use for one in (*(stage.distillation for stage in release.stages), recipe) for use in _uses_of(one)]
         if student.keep_layers is not None:
             uses.append("weights_init")
         if student.model is None:

@@ -9,10 +9,9 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
-from kdgov.decision.criteria.comparison_cells import Cell, Tables, blank
+from kdgov.decision.criteria.comparison_cells import Cell
 from kdgov.decision.criteria.metric_scale import better
 from kdgov.decision.decision import CriterionResult, Verdict
-from kdgov.decision.policy import Criterion
 from kdgov.decision.statistics.clusters import Codes
 from kdgov.decision.statistics.distributions import gamma_isf, gamma_sf
 from kdgov.decision.statistics.intervals import ShiftedInterval, p_worse
@@ -29,7 +28,6 @@ _MEMORISED_SHARE = 0.3
 _MEMORISED_RANK = 5
 _MOST_CANARIES = 20_000
 _RANK_TOLERANCE_BITS = 1e-6
-_COUNTED = frozenset({"parameters", "size_bytes", "layers"})
 """Quantities that are counted, not measured: the same on every machine, so that a decision may hold their values."""
 
 
@@ -260,40 +258,3 @@ def exposure_power(canaries: int, alpha: float, *, candidates: int = 1000) -> fl
         unseen = canaries - memorised
         power += weight * (1.0 if rest <= 0 else gamma_sf(rest, unseen) if unseen else 0.0)
     return power
-
-
-def judge_efficiency(criterion: Criterion, tables: Tables) -> CriterionResult:
-    """Pass if student / teacher of a measured quantity lies within the ratio allowed."""
-    sides = [tables.measurements.get(role, {}).get(criterion.measure) for role in ("teacher", "student")]
-    for role, value in zip(("teacher", "student"), sides, strict=True):
-        if value is None:
-            known = ", ".join(sorted(tables.measurements.get(role, {}))) or "none"
-            return blank(criterion, "invalid", f"no {criterion.measure} was measured for the {role} (measured: {known})")
-        if not math.isfinite(value) or value <= 0:
-            return blank(criterion, "invalid", f"the {role}'s {criterion.measure} is {value:g}, which is no positive number")
-    teacher, student = float(sides[0] or 0.0), float(sides[1] or 0.0)
-    ratio = student / teacher
-    limits = [
-        (criterion.max_ratio, ratio <= (criterion.max_ratio or 0.0), "at most"),
-        (criterion.min_ratio, ratio >= (criterion.min_ratio or 0.0), "at least"),
-    ]
-    broken = [f"{word} {limit:g}" for limit, holds, word in limits if limit is not None and not holds]
-    stated = " and ".join(f"{word} {limit:g}" for limit, _, word in limits if limit is not None)
-    verdict: Verdict = "fail" if broken else "pass"
-    result = replace(
-        blank(criterion, verdict, ""),
-        reference="absolute",
-        metric=criterion.measure,
-        n=1,
-        clusters=1,
-        confidence=None,
-        method="ratio",
-        unit="ratio",
-        details={"allowed": stated},
-    )
-    if criterion.measure not in _COUNTED:
-        # A measured value differs on every run; it stands in efficiency.json, so that the decision's digest does not.
-        text = f"{criterion.measure} of the student is {'not ' if broken else ''}{stated} of the teacher's (values in efficiency.json)"
-        return replace(result, reason=f"{text}: {'blocked' if broken else 'holds'}")
-    text = f"{criterion.measure} falls from {teacher:,.6g} to {student:,.6g}, {ratio:.3f} of the teacher's (allowed {stated})"
-    return replace(result, teacher=teacher, student=student, reason=f"{text}: {'blocked' if broken else 'holds'}")

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kdgov.decision.criteria.absolute import judge_churn, judge_efficiency, judge_exposure, judge_level
+from kdgov.decision.criteria.absolute import judge_churn, judge_exposure, judge_level
 from kdgov.decision.criteria.assay_sensitivity import churn_room, with_assay
 from kdgov.decision.criteria.calibration import judge_calibration
 from kdgov.decision.criteria.comparison_cells import Cell, Tables
+from kdgov.decision.criteria.cost_ratio import judge_efficiency
 from kdgov.decision.criteria.group_fairness.gaps import judge_gaps
 from kdgov.decision.criteria.retention import judge_retention
 from kdgov.decision.criteria.whole_statistic import judge_difference

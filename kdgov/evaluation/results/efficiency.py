@@ -1,15 +1,15 @@
-"""What the student costs beside the teacher: measured as the evaluation ran (device, type), one model at a time, with its spread.
+"""What the student costs beside the teacher: measured as the evaluation ran (device, type), in paired turns, with its spread.
 
-Only one model is in memory at once, so that what fits the evaluation fits the measurement. Reading a prompt and writing an answer are
-timed apart. Durations are never part of a decision's digest.
+Where both models fit into memory their turns alternate, so that a pair shares whatever else the machine does; else one follows the other
+and the document says so. Reading a prompt and writing an answer are timed apart. Durations are never part of a decision's digest.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import torch
 
 from kdgov.checkpoints.identity import model_identity
 from kdgov.checkpoints.loading import load_model, task_of
+from kdgov.evaluation.results.measured_inputs import measured_inputs
+from kdgov.evaluation.results.paired_turns import LOOKS, Ratio, are_decided, median_ratio, quantile_ratio
 from kdgov.progress import Progress
 
 
@@ -33,6 +35,12 @@ class Load:
     """Tokens written after it."""
     turns: int = 9
     """Measured turns of each model, after one that does not count."""
+    limits: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Quantity → ratios that a policy allows; turns are added until each is decided."""
+    least_turn_s: float = 0.1
+    """Where limits are asked: a turn repeats its work until it lasts this long, so that an interruption is a small part of it."""
+    most_s: float = 120.0
+    """Where limits are asked: no further turns after so many seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +55,8 @@ class Turn:
     """Processor seconds of both."""
     wrote: int = 0
     """Tokens written per text; 0 for a model that writes none."""
+    energy_j: float = 0.0
+    """Joules of the processor, where it counts them and may be asked."""
 
 
 def measure(
@@ -69,36 +79,123 @@ def measure(
         dtype: type they are computed in, as in the evaluation.
     """
     load = load or Load()
-    facts: dict[str, dict[str, float]] = {}
-    turns: dict[str, list[Turn]] = {}
-    for number, (name, path) in enumerate((("teacher", teacher), ("student", student))):
-        identity = model_identity(path)
+    paths = {"teacher": teacher, "student": student}
+    identities = {name: model_identity(path) for name, path in paths.items()}
+    facts = {n: {"parameters": float(i.parameters), "size_bytes": float(i.size_bytes)} for n, i in identities.items()}
+
+    def loaded(name: str) -> Any:
         before = _peak_memory(reset=True)
-        model = load_model(path, task_of(path), dtype=getattr(torch, dtype)).to(device)
-        facts[name] = {"parameters": float(identity.parameters), "size_bytes": float(identity.size_bytes)}
+        model = load_model(paths[name], task_of(paths[name]), dtype=getattr(torch, dtype)).to(device)
         _turn(model, load)
         after = _peak_memory(reset=False)
         if before is not None and after is not None:
             facts[name]["peak_memory_bytes"] = float(max(0, after - before))
-        turns[name], energy = [], 0.0
-        for turn in range(load.turns):
-            started = _energy_uj()
-            turns[name].append(_turn(model, load))
-            ended = _energy_uj()
-            energy += (ended - started) / 1e6 if started is not None and ended is not None and ended >= started else 0.0
-            if progress is not None:
-                progress("Measuring cost", number * load.turns + turn + 1, 2 * load.turns)
+        return model
+
+    together = fit_together([i.parameters for i in identities.values()], device, bytes_each=getattr(torch, dtype).itemsize)
+    turns = alternating({n: loaded(n) for n in paths}, load, progress) if together else one_by_one(list(paths), loaded, load, progress)
+    ratios = paired_ratios(turns, load)
+    for name in paths:
         facts[name].update(_speed(turns[name], load))
-        if energy > 0:
-            facts[name]["energy_j_per_turn"] = energy / load.turns
+        if (energy := sum(turn.energy_j for turn in turns[name])) > 0:
+            facts[name]["energy_j_per_turn"] = energy / len(turns[name])
+    shown = {**_shown(load), "device": device, "dtype": dtype, "alternating": together, "pairs": len(turns["teacher"])}
+    paired = {name: {key: round(value, 6) for key, value in asdict(ratio).items()} for name, ratio in ratios.items()}
+    return {**facts, "ratios": _ratios(facts, turns), "paired": paired, "load": shown}
+
+
+def alternating(models: Mapping[str, Any], load: Load, progress: Progress | None = None) -> dict[str, list[Turn]]:
+    """Turns of both models in pairs, the first of a pair alternating; further ones while a limit is undecided and time is left."""
+    turns: dict[str, list[Turn]] = {name: [] for name in models}
+    repeats = dict.fromkeys(models, 1)
+    if load.limits:
+        repeats = {name: _repeats(_turn(model, load), load) for name, model in models.items()}
+    began = time.perf_counter()
+    for look in LOOKS if load.limits else (load.turns,):
+        while len(turns["teacher"]) < look:
+            # Who goes first alternates too, so that a cache warmed by the other favours neither.
+            for name in list(models) if len(turns["teacher"]) % 2 == 0 else list(models)[::-1]:
+                turns[name].append(_turn(models[name], load, repeats=repeats[name]))
+            if progress is not None:
+                progress("Measuring cost", len(turns["teacher"]), look)
+            if load.limits and time.perf_counter() - began > load.most_s and len(turns["teacher"]) >= LOOKS[0]:
+                return turns
+        if are_decided(paired_ratios(turns, load), load.limits):
+            break
+    return turns
+
+
+def one_by_one(names: Sequence[str], loaded: Callable[[str], Any], load: Load, progress: Progress | None = None) -> dict[str, list[Turn]]:
+    """Turns of one model after those of the other, which is in memory alone."""
+    turns: dict[str, list[Turn]] = {}
+    count = LOOKS[2] if load.limits else load.turns
+    for number, name in enumerate(names):
+        model = loaded(name)
+        repeats = _repeats(_turn(model, load), load) if load.limits else 1
+        turns[name] = []
+        for turn in range(count):
+            turns[name].append(_turn(model, load, repeats=repeats))
+            if progress is not None:
+                progress("Measuring cost", number * count + turn + 1, len(names) * count)
         del model
-    return {**facts, "ratios": _ratios(facts, turns), "load": {**_shown(load), "device": device, "dtype": dtype}}
+    return turns
+
+
+def _repeats(turn: Turn, load: Load) -> int:
+    return max(1, round(load.least_turn_s / max(turn.read_s + turn.write_s, 1e-6)))
+
+
+def fit_together(parameters: Sequence[int], device: str, *, bytes_each: int) -> bool:
+    """Whether both models fit into memory at once, with as much again for what they compute; true where nothing tells."""
+    needed = 2 * sum(parameters) * bytes_each
+    if device.startswith("cuda"):
+        return bool(needed < torch.cuda.mem_get_info(torch.device(device))[0])
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return needed < next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return True
+
+
+def paired_ratios(turns: Mapping[str, Sequence[Turn]], load: Load) -> dict[str, Ratio]:
+    """Quantity → ratio student / teacher with its interval, for every quantity that the turns tell of.
+
+    A speed is work over time, so that its ratio is the inverse of the time's where both do the same work.
+    """
+    teacher, student = turns["teacher"], turns["student"]
+    total = ([t.read_s + t.write_s for t in teacher], [t.read_s + t.write_s for t in student])
+    read = ([t.read_s for t in teacher], [t.read_s for t in student])
+    wrote = [[t.wrote / t.write_s if t.wrote and t.write_s > 0 else load.length / t.read_s for t in one] for one in (teacher, student)]
+    per_token = [[t.cpu_s / (load.length + t.wrote) for t in one] for one in (teacher, student)]
+    found = {
+        "latency_p50_ms": median_ratio(*total),
+        "latency_p95_ms": quantile_ratio(*total, 0.95),
+        "first_token_p50_ms": median_ratio(*read),
+        "prefill_tokens_per_s": median_ratio(read[1], read[0]),
+        "tokens_per_s": median_ratio(wrote[0], wrote[1]),
+        "cpu_s_per_1k_tokens": median_ratio(per_token[0], per_token[1]),
+        "energy_j_per_turn": median_ratio([t.energy_j for t in teacher], [t.energy_j for t in student]),
+    }
+    return {name: ratio for name, ratio in found.items() if ratio is not None}
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
-def _turn(model: Any, load: Load) -> Turn:
+def _turn(model: Any, load: Load, *, repeats: int = 1) -> Turn:
+    """One turn, or the mean of several without a pause."""
     device = next(model.parameters()).device
-    inputs = {name: tensor.to(device) for name, tensor in _inputs(model, load).items()}
+    inputs = {
+        name: tensor.to(device)
+        for name, tensor in measured_inputs(model, batch=load.batch, length=load.length, new_tokens=load.new_tokens).items()
+    }
+    energy = _energy_uj()
+    done = [_pass(model, inputs, load, device) for _ in range(repeats)]
+    after = _energy_uj()
+    used = (after - energy) / 1e6 if energy is not None and after is not None and after >= energy else 0.0
+    read_s, write_s, cpu_s = (sum(values) / repeats for values in zip(*((t.read_s, t.write_s, t.cpu_s) for t in done), strict=True))
+    return Turn(read_s=read_s, write_s=write_s, cpu_s=cpu_s, wrote=done[0].wrote, energy_j=used / repeats)
+
+
+def _pass(model: Any, inputs: Mapping[str, torch.Tensor], load: Load, device: torch.device) -> Turn:
     began, began_cpu = time.perf_counter(), time.process_time()
     output = model(**inputs, **({"use_cache": True} if model.can_generate() else {}))
     _finish(device)
@@ -123,35 +220,6 @@ def _finish(device: torch.device) -> None:
     """Wait for an accelerator: it returns before it has computed."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _inputs(model: Any, load: Load) -> dict[str, torch.Tensor]:
-    """What one turn reads: token ids, or an image or sound of the size the model takes."""
-    draw, config = torch.Generator().manual_seed(0), model.config
-    match getattr(model, "main_input_name", "input_ids"):
-        case "pixel_values":
-            size = getattr(config, "image_size", 224)
-            height, width = size if isinstance(size, (list, tuple)) else (size, size)
-            return {"pixel_values": torch.rand((load.batch, getattr(config, "num_channels", 3), height, width), generator=draw)}
-        case "input_values":
-            return {"input_values": torch.randn((load.batch, *_sound_shape(config)), generator=draw)}
-        case "input_features":
-            frames = 2 * int(getattr(config, "max_source_positions", 1500))
-            return {"input_features": torch.randn((load.batch, int(getattr(config, "num_mel_bins", 80)), frames), generator=draw)}
-        case _:
-            vocab = int(getattr(config, "vocab_size", 2))
-            length = min(load.length, int(getattr(config, "max_position_embeddings", 1 << 30)) - load.new_tokens - 1)
-            found = {"input_ids": torch.randint(vocab, (load.batch, max(1, length)), generator=draw)}
-            if getattr(config, "is_encoder_decoder", False):
-                start = getattr(config, "decoder_start_token_id", None)
-                found["decoder_input_ids"] = torch.full((load.batch, 1), int(start if start is not None else 0))
-            return found
-
-
-def _sound_shape(config: Any) -> tuple[int, ...]:
-    # One second of sound at 16 kHz, or the spectrogram that an audio spectrogram transformer takes.
-    frames = getattr(config, "max_length", None) if hasattr(config, "num_mel_bins") else None
-    return (int(frames), int(config.num_mel_bins)) if frames else (16_000,)
 
 
 def _speed(turns: list[Turn], load: Load) -> dict[str, float]:

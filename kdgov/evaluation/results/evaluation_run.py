@@ -21,6 +21,7 @@ from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.request import Plan, PlannedTask
 from kdgov.evaluation.results.endpoint_evidence import answers_file, endpoint_evidence
 from kdgov.evaluation.results.evidence_document import evidence_document, item_rows, library_versions, task_evidence
+from kdgov.evaluation.results.task_tokens import tokens_per_task
 from kdgov.evaluation.results.thought_evidence import answers_without_thoughts, thought_facts, thoughts_file
 from kdgov.evaluation.scoring.judge_labels import Labels
 from kdgov.evaluation.scoring.scorer import answers_by_item
@@ -118,7 +119,7 @@ def evaluate(
         write_items(table, output / ITEMS)
         write_atomic(output / EVALUATION, _pretty(document))
         write_atomic(output / IDENTITY, _pretty(identity.as_json()))
-        _write_cost(output / COST, asked_now, spent)
+        _write_cost(output / COST, asked_now, spent, tokens_per_task(plan, records, model) if isinstance(model, Path) else None)
     return Evidence(document=document, table=table, folder=output)
 
 
@@ -231,9 +232,10 @@ def _pretty(document: Mapping[str, Any]) -> bytes:
     return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _write_cost(path: Path, asked_now: int, spent: float) -> None:
+def _write_cost(path: Path, asked_now: int, spent: float, tokens: float | None) -> None:
     # Durations live apart from the evidence: they are never the same twice and decide nothing.
-    write_atomic(path, _pretty({"requests_asked_now": asked_now, "cpu_s": round(spent, 3)}))
+    told = {"requests_asked_now": asked_now, "cpu_s": round(spent, 3), "tokens_per_task": None if tokens is None else round(tokens, 3)}
+    write_atomic(path, _pretty(told))
 
 
 def read_evidence(folder: Path) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from kdgov.declarations.release_parts.price import Price
 from kdgov.digest import write_atomic
 from kdgov.evaluation.results.disaggregation import side_by_side
-from kdgov.evaluation.results.efficiency import measure
+from kdgov.evaluation.results.efficiency import Load, measure
 from kdgov.evaluation.results.evaluation_run import read_evidence
 from kdgov.evidence.bundle_layout import DISAGGREGATION, EFFICIENCY, ITEMS
 from kdgov.items.files import read_items
@@ -39,16 +39,25 @@ def write_efficiency(
     progress: Progress | None = None,
     device: str = "cpu",
     dtype: str = "float32",
+    limits: Mapping[str, Sequence[float]] | None = None,
+    tokens: Mapping[str, float | None] | None = None,
 ) -> dict[str, Any]:
     """``efficiency.json`` of an evaluation's folder: cost of both models, and the student's own one-sentence claim."""
-    document = measure(teacher, student, progress=progress, device=device, dtype=dtype)
+    document = measure(teacher, student, load=Load(limits=limits or {}), progress=progress, device=device, dtype=dtype)
     evidence = read_evidence(folder / "teacher")
     declarations = tuple(MetricDeclaration(**m) for m in evidence["metrics"])
     tables = [read_items(folder / who / ITEMS, with_text=False) for who in ("teacher", "student")]
     document["kept"] = kept_shares(tables[0], tables[1], declarations)
-    if price is not None:
-        document["teacher"]["usd_per_million_tokens"] = price.teacher_usd_per_million_tokens
-        document["student"]["usd_per_million_tokens"] = price.student_usd_per_million_tokens
+    prices = {} if price is None else {"teacher": price.teacher_usd_per_million_tokens, "student": price.student_usd_per_million_tokens}
+    for role in ("teacher", "student"):
+        count = (tokens or {}).get(role)
+        if count:
+            document[role]["tokens_per_task"] = count
+        if role in prices:
+            document[role]["usd_per_million_tokens"] = prices[role]
+            document[role] |= {"usd_per_task": prices[role] * count / 1e6} if count else {}
+    if prices:
+        document["declared"] = ["usd_per_million_tokens", "usd_per_task"]
     document["statement"] = statement(document)
     write_atomic(folder / EFFICIENCY, _pretty(document))
     return document
