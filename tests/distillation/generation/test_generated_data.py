@@ -163,7 +163,8 @@ def test_conversations_keep_their_turns_and_a_cut_answer_is_learnt_without_an_en
 
 def test_a_finding_on_the_text_stops_a_run_before_training(base, tmp_path):
     with teaching_server(lambda body: {"text": "AKIA" + "Q3EGRIFYB5XK7WZA"}) as server:
-        context = open_release(write_release(tmp_path, server, rows(2)), store=tmp_path / "store")
+        path = write_release(tmp_path, server, rows(2), policy="policies/black-box.yaml")
+        context = open_release(path, store=tmp_path / "store")
         outcome = run_release(context, on_step=lambda taken: None)
         assert outcome.stopped_by == "generate"
         assert [taken.step for taken in outcome.taken] == ["check", "generate"]
