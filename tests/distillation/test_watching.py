@@ -204,3 +204,13 @@ def test_a_folder_in_the_place_of_a_file_is_refused(teacher, tmp_path):
     (tmp_path / "images").mkdir()
     with pytest.raises(InputError, match="is a folder; data are files"):
         run(teacher, tmp_path / "images", tmp_path / "out")
+
+
+def test_held_out_losses_become_curves_of_the_recorded_run():
+    from types import SimpleNamespace
+
+    from kdgov.recording.runs import training_curves
+
+    rows = [{"step": 3.0, "loss": 1.5, "soft_targets": 0.5}, {"step": 6.0, "loss": 1.25, "soft_targets": float("nan")}]
+    curves = training_curves(SimpleNamespace(curves={}, distillation={"held_out": {"rows": rows}}))
+    assert curves == {"held_out/loss": [(3, 1.5), (6, 1.25)], "held_out/soft_targets": [(3, 0.5)]}
