@@ -103,8 +103,8 @@ def gather_inputs(
     written, shards = write_terms(recipe, examples, prompt_files, teacher_path, output, helpers)
     learnt = [example for example in (*examples, *written) if not example.awaits_answer]
     progress("tokenising", 0, 0)
-    vocabulary = vocabulary_of(task, recipe, _tokenizer_path(start, teacher_path), teacher_path, teacher, learnt)
     prepared = prepare(task, learnt, _tokenizer_path(start, teacher_path), recipe)
+    vocabulary = vocabulary_of(task, recipe, _tokenizer_path(start, teacher_path), teacher_path, teacher, learnt, own=prepared.known)
     if teacher_path is not None and any(isinstance(term, UniversalLogits) for term in recipe.terms):
         prepared = across_tokenizers(task, learnt, _tokenizer_path(start, teacher_path), teacher_path, recipe)
     logit_files = tuple(helpers.path_of(name) for name in (recipe.cache.files if recipe.cache is not None else ()))

@@ -95,7 +95,7 @@ def test_a_malformed_policy_is_an_input_fault(text, words):
 
 
 def test_an_unknown_policy_name_lists_the_shipped_ones():
-    with pytest.raises(InputError, match="lm-eval, public-core, public-safety, starter, strict"):
+    with pytest.raises(InputError, match="default, distilbert-claim, edge-device, lm-eval, public-core, public-safety, starter, strict"):
         find_policy("defualt")
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kdgov.checkpoints.identity import read_config
 from kdgov.checkpoints.loading import Task, load_tokenizer
+from kdgov.checkpoints.tokenizer_mapping import KnownIds, known_ids
 from kdgov.declarations.distillation import Distillation, HardLabels, MarginError
 from kdgov.distillation.data.classification_data import (
     ClassExample,
@@ -59,6 +60,8 @@ class Prepared:
     """Id that ends a text."""
     problem: Problem = "single_label"
     """What a classifier's outputs are."""
+    known: KnownIds | None = None
+    """Ids the tokenizer has a token for, where the outputs are distributions over tokens."""
 
 
 def prepare(task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
@@ -90,6 +93,7 @@ def _causal(examples: Sequence[Example], model_path: Path, recipe: Distillation)
         truncated=tokens.truncated,
         pad_id=pad,
         end_id=tokenizer.eos_token_id,
+        known=known_ids(tokenizer),
     )
 
 

@@ -51,6 +51,8 @@ def vocabulary_of(
     teacher_path: Path | None,
     teacher: ModelIdentity | None,
     examples: Sequence[Example],
+    *,
+    own: KnownIds | None = None,
 ) -> Vocabulary:
     """The vocabulary of a run, from the tokenizers of its two models.
 
@@ -61,14 +63,15 @@ def vocabulary_of(
         teacher_path: folder of the teacher; None for an endpoint.
         teacher: its identity.
         examples: the run's data, asked where the tokenizers are built differently.
+        own: ids of the student's tokenizer, where they are known already.
 
     Raises:
         InputError: if tokens are compared and the two map text to other ids.
     """
     if task in ("image_classification", "audio_classification"):
         return NOTHING_KNOWN
-    own = load_tokenizer(tokenizer_path)
-    mine = known_ids(own)
+    # Loaded for its ids only where nobody has: a large tokenizer takes half a second.
+    mine = known_ids(load_tokenizer(tokenizer_path)) if own is None else own
     compares = [term.kind for term in recipe.terms if not isinstance(term, _TOKENIZER_FREE)]
     theirs, found = mine, TokenizerAgreement(known=mine, basis="files")
     digest = "" if teacher_path == tokenizer_path else tokenizer_digest(tokenizer_path)
@@ -76,7 +79,9 @@ def vocabulary_of(
         other = load_tokenizer(teacher_path)
         theirs = known_ids(other)
         if compares:
-            found = agreement(other, own, _texts(examples), digests=(teacher.tokenizer, digest), where="student.model")
+            found = agreement(
+                other, load_tokenizer(tokenizer_path), _texts(examples), digests=(teacher.tokenizer, digest), where="student.model"
+            )
             mine = theirs = found.known
     if task not in OVER_TOKENS:
         return Vocabulary(facts={} if found.basis == "files" else _facts(found, mine))
