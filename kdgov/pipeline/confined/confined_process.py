@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from kdgov.errors import DeclarationError, Fault, InputError, UnavailableError
-from kdgov.pipeline.confined.scrubbed_environment import cache_places, key_places, scrubbed
+from kdgov.pipeline.confined.scrubbed_environment import cache_places, key_places, make_cache_places, scrubbed
 from kdgov.progress import Progress, silent
 
 _LONGEST = 1 << 26
@@ -57,6 +57,7 @@ class ConfinedProcess:
         self._requests = cast(BinaryIO, self._process.stdin)
         self._answers: BinaryIO = os.fdopen(reading, "rb")
         hidden = key_places(os.environ, store.absolute())
+        make_cache_places(os.environ)
         self._send({"hidden": hidden, "writable": (self.scratch, *(p.absolute() for p in writable), *cache_places(os.environ))})
         self.is_confined = bool(self._answer().get("is_confined"))
         """Whether the kernel keeps the keys' files from it; where it does not, only the environment is scrubbed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Collection, Mapping
@@ -31,6 +32,7 @@ _KEPT_AT_HOME = (
     ".ssh", ".gnupg", ".aws", ".azure", ".config/gcloud", ".config/gh", ".docker", ".kube", ".netrc", ".pgpass", ".git-credentials",
     ".pypirc", ".password-store", ".cache/huggingface/token", ".cache/huggingface/stored_tokens",
 )  # fmt: skip
+_HUB_CACHES = ("HF_HOME", "HF_HUB_CACHE", "HF_DATASETS_CACHE")
 _CACHES_AT_HOME = (".cache/huggingface", ".cache/torch", ".cache/torch_extensions", ".cache/vllm", ".triton", ".nv")
 
 
@@ -64,6 +66,14 @@ def cache_places(environment: Mapping[str, str]) -> tuple[Path, ...]:
     home = Path(environment.get("HOME") or Path.home())
     named = ("HF_HOME", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "TORCH_HOME", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "CUDA_CACHE_PATH")
     return (*(Path(environment[name]) for name in named if environment.get(name)), *(home / name for name in _CACHES_AT_HOME), Path("/dev"))
+
+
+def make_cache_places(environment: Mapping[str, str]) -> None:
+    """Make the folders in which the hub's libraries keep what they fetched: the kernel opens to a process only what is there already."""
+    for place in cache_places(environment):
+        if place.name != "dev" and ("huggingface" in place.parts or any(environment.get(name) == str(place) for name in _HUB_CACHES)):
+            with contextlib.suppress(OSError):
+                place.mkdir(parents=True, exist_ok=True)
 
 
 def _is_plain(name: str, value: str) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from kdgov.checkpoints.digests import remembered_digest
+from kdgov.checks.cards.release_inputs import ReleaseInputs
 from kdgov.checks.findings.rules import read_stances
 from kdgov.checks.findings.scan_findings import contaminated_items, contamination_findings
 from kdgov.checks.scan.contamination import ItemIndex
@@ -25,7 +26,7 @@ from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.evaluate import suite_calls
 from kdgov.pipeline.finished_work.step_results import SCAN_REPORTS, PlannedItemsResult
-from kdgov.pipeline.load_inputs import load_release_inputs, suite_files
+from kdgov.pipeline.load_inputs import load_release_inputs
 from kdgov.pipeline.scan_teacher_text import FOLDER
 from kdgov.progress import silent
 from kdgov.source_digest import source_digest
@@ -44,8 +45,9 @@ def planned_items_step(context: ReleaseContext, plan: str, distilled: Path, *, w
         InputError: if the policy or a suite is at fault.
         UnavailableError: if the items cannot be had any more.
     """
-    at_hand = suite_items(suite_files(context))
-    shards = _shards(context, distilled)
+    materials = load_release_inputs(context)
+    at_hand = suite_items(materials.suites)
+    shards = _shards(materials, distilled)
     if not at_hand.absent or not shards:
         return None
     policy = load_policy(context.policy_path())
@@ -73,8 +75,7 @@ def planned_items_step(context: ReleaseContext, plan: str, distilled: Path, *, w
         return work.finish(items=len(items.items), found=len(contaminated_items(reports)))
 
 
-def _shards(context: ReleaseContext, distilled: Path) -> list[Shard]:
-    materials = load_release_inputs(context)
+def _shards(materials: ReleaseInputs, distilled: Path) -> list[Shard]:
     declared = [file for body in (*materials.bodies, *materials.prompts) for file in body.files if file.digest]
     shards = [Shard(name=file.name, path=file.path, digest=file.digest) for file in declared]
     written = sorted((distilled / FOLDER).glob("*/shard-*.jsonl"))
