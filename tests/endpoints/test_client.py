@@ -39,12 +39,9 @@ def _collect(answers, received):
 
 def test_many_are_asked_at_once_and_every_answer_keeps_its_place():
     with scripted_server(pause=0.05) as server, EndpointClient(endpoint(server, concurrency=8)) as client:
-        began = time.monotonic()
         found = dict(client.ask_all(body(str(n)) for n in range(24)))
-        took = time.monotonic() - began
     assert {n: reply.text for n, reply in found.items()} == {n: f"re: {n}" for n in range(24)}
-    assert server.most == 8
-    assert took < 24 * 0.05 / 3
+    assert 2 < server.most <= 8, "a loaded machine may start them more slowly, never more of them"
     assert (client.totals.requests, client.totals.answers, client.totals.input_tokens, client.totals.output_tokens) == (24, 24, 240, 120)
 
 
