@@ -20,7 +20,7 @@ from kdgov.evaluation.plan.request import Plan
 from kdgov.evaluation.results.evaluation_run import evaluate
 from kdgov.evaluation.scoring.judge_labels import read_labels
 from kdgov.evidence.bundle_layout import PLAN
-from kdgov.items.results import Results, read_results
+from kdgov.items.results import Results
 from kdgov.processes import is_first
 from kdgov.progress import Progress
 
@@ -106,10 +106,11 @@ def evaluate_pair_until_decided(
         for role, path in models.items():
             folder = out / f"batch-{number}" / role
             told = None if progress is None else partial(_told, progress, f"batch {number}, {role}: ")
-            evaluate(part, path, folder, cache=out / "answers", how=how, reference=models["teacher"], progress=told)
+            made = evaluate(part, path, folder, cache=out / "answers", how=how, reference=models["teacher"], progress=told)
             _write_json(folder / PLAN, part.as_json())
             barrier()
-            found.append(read_results(folder))
+            # What was written is not read again: a process with a foreign suite's code may write here and not read.
+            found.append(Results(table=made.table, metrics=made.declarations, evidence=made.document, readers=("item_table",)))
         return found[0], found[1]
 
     stopped = ask_until_decided(plan, policy, ask, batch=batch)
