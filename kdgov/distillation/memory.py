@@ -20,7 +20,7 @@ _USUAL_BYTES = 128 * 1024
 _LOGITS_BYTES = 16 * 2**20
 """Logits of one chunk on a CPU: below the size from which glibc maps every block anew, and near enough to the cache."""
 _LEAST_ROWS = 64
-"""Fewer rows read the whole matrix from memory for too little work: alone, head and loss of 27 rows at 151,936 classes cost 1.5 times 64."""
+"""Fewer rows read the whole matrix from memory for too little work: alone, 27 rows of 151,936 classes cost 1.5 times what 64 do."""
 
 
 def rows_at_once(chunk_tokens: int, classes: int, device: torch.device) -> int:
