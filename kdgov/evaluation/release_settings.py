@@ -11,6 +11,7 @@ from typing import Any
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import Release
 from kdgov.declarations.release_parts.evaluation_settings import RoleSettings
+from kdgov.errors import InputError
 from kdgov.evaluation.backends.settings import BackendSettings, refuse_former_variables
 
 BATCH_TOKENS = 4096
@@ -63,7 +64,14 @@ def how_for(release: Release, role: str, source: Path | Endpoint, *, stored: Col
 
 
 def settings_of(said: RoleSettings, *, stored: Collection[str] = (), proves: bool = True) -> BackendSettings:
-    """Declared settings of a model that is at hand, with every ``auto`` resolved."""
+    """Declared settings of a model that is at hand, with every ``auto`` resolved.
+
+    Raises:
+        InputError: where one model is to be spread over several devices, which nothing here does yet.
+    """
+    if said.devices == "shard":
+        mend = "Use one device, or serve the model sharded and name its address: `backend: completions` or `chat`."
+        raise InputError("evaluation.devices: shard has no effect yet, so it is refused", where="evaluation", mend=mend)
     served: dict[str, Any] = {}
     if said.backend == "completions" and said.endpoint is not None:
         served = {"address": said.endpoint.url, "served_as": said.endpoint.model}
@@ -72,7 +80,6 @@ def settings_of(said: RoleSettings, *, stored: Collection[str] = (), proves: boo
         device=resolved_device(said.device or "auto") if not served else "cpu",
         dtype=resolved_dtype(said.dtype or "auto", stored),
         batch_tokens=said.batch_tokens if isinstance(said.batch_tokens, int) else BATCH_TOKENS,
-        options={"devices": "shard"} if said.devices == "shard" else {},
         proves=proves,
         reasoning=said.reasoning,
         **served,
