@@ -33,7 +33,7 @@ def judge_files(case: Case, policy: Policy) -> Decision:
         folder = Path(place)
         used = case.policy or policy
         if case.edit is not None:
-            file = folder / "policy.yaml"
+            file = folder / "drilled.yaml"
             # JSON is YAML: what the branch wrote, read as any policy is.
             file.write_text(json.dumps(case.edit(_document(policy))), encoding="utf-8")
             used = load_policy(file)

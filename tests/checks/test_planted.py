@@ -146,6 +146,7 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     "practice.no-before-after": (_elsewhere, ""),
 }
 ELSEWHERE = {
+    "practice.mitigation-untested": "takes mitigations: tests/checks/test_mitigations.py",
     "provenance.student-endpoint": "takes a student that is asked: tests/evaluation/test_black_box.py",
     "contamination.image-alike": "takes pictures: tests/checks/test_media.py",
     "contamination.media-not-compared": "takes pictures: tests/checks/test_media.py",
