@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import date
-from fnmatch import fnmatchcase
 from typing import Any
 
-from kdgov.decision.decision import Approval, CriterionResult, Decision, Verdict, Waiver, worst
+from kdgov.decision.decision import Approval, Decision, Verdict, Waiver, worst
 from kdgov.decision.policy import Policy
+from kdgov.decision.waivers import is_finding_waived, waiver_fault, waives
 from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.quantities import quantity
@@ -32,10 +31,10 @@ def settle(
     if waivers and not as_of:
         raise InputError("waivers need the day they are counted on", mend="Pass as_of as YYYY-MM-DD.")
     bound = plain.digest
-    judged = [(waiver, _waiver_fault(waiver, plain, policy, bound, as_of)) for waiver in waivers]
+    judged = [(waiver, waiver_fault(waiver, plain, policy, bound, as_of)) for waiver in waivers]
     effective = [waiver for waiver, fault in judged if not fault]
     given = [approval for approval in approvals if approval.decision == bound]
-    criteria = tuple(replace(r, waived=True) if any(_waives(w, r) for w in effective) else r for r in plain.criteria)
+    criteria = tuple(replace(r, waived=True) if any(waives(w, r) for w in effective) else r for r in plain.criteria)
     listed = tuple({**asdict(waiver), "state": fault or _APPLIED} for waiver, fault in judged)
     changed = plain.with_(criteria=criteria, waivers=listed, base=bound)
     settled = _with_verdict(changed, policy, given=frozenset(a.role for a in given), waived_rules=tuple(w.criterion for w in effective))
@@ -43,7 +42,7 @@ def settle(
 
 
 def _with_verdict(decision: Decision, policy: Policy, *, given: frozenset[str], waived_rules: tuple[str, ...] = ()) -> Decision:
-    stopping = [f for f in decision.findings if f.stops and not _finding_waived(f, waived_rules)]
+    stopping = [f for f in decision.findings if f.stops and not is_finding_waived(f, waived_rules)]
     deciding = [r for r in decision.criteria if not r.advisory]
     verdicts: list[Verdict] = [r.verdict for r in deciding if not r.waived]
     verdicts += ["invalid" if f.verdict == "invalid" else "fail" for f in stopping]
@@ -86,58 +85,6 @@ def _held_in_words(verdicts: Sequence[Verdict], total: int) -> str:
             of = "" if parts else f" of {quantity(total, 'results', 'results')}"
             parts.append(f"{count}{of} {'failed' if not word else ('is ' if count == 1 else 'are ') + word}")
     return ", ".join(parts) or "Every criterion holds"
-
-
-def _waives(waiver: Waiver, result: CriterionResult) -> bool:
-    return waiver.criterion == result.id and result.verdict in ("fail", "inconclusive") and waiver.place in ("", result.place)
-
-
-def _finding_waived(finding: Finding, rules: Sequence[str]) -> bool:
-    return finding.verdict == "review" and bool(finding.rule) and finding.rule in rules
-
-
-def _waiver_fault(waiver: Waiver, decision: Decision, policy: Policy, bound: str, as_of: str) -> str:
-    """Why a waiver does not count; empty where it does."""
-    if not policy.waivers.allowed:
-        return "refused: the policy allows no waivers"
-    if waiver.decision != bound:
-        return "refused: it is bound to another decision"
-    if any(fnmatchcase(waiver.criterion, pattern) for pattern in policy.waivers.never):
-        return "refused: the policy lets nobody waive this"
-    days = [_day(text) for text in (waiver.issued, waiver.expires, as_of)]
-    issued, expires, today = days
-    if issued is None or expires is None or today is None:
-        return "refused: one of its dates is not YYYY-MM-DD"
-    if today > expires:
-        return "refused: it has expired"
-    if today < issued:
-        return "refused: it is dated in the future"
-    if (expires - issued).days > policy.waivers.max_days:
-        return f"refused: it runs longer than the {policy.waivers.max_days} days the policy allows"
-    if not (waiver.owner.strip() and waiver.reason.strip()):
-        return "refused: it names no owner or no reason"
-    return _subject_fault(waiver, decision)
-
-
-def _subject_fault(waiver: Waiver, decision: Decision) -> str:
-    results = [r for r in decision.criteria if r.id == waiver.criterion and waiver.place in ("", r.place)]
-    findings = [f for f in decision.findings if f.rule == waiver.criterion]
-    if not results and not findings:
-        return "refused: the decision has no such criterion or finding"
-    if any(r.verdict == "invalid" for r in results) or any(f.verdict == "invalid" for f in findings):
-        return "refused: an invalid result cannot be waived"
-    if any(f.verdict == "block" for f in findings):
-        return "refused: a finding that blocks cannot be waived"
-    if not any(r.verdict in ("fail", "inconclusive") for r in results) and not any(f.stops for f in findings):
-        return "refused: there is nothing to waive"
-    return ""
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def _approval_rows(policy: Policy, approvals: Sequence[Approval], bound: str) -> tuple[Mapping[str, Any], ...]:
