@@ -16,6 +16,7 @@ from kdgov.digest import digest_file
 from kdgov.finding import Finding
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
+from tests.distillation.conftest import write_tokenizer
 
 POLICY = Path(__file__).parent.parent.parent / "policies" / "default.yaml"
 
@@ -94,6 +95,8 @@ class World:
         task = {"task": "asked", "kind": "pairs", "data": {"path": "items.jsonl"}, "metrics": [{"metric": "acc", "direction": "higher"}]}
         if "endpoint" in self.release["teacher"]:
             # An endpoint is asked in messages: the check plans its questions, so they must be some that it can answer.
+            # Its student is asked the same here, so it needs a tokenizer.
+            write_tokenizer(self.folder / "teacher")
             asked = {
                 "task": "asked",
                 "dataset_path": "json",
