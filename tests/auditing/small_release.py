@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from kdgov import __version__
 from kdgov import license as licensing
 from kdgov.checkpoints.identity import model_identity
 from kdgov.decision.decision import Decision
@@ -111,7 +112,7 @@ def write_bundle(
         identity = model_identity(model).as_json()
         evidence = {
             "schema": "kdgov.evaluation/1", "plan": plan.root, "model": identity, "items": table.content_digest, "rows": len(table),
-            "metrics": [d.as_json() for d in declared], "versions": {"kdgov": "0.1.0", "python": "3.11"}, "tasks": [],
+            "metrics": [d.as_json() for d in declared], "versions": {"kdgov": __version__, "python": "3.11"}, "tasks": [],
         }  # fmt: skip
         (folder / role / "evidence.json").write_text(json.dumps(evidence, indent=1))
         (folder / role / "identity.json").write_text(json.dumps(identity, indent=1))

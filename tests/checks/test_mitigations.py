@@ -34,6 +34,7 @@ def _with_criterion(world: World, **changes: Any) -> None:
 )
 def test_a_mitigation_that_nothing_tests_blocks_by_default(world: World, criteria: list[str], why: str) -> None:
     world.release["mitigations"] = [{**TRAINING, "criteria": criteria}]
+    world.release["policy"] = str(POLICY)
     found = world.rules(today=TODAY)[RULE]
     assert found.verdict == "block"
     assert why in found.reason

@@ -77,6 +77,8 @@ BROKEN = {
     "word": lambda folder: "\x1b[31m\u202ex",
 }
 
+DAILY = ("deep", "folder")
+
 
 def _file(folder, name, content):
     (folder / name).write_bytes(content)
@@ -94,7 +96,7 @@ def _required(leaf: Any, value: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("kind", [kind if kind in DAILY else pytest.param(kind, marks=pytest.mark.nightly) for kind in BROKEN])
 @pytest.mark.parametrize("name", [name for name in LEAVES if name not in LONG], ids=" ".join)
 def test_broken_input_is_one_message_and_no_verdict(name, kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -268,7 +268,10 @@ def test_a_student_that_is_an_endpoint_too_is_judged_by_its_own_address(
 def test_a_model_compared_with_itself_under_one_address_is_invalid(server: LocalEndpoint, write_release: Write, tmp_path: Path) -> None:
     asked = {"base_url": server.address, "model": "big-model", "terms": "MIT"}
     finished = evaluated(open_release(write_release(server.address, student={"endpoint": asked}), store=tmp_path / "store"))
-    assert "same address and model name" in finished.summary
+    rows = json.loads((finished.folder / "findings.json").read_text())["findings"]
+    (found,) = [row for row in rows if row["rule"] == "evidence.same-model"]
+    assert found["verdict"] == "invalid"
+    assert "same address and model name" in found["reason"]
 
 
 def test_no_task_at_all_is_refused_by_name(server: LocalEndpoint, write_release: Write, tmp_path: Path) -> None:
