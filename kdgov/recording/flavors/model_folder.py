@@ -54,7 +54,10 @@ def write_model_folder(folder: Path, logged: LoggedModel, *, name: str, recordin
     """
     (folder / REFERENCE).write_text(_json({"schema": REFERENCE_SCHEMA, "name": name, "recording": recording}), encoding="utf-8")
     if task is None:
-        get_external_mlflow_model_spec(logged).save(str(folder / MLMODEL_FILE_NAME))
+        outside = get_external_mlflow_model_spec(logged)
+        # MLflow writes the moment of writing: the same recording must give the same bytes.
+        outside.utc_time_created = _made_at(logged)
+        outside.save(str(folder / MLMODEL_FILE_NAME))
         return
     for path, text in _files().items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -108,14 +111,18 @@ def _public_version(library: str) -> str:
         return ""
 
 
-def _spec(logged: LoggedModel, task: ModelTask) -> Model:
+def _made_at(logged: LoggedModel) -> str:
     made = datetime.datetime.fromtimestamp(int(logged.creation_timestamp) / 1000, tz=datetime.UTC)
+    return f"{made:%Y-%m-%d %H:%M:%S.%f}"
+
+
+def _spec(logged: LoggedModel, task: ModelTask) -> Model:
     spec = Model(
         artifact_path=logged.artifact_location,
         model_uuid=logged.model_id,
         model_id=logged.model_id,
         run_id=logged.source_run_id,
-        utc_time_created=f"{made:%Y-%m-%d %H:%M:%S.%f}",
+        utc_time_created=_made_at(logged),
         signature=signature_of(task),
         saved_input_example_info={
             "artifact_path": "input_example.json",
