@@ -113,7 +113,7 @@ def _answered(
             ask_endpoint(term.endpoint, asks, journal, label="teacher writing", progress=progress)
         else:
             # Here, not above: an endpoint needs no model in this process.
-            from kdgov.distillation.generation.local_writer import write_locally  # noqa: PLC0415
+            from kdgov.distillation.generation.local_writer import write_locally  # noqa: PLC0415 - a teacher at an address loads no model
 
             write_locally(term, asks, _weights_at_hand(teacher_path), journal, seed=seed, progress=progress)
         return {ask.key: journal[ask.key] for ask in asks}

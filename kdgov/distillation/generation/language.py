@@ -80,6 +80,6 @@ def _by_words(text: str) -> str:
             # A word that few languages share says more.
             found[language] += 60 // len(languages)
     ranked = found.most_common(2)
-    if hits < _FEWEST_WORDS or (len(ranked) == 2 and ranked[0][1] == ranked[1][1]):  # noqa: PLR2004 - the first two
+    if hits < _FEWEST_WORDS or (len(ranked) == 2 and ranked[0][1] == ranked[1][1]):
         return ""
     return ranked[0][0]
