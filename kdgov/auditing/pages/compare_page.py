@@ -65,7 +65,7 @@ def _row(key: _Key, mine: CriterionResult | None, theirs: CriterionResult | None
     marks = [result_mark(r) if r is not None else tag("span", "not judged", class_="quiet") for r in (theirs, mine)]
     values = [value(r.student, share=share) if r is not None else "–" for r in (theirs, mine)]
     both = mine is not None and theirs is not None and mine.student is not None and theirs.student is not None
-    moved = points(mine.student - theirs.student, share=share) if both else "–"  # type: ignore[union-attr, operator] - both were found
+    moved = points(mine.student - theirs.student, share=share) if both else "–"  # type: ignore[union-attr, operator]
     place = join([tag("strong", key[0]), tag("br"), known.place if known is not None else ""])
     return place, *marks, *values, moved + (" points" if share and both else "")
 
