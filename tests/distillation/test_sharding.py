@@ -52,7 +52,9 @@ for name, parameter in sharded.named_parameters():
     # Both processes saw the same batch, so the averaged gradient is the whole one.
     torch.testing.assert_close(parameter.grad.full_tensor(), expected[name].grad, rtol=1e-4, atol=1e-6)
     assert parameter.to_local().numel() < expected[name].numel()
-print("sharded", len(expected), flush=True)
+# One write: two processes share the stream.
+sys.stdout.write(f"sharded {len(expected)}\\n")
+sys.stdout.flush()
 dist.destroy_process_group()
 """
 

@@ -20,7 +20,7 @@ SELECTED = "not served_postgres and (embedded or canary or every_method or nobod
 
 def supported(root) -> str:
     """The requirement as pyproject.toml has it, such as ``>=3.10,<3.19``."""
-    declared = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    declared = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]["registry"]
     (found,) = [text.removeprefix("mlflow") for text in declared if re.match(r"mlflow\W", text)]
     return found
 
