@@ -97,7 +97,7 @@ def test_no_step_reaches_another():
 
 def test_what_asks_the_models_is_part_of_the_key_though_another_process_runs_it():
     reached = own.reachable_modules("kdgov.pipeline.evaluate")
-    assert {"kdgov.evaluation.evaluate_release", "kdgov.evaluation.backends.hf_model", "kdgov.checkpoints.loading"} <= reached
+    assert {"kdgov.evaluation.evaluate_release", "kdgov.evaluation.backends.hugging_face.hf_model", "kdgov.checkpoints.loading"} <= reached
 
 
 def named_in(module: str) -> set[str]:

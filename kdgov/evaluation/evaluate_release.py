@@ -15,7 +15,7 @@ from kdgov.declarations.suite import MetricInSuite, Suite, find_suite, load_suit
 from kdgov.declarations.suite_data import DataInSuite
 from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.digest import digest_json, write_atomic
-from kdgov.evaluation.backends.no_skill_control import make_control
+from kdgov.evaluation.backends.hugging_face.no_skill_control import make_control
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.build import SuiteSource, build_plan, read_suites
 from kdgov.evaluation.plan.media import FILE

@@ -18,8 +18,8 @@ from typing import Any
 
 from kdgov.checkpoints.identity import model_identity
 from kdgov.errors import InputError, KdgovError
-from kdgov.evaluation.backends.generation import Prompt, write_answers
-from kdgov.evaluation.backends.hf_model import HuggingFaceModel, load_asked_model
+from kdgov.evaluation.backends.hugging_face.generation import Prompt, write_answers
+from kdgov.evaluation.backends.hugging_face.hf_model import HuggingFaceModel, load_asked_model
 from kdgov.evaluation.plan.request import chat_context
 from kdgov.safe_parse import json_value
 

@@ -170,8 +170,8 @@ def scoring(vocabulary: int, target: float, repeats: int) -> Line:
     import transformers
     from lm_eval.models.huggingface import HFLM
 
-    from kdgov.evaluation.backends.hf_model import wrap_model
-    from kdgov.evaluation.backends.likelihood import Scorable, packed, score_packs
+    from kdgov.evaluation.backends.hugging_face.hf_model import wrap_model
+    from kdgov.evaluation.backends.hugging_face.likelihood import Scorable, packed, score_packs
     from tests.evaluation.worlds import make_tokenizer
 
     torch.set_num_threads(1)

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from kdgov.errors import InputError
-from kdgov.evaluation.backends.classifier import ClassifierModel, classify_texts
+from kdgov.evaluation.backends.hugging_face.classifier import ClassifierModel, classify_texts
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.results.disaggregation import disaggregate
 from kdgov.evaluation.results.evaluation_run import evaluate

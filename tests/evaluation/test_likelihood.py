@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from kdgov.evaluation.backends.generation import Prompt, prompt_batches, write_answers
-from kdgov.evaluation.backends.hf_model import HuggingFaceModel, ids_digest, load_asked_model, wrap_model
-from kdgov.evaluation.backends.likelihood import Scorable, allows_packing, packed, score_packs
+from kdgov.evaluation.backends.hugging_face.generation import Prompt, prompt_batches, write_answers
+from kdgov.evaluation.backends.hugging_face.hf_model import HuggingFaceModel, ids_digest, load_asked_model, wrap_model
+from kdgov.evaluation.backends.hugging_face.likelihood import Scorable, allows_packing, packed, score_packs
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from kdgov.declarations.suite import Suite
 from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.errors import InputError
-from kdgov.evaluation.backends.guard_model import guard_says
+from kdgov.evaluation.backends.hugging_face.guard_model import guard_says
 from kdgov.evaluation.scoring.endpoint_judge import label_in, mark_in, preferred_in
 from kdgov.evaluation.scoring.guard_forms import FORMS
 from kdgov.evaluation.scoring.judges import make_judge, score_of

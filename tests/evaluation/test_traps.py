@@ -199,7 +199,7 @@ def test_evidence_that_names_another_setting_is_refused_for_it(
 def test_tokens_changed_on_their_way_into_one_model_are_noticed(
     run: Run, teacher: Path, student: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
-    from kdgov.evaluation.backends import hf_model as model_module
+    from kdgov.evaluation.backends.hugging_face import hf_model as model_module
 
     how = BackendSettings(backend=backend)
     first = run(teacher, how=how)

@@ -82,8 +82,8 @@ def scoring(shape: str, vocab: int, groups: int) -> dict[str, Any]:
     import transformers
     from lm_eval.models.huggingface import HFLM
 
-    from kdgov.evaluation.backends.hf_model import wrap_model
-    from kdgov.evaluation.backends.likelihood import Scorable, packed, score_packs
+    from kdgov.evaluation.backends.hugging_face.hf_model import wrap_model
+    from kdgov.evaluation.backends.hugging_face.likelihood import Scorable, packed, score_packs
     from tests.benchmarks.distillation_rows import configuration
     from tests.evaluation.worlds import make_tokenizer
 

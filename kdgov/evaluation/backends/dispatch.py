@@ -9,11 +9,11 @@ from typing import Any
 
 from kdgov.digest import write_atomic
 from kdgov.errors import InputError
-from kdgov.evaluation.backends.classifier import ClassifierModel, ask_classifier
 from kdgov.evaluation.backends.distributed import barrier
 from kdgov.evaluation.backends.endpoint import open_served
-from kdgov.evaluation.backends.generation import is_greedy
-from kdgov.evaluation.backends.hf_model import load_asked_model
+from kdgov.evaluation.backends.hugging_face.classifier import ClassifierModel, ask_classifier
+from kdgov.evaluation.backends.hugging_face.generation import is_greedy
+from kdgov.evaluation.backends.hugging_face.hf_model import load_asked_model
 from kdgov.evaluation.backends.response_log import AnswerLog, Record
 from kdgov.evaluation.backends.runner import RequestRunner, ask_task, batch_dependence
 from kdgov.evaluation.backends.settings import BACKENDS, BackendSettings

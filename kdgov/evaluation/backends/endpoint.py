@@ -21,9 +21,9 @@ from lm_eval.models.utils import resolve_max_length
 
 from kdgov.checkpoints.loading import load_tokenizer, task_of
 from kdgov.errors import InputError, UnavailableError
-from kdgov.evaluation.backends.generation import answer_length
-from kdgov.evaluation.backends.hf_model import HuggingFaceModel, load_asked_model, observed_digest
-from kdgov.evaluation.backends.likelihood import Scorable, plain_log_likelihood
+from kdgov.evaluation.backends.hugging_face.generation import answer_length
+from kdgov.evaluation.backends.hugging_face.hf_model import HuggingFaceModel, load_asked_model, observed_digest
+from kdgov.evaluation.backends.hugging_face.likelihood import Scorable, plain_log_likelihood
 from kdgov.evaluation.backends.response_log import Answered, number
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.request import Request

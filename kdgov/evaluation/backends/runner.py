@@ -15,10 +15,18 @@ from lm_eval import utils as lm_eval_utils
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.distributed import barrier
 from kdgov.evaluation.backends.endpoint import BATCH, Served
-from kdgov.evaluation.backends.generation import Prompt, answer_length, decodes_here, is_greedy, prompt_batches, write_answers, write_one
-from kdgov.evaluation.backends.hf_model import HuggingFaceModel, ids_digest
-from kdgov.evaluation.backends.likelihood import Scorable, allows_packing, packed, score_packs
-from kdgov.evaluation.backends.lm_eval_hflm import PlainBackend
+from kdgov.evaluation.backends.hugging_face.generation import (
+    Prompt,
+    answer_length,
+    decodes_here,
+    is_greedy,
+    prompt_batches,
+    write_answers,
+    write_one,
+)
+from kdgov.evaluation.backends.hugging_face.hf_model import HuggingFaceModel, ids_digest
+from kdgov.evaluation.backends.hugging_face.likelihood import Scorable, allows_packing, packed, score_packs
+from kdgov.evaluation.backends.hugging_face.lm_eval_hflm import PlainBackend
 from kdgov.evaluation.backends.response_log import Answered, AnswerLog, Record, number
 from kdgov.evaluation.plan.item_data import draw
 from kdgov.evaluation.plan.request import PlannedTask, Request

@@ -222,7 +222,7 @@ def _way(log: AnswerLog) -> Mapping[str, Any]:
 
 
 def _classify(path: Path, texts: Sequence[str]) -> list[str]:
-    from kdgov.evaluation.backends.classifier import classify_texts  # noqa: PLC0415 - torch only when a judge needs it
+    from kdgov.evaluation.backends.hugging_face.classifier import classify_texts  # noqa: PLC0415 - torch only when a judge needs it
 
     labels: list[str] = classify_texts(path, texts)
     return labels

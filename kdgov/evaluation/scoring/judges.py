@@ -125,7 +125,7 @@ def _by_guard(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) 
 
     def labels(asked: Sequence[Asked]) -> list[str]:
         # Here, not above: torch only where a judge needs it.
-        made = importlib.import_module("kdgov.evaluation.backends.guard_model")
+        made = importlib.import_module("kdgov.evaluation.backends.hugging_face.guard_model")
         pairs = [(prompt, answer) for prompt, answer, *_ in asked]
         said = made.guard_says(path, pairs, prompt=judge.prompt or form.prompt, max_new_tokens=form.max_new_tokens)
         found = [form.read(words) for words in said]

@@ -15,7 +15,7 @@ import torch
 import transformers
 
 from kdgov.errors import InputError
-from kdgov.evaluation.backends.hf_model import HuggingFaceModel, ids_digest
+from kdgov.evaluation.backends.hugging_face.hf_model import HuggingFaceModel, ids_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

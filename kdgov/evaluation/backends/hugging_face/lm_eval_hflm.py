@@ -11,8 +11,8 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from kdgov.evaluation.backends.generation import answer_length
-from kdgov.evaluation.backends.hf_model import HuggingFaceModel, ids_digest, observed_digest
+from kdgov.evaluation.backends.hugging_face.generation import answer_length
+from kdgov.evaluation.backends.hugging_face.hf_model import HuggingFaceModel, ids_digest, observed_digest
 from kdgov.evaluation.backends.response_log import Answered, number
 from kdgov.evaluation.plan.request import Request
 

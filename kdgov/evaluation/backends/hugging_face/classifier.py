@@ -13,7 +13,7 @@ import transformers
 
 from kdgov.checkpoints.loading import load_model, load_tokenizer, task_of
 from kdgov.errors import InputError
-from kdgov.evaluation.backends.hf_model import DTYPES, ids_digest
+from kdgov.evaluation.backends.hugging_face.hf_model import DTYPES, ids_digest
 from kdgov.evaluation.backends.response_log import Answered, AnswerLog, Record
 from kdgov.evaluation.plan.media import FILE, media_folder, planned_file, read_image, read_sound
 from kdgov.evaluation.plan.request import PlannedTask

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kdgov.evaluation.backends.hf_model import HuggingFaceModel, ids_digest
+from kdgov.evaluation.backends.hugging_face.hf_model import HuggingFaceModel, ids_digest
 
 TOLERANCE = 1e-4
 _ROWS_AT_ONCE = 4096

@@ -1,0 +1,1 @@
+"""Models of this machine: Hugging Face checkpoints asked in process, for answers, likelihoods and classes."""
