@@ -64,6 +64,9 @@ def compare(
 ) -> Comparison:
     """Judge whether the student's mean score is proven to be at most ``margin`` below the teacher's.
 
+    A teacher that lies within the margin of the worst possible score (0 for scores of 0 and 1, else the range's lower end) has
+    nothing to lose: the answer is ``inconclusive`` whatever the student scores.
+
     >>> from kdgov import compare
     >>> right = [1] * 850 + [0] * 150
     >>> compare(right, right, margin=0.02).verdict
@@ -98,9 +101,12 @@ def compare(
         reach, worst = high - low, low
     estimate = estimate_by(method, scores[0], scores[1], clusters=codes, reach=reach, worst=worst)
     found = conclude((estimate,), margin=margin, alpha=1.0 - confidence)
-    said = _reason(found.verdict, found.lower, found.upper, margin, found.hindrance, estimate.hidden, clipped)
+    verdict, hindrance = found.verdict, found.hindrance
+    if verdict == "pass" and (empty := _nothing_to_lose(scores, worst, margin)):
+        verdict, hindrance = "inconclusive", empty
+    said = _reason(verdict, found.lower, found.upper, margin, hindrance, estimate.hidden, clipped)
     return Comparison(
-        verdict=found.verdict,
+        verdict=verdict,
         difference=float(scores[1].mean() - scores[0].mean()),
         lower=found.lower,
         upper=found.upper,
@@ -156,6 +162,16 @@ def _range(score_range: tuple[float, float]) -> tuple[float, float]:
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InputError(f"the range is [{low}, {high}]", where="compare", mend="Write the smallest and the largest possible score.")
     return low, high
+
+
+def _nothing_to_lose(scores: Sequence[Values], worst: float | None, margin: float) -> str:
+    """Why a pass would mean nothing: the teacher lies within the margin of the worst possible score; empty where it does not."""
+    floor = 0.0 if worst is None and all(is_binary(one) for one in scores) else worst
+    mean = float(scores[0].mean())
+    if floor is None or mean - floor > margin:
+        return ""
+    where = f"the teacher scores {mean:.3g} where the worst possible score is {floor:g}"
+    return f"{where}: it has no more than {margin:g} to lose, so no loss can show"
 
 
 def _when(estimate: Estimate, margin: float, alpha: float) -> str:

@@ -89,3 +89,11 @@ def test_bad_input_is_one_clear_message(wrong, words):
     with pytest.raises(InputError) as error:
         kdgov.compare(teacher, student, **given)
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(("teacher", "declared"), [(0.0, None), (0.02, None), (0.0, (0.0, 1.0)), (-5.0, (-5.0, -4.0))])
+def test_a_teacher_with_no_more_than_the_margin_to_lose_proves_nothing(teacher, declared):
+    scores = np.full(1000, teacher) if teacher <= 0 else np.repeat([1.0, 0.0], [20, 980])
+    answer = kdgov.compare(scores, scores, margin=0.02, score_range=declared)
+    assert answer.verdict == "inconclusive"
+    assert "to lose" in answer.reason
