@@ -15,7 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from kdgov.digest import digest_bytes, tree_manifest
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
-from kdgov.recording.card.write import write_papers
+from kdgov.recording.card.write_card import write_card_files
 from kdgov.recording.client.target import RegistryTarget
 from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG
 from kdgov.recording.flavors.model_folder import write_model_folder
@@ -77,7 +77,7 @@ def paper_digests(
     """
     with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
         written, model = Path(folder) / "papers", Path(folder) / "model"
-        write_papers(dossier, version.name, written)
+        write_card_files(dossier, version.name, written)
         logged = client.get_logged_model(str(version.source).removeprefix("models:/"))
         model.mkdir()
         kept = download_artifacts(artifact_uri=logged.artifact_location, dst_path=str(model), tracking_uri=target.tracking_uri)

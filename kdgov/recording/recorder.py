@@ -25,7 +25,7 @@ from kdgov.recording import recorded_parts as parts
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
 from kdgov.recording.card.model_card import described
 from kdgov.recording.card.tags import ends_at, version_tags
-from kdgov.recording.card.write import write_papers
+from kdgov.recording.card.write_card import write_card_files
 from kdgov.recording.client.target import RegistryTarget
 from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG, version_facts
 from kdgov.recording.recording_state import RecordingState
@@ -141,7 +141,7 @@ class Recorder:
         """Papers, then the bundle with its manifest last: from then on the evidence folder takes no new file."""
         with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
             papers = Path(folder)
-            write_papers(self.dossier, self.model, papers)
+            write_card_files(self.dossier, self.model, papers)
             for path in sorted(p for p in papers.rglob("*") if p.is_file()):
                 put(self.client, run_id, path, path.parent.relative_to(papers).as_posix())
         bundle = self.dossier.folder

@@ -25,7 +25,7 @@ from kdgov.recording.card.evidence_bundle import read_dossier
 from kdgov.recording.card.huggingface_readme import hub_readme
 from kdgov.recording.card.model_card import DESCRIPTION_LIMIT, full_card, short_card
 from kdgov.recording.card.tags import TAG_LIMIT, version_tags
-from kdgov.recording.card.write import write_papers
+from kdgov.recording.card.write_card import write_card_files
 from kdgov.recording.runs import model_metrics
 from kdgov.report.escaping import escaped, markdown, plain
 from tests.recording.evidence_bundle import drawn_bundle as bundle
@@ -143,7 +143,7 @@ def test_the_measured_sentence_is_the_cards_sentence(tmp_path):
 
 def test_papers_are_byte_equal_when_written_again(good, tmp_path):
     for name in ("one", "two"):
-        write_papers(good, good.name, tmp_path / name)
+        write_card_files(good, good.name, tmp_path / name)
     files = sorted(p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*") if p.is_file())
     assert len(files) == 6
     assert all((tmp_path / "one" / f).read_bytes() == (tmp_path / "two" / f).read_bytes() for f in files)

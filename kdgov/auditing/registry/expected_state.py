@@ -13,7 +13,7 @@ from kdgov.auditing.registry.snapshot import Expected
 from kdgov.digest import digest_json, tree_manifest
 from kdgov.errors import InputError
 from kdgov.recording.card.evidence_bundle import EvidenceBundle, read_dossier
-from kdgov.recording.card.write import write_papers
+from kdgov.recording.card.write_card import write_card_files
 from kdgov.recording.release_recording import RECORDING_TAG, SEALED_TAG
 from kdgov.recording.runs import (
     criterion_metrics,
@@ -39,7 +39,7 @@ def expected_of(files: Path | None, model: str) -> Expected | None:
         return None
     recording = digest_json({"name": model, "decision": dossier.decision_digest, "bundle": dossier.digest})
     with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
-        write_papers(dossier, model, Path(folder) / "papers")
+        write_card_files(dossier, model, Path(folder) / "papers")
         papers = tree_manifest(Path(folder) / "papers")
     return Expected(
         params={

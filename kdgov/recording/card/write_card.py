@@ -1,4 +1,4 @@
-"""The papers beside a version: short and full card, charts, the Hugging Face README, written to a folder."""
+"""Writes the model card of a version to a folder: short, full and HTML card, its charts, and the Hugging Face README."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from kdgov.recording.card.huggingface_readme import hub_readme
 from kdgov.recording.card.model_card import full_card, short_card
 
 
-def write_papers(dossier: EvidenceBundle, model: str, folder: Path) -> None:
-    """Write ``card/`` and ``charts/``; the same dossier gives the same bytes, so a repeated upload changes nothing."""
+def write_card_files(dossier: EvidenceBundle, model: str, folder: Path) -> None:
+    """Write ``card/`` and ``charts/``; the same evidence bundle gives the same bytes, so a repeated upload changes nothing."""
     charts = charts_of(dossier)
     cards, pictures = folder / "card", folder / "charts"
     cards.mkdir(parents=True)
