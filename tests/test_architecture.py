@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
+
+from kdgov import source_digest
 
 
 def test_layers_hold(project_root):
@@ -71,3 +74,14 @@ def test_two_modules_of_one_name_need_a_reason(project_root):
 def test_every_module_fits_a_few_screens(project_root):
     lines = {p.relative_to(project_root).as_posix(): len(p.read_text().splitlines()) for p in (project_root / "kdgov").rglob("*.py")}
     assert not {name: count for name, count in lines.items() if count > MOST_LINES}
+
+
+def test_no_module_leads_back_to_itself():
+    """Also imports inside functions, for types alone, and by name: the layers hold between packages, this within them."""
+    named = {name: source_digest._named_in(name) - {name, name.rpartition(".")[0]} for name in source_digest._modules()}
+    # A package's front door names what lies in it; whoever is in it may be reached from there.
+    graph = {name: {other for other in found if not name.startswith(f"{other}.")} for name, found in named.items()}
+    try:
+        tuple(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from error

@@ -69,8 +69,8 @@ def gate(
         -0.25
     """
     from kdgov.decision.base_policy import looser_policy
-    from kdgov.pipeline.judge_paths import gate as judged
-    from kdgov.pipeline.judge_paths import judge_paths
+    from kdgov.pipeline.inputs.judge_paths import gate as judged
+    from kdgov.pipeline.inputs.judge_paths import judge_paths
     from kdgov.report.notebook import shown
 
     if base_policy is not None:

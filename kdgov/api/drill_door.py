@@ -27,7 +27,7 @@ def judge_files(case: Case, policy: Policy) -> Decision:
     """
     from kdgov.decision.base_policy import looser_policy
     from kdgov.declarations.policy_file import load_policy
-    from kdgov.pipeline.judge_paths import gate
+    from kdgov.pipeline.inputs.judge_paths import gate
 
     with tempfile.TemporaryDirectory(prefix="kdgov-drill-") as place:
         folder = Path(place)

@@ -50,7 +50,7 @@ def _case_of_release(file: Path) -> dict[str, Any]:
     from kdgov.checks.licensing.licence_case import licence_case
     from kdgov.declarations.policy_file import load_policy
     from kdgov.pipeline.context import open_release
-    from kdgov.pipeline.load_inputs import load_release_inputs
+    from kdgov.pipeline.inputs.load_inputs import load_release_inputs
 
     context = open_release(file)
     policy = load_policy(context.policy_path())

@@ -63,8 +63,9 @@ def distill(release: PathLike, *, store: PathLike | None = None, progress: Progr
         True
     """
     from kdgov.errors import InputError
-    from kdgov.pipeline.distill import distill_inputs, distill_step
+    from kdgov.pipeline.distill import distill_step
     from kdgov.pipeline.generation.generate_step import generate_step, teacher_text_terms
+    from kdgov.pipeline.inputs.distill_inputs import distill_inputs
 
     context = release_context(release, store, progress)
     written = generate_step(context, distill_inputs(context)) if teacher_text_terms(context) else None

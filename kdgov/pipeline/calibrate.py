@@ -10,9 +10,10 @@ from kdgov.declarations.distillation import Distillation
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.distill import DistillInputs, distill_inputs, step_key
+from kdgov.pipeline.distill import step_key
 from kdgov.pipeline.finished_work.step_results import CalibrateResult
 from kdgov.pipeline.generation.generate_step import generation_helpers
+from kdgov.pipeline.inputs.distill_inputs import DistillInputs, distill_inputs
 from kdgov.source_digest import source_digest
 
 TABLE = "calibration.json"

@@ -42,8 +42,8 @@ from kdgov.pipeline.confined.suite_calls import refuse_foreign_hosts
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import SCAN_REPORTS, CheckResult
 from kdgov.pipeline.generation.asked_terms import planned_generation
-from kdgov.pipeline.inputs_at_hand import calibration_table, covered
-from kdgov.pipeline.load_inputs import load_release_inputs
+from kdgov.pipeline.inputs.inputs_at_hand import calibration_table, covered
+from kdgov.pipeline.inputs.load_inputs import load_release_inputs
 from kdgov.source_digest import source_digest
 
 _CHECKS = ("licence", "provenance", "privacy", "contamination", "coverage", "practice", "evidence")

@@ -27,6 +27,7 @@ from kdgov.evidence.derivation.evaluation_statement import sign_evaluation
 from kdgov.finding import Finding
 from kdgov.items.files import read_items
 from kdgov.pipeline.asked_models.models_asked import Asked, asked_models, label_files, teacher_source
+from kdgov.pipeline.confined.release_calls import suite_calls
 from kdgov.pipeline.confined.suite_calls import SuiteCalls
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import DistillResult, EvaluateResult, ModelEvaluation, StepResult
@@ -119,12 +120,6 @@ def _parts(context: ReleaseContext, asked: list[Asked]) -> dict[str, ModelEvalua
             with context.store.work(ModelEvaluation, one.key, tell=context.wait) as work:
                 done[one.role] = work.finished or _part(context, calls, one, asked[0], work)
     return done
-
-
-def suite_calls(context: ReleaseContext) -> SuiteCalls:
-    """Where the suites of a release are asked: in this process, or in one without keys."""
-    suites, declared = context.release.suites, context.release.model_dump(mode="json")
-    return SuiteCalls(suites, beside=context.path, store=context.store.root, progress=context.progress, declared=declared)
 
 
 def _part(context: ReleaseContext, calls: SuiteCalls, one: Asked, teacher: Asked, work: Work[ModelEvaluation]) -> ModelEvaluation:

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.distill import distill_inputs, distill_step
+from kdgov.pipeline.distill import distill_step
 from kdgov.pipeline.evaluate import evaluate_step
 from kdgov.pipeline.finished_work.step_results import (
     CheckResult,
@@ -27,6 +27,7 @@ from kdgov.pipeline.finished_work.step_results import (
 )
 from kdgov.pipeline.gate import Judgeable, gate_step
 from kdgov.pipeline.generation.generate_step import generate_step, teacher_text_terms
+from kdgov.pipeline.inputs.distill_inputs import distill_inputs
 from kdgov.pipeline.late_scans.planned_items import planned_items_step
 from kdgov.pipeline.promote import promote_step
 from kdgov.pipeline.record import record_step

@@ -25,7 +25,7 @@ from kdgov.evidence.bundle_layout import CONTAMINATION, FINDINGS
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import SCAN_REPORTS, TeacherTextResult
-from kdgov.pipeline.load_inputs import suite_files
+from kdgov.pipeline.inputs.load_inputs import suite_files
 from kdgov.source_digest import source_digest
 
 FOLDER = "teacher_text"

@@ -22,7 +22,7 @@ from kdgov.recording.client.fetch_bundle import find_version
 from kdgov.recording.client.read_log import guard_status, log_of, memory_of
 from kdgov.recording.client.signers import signing_for
 from kdgov.recording.client.target import RegistryTarget
-from kdgov.recording.release_recording import version_facts
+from kdgov.recording.client.version_facts import version_facts
 from kdgov.recording.verify import VersionReport, inspect_version, rules_of
 
 FREE_ALIASES = ("candidate", "challenger")

@@ -23,14 +23,13 @@ from kdgov.recording.card.evidence_bundle import read_dossier
 from kdgov.recording.client.client import RefusedByGuardError, registry_client
 from kdgov.recording.client.signers import signing_for
 from kdgov.recording.client.target import RegistryTarget
-from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG, version_facts
 from kdgov.recording.recorder import STEPS, Recorder
 from kdgov.recording.recording_state import RecordingState
 from kdgov.recording.run_seal import SpoiledRunError, refuse_not_uploaded
 
 _ATTEMPTS = 3
 
-__all__ = ["RECORDING_TAG", "SEALED_TAG", "RecordedVersion", "record_release", "version_facts"]
+__all__ = ["RecordedVersion", "record_release"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

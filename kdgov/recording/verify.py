@@ -28,7 +28,7 @@ from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.fetch_bundle import attestations, download_bundle, find_version
 from kdgov.recording.client.read_log import LogCheck, check_log, guard_status, log_of, memory_of
 from kdgov.recording.client.target import RegistryTarget
-from kdgov.recording.release_recording import version_facts
+from kdgov.recording.client.version_facts import version_facts
 
 State = Literal["verified", "not verifiable", "violated"]
 

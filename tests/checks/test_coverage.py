@@ -131,7 +131,7 @@ def test_production_inputs_are_marked_near_and_far_for_the_replay(world: World):
     """The replay suite's items carry what a criterion with `where: {coverage: far}` decides by."""
     from kdgov.evaluation.plan.replay_inputs import replay_inputs
     from kdgov.pipeline.context import open_release
-    from kdgov.pipeline.load_inputs import load_release_inputs
+    from kdgov.pipeline.inputs.load_inputs import load_release_inputs
 
     foreign = [f"Please water {plant} under tree number {n}" for n in range(15) for plant in ("roses", "ferns")]
     world.rows = [{"prompt": f"How many are {n}?", "completion": "no"} for n in range(80)]

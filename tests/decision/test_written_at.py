@@ -10,7 +10,7 @@ import pytest
 
 from kdgov.declarations.content_times import written_at
 from kdgov.items import ItemTable, write_items
-from kdgov.pipeline.judge_paths import judge_paths
+from kdgov.pipeline.inputs.judge_paths import judge_paths
 
 EARLY, LATE, NOW = 1_600_000_000, 1_700_000_000, 1_790_000_000
 

@@ -17,7 +17,8 @@ from kdgov.evidence.release_statement import VersionFacts
 from kdgov.evidence.signing import sign_statement
 from kdgov.evidence.signing_keys import load_signer
 from kdgov.recording.client.fetch_bundle import attestations
-from kdgov.recording.release_recording import RecordedVersion, version_facts
+from kdgov.recording.client.version_facts import version_facts
+from kdgov.recording.release_recording import RecordedVersion
 
 NOW = datetime.datetime.now(datetime.UTC)
 

@@ -33,7 +33,7 @@ def bill_of_materials(name: str, version: int | str, target: RegistryTarget, *, 
     """
     # MLflow takes seconds to load: only when a registry is asked.
     fetch = importlib.import_module("kdgov.recording.client.fetch_bundle")
-    facts_of = importlib.import_module("kdgov.recording.release_recording").version_facts
+    facts_of = importlib.import_module("kdgov.recording.client.version_facts").version_facts
     client_of = importlib.import_module("kdgov.recording.client.client").registry_client
     with tempfile.TemporaryDirectory(prefix="kdgov-bom-") as folder, client_of(target) as client:
         found = fetch.find_version(client, name, version)

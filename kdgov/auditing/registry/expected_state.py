@@ -14,7 +14,7 @@ from kdgov.digest import digest_json, tree_manifest
 from kdgov.errors import InputError
 from kdgov.recording.card.evidence_bundle import EvidenceBundle, read_dossier
 from kdgov.recording.card.write_card import write_card_files
-from kdgov.recording.release_recording import RECORDING_TAG, SEALED_TAG
+from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG
 from kdgov.recording.runs import (
     criterion_metrics,
     dataset_inputs,

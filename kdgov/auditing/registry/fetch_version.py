@@ -17,7 +17,7 @@ from kdgov.auditing.registry.expected_state import ROLE_TAG, dataset_of, dataset
 from kdgov.auditing.registry.snapshot import LoggedModelShown, LogShown, RunShown, VersionShown
 from kdgov.digest import tree_manifest
 from kdgov.recording.client.read_log import guard_status, log_faults, read_log
-from kdgov.recording.release_recording import RECORDING_TAG, version_facts
+from kdgov.recording.client.version_facts import RECORDING_TAG, version_facts
 from kdgov.recording.run_seal import sealed_runs
 
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")

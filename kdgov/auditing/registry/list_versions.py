@@ -14,7 +14,7 @@ from kdgov.auditing.registry.fetch_version import quoted, stage_of, words_of
 from kdgov.auditing.registry.snapshot import VersionShown
 from kdgov.evidence.artifact_places import folder_of
 from kdgov.evidence.bundle_layout import ATTESTATION_FOLDER, BUNDLE_FOLDER, DECISION, MANIFEST, STATEMENTS, in_run
-from kdgov.recording.release_recording import version_facts
+from kdgov.recording.client.version_facts import version_facts
 
 _PAGE = 500
 

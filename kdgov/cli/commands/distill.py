@@ -54,9 +54,10 @@ def distill(
     with error_boundary(output_format=output_format):
         from kdgov.pipeline.calibrate import calibrate_step
         from kdgov.pipeline.context import open_release
-        from kdgov.pipeline.distill import distill_inputs, distill_step
+        from kdgov.pipeline.distill import distill_step
         from kdgov.pipeline.finished_work.step_results import DistillResult
         from kdgov.pipeline.generation.generate_step import generate_step, teacher_text_terms
+        from kdgov.pipeline.inputs.distill_inputs import distill_inputs
 
         settings = changed_settings(change, {})
         if show:
@@ -101,7 +102,7 @@ def _show(context: ReleaseContext, count: int, output_format: DistillFormat) -> 
     from kdgov.cli.standard_output import wants_colour
     from kdgov.distillation.shown_examples import LEARNT, shown_examples
     from kdgov.errors import InputError
-    from kdgov.pipeline.distill import distill_inputs
+    from kdgov.pipeline.inputs.distill_inputs import distill_inputs
 
     inputs, recipe = distill_inputs(context), context.release.distillation
     tokenizer = inputs.student_path or inputs.source

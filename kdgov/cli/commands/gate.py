@@ -176,7 +176,7 @@ class Given(NamedTuple):
 def _judge_tables(
     given: Given, statements: tuple[Path, ...], trust: Path | None, store: Path | None, progress: Progress
 ) -> tuple[Decision, GateInputs]:
-    from kdgov.pipeline.judge_paths import judge_paths
+    from kdgov.pipeline.inputs.judge_paths import judge_paths
 
     decision, judged = judge_paths(
         teacher=given.teacher or (),

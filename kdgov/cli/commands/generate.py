@@ -17,8 +17,8 @@ from kdgov.processes import is_first
 
 if TYPE_CHECKING:
     from kdgov.pipeline.context import ReleaseContext
-    from kdgov.pipeline.distill import DistillInputs
     from kdgov.pipeline.finished_work.step_results import GenerateResult
+    from kdgov.pipeline.inputs.distill_inputs import DistillInputs
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -54,8 +54,8 @@ def generate(
     """Have the teacher of a release write training data: asked once, filtered, scanned, with a card."""
     with error_boundary(output_format=output_format):
         from kdgov.pipeline.context import open_release
-        from kdgov.pipeline.distill import distill_inputs
         from kdgov.pipeline.generation.generate_step import generate_step, teacher_text_terms
+        from kdgov.pipeline.inputs.distill_inputs import distill_inputs
 
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress)

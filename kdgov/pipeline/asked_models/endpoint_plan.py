@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from kdgov.checkpoints.bounded_templates import chat_text
@@ -12,48 +12,23 @@ from kdgov.checkpoints.loading import load_tokenizer
 from kdgov.decision.policy import Policy
 from kdgov.declarations.distillation import TeacherText
 from kdgov.declarations.endpoint_declaration import Endpoint
-from kdgov.endpoints.reply import estimated_tokens
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.messages import NotApplicable
 from kdgov.evaluation.plan.replay_inputs import replay_inputs
-from kdgov.evaluation.plan.request import Plan, messages_of
-from kdgov.evaluation.release_settings import asks_in_messages, endpoint_roles, how_for
+from kdgov.evaluation.release_settings import asks_in_messages, endpoint_roles
 from kdgov.finding import Finding
 from kdgov.finding_rules import RULES
 from kdgov.passing_rules import passing
+from kdgov.pipeline.asked_models.asking_estimate import Estimate
+from kdgov.pipeline.confined.release_calls import suite_calls
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.evaluate import suite_calls
-from kdgov.pipeline.load_inputs import load_release_inputs
+from kdgov.pipeline.inputs.load_inputs import load_release_inputs
 from kdgov.progress import silent
 from kdgov.quantities import quantity
 
 _NOT_APPLICABLE, _PLAN, _BACKEND = "evidence.task-not-applicable", "evidence.endpoint-plan", "evidence.backend"
 _TEXT_PROMPT_TOKENS = 100
 """Tokens that a prompt of the distillation data is taken to have, for planning."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """What asking takes at most."""
-
-    requests: int = 0
-    """Requests, without repeated ones."""
-    input_tokens: int = 0
-    """Tokens read, estimated from bytes."""
-    output_tokens: int = 0
-    """Tokens written, if every answer is as long as it may be."""
-
-    def __add__(self, other: Estimate) -> Estimate:
-        return Estimate(
-            requests=self.requests + other.requests,
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-        )
-
-    def usd(self, endpoint: Endpoint) -> float | None:
-        """Its price; None where none is declared."""
-        price = endpoint.price
-        return None if price is None else (self.input_tokens * price.input + self.output_tokens * price.output) / 1e6
 
 
 def endpoint_plan_findings(context: ReleaseContext, policy: Policy, rows: Mapping[str, int]) -> list[Finding]:
@@ -132,22 +107,6 @@ def _unlike(role: str, policy: Policy) -> Finding:
         mend="Judge by policies/black-box.yaml, or let the policy allow it: `allowed_differences: [backend]`.",
         rule=_BACKEND,
         source=RULES[_BACKEND].source,
-    )
-
-
-def evaluation_estimate(plan: Plan, context: ReleaseContext, role: str, endpoint: Endpoint) -> Estimate:
-    """What asking one endpoint everything a plan holds takes at most."""
-    from kdgov.evaluation.backends.chat_endpoint import answer_tokens  # noqa: PLC0415 - only where an endpoint is asked
-
-    how = how_for(context.release, role, endpoint)
-    requests = [request for task in plan.tasks for item in task.items for request in item.requests]
-    read = [estimated_tokens("".join(str(m.get("content")) for m in messages_of(r.context))) for r in requests]
-    wrote = [answer_tokens(r.generation, how.reasoning) for r in requests]
-    again = min(how.reask, len(requests))
-    return Estimate(
-        requests=len(requests) + again,
-        input_tokens=sum(read) + again * max(read, default=0),
-        output_tokens=sum(wrote) + again * max(wrote, default=0),
     )
 
 

@@ -20,7 +20,7 @@ from kdgov.evaluation.scoring.judge_labels import read_labels
 from kdgov.evidence.bundle_layout import PAIR
 from kdgov.pipeline.asked_models.release_mitigations import mitigations_digest
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.load_inputs import load_release_inputs
+from kdgov.pipeline.inputs.load_inputs import load_release_inputs
 from kdgov.source_digest import source_digest
 
 

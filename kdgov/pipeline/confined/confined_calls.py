@@ -19,7 +19,7 @@ from kdgov.evaluation.plan.suite_code import allowed_code
 from kdgov.evaluation.release_settings import asks_in_messages, endpoint_roles
 from kdgov.pipeline.asked_models.release_mitigations import release_mitigations
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.load_inputs import load_release_inputs
+from kdgov.pipeline.inputs.load_inputs import load_release_inputs
 from kdgov.progress import Progress
 
 _PLANS: dict[str, Any] = {}
@@ -96,7 +96,7 @@ def planned_rows(*, context: ReleaseContext, code: Sequence[Path], tasks: Sequen
 
 def endpoint_questions(*, context: ReleaseContext, code: Sequence[Path], progress: Progress) -> dict[str, Any]:
     """What a release asks of endpoints: tasks ``left`` out, tokens ``asked`` of each role, ``messages`` of each task's first item."""
-    estimate = importlib.import_module("kdgov.pipeline.asked_models.endpoint_plan").evaluation_estimate
+    estimate = importlib.import_module("kdgov.pipeline.asked_models.asking_estimate").evaluation_estimate
     with allowed_code(code):
         plan, left = release_questions(replace(context, progress=progress))
     roles = endpoint_roles(context.release)

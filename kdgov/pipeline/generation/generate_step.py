@@ -27,7 +27,7 @@ from kdgov.quantities import quantity
 from kdgov.source_digest import source_digest
 
 if TYPE_CHECKING:
-    from kdgov.pipeline.distill import DistillInputs
+    from kdgov.pipeline.inputs.distill_inputs import DistillInputs
 
 ANSWERS = "teacher-answers"
 """Folder of the store that holds the journals of all teachers and judges."""

@@ -23,10 +23,10 @@ from kdgov.declarations.suite import find_suite, load_suite
 from kdgov.digest import digest_json, write_atomic
 from kdgov.evidence.bundle_layout import CONTAMINATION, FINDINGS
 from kdgov.finding import Finding
+from kdgov.pipeline.confined.release_calls import suite_calls
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.evaluate import suite_calls
 from kdgov.pipeline.finished_work.step_results import SCAN_REPORTS, PlannedItemsResult
-from kdgov.pipeline.load_inputs import load_release_inputs
+from kdgov.pipeline.inputs.load_inputs import load_release_inputs
 from kdgov.pipeline.scan_teacher_text import FOLDER
 from kdgov.progress import silent
 from kdgov.source_digest import source_digest

@@ -23,13 +23,9 @@ from mlflow.models.utils import get_external_mlflow_model_spec
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from kdgov import __version__
+from kdgov.recording.flavors.model_reference import DEFAULT_NEW_TOKENS, MODEL_FOLDER, REFERENCE, REFERENCE_SCHEMA, TOKENIZER_FOLDER
 from kdgov.recording.flavors.model_task import ModelTask
 
-REFERENCE = "kdgov.json"
-"""Names the release whose version the folder is."""
-REFERENCE_SCHEMA = "kdgov.model_reference/1"
-MODEL_FOLDER, TOKENIZER_FOLDER = "model", "components/tokenizer"
-DEFAULT_NEW_TOKENS = 64
 EXAMPLE = ["The capital of France is"]
 """Input example: a text of nobody's."""
 _POINTER = "kdgov_verified.py"
@@ -63,15 +59,6 @@ def write_model_folder(folder: Path, logged: LoggedModel, *, name: str, recordin
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
     _spec(logged, task).save(str(folder / MLMODEL_FILE_NAME))
-
-
-def refers_to(folder: Path) -> tuple[str, str]:
-    """Name and recording that a folder's reference states; both empty where it has none."""
-    try:
-        document: Any = json.loads((folder / REFERENCE).read_bytes())
-        return str(document["name"]), str(document["recording"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "", ""
 
 
 def _files() -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kdgov.recording.flavors.model_folder import DEFAULT_NEW_TOKENS
+from kdgov.recording.flavors.model_reference import DEFAULT_NEW_TOKENS
 from kdgov.recording.flavors.model_task import ModelTask, model_task
 from kdgov.recording.flavors.verified_folder import load_verified
 from kdgov.recording.verified_loading import LoadedModel

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-from kdgov.recording.flavors.model_folder import MODEL_FOLDER, TOKENIZER_FOLDER
+from kdgov.recording.flavors.model_reference import MODEL_FOLDER, TOKENIZER_FOLDER
 from kdgov.recording.flavors.verified_folder import load_verified
 
 _TOKENIZERS: dict[Path, Any] = {}

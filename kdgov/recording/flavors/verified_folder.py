@@ -14,7 +14,7 @@ from kdgov.errors import InputError
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.target import REGISTRY_VARIABLE, STORE_VARIABLE, RegistryTarget, registry_target
 from kdgov.recording.client.version_facts import RECORDING_TAG
-from kdgov.recording.flavors.model_folder import refers_to
+from kdgov.recording.flavors.model_reference import refers_to
 from kdgov.recording.verified_loading import LoadedModel, load_version
 
 _MEND = "Load it from the registry that recorded it: models:/name@alias or models:/name/7."

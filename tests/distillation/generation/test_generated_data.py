@@ -16,8 +16,9 @@ from kdgov.distillation.data.examples import read_examples
 from kdgov.distillation.data.tokenization import tokenized
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
-from kdgov.pipeline.distill import distill_inputs, distill_step
+from kdgov.pipeline.distill import distill_step
 from kdgov.pipeline.generation.generate_step import generate_step
+from kdgov.pipeline.inputs.distill_inputs import distill_inputs
 from kdgov.pipeline.run import run_release
 from tests.conftest import ROOT
 from tests.distillation.conftest import llama, write_tokenizer

@@ -1,0 +1,100 @@
+"""What the distillation step works on: teacher, given student and data, resolved, held to what their cards pin, and identified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdgov.checkpoints.identity import ModelIdentity, endpoint_facts, model_identity, resolve_model
+from kdgov.declarations.cards import load_dataset_card
+from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.digest import digest_file
+from kdgov.errors import InputError
+from kdgov.pipeline.context import ReleaseContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillInputs:
+    """What the step works on, resolved and identified."""
+
+    source: Path | Endpoint
+    """Folder of the teacher, or the endpoint where it can only be asked."""
+    teacher: Mapping[str, Any]
+    """Its identity, or what is declared of the endpoint."""
+    student_path: Path | None
+    """Folder of ``student.model``; None where the student starts from layers or a configuration."""
+    student: ModelIdentity | None
+    """Its identity."""
+    data: tuple[Path, ...]
+    """Files to learn from, in the order the release names them."""
+    prompts: tuple[Path, ...]
+    """Files of prompts that terms name."""
+    logits: tuple[Path, ...] = ()
+    """Files with the teacher's distributions, where they were written elsewhere."""
+
+
+def distill_inputs(context: ReleaseContext) -> DistillInputs:
+    """Resolve and identify everything the release names for this step.
+
+    Raises:
+        InputError: if a model or a file is absent or is not what its card pins.
+    """
+    release = context.release
+    source = release.teacher.endpoint or resolve_model(release.teacher.model, beside=context.path, revision=release.teacher.revision)
+    student_path = None
+    if release.student.model is not None:
+        student_path = resolve_model(release.student.model, beside=context.path, revision=release.student.revision)
+    terms = release.distillation.terms if release.distillation is not None else []
+    cache = release.distillation.cache if release.distillation is not None else None
+    prompts = tuple(context.path_of(term.prompts) for term in terms if term.kind == "teacher_text" and term.prompts is not None)
+    return DistillInputs(
+        source=source,
+        teacher=model_identity(source).as_json() if isinstance(source, Path) else endpoint_facts(source),
+        student_path=student_path,
+        student=None if student_path is None else model_identity(student_path),
+        data=tuple(data_files(context)) if release.distillation is not None else (),
+        prompts=prompts,
+        logits=tuple(context.path_of(name) for name in cache.files) if cache is not None else (),
+    )
+
+
+def data_files(context: ReleaseContext) -> list[Path]:
+    """Files of the release's data, as its cards name and pin them.
+
+    Raises:
+        InputError: if a card names no file, or a file is absent or not the pinned one.
+    """
+    files: list[Path] = []
+    for item in context.release.data:
+        if item.path is not None:
+            files.append(_file(context.path_of(item.path)))
+            continue
+        card_path = context.path_of(str(item.card))
+        card = load_dataset_card(card_path)
+        if not card.files:
+            raise InputError("names no file", where=str(card_path), mend="Add `files:` with the path and digest of each.")
+        for entry in card.files:
+            beside = card_path.parent / entry.path
+            file = beside if beside.exists() else Path(entry.path)
+            if not file.is_file():
+                raise InputError(f"files: names {entry.path!r}, which does not exist", where=str(card_path), mend="Correct the path.")
+            if entry.digest is not None and digest_file(file) != entry.digest:
+                raise InputError(
+                    f"files: {entry.path} is not what the card pins: it has {digest_file(file)}, the card says {entry.digest}",
+                    where=str(card_path),
+                    mend="Restore the file, or review it and write its new digest into the card.",
+                )
+            files.append(file)
+    return files
+
+
+def _file(path: Path) -> Path:
+    if path.is_dir():
+        raise InputError(
+            "is a folder; data are files",
+            where=str(path),
+            mend='Name a file in it. Of images write a .jsonl beside them, a line each: {"image": "cat/1.png", "label": "cat"}.',
+        )
+    return path
