@@ -144,3 +144,12 @@ def test_production_inputs_are_marked_near_and_far_for_the_replay(world: World):
     far = [row["input"] for row in rows if row["coverage"] == "far"]
     assert set(foreign) <= set(far)
     assert len(far) <= len(foreign) + 9
+
+    # Learnt once; what somebody changed in between is learnt again.
+    (kept,) = logged.path.parent.glob("*.coverage.json")
+    before = kept.stat().st_mtime_ns
+    again = replay_inputs(load_release_inputs(context), release=context.path, store=world.folder / "store")
+    assert (again, kept.stat().st_mtime_ns) == (logged, before)
+    kept.write_text(kept.read_text().replace('"far"', '"near"'))
+    assert replay_inputs(load_release_inputs(context), release=context.path, store=world.folder / "store") == logged
+    assert kept.stat().st_mtime_ns > before
