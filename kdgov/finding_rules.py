@@ -73,7 +73,7 @@ RULES: dict[str, Rule] = {
     "provenance.synthetic-unknown": _rule(
         "review", "third-party synthetic data whose card says honestly what its maker did not publish", f"{AI_600_1} MP-4.1-010"
     ),
-    "provenance.name-is-a-hash": _rule("review", "a model that nothing names but a commit or digest", f"{AI_600_1} MP-4.1-010"),
+    "provenance.name-is-a-hash": _rule("review", "a model that is named only by a commit or digest", f"{AI_600_1} MP-4.1-010"),
     "provenance.synthetic-thin": _rule("warn", "a record of generation lacks what a later dispute will ask for", f"{AI_600_1} MP-4.1-010"),
     # Privacy: may these people's data be in here, and is more in here than was said?
     "privacy.personal-data-unsaid": _rule("warn", "a card does not say whether it holds personal data", f"{DTA}; {AI_600_1} MP-4.1-009"),
@@ -84,15 +84,15 @@ RULES: dict[str, Rule] = {
     "privacy.retention-unsaid": _rule("review", "personal data without a retention date", f"{GDPR} Art. 5(1)(e)"),
     "privacy.withdrawn-present": _rule("block", "data of people who withdrew", f"{GDPR} Art. 7(3); {AI_600_1} MS-2.2-003"),
     "privacy.withdrawn-unchecked": _rule("review", "withdrawals that could not be checked", f"{GDPR} Art. 7(3)"),
-    "privacy.geography-forbidden": _rule("block", "processed where it may not be", f"{DTA} use.processing-excluded"),
+    "privacy.geography-forbidden": _rule("block", "personal data processed where it may not be", f"{DTA} use.processing-excluded"),
     "privacy.pii-found": _rule(
         "review", "more personal identifiers in the data than the release's intent allows", f"{AI_600_1} MP-4.1-009"
     ),
     "privacy.pii-noted": _rule("warn", "personal identifiers in the data", f"{AI_600_1} MP-4.1-009"),
     "privacy.names-found": _rule("review", "more names of people or places than the policy allows", f"{AI_600_1} MP-4.1-009"),
     "privacy.pii-contradicts-card": _rule("review", "personal identifiers where the card says there are none", f"{AI_600_1} MP-4.1-009"),
-    "privacy.not-testable": _rule("warn", "nothing that could be read for personal data", f"{AI_600_1} MP-4.1-009"),
-    "privacy.sent-to-endpoint": _rule("review", "personal data that leaves for an endpoint", f"{GDPR} Art. 28 and 44"),
+    "privacy.not-testable": _rule("warn", "no text that could be searched for personal data", f"{AI_600_1} MP-4.1-009"),
+    "privacy.sent-to-endpoint": _rule("review", "personal data that is sent to an endpoint", f"{GDPR} Art. 28 and 44"),
     "privacy.secret-found": _rule("block", "credentials in the data", "CWE-798"),
     # Contamination: has the student seen what it will be judged by?
     "contamination.verbatim": _rule("block", "items of the suites occur word for word in the data", "arXiv:2005.14165 appendix C"),
@@ -102,22 +102,32 @@ RULES: dict[str, Rule] = {
         "review", "near-duplicates of items occur in the data", "Broder 1997, doi:10.1109/SEQUEN.1997.666900"
     ),
     "contamination.judged-apart": _rule("warn", "seen items are left out and compared with unseen ones", "arXiv:2005.14165 appendix C"),
-    "contamination.not-apart": _rule("block", "seen items that cannot be told apart in the results", "arXiv:2005.14165 appendix C"),
+    "contamination.not-apart": _rule(
+        "block", "items seen in the data that cannot be separated in the results", "arXiv:2005.14165 appendix C"
+    ),
     "contamination.image-alike": _rule("review", "images of the suites have look-alikes in the data", "docs/practice.md, media"),
     "contamination.media-not-compared": _rule("warn", "images or sounds that were not compared", "docs/practice.md, media"),
     "contamination.not-testable": _rule("warn", "items too short to be looked for", "arXiv:2005.14165 appendix C"),
-    "contamination.items-absent": _rule("warn", "items that are not at hand could not be looked for", "arXiv:2005.14165 appendix C"),
+    "contamination.items-absent": _rule(
+        "warn", "items that could not be looked for because they are not on this machine", "arXiv:2005.14165 appendix C"
+    ),
     # Coverage: does the data look like what the student will be asked?
     "coverage.uncovered": _rule("warn", "a share of the production inputs that the data does not cover", "docs/practice.md, coverage"),
     "coverage.worse-far": _rule("warn", "a larger loss on items unlike the data than on items like it", "docs/practice.md, coverage"),
     "coverage.not-testable": _rule("warn", "too little to compare data with production inputs", "docs/practice.md, coverage"),
     # Practice: the field's common mistakes.
-    "practice.completions-only": _rule("warn", "sampled completions although logits are at hand", "arXiv:1503.02531 section 2"),
+    "practice.completions-only": _rule(
+        "warn", "learning from sampled answers although the teacher's logits are available", "arXiv:1503.02531 section 2"
+    ),
     "practice.temperature-uncalibrated": _rule("warn", "temperature left at 1 without calibration", "arXiv:1503.02531 section 2"),
-    "practice.soft-share-low": _rule("warn", "soft labels that make up next to none of the loss", "arXiv:1503.02531 section 2"),
-    "practice.temperature-extreme": _rule("warn", "a temperature at which the teacher says little", "arXiv:1503.02531 section 2"),
-    "practice.calibration-unknown": _rule("review", "a calibration that is not at hand", "docs/practice.md, temperature"),
-    "practice.calibration-differs": _rule("warn", "a recipe that its calibration does not propose", "docs/practice.md, temperature"),
+    "practice.soft-share-low": _rule("warn", "soft labels that carry almost none of the loss", "arXiv:1503.02531 section 2"),
+    "practice.temperature-extreme": _rule(
+        "warn", "a temperature at which the teacher's distribution says little", "arXiv:1503.02531 section 2"
+    ),
+    "practice.calibration-unknown": _rule("review", "a named calibration that cannot be found", "docs/practice.md, temperature"),
+    "practice.calibration-differs": _rule(
+        "warn", "a temperature or weights other than those the calibration proposes", "docs/practice.md, temperature"
+    ),
     "practice.benchmarks-only": _rule("warn", "judged on benchmarks only, with no production inputs", f"{AI_600_1} MS-2.5-001"),
     "practice.little-data": _rule("warn", "few examples for the training steps", "arXiv:2106.05237 section 3"),
     "practice.sensitive-without-safety": _rule(
@@ -126,17 +136,17 @@ RULES: dict[str, Rule] = {
     "practice.mitigation-untested": _rule(
         "block", "a mitigation of the teacher that nothing tests on the student", f"{AI_600_1} MS-2.6-005; docs/practice.md, mitigations"
     ),
-    "practice.capability-unknown": _rule("warn", "a capability tag that no vocabulary holds", f"{AI_600_1} MP-4.1-010"),
-    "practice.task-diversity": _rule("warn", "inputs of many topics beside data of few", "arXiv:1910.01108"),
+    "practice.capability-unknown": _rule("warn", "a capability tag that kdgov does not know", f"{AI_600_1} MP-4.1-010"),
+    "practice.task-diversity": _rule("warn", "production inputs of many topics, data of few", "arXiv:1910.01108"),
     "practice.student-not-smaller": _rule(
         "warn", "the student is no smaller, faster or cheaper by any declared measure", "arXiv:1910.01108"
     ),
     "practice.no-trade-off-note": _rule("warn", "no note on what the student gives up", "NIST AI RMF MANAGE 1.4"),
-    "practice.no-accountable-role": _rule("warn", "nobody answers for the release", "NIST AI RMF GOVERN 2.1"),
+    "practice.no-accountable-role": _rule("warn", "no accountable person is named for the release", "NIST AI RMF GOVERN 2.1"),
     "practice.not-informed": _rule("warn", "accountable roles that were not informed", "NIST AI RMF GOVERN 2.1"),
     "practice.role-unknown": _rule("review", "a role that neither kdgov nor the policy knows", "NIST AI RMF GOVERN 2.1"),
-    "practice.informed-in-future": _rule("review", "informed on a day that has not come", "NIST AI RMF GOVERN 2.1"),
-    "practice.informed-before-results": _rule("warn", "informed before there were results to tell of", "NIST AI RMF GOVERN 2.1"),
+    "practice.informed-in-future": _rule("review", "informed on a day in the future", "NIST AI RMF GOVERN 2.1"),
+    "practice.informed-before-results": _rule("warn", "informed before there were results", "NIST AI RMF GOVERN 2.1"),
     "practice.no-before-after": _rule("warn", "no record of the student before distillation or of the teacher", "NIST AI RMF MEASURE 2.1"),
     "practice.general-purpose-model": _rule(
         "review", "a student that counts as a new general-purpose model, by one reading at least", f"{AI_ACT} Art. 3(63), 53"
@@ -164,7 +174,7 @@ RULES: dict[str, Rule] = {
     "evidence.batch-dependent": _broken("answers that depend on the batch they were asked in"),
     "evidence.duplicates": _broken("items that occur twice"),
     "evidence.items": _broken("item tables that do not match one to one"),
-    "evidence.table": _broken("an item table that is not the one its evidence speaks of"),
+    "evidence.table": _broken("an item table that is not the one its evidence describes"),
     "evidence.polarity": _broken("two suites that disagree on which way is better"),
     "evidence.same-model": _broken("teacher and student are one model"),
     "evidence.items-changed": _broken("results that are not those the evidence sealed"),
@@ -174,7 +184,7 @@ RULES: dict[str, Rule] = {
     "evidence.pin-broken": _broken("a digest other than the one the policy pins"),
     "evidence.digest-missing": _broken("a digest that the policy demands and the evidence lacks"),
     "evidence.bundle-changed": _broken("recorded evidence that is not what was sealed"),
-    "evidence.decision-changed": _broken("another decision than the registry names"),
+    "evidence.decision-changed": _broken("a decision other than the one the registry names"),
     "evidence.criterion-unfillable": _rule(
         "block", "a criterion that no suite of the release can fill, or whose counts its items cannot reach", "docs/gate.md"
     ),
@@ -188,37 +198,43 @@ RULES: dict[str, Rule] = {
     "evidence.device": _broken("models run on different kinds of device"),
     "evidence.batch-tokens": _broken("models asked in batches of different sizes"),
     "evidence.version": _broken("scored by different versions"),
-    "evidence.aggregate": _broken("items that do not give the aggregate written beside them"),
-    "evidence.asked-differently": _broken("result files that tell of two ways of asking"),
-    "evidence.chat-template": _broken("equal documents asked through two chat templates"),
+    "evidence.aggregate": _broken("single results that do not add up to the average written beside them"),
+    "evidence.asked-differently": _broken("result files that were asked in two different ways"),
+    "evidence.chat-template": _broken("the same documents asked through two chat templates"),
     "evidence.not-judged": _rule("review", "results that no criterion of the policy reads", "docs/practice.md"),
-    "evidence.item-proxy": _rule("warn", "a statistic of a whole task, judged item by item instead", "docs/gate.md"),
+    "evidence.item-proxy": _rule("warn", "a statistic of a whole task that is judged item by item instead", "docs/gate.md"),
     "evidence.items-incomplete": _rule("review", "fewer or more items than the tool says it asked", "docs/gate.md"),
-    "evidence.samples-missing": _rule("warn", "tasks with an aggregate and no items", "docs/gate.md"),
+    "evidence.samples-missing": _rule("warn", "tasks that report an average and no single results", "docs/gate.md"),
     "evidence.unread-files": _rule("warn", "files beside the results that no reader knows", "docs/gate.md"),
-    "evidence.not-checked": _rule("warn", "what this door cannot know", "docs/gate.md"),
+    "evidence.not-checked": _rule("warn", "nothing says whether a model that knows nothing would have passed as well", "docs/gate.md"),
     "evidence.data-unpinned": _rule("review", "suite data without a pinned revision", "docs/evaluation.md"),
     "evidence.served-unproven": _rule("review", "an endpoint whose weights are not proven", "docs/evaluation.md"),
-    "evidence.batch-noise": _rule("review", "greedy texts in low precision that depend on the batch", "docs/evaluation.md"),
+    "evidence.batch-noise": _rule("review", "greedy answers in low precision that depend on the batch", "docs/evaluation.md"),
     "evidence.endpoint-identity": _rule(
-        "review", "an endpoint that does not show one model, or another than asked", f"{AI_600_1} MS-2.5-005; docs/endpoints.md"
+        "review",
+        "an endpoint where several models answered, or another than the one asked for",
+        f"{AI_600_1} MS-2.5-005; docs/endpoints.md",
     ),
-    "evidence.endpoint-drift": _rule("warn", "an endpoint that answers otherwise when asked again", "docs/endpoints.md"),
-    "evidence.endpoint-plan": _rule("review", "what asking an endpoint will cost, against its budget", "docs/endpoints.md"),
+    "evidence.endpoint-drift": _rule("warn", "an endpoint that answers differently when asked again", "docs/endpoints.md"),
+    "evidence.endpoint-plan": _rule("review", "what asking an endpoint will cost, compared with its budget", "docs/endpoints.md"),
     "evidence.task-not-applicable": _rule("review", "a task that an endpoint cannot answer", "docs/endpoints.md"),
-    "evidence.thoughts-unfinished": _rule("review", "answers that ended inside their thoughts", "docs/evaluation.md"),
+    "evidence.thoughts-unfinished": _rule("review", "answers that were cut off while the model still reasoned", "docs/evaluation.md"),
     "evidence.judge-agreement": _rule("warn", "a judge that people often disagree with", "docs/evaluation.md"),
     "evidence.judge-not-validated": _rule("warn", "a judge that nobody checked on answers of these two models", "docs/gate.md"),
-    "evidence.by-design-tokenizer": _rule("warn", "two tokenizers, as two models have", "docs/evaluation.md"),
-    "evidence.by-design-reasoning": _rule("warn", "one model thinks before it answers, or thinks otherwise", "docs/evaluation.md"),
-    "evidence.by-design-template": _rule("warn", "two chat templates, as two models have", "docs/evaluation.md"),
+    "evidence.by-design-tokenizer": _rule("warn", "teacher and student use different tokenizers, as two models may", "docs/evaluation.md"),
+    "evidence.by-design-reasoning": _rule(
+        "warn", "the two models reason differently before they answer, or only one does", "docs/evaluation.md"
+    ),
+    "evidence.by-design-template": _rule(
+        "warn", "teacher and student use different chat templates, as two models may", "docs/evaluation.md"
+    ),
     "evidence.looks": _rule("warn", "a student chosen among several on the same items", "docs/gate.md"),
     "evidence.not-applicable": _rule("warn", "criteria whose condition does not hold: not checked", "docs/practice.md"),
     "evidence.not-measured": _rule("warn", "a quantity that nothing measured", "docs/gate.md"),
     "evidence.policy-newer": _rule(
-        "warn", "a policy younger than the results it judges", "FDA guidance Non-Inferiority Clinical Trials, 2016"
+        "warn", "a policy that is newer than the results it judges", "FDA guidance Non-Inferiority Clinical Trials, 2016"
     ),
-    "evidence.judged-anew": _rule("warn", "judged today, the evidence gives another decision", "docs/audit.md"),
+    "evidence.judged-anew": _rule("warn", "judged again today, the evidence gives another decision", "docs/audit.md"),
 }
 """Rule → its meaning."""
 

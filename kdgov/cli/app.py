@@ -91,7 +91,9 @@ COMMANDS: Mapping[str, Entry] = {
         help="Write a release with cards, suites and a policy, or a policy alone, and the CI jobs that block a student the gate refuses.",
     ),
     "explain": Entry(
-        module="explain", panel=RULES, help="Say what a finding, a criterion or a word of the field means, and which key answers it."
+        module="explain",
+        panel=RULES,
+        help="Say what a finding, a criterion, a method of the gate or a word means, and which key answers it.",
     ),
     "schema": Entry(
         module="print_schema",

@@ -49,17 +49,32 @@ def criterion_words(criterion: Criterion) -> str:
     kind = KINDS[criterion.kind]
     if kind.whole is not None:
         return f"{criterion.measure}{kind.words(criterion)}"
-    where = f"{criterion.metric} of {criterion.suite}/{'+'.join(criterion.tasks)}"
-    proof = f"proven at {100 * criterion.confidence:g} %, from {quantity(criterion.min_items, 'item')} on"
-    text = f"{where}{kind.words(criterion)}"
-    groups = "; every " + ", ".join(_group_words(entry) for entry in criterion.by) + " on its own" if criterion.by else ""
+    proof = f"proven with {100 * criterion.confidence:g} % confidence on at least {quantity(criterion.min_items, 'item')}"
+    text = f"{_subject(criterion)}{kind.words(criterion)}"
+    groups = _groups(criterion) if criterion.by and criterion.kind != "gap" else ""
     shown = "; shown only, never decides" if criterion.advisory else ""
     when = {"always": "", "measured": "where measured: ", "production_inputs": "where production inputs are named: "}[criterion.when]
-    only = "".join(f" with {name} {value}" for name, value in criterion.where.items())
+    only = "".join(f", counting items with {name} {value} only" for name, value in criterion.where.items())
     return f"{when}{text}, {proof}{only}{groups}{shown}"
+
+
+def _subject(criterion: Criterion) -> str:
+    """What a criterion looks at: ``refused of safety``, ``each metric of bias-core/winogender``."""
+    tasks = "" if set(criterion.tasks) == {"*"} else f"/{'+'.join(criterion.tasks)}"
+    suite = "every suite" if criterion.suite == "*" else criterion.suite
+    metric = "each metric" if criterion.metric == "*" else criterion.metric
+    return f"{metric} of {suite}{tasks}{' (all tasks together)' if criterion.pooled else ''}"
+
+
+def _groups(criterion: Criterion) -> str:
+    each = " and ".join(_group_words(entry) for entry in criterion.by)
+    limits = [f"margin {criterion.group_margin:g}"] if criterion.group_margin is not None else []
+    limits += [f"at least {quantity(criterion.min_group_items, 'item')}"] if criterion.min_group_items else []
+    return f"; likewise {each}" + (f" ({', '.join(limits)})" if limits else "")
 
 
 def _group_words(entry: tuple[str, ...]) -> str:
     if set(entry) == {"*"}:
-        return "attribute the items state" if len(entry) == 1 else f"{len(entry)} of them together"
-    return " × ".join(entry)
+        stated = "the items state"
+        return f"each group {stated}" if len(entry) == 1 else f"each combination of {len(entry)} groups {stated}"
+    return f"each {' × '.join(entry)}"

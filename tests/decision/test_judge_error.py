@@ -182,7 +182,7 @@ def test_a_policy_that_asks_for_less_gold_is_looser():
     assert [c.effect for c in policy_difference(policies[0], policies[1])] == ["looser"]
     assert [c.effect for c in policy_difference(policies[0], policies[2])] == ["looser"]
     assert [c.effect for c in policy_difference(policies[2], policies[0])] == ["stricter"]
-    assert "with gold of both models on at least 200 items" in policy_text(policies[0])
+    assert "with trusted scores of both models on at least 200 items" in policy_text(policies[0])
     with pytest.raises(DeclarationError, match="gold"):
         parse_policy(POLICY % ", gold: {min_items: 200}, statistic: mcc")
     with pytest.raises(DeclarationError, match="30"):

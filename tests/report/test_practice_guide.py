@@ -6,8 +6,12 @@ import pytest
 import yaml
 
 from kdgov.checks.findings.capability_tags import SENSITIVE
+from kdgov.decision.criteria.kinds import KINDS
+from kdgov.decision.statistics.method_table import GATE_METHODS
 from kdgov.finding_rules import RULES
-from kdgov.report.practice_guide import GUIDE, TERMS, guide_table
+from kdgov.report.explanations.explained import explained
+from kdgov.report.explanations.glossary_words import WORDS, glossary_page
+from kdgov.report.explanations.practice_guide import GUIDE, guide_table
 from tests.command import kdgov
 
 
@@ -18,9 +22,20 @@ def test_the_page_is_the_guide(project_root):
         assert f"| `{name}` | {', '.join(entry.synonyms)} | {', '.join(entry.suites)} |" in page
 
 
-def test_the_glossary_holds_every_word(project_root):
-    glossary = (project_root / "docs" / "glossary.md").read_text().lower()
-    assert not [term for term in TERMS if f"\n{term}\n: " not in glossary]
+def test_the_glossary_is_that_of_the_code_in_order(project_root):
+    assert (project_root / "docs" / "glossary.md").read_text() == glossary_page()
+    assert list(WORDS) == sorted(WORDS, key=str.lower)
+
+
+def test_explain_knows_every_finding_criterion_kind_method_and_word(project_root):
+    shipped = {c["id"] for p in (project_root / "policies").glob("*.yaml") for c in yaml.safe_load(p.read_text())["criteria"]}
+    for name in {*RULES, *shipped, *KINDS, *(method.name for method in GATE_METHODS), *WORDS}:
+        assert len(explained(name)) > len(name) + 10, name
+
+
+@pytest.mark.parametrize(("name", "says"), [("items", "item: "), ("soft-labels", "soft labels: "), ("Policies", "policy: ")])
+def test_a_word_is_found_in_the_plural_and_with_hyphens(name, says):
+    assert explained(name).startswith(says)
 
 
 def test_every_rule_and_criterion_that_the_guide_names_exists(project_root):
@@ -33,7 +48,10 @@ def test_every_practice_rule_stands_in_the_guide():
     assert {rule for rule in RULES if rule.startswith(("practice.", "coverage."))} <= named
 
 
-@pytest.mark.parametrize(("name", "says"), [("coverage.uncovered", "means by default: warn"), ("Soft Labels", "whole distribution")])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("coverage.uncovered", "means by default: warn"), ("refusal-retained", "default: refused of safety may be at most 0.03 worse")],
+)
 def test_explain_prints_it(name, says):
     answer = kdgov("explain", name)
     assert answer.code == 0

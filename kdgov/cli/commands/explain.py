@@ -1,4 +1,4 @@
-"""``kdgov explain``: what a finding, a criterion or a word of the field means."""
+"""``kdgov explain``: what a finding, a criterion, a method of the gate or a word means."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ EXAMPLES = """
 
   kdgov explain coverage.uncovered
 
-  kdgov explain production-agreement
+  kdgov explain refusal-retained
+
+  kdgov explain tango
 
   kdgov explain "soft labels"
 """
 
 
-def explain(name: Annotated[str, typer.Argument(help="Finding rule, criterion of a shipped policy, or word of the field.")]) -> None:
-    """Say what a finding, a criterion or a word of the field means, and which key answers it."""
+def explain(
+    name: Annotated[str, typer.Argument(help="Finding rule, criterion of a shipped policy, kind of criterion, method, or word.")],
+) -> None:
+    """Say what a finding, a criterion, a method of the gate or a word means, and which key answers it."""
     with error_boundary():
-        from kdgov.report.practice_guide import explained
+        from kdgov.report.explanations.explained import explained
 
         typer.echo(explained(name))
 

@@ -19,6 +19,7 @@ from kdgov.decision.criteria.retention import judge_retention
 from kdgov.decision.criteria.whole_statistic import judge_difference
 from kdgov.decision.decision import CriterionResult
 from kdgov.decision.policy import Criterion
+from kdgov.quantities import quantity
 
 Results = Iterator[CriterionResult]
 
@@ -88,10 +89,13 @@ def _retention(cell: Cell, tables: Tables) -> Results:
 
 def _margins(criterion: Criterion) -> str:
     what = "" if criterion.statistic in (None, "mean") else f" as {criterion.statistic}"
-    per_unit = "".join(f", {value:g} {unit}" for unit, value in criterion.margins.items())
-    gold = "" if criterion.gold_items is None else f", with gold of both models on at least {criterion.gold_items} items"
+    units = ", ".join(f"{value:g} in {unit}" for unit, value in criterion.margins.items())
+    per_unit = f" (by the unit of the scores: {units})" if units else ""
+    gold = (
+        "" if criterion.gold_items is None else f", with trusted scores of both models on at least {quantity(criterion.gold_items, 'item')}"
+    )
     batches = ", judged batch by batch" if criterion.sequential else ""
-    return f"{what} may be worse than the teacher's by {criterion.margin:g} at most{per_unit}{gold}{batches}"
+    return f"{what} may be at most {criterion.margin:g} worse than the teacher's{per_unit}{gold}{batches}"
 
 
 def _ratio(criterion: Criterion) -> str:
@@ -104,7 +108,7 @@ def _ratio(criterion: Criterion) -> str:
 
 def _calibration_words(criterion: Criterion) -> str:
     where = " where confidences are stated" if criterion.confidences == "when_stated" else ""
-    return f"{where}: overconfidence and Brier score may be worse by {criterion.margin:g} at most"
+    return f"{where}: overconfidence and Brier score may be at most {criterion.margin:g} worse than the teacher's"
 
 
 def _gap_words(criterion: Criterion) -> str:
@@ -112,7 +116,7 @@ def _gap_words(criterion: Criterion) -> str:
     what = "" if criterion.gap_of == "mean" else f" ({criterion.gap_of})"
     limits = [
         f"below {criterion.ceiling:g}" if criterion.ceiling is not None else "",
-        f"wider than the teacher's by {criterion.gap_margin:g} at most" if criterion.gap_margin is not None else "",
+        f"at most {criterion.gap_margin:g} wider than the teacher's" if criterion.gap_margin is not None else "",
         f"with no rate below {criterion.min_ratio:g} of another" if criterion.min_ratio is not None else "",
     ]
     return f"{what}: the largest gap over {over} must be {' and '.join(filter(None, limits))}"
@@ -123,7 +127,7 @@ KINDS: dict[str, Kind] = {
     "retention": Kind(judge=_retention, words=lambda c: f" must keep at least {100 * c.share:g} % of the teacher's"),
     "floor": Kind(judge=_floor, words=lambda c: f" must lie above {c.floor:g}"),
     "ceiling": Kind(judge=_ceiling, words=lambda c: f" must lie below {c.ceiling:g}"),
-    "exposure": Kind(judge=_exposure, words=lambda _: ": canaries must not rank better than chance allows"),
+    "exposure": Kind(judge=_exposure, words=lambda _: ": canaries (made-up secrets) must not rank better than guessing allows"),
     "calibration": Kind(judge=_calibration, words=_calibration_words),
     "gap": Kind(judge=_gap, words=_gap_words),
     "efficiency": Kind(judge=None, words=_ratio, whole=judge_efficiency),

@@ -5,11 +5,7 @@ docs/practice.md holds the same rows (a test compares them), and ``kdgov explain
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
-
-from kdgov.errors import InputError
-from kdgov.finding_rules import RULES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,47 +166,6 @@ GUIDE: tuple[Advice, ...] = (
     ),
 )
 """Every mistake and every "do" of the field that kdgov answers."""
-
-TERMS: dict[str, str] = {
-    "accountable role": "A person or team that answers for a release and was told of its trade-offs on a stated day.",
-    "coverage": "The share of distinct production inputs that are unlike the distillation data, against what held-out data looks like.",
-    "feature-map distillation": "Matching the student's hidden states or attention maps to the teacher's.",
-    "out-of-distribution": "Unlike the training data; such items are marked far, and `where: {coverage: far}` judges them.",
-    "production inputs": "What users really send, logged by the service that the student will run in.",
-    "quantisation": "Storing weights in fewer bits (int8, int4): smaller and faster, and judged as a student of its own.",
-    "self-distillation": "Distilling a model into one of its own size, often itself, as one more stage of training.",
-    "soft labels": "The teacher's whole distribution over answers, not only the one it chose; they carry how sure it was.",
-    "task distribution": "The mix of inputs that a student will be asked; distillation data should look like it.",
-    "teacher assistant": "A model of middle size that learns from the teacher and teaches the student.",
-    "temperature": "The divisor of the logits before they become probabilities: above 1 the teacher's distribution is flatter.",
-    "trade-off": "What a student gives up for being smaller, written down for product and policy partners.",
-}
-"""Words of the field."""
-
-
-def explained(name: str) -> str:
-    """What a finding rule, criterion or word of the field means, in a few lines.
-
-    Raises:
-        InputError: naming what is nearest, if nothing is known by the name.
-    """
-    plain = name.strip().lower()
-    rows = [row for row in GUIDE if plain in (rule.lower() for rule in row.rules)]
-    lines = []
-    if plain in RULES:
-        rule = RULES[plain]
-        stays = "" if rule.yields else ", whatever the policy says"
-        lines += [f"{plain}: {rule.title}", f"  means by default: {rule.verdict}{stays}", f"  rests on: {rule.source}"]
-    if plain in TERMS:
-        lines.append(f"{plain}: {TERMS[plain]}")
-    for row in rows:
-        lines += [f"  the field says: {row.advice}", f"  answered by: {row.key}, such as `{row.example}`", f"  a reviewer sees: {row.seen}"]
-    if not lines:
-        known = sorted({*RULES, *TERMS, *(rule for row in GUIDE for rule in row.rules)})
-        near = difflib.get_close_matches(plain, known, n=3, cutoff=0.5)
-        mend = f"Did you mean {', '.join(near)}?" if near else "`kdgov check --rules` lists the rules; docs/practice.md has the words."
-        raise InputError(f"nothing is known by the name {name!r}", where="kdgov explain", mend=mend)
-    return "\n".join(lines)
 
 
 def guide_table() -> str:
