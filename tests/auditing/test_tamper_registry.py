@@ -31,7 +31,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "metrics": ("key", "value"),
     "tags": ("key", "value"),
     "datasets": ("name", "digest", "dataset_source_type", "dataset_source"),
-    "inputs": ("source_id", "destination_id"),
+    "inputs": ("source_id", "destination_id", "source_type", "destination_type", "step"),
     "input_tags": ("value",),
     "logged_models": ("name", "artifact_location", "source_run_id"),
     "logged_model_params": ("param_key", "param_value"),
@@ -49,6 +49,8 @@ BOOKKEEPING: Mapping[str, str] = {
     "kdgov_log_head": "where the guard goes on writing; the entries chain themselves, and the version's tag names the last",
 }
 """Tables with rows of a release that are left alone, and why."""
+SHOWN_OF = {("inputs", "step"): "RUN_OUTPUT", ("inputs", "source_type"): "RUN_OUTPUT"}
+"""Table and field → the one kind of row that shows it: of a dataset's link MLflow reads neither step nor kind of source."""
 MLFLOWS_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit", "mlflow.source.git.branch")
 """Tags MLflow sets for itself on a run."""
 EVERY_DAY = 16
@@ -99,6 +101,8 @@ def named(table: str, field: str, row: Mapping[str, Any]) -> tuple[str, ...]:
             return (row["key"], "run ") if row["key"] in ("kdgov-recording", "kdgov-role") else (row["key"],)
         case "latest_metrics" | "metrics":
             return (row["key"],)
+        case "inputs" if row["source_type"] == "RUN_OUTPUT":
+            return ("logged model",)
         case "datasets" | "inputs" | "input_tags":
             return ("dataset",)
         case "kdgov_log":
@@ -132,6 +136,8 @@ def row_edits(database: sqlite3.Connection) -> Iterator[Edit]:
         for index, (number, row) in enumerate(rows):
             label = str(row.get("key") or row.get("name") or row.get("param_key") or number)
             for field in fields:
+                if (table, field) in SHOWN_OF and row["source_type"] != SHOWN_OF[table, field]:
+                    continue
                 update = (f"UPDATE {table} SET {field} = ? WHERE rowid = ?", (changed(row[field], table, field), number))  # noqa: S608
                 names = named(table, field, row)
                 yield Edit(how="change", what=f"{table}.{field} of {label}", names=names, sql=(update,))
@@ -153,6 +159,7 @@ def _added(database: sqlite3.Connection) -> Iterator[Edit]:
     (version,) = [row for _, row in rows_of(database, "model_versions")]
     run = version["run_id"]
     metric = next(row for _, row in rows_of(database, "latest_metrics") if row["run_uuid"] == run)
+    output = next(row for _, row in rows_of(database, "inputs") if row["source_type"] == "RUN_OUTPUT")
     for name, (table, row) in {
         "alias live": ("registered_model_aliases", {"alias": "live", "version": 1, "name": version["name"], "workspace": "default"}),
         "tag kdgov.approved": (
@@ -162,6 +169,7 @@ def _added(database: sqlite3.Connection) -> Iterator[Edit]:
         "tag kdgov.approved of run": ("tags", {"key": "kdgov.approved", "value": "yes", "run_uuid": run}),
         "param approved": ("params", {"key": "approved", "value": "yes", "run_uuid": run}),
         "metric better": ("latest_metrics", {**metric, "key": "better", "value": 1.0}),
+        "logged model": ("inputs", {**output, "input_uuid": "0" * 32, "destination_id": "m-" + "0" * 32}),
         f"metric {metric['key']}": ("metrics", {**metric, "step": 1, "value": metric["value"] + 0.1}),
     }.items():
         marks = ", ".join("?" * len(row))

@@ -14,7 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from kdgov.auditing.registry.expected_state import ROLE_TAG, dataset_of, dataset_words, expected_of
-from kdgov.auditing.registry.snapshot import LoggedModelShown, LogShown, RunShown, VersionShown
+from kdgov.auditing.registry.snapshot import LoggedModelShown, LogShown, ModelLink, RunShown, VersionShown
 from kdgov.digest import tree_manifest
 from kdgov.recording.client.read_log import guard_status, log_faults, read_log
 from kdgov.recording.client.version_facts import RECORDING_TAG, version_facts
@@ -167,7 +167,15 @@ def _run(client: MlflowClient, run: Run) -> RunShown:
         ended=int(run.info.end_time or 0),
         tags=dict(run.data.tags),
         datasets={str(item.dataset.name): dataset_words(item) for item in inputs},
+        models=_models(run),
     )
+
+
+def _models(run: Run) -> frozenset[ModelLink]:
+    # A recording killed between the link and its note of it links twice: the same link said again is no other claim.
+    into = run.inputs.model_inputs or [] if run.inputs is not None else []
+    out = run.outputs.model_outputs or [] if run.outputs is not None else []
+    return frozenset({*(("input", str(m.model_id), 0) for m in into), *(("output", str(m.model_id), int(m.step)) for m in out)})
 
 
 def stage_of(version: ModelVersion) -> str:

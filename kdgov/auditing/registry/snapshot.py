@@ -11,6 +11,9 @@ from kdgov.evidence.bundle_layout import BUNDLE_FOLDER
 from kdgov.evidence.event_chain import LogEntry
 from kdgov.evidence.release_statement import VersionFacts
 
+ModelLink = tuple[str, str, int]
+"""`input` or `output` of a run, identifier of the MLflow model, step."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunShown:
@@ -46,6 +49,8 @@ class RunShown:
     """Tags, MLflow's own included."""
     datasets: Mapping[str, str] = field(default_factory=dict)
     """Dataset name → digest, use and source in one line."""
+    models: frozenset[ModelLink] = frozenset()
+    """MLflow models that went into it or came out of it."""
 
 
 LoggedNumber = tuple[str, int, float, str]

@@ -36,12 +36,24 @@ def review_logged_model(shown: VersionShown, *, is_linked: bool) -> Iterator[Aud
         faults += _numbers(logged, shown.expected.logged if is_linked else ())
     if is_linked and {"name": shown.facts.name, "version": str(shown.facts.version)} not in _versions(logged):
         faults.append(f"its tag {VERSIONS_TAG} does not name this version")
+    faults += _links(shown, is_linked=is_linked)
     for fault in faults:
         yield violated("registry", subject, f"It is not as recorded: {fault}.", mend=_MEND)
     if not faults:
         yield verified(
             "registry", subject, f"It names the judged weights, comes from the student's run and is loaded from {logged.location}."
         )
+
+
+def _links(shown: VersionShown, *, is_linked: bool) -> Iterator[str]:
+    """The student's run made this model, once and at step 0; no run of the recording names any other."""
+    made = ("output", shown.facts.source.removeprefix("models:/"), 0)
+    for role, run in sorted(shown.runs.items()):
+        stated = {made} if is_linked and role == "student" else set()
+        for way, model, step in sorted(run.models - stated):
+            yield f"run {role} names model {model} at step {step} as its {way}, which nobody recorded"
+        if stated - run.models:
+            yield f"run {role} does not name model {made[1]} as its output any more"
 
 
 def logged_name(model: str) -> str:
