@@ -160,3 +160,37 @@ def test_a_sentence_that_is_added_or_changed_is_shown_and_held(text: str, old: s
 def test_the_policy_may_ask_for_the_text_of_model_licences() -> None:
     document = {"uses": [{"use": "logits", "license": "llama3.1", "name": "x"}], "choices": {"tag_only_evidence": "review"}}
     assert check(case_from_json(document)).verdict == "needs_review"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Outputs belong to the Licensor.",
+        "Users in the European Union are excluded",
+        "This grant ends on 1 January 2027.",
+        "Hosting as a service needs a separate agreement.",
+        "Copyright (c) 2026 Acme, outputs of the model belong to Acme and its partners",
+        "For evaluation purposes",
+    ],
+)
+@pytest.mark.parametrize("text", [MIT, BSD3], ids=["MIT", "BSD"])
+def test_a_sentence_before_the_title_or_in_the_place_of_the_holders_is_no_title(text: str, line: str) -> None:
+    assert not identify(f"{line}\n{text}", facts()).is_sure
+    assert not identify(f"Acme Model License\n\n{line}\n\n{text}", facts()).is_sure
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Acme Model License",
+        "Copyright 2024-2026 Acme Robotics GmbH and contributors",
+        "Copyright (c) 2023 lucidrains",
+        "Copyright (C) 2025, Jane van der Berg <jane@example.org>",
+        "ACME LICENSE AGREEMENT - Version 2, Release Date: 1 May 2026",
+        "https://example.org/license",
+    ],
+)
+@pytest.mark.parametrize("text", [MIT, BSD3], ids=["MIT", "BSD"])
+def test_titles_holders_and_addresses_before_a_text_change_nothing(text: str, line: str) -> None:
+    found = identify(f"{line}\n\n{text}", facts())
+    assert found.is_sure, found.why

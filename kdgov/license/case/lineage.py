@@ -12,7 +12,8 @@ from kdgov.license.catalogue.expression import NOT_STATED, Expression, One, alte
 from kdgov.license.catalogue.facts import Facts
 from kdgov.license.catalogue.text_recognition import TextMatch, identify
 from kdgov.license.reasoning.conditions import Situation
-from kdgov.license.reasoning.identity_doubts import against_tag, operator_terms, with_filled_name
+from kdgov.license.reasoning.identity_doubts import FIRST_PARTY, against_tag, operator_terms, with_filled_name
+from kdgov.license.reasoning.name_hints import by_name
 from kdgov.license.reasoning.ruling import joined, rule_on, unique
 from kdgov.license.reasoning.ruling_words import Ruling
 from kdgov.license.vocabulary import DATASET_USES, OUTPUT_USES, VERDICTS, Use
@@ -105,6 +106,7 @@ def edge(upstream: Upstream, use: Use, path: str, walk: Walk) -> Edge:
     own, notes = _own_ruling(upstream, use, walk)
     # Only what the case itself declares explains a tag that does not fit the name.
     own = against_tag(stated, _expression(upstream), own, walk.facts)
+    own = by_name(upstream, _expression(upstream), own, walk.facts, FIRST_PARTY)
     children: list[Edge] = []
     for child in upstream.made_by:
         found = _child(child, upstream, use, here, walk)

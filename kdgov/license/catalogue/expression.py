@@ -11,8 +11,31 @@ from typing import Any
 from license_expression import ExpressionError, LicenseWithExceptionSymbol, Licensing
 
 from kdgov.license.catalogue.facts import facts
+from kdgov.license.catalogue.names import without_purpose
 
-NOT_STATED = frozenset({"", "none", "noassertion", "other", "unknown", "unlicensed", "license-unknown"})
+NOT_STATED = frozenset(
+    {
+        "",
+        "none",
+        "noassertion",
+        "other",
+        "unknown",
+        "unlicensed",
+        "license-unknown",
+        "n/a",
+        "na",
+        "n.a.",
+        "?",
+        "??",
+        "-",
+        "--",
+        "tbd",
+        "todo",
+        "null",
+    }
+    | {"unspecified", "undefined", "not specified", "not stated", "not available", "no license", "no licence", "missing", "see license"}
+    | {"see license file", "see licence", "unclear", "unsure", "pending", "to be determined", "license not found", "nolicense"}
+)
 """What a licence field says when it says nothing; an empty one counts as NOASSERTION."""
 
 # No table of known symbols: hub tags and LicenseRefs must parse too, and the fact files decide what is known.
@@ -54,9 +77,12 @@ def parse(text: str) -> Expression | str:
 
     Names as people write them count: ``Apache License, Version 2.0``, ``Llama 3.1``, ``MIT License AND Gemma Terms of Use``.
     """
-    stripped = text.strip()
+    stripped = without_purpose(text)
     if stripped.lower() in NOT_STATED:
         return One(name=stripped or "NOASSERTION")
+    if _ADDRESS.fullmatch(stripped):
+        # An address is a name: of a licence where it is a known one's, else of one that nobody knows here.
+        return One(name=stripped)
     if not _BARE.fullmatch(stripped) and _is_known(stripped):
         # Names with spaces, commas or parentheses: no expression, but a licence all the same.
         return One(name=stripped)
@@ -72,6 +98,7 @@ def joined_by_and(names: Iterable[str]) -> str:
     return " AND ".join(f"({part})" if len(parts) > 1 and re.search(r"\bOR\b", part) else part for part in parts)
 
 
+_ADDRESS = re.compile(r"https?://\S+")
 _BARE = re.compile(r"[\w.+-]+")
 _OPERATORS = re.compile(r"\b(AND|OR|WITH|and|or)\b")
 
@@ -104,7 +131,7 @@ def _by_words(text: str) -> Expression | None:
             found = [parse(part) for part in parts]
             return None if any(isinstance(part, str) for part in found) else Several(word=word, parts=tuple(found))  # type: ignore[arg-type]
     # A list says which licences apply, not which one may be chosen: all of them do.
-    for separator in (r"\s*[,;]\s*", r"\s+[/&+]\s+"):
+    for separator in (r"\s*[,;]\s*(?:and\s+)?|\s+and\s+", r"\s+[/&+|]\s+"):
         parts = [part for part in re.split(separator, text) if part]
         if len(parts) > 1 and all(_is_known(part) for part in parts):
             return Several(word="AND", parts=tuple(One(name=part) for part in parts))

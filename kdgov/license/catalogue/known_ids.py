@@ -17,6 +17,18 @@ _FORMAT = re.compile(
     r"[-_.](gguf|gptq|awq|exl2|mlx|onnx|bnb|fp8|int4|int8|[248]bit|[48]-bit|q[2-8](_[a-z0-9_]+)?)(?=$|[-_.])", re.IGNORECASE
 )
 
+_MAKERS = "openai|anthropic|google|meta|mistral|mistralai|cohere|ai21|amazon|deepseek|qwen|microsoft|xai|nvidia|alibaba"
+# "openai:gpt-4o" names who serves it; what follows is the model.
+_PROVIDER = re.compile(
+    rf"^(?:{_MAKERS}|azure|azure[-_]openai|bedrock|vertex[-_]?ai|groq|together|fireworks|openrouter|ollama|litellm):(?=[a-z])"
+)
+# "llama3.1:70b" of a local server is the model in that size; ":latest" and ":v2" tell nothing.
+_SIZE_TAG = re.compile(r":(\d+(?:\.\d+)?[bm](?:-[a-z0-9._-]+)?)$")
+# "llama3-1-70b", "llama-v3p1-405b" and "llama_3_1" are Llama 3.1: the second number is no size.
+_LLAMA_EDITION = re.compile(r"(llama)-?v?([234])[-.p]([1-9])(?=$|[-/])")
+_DOTTED_OWNER = re.compile(rf"^(?:(?:us|eu|apac|global)\.)?({_MAKERS})\.([a-z].*)$")
+_VENDOR = re.compile(rf"^(?:{_MAKERS})-(?=[a-z]*\d|[a-z]+-)")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownId:
@@ -39,13 +51,24 @@ class KnownId:
 
 
 def hub_id(name: str) -> str:
-    """``owner/name`` in lower case from what people write: a Hub id, a cache folder, a title with spaces; owner may be absent."""
+    """``owner/name`` in lower case from what people write: a Hub id, a cache folder, a title with spaces; owner may be absent.
+
+    Names of services count too: ``openai:gpt-4o``, ``bedrock/anthropic.claude-3-sonnet-v1:0``, ``llama3.1:70b``, a path on disk.
+    """
     if found := _CACHE_FOLDER.search(name.replace("\\", "/")):
         return f"{found['owner']}/{found['name']}".lower()
-    text = re.sub(r"\([^()]*\)", " ", name).strip().strip("\"'`").lower()
+    text = re.sub(r"\([^()]*\)", " ", name.replace("\\", "/")).strip().strip("\"'`").lower()
     text = re.sub(r"^https?://(www\.)?(huggingface\.co|hf\.co)/(datasets/)?", "", text)
+    text = _PROVIDER.sub("", text)
+    text = _SIZE_TAG.sub(r"-\1", text)
     text = re.sub(r"@.*$|:[a-z0-9._-]*$", "", text)
-    return re.sub(r"[\s_]+", "-", text).strip("-/")
+    text = re.sub(r"[\s_]+", "-", text).strip("-/")
+    text = "/".join(part for part in text.split("/") if part.strip("."))
+    text = _LLAMA_EDITION.sub(r"\1-\2.\3", text)
+    owner, _, rest = text.rpartition("/")
+    if dotted := _DOTTED_OWNER.match(rest):
+        return f"{dotted[1]}/{dotted[2]}"
+    return f"{owner.rpartition('/')[2]}/{rest}" if owner else rest
 
 
 class KnownIds:
@@ -65,10 +88,11 @@ class KnownIds:
         return self._found[name, kind]
 
     def _first(self, full: str, kind: Kind) -> KnownId | None:
-        if not full or full.count("/") > 1:
+        if not full:
             return None
-        bare = _FORMAT.sub("", full)
-        fitting = [row for row in self.rows if row.kind == kind and (_fits(row, full) or _fits(row, bare))]
+        # "OpenAI o1" is o1: the maker's name before it is none of the model's.
+        spelt = {full, _FORMAT.sub("", full)} | ({_VENDOR.sub("", full)} if "/" not in full else set())
+        fitting = [row for row in self.rows if row.kind == kind and any(_fits(row, one) for one in spelt)]
         # A name without an owner is anybody's: what holds for everybody's copy comes before one owner's own series.
         anybodys = [row for row in fitting if row.pattern.startswith("*/")]
         return next(iter(fitting if "/" in full else [*anybodys, *fitting]), None)

@@ -19,8 +19,20 @@ _ADDRESSES = (
     (re.compile(r"apache\.org/licenses/license-2\.0"), "apache-2.0"),
     (re.compile(r"opendatacommons\.org/licenses/(by|odbl|pddl)\b"), r"odc-\1"),
     (re.compile(r"(?:opensource\.org|spdx\.org|choosealicense\.com)/licenses?/([a-z0-9.+-]+?)(?:\.html|/)?$"), r"\1"),
-    (re.compile(r"(?:www\.)?llama\.com/llama(\d)(?:[_-](\d))?/license"), r"llama\1.\2"),
+    (re.compile(r"(?:llama\.com|llama\.meta\.com|ai\.meta\.com)/llama(\d)(?:[_-](\d))?/license"), r"llama\1.\2"),
+    (re.compile(r"meta-llama/llama-models/(?:blob|raw|tree)/[^/]+/models/llama(\d)(?:_(\d))?/license"), r"llama\1.\2"),
     (re.compile(r"ai\.google\.dev/gemma/terms"), "gemma"),
+    (re.compile(r"nvidia\.com/\S*/nvidia-open-model-license"), "nvidia-open-model-license"),
+    (re.compile(r"mistral\.ai/licenses/mrl-0\.1"), "mrl"),
+    (re.compile(r"mistral\.ai/licenses/mnpl-0\.1"), "mnpl"),
+    (re.compile(r"cdla\.(?:dev|io)/(permissive|sharing)-(\d)-(\d)"), r"cdla-\1-\2.\3"),
+    (re.compile(r"gnu\.org/licenses/((?:a|l)?gpl|fdl)-(\d\.\d)"), r"\1-\2"),
+)
+# "Apache-2.0 (code)" says what a licence is for, and no word of the licence itself.
+_WHAT_FOR = re.compile(
+    r"\(\s*(?:for\s+)?(?:the\s+)?(?:code|weights|models?|model weights|checkpoints?|data|data ?sets?|"
+    r"metadata|source|source code|annotations?|text|images?|scripts?)\s*\)",
+    re.IGNORECASE,
 )
 
 
@@ -40,6 +52,11 @@ def spellings(name: str) -> Iterator[str]:
         for pattern, meaning in _ADDRESSES:
             if found := pattern.search(text.rstrip("/")):
                 yield found.expand(meaning).rstrip(".")
+
+
+def without_purpose(name: str) -> str:
+    """A name without the note of what it is for: ``Llama 3.1 (weights)`` is Llama 3.1."""
+    return " ".join(_WHAT_FOR.sub(" ", name).split())
 
 
 def parenthesised(name: str) -> tuple[str, list[str]]:

@@ -14,74 +14,17 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from kdgov.license.catalogue.telling_words import TELLING, TITLE_SMALL
+
 RUN = 5
 """Words of one run."""
 BYTES = 3
 """Bytes of one hash: among the thousands of runs of a text a stranger's run passes for a known one once in some thousand."""
 MOST_SHOWN = 5
 _WORD = re.compile(r"[a-z0-9]+")
-_COPYRIGHT = re.compile(r"[\W_]*(copyright|©|\(c\)|all rights reserved)", re.IGNORECASE)
-# Words that change what a reader may do: no title, name or address holds one of them.
-_TELLING = frozenset(
-    [  # fmt: skip
-        "not",
-        "no",
-        "non",
-        "nor",
-        "only",
-        "never",
-        "none",
-        "prohibited",
-        "prohibit",
-        "prohibits",
-        "forbidden",
-        "except",
-        "unless",
-        "with",
-        "without",
-        "must",
-        "shall",
-        "may",
-        "can",
-        "train",
-        "training",
-        "trained",
-        "commercial",
-        "noncommercial",
-        "academic",
-        "research",
-        "educational",
-        "restrict",
-        "restricted",
-        "restriction",
-        "restrictions",
-        "require",
-        "required",
-        "requires",
-        "condition",
-        "conditions",
-        "addendum",
-        "amendment",
-        "additional",
-        "additionally",
-        "however",
-        "provided",
-        "permission",
-        "permitted",
-        "prior",
-        "written",
-        "consent",
-        "approval",
-        "military",
-        "compete",
-        "competing",
-        "competitor",
-        "competitive",
-        "fee",
-        "royalty",
-        "pay",
-    ]
-)
+# A clause may be numbered "(C)": the sign stands for copyright only before a year or that word.
+_COPYRIGHT = re.compile(r"[\W_]*(copyright|©|\(c\)\W*(copyright|\d{4})|all rights reserved)", re.IGNORECASE)
+_HANDLE_WORDS = 3
 # Places that a licence leaves open for a name.
 _BEFORE_NAMES = ("name of", "names of", "provided by", "event shall", "name of the", "provided by the", "event shall the")
 _HOLDERS = frozenset(["owner", "owners", "holder", "holders", "author", "authors", "contributor", "contributors", "regents", "copyright"])
@@ -193,7 +136,7 @@ def _is_harmless(a: int, b: int, words: Sequence[str], matches: Sequence[re.Matc
     passage = words[a:b]
     if list(passage) == ["non", "infringement"] or (b - a <= _NAME_WORDS and set(passage) - _LINKS and set(passage) <= _HOLDERS | _LINKS):
         return True
-    if _TELLING & set(passage):
+    if TELLING & _without_dates(passage):
         return False
     start, end = matches[a].start(), matches[b - 1].end()
     if all(_is_address(text, match) for match in matches[a:b]):
@@ -208,12 +151,32 @@ def _is_harmless(a: int, b: int, words: Sequence[str], matches: Sequence[re.Matc
 
 def _is_holders_line(line: str) -> bool:
     held = _WORD.findall(line.lower())
-    return bool(_COPYRIGHT.match(line)) and len(held) <= 2 * _TITLE_WORDS and not (_TELLING & set(held))
+    return (
+        bool(_COPYRIGHT.match(line))
+        and len(held) <= 2 * _TITLE_WORDS
+        and not (TELLING & _without_dates(held))
+        and _strangers(line) <= _HANDLE_WORDS
+    )
 
 
 def _is_title_line(line: str) -> bool:
     held = _WORD.findall(line.lower())
-    return len(held) <= _TITLE_WORDS and not (_TELLING & set(held))
+    return len(held) <= _TITLE_WORDS and not (TELLING & _without_dates(held)) and not _strangers(line)
+
+
+def _without_dates(held: Sequence[str]) -> set[str]:
+    # "1 May 2026" permits nothing.
+    return {
+        word
+        for word, before, after in zip(held, ["", *held], [*held[1:], ""], strict=False)
+        if word != "may" or not (before + after).isdigit()
+    }
+
+
+def _strangers(line: str) -> int:
+    """Words of a line that neither a title nor a name holds: in small letters, and none of the usual ones of titles."""
+    words = re.findall(r"[A-Za-z]+", re.sub(r"\S*(?:://|@|www\.)\S*", " ", line))
+    return sum(word[0].islower() and word.lower() not in TITLE_SMALL for word in words)
 
 
 def _line_end(text: str, at: int) -> int:

@@ -11,6 +11,7 @@ from kdgov.license.case.case import LicenseCase, Organization, Student, Upstream
 from kdgov.license.case.countries import country_code
 from kdgov.license.catalogue.expression import Expression, One, alternatives
 from kdgov.license.catalogue.facts import Facts
+from kdgov.license.reasoning.operators import is_operated_by
 from kdgov.license.vocabulary import PLACE_GROUPS, Use, members
 
 
@@ -171,7 +172,7 @@ def is_named(name: str, names: list[str]) -> bool:
 def _student_hosted_by(value: Any, situation: Situation) -> bool:
     """Whether all weights the student starts from stay with one of the operators named, and the student with them."""
     starts = [upstream for upstream in situation.case.uses if upstream.use == "weights_init"]
-    return bool(starts) and all(is_named(upstream.hosted_by, _listed(value)) for upstream in starts)
+    return bool(starts) and all(is_operated_by(upstream.hosted_by, _listed(value)) for upstream in starts)
 
 
 def first_party_status(upstream: Upstream, organization: Organization, facts: Facts) -> str:
@@ -211,8 +212,8 @@ CONDITIONS: dict[str, Callable[[Any, Situation], bool]] = {
     "outbound_lacks": lambda value, s: outbound_lacks(frozenset(value), s.outbound, s.facts),
     "outbound_carries": lambda value, s: not outbound_lacks(frozenset(value), s.outbound, s.facts),
     "outbound_trait": lambda value, s: outbound_touches(value, s.outbound, s.facts),
-    "hosted_by": lambda value, s: is_named(s.upstream.hosted_by, _listed(value)),
-    "hosted_by_not": lambda value, s: not is_named(s.upstream.hosted_by, _listed(value)),
+    "hosted_by": lambda value, s: is_operated_by(s.upstream.hosted_by, _listed(value)),
+    "hosted_by_not": lambda value, s: not is_operated_by(s.upstream.hosted_by, _listed(value)),
     "student_hosted_by": _student_hosted_by,
     "first_party": lambda value, s: first_party_status(s.upstream, s.case.organization, s.facts) in _listed(value),
     "choice": lambda value, s: all(s.case.choice(name) in _listed(stance) for name, stance in value.items()),

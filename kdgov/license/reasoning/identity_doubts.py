@@ -10,13 +10,13 @@ from kdgov.license.catalogue.expression import NOT_STATED, Expression, One, alte
 from kdgov.license.catalogue.facts import Facts, License
 from kdgov.license.catalogue.known_ids import Kind, KnownId
 from kdgov.license.reasoning.obligations import is_licensor
+from kdgov.license.reasoning.operators import is_operated_by, is_own_operation
 from kdgov.license.reasoning.ruling_words import Ruling, at_least_review
 from kdgov.license.vocabulary import DATASET_USES
 
 FIRST_PARTY = "LicenseRef-FirstParty"
 """Licence of what the organisation made and owns itself."""
 _MOST_TOLD = 3
-_SELF = frozenset({"self", "us", "ourselves", "own", "in-house", "inhouse", "on-premises", "on-prem", "local", "none"})
 
 
 def known_upstream(upstream: Upstream, facts: Facts) -> KnownId | None:
@@ -119,7 +119,7 @@ def operator_terms(upstream: Upstream, expression: Expression, ruling: Ruling, f
 
 
 def _is_own(hosted_by: str, organization: Organization) -> bool:
-    return hosted_by.strip().lower() in _SELF or bool(organization.name and is_licensor(hosted_by, [organization.name]))
+    return is_own_operation(hosted_by) or bool(organization.name and is_licensor(hosted_by, [organization.name]))
 
 
 def _is_first_party_alone(entries: list[License | None], upstream: Upstream) -> bool:
@@ -127,8 +127,7 @@ def _is_first_party_alone(entries: list[License | None], upstream: Upstream) -> 
 
 
 def _operates(hosted_by: str, terms: License) -> bool:
-    words = hosted_by.casefold()
-    return any(name.casefold() in words for name in terms.licensor) or is_licensor(hosted_by, terms.licensor)
+    return is_operated_by(hosted_by, terms.licensor) or is_licensor(hosted_by, terms.licensor)
 
 
 def with_filled_name(upstream: Upstream, facts: Facts) -> Upstream:
