@@ -11,12 +11,13 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from kdgov.declarations.load import Declared, load, resolve
 from kdgov.declarations.named_row import NamedRow
 from kdgov.declarations.suite_data import DataInSuite, HubInSuite
 from kdgov.declarations.suite_judge import DEFAULT_JUDGE, JudgeInSuite
+from kdgov.declarations.suite_parts.suite_options import option_fault
 from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.resources import data_folder
 
@@ -119,6 +120,14 @@ class TaskInSuite(Declared):
     """Further settings of the kind, described in `docs/evaluation.md`."""
     metrics: list[MetricInSuite] = Field(min_length=1)
     """What is measured per item."""
+
+    @field_validator("options")
+    @classmethod
+    def _are_known(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        # Without a kind that could be read there is a fault already.
+        if fault := option_fault(str(info.data.get("kind", "")), value):
+            raise ValueError(fault)
+        return value
 
     @model_validator(mode="after")
     def _is_consistent(self) -> TaskInSuite:

@@ -38,6 +38,16 @@ def folder_of(uri: str) -> Path | None:
     return _at_home(Path(unquote(parsed.path) if parsed.scheme else inner))
 
 
+def is_web_address(uri: str) -> bool:
+    """Whether something is named that can only be asked: the address of an endpoint, where there are no weights to read.
+
+    Example:
+        >>> is_web_address("https://llm.example.com/v1"), is_web_address("file:///srv/student"), is_web_address("")
+        (True, False, False)
+    """
+    return urlparse(uri).scheme in ("http", "https")
+
+
 def _at_home(path: Path) -> Path:
     parts = path.parts
     tops = [(Path(*parts[:n]), Path(*parts[n : n + 2]), Path(*parts[n:])) for n in range(1, len(parts) - 1) if parts[n] in _BELOW]

@@ -53,7 +53,7 @@ class DecisionBinding:
     weights: str
     """Digest of the weights judged."""
     weights_uri: str
-    """Where they were, for whoever re-reads them."""
+    """Where they were, for whoever re-reads them; the address of a student that can only be asked."""
     model: str
     """Digest of the whole model judged: weights, tokenizer, template, configuration, every file a loader may read."""
     card: str

@@ -17,7 +17,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from kdgov.checkpoints.model_files import folder_fault
 from kdgov.digest import digest_bytes
 from kdgov.errors import KdgovError
-from kdgov.evidence.artifact_places import WRITE_ONCE, folder_of
+from kdgov.evidence.artifact_places import WRITE_ONCE, folder_of, is_web_address
 from kdgov.evidence.bundle_layout import BUNDLE_FOLDER, MANIFEST
 from kdgov.evidence.derivation.derive import Asker, Derivation, RememberedDerivations, derive, question_of, seal_fault
 from kdgov.evidence.release_statement import Refusal
@@ -64,6 +64,10 @@ def weights_refusals(predicate: Mapping[str, Any], *, required: bool) -> list[Re
     if path is None or not path.exists():
         if not required:
             return []
+        place = str(predicate.get("weights_uri", ""))
+        if is_web_address(place):
+            told = f"the student can only be asked, at {place}, and this registry demands weights that it can read"
+            return [Refusal(criterion="weights", reason=told, mend="Release the checkpoint under `student.model`.")]
         reason = "the weights cannot be read from this server to compare them with those judged"
         return [Refusal(criterion="weights", reason=reason, mend="Put them where the server reads them, or upload them with the release.")]
     fault = folder_fault(path, model=predicate["model"], judged=predicate["model_files"])

@@ -261,7 +261,7 @@ class Recorder:
             weights=self.dossier.weights,
             model=self.dossier.model,
             model_files=self.dossier.model_files,
-            weights_uri=weights.resolve().as_uri() if weights is not None else "",
+            weights_uri=weights.resolve().as_uri() if weights is not None else self.dossier.address,
             card=digest_bytes(described(self.dossier, str(version.run_id)).encode()),
             verdict=self.dossier.verdict,
             policy=self.dossier.policy,

@@ -12,7 +12,7 @@ from typing import Any
 
 from kdgov.checkpoints.model_files import copy_model, files_fault
 from kdgov.errors import InputError, KdgovError
-from kdgov.evidence.artifact_places import folder_of
+from kdgov.evidence.artifact_places import folder_of, is_web_address
 from kdgov.evidence.bundle_layout import WEIGHTS_FOLDER
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.fetch_bundle import find_version
@@ -92,8 +92,12 @@ def verified_checkpoint(
     report = verify_version(name, version, target, weights=weights)
     if not report.holds:
         raise NotReleasedError(refusal_of(report, "load"))
+    place = str(report.predicate.get("weights_uri", ""))
+    if is_web_address(place):
+        told = f"{name} version {report.version} can only be asked, at {place}: there are no weights to load"
+        raise InputError(told, mend="Ask it there; to release weights that can be loaded, name them under `student.model`.")
     with tempfile.TemporaryDirectory(prefix="kdgov-model-") as kept:
-        folder = weights or folder_of(str(report.predicate.get("weights_uri", "")))
+        folder = weights or folder_of(place)
         if folder is None or not folder.exists():
             folder = _uploaded(report, target, Path(kept))
         copy = Path(kept) / "verified"

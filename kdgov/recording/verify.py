@@ -16,7 +16,7 @@ from mlflow.entities.model_registry import ModelVersion
 from kdgov.checkpoints.model_files import folder_fault
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
-from kdgov.evidence.artifact_places import folder_of
+from kdgov.evidence.artifact_places import folder_of, is_web_address
 from kdgov.evidence.derivation.derive import Asker, derive
 from kdgov.evidence.derivation.owner_rules import OwnerRules, load_owner_rules
 from kdgov.evidence.event_chain import LogEntry
@@ -263,7 +263,14 @@ def _metrics_check(client: MlflowClient, version: ModelVersion, predicate: Mappi
 
 
 def _weights_check(predicate: Mapping[str, Any], weights: Path | None) -> Check:
-    path = weights or folder_of(str(predicate.get("weights_uri", "")))
+    uri = str(predicate.get("weights_uri", ""))
+    if is_web_address(uri):
+        if weights is not None:
+            mend = "Leave --weights out, or release the checkpoint itself under `student.model`."
+            return Check(what="weights", state="violated", detail=f"what was judged is an address ({uri}), no folder", mend=mend)
+        told = f"what was judged can only be asked, at {uri}: it stands by address, model name and terms, and shows no weights"
+        return Check(what="weights", state="not verifiable", detail=told)
+    path = weights or folder_of(uri)
     if path is None or not path.exists():
         return Check(what="weights", state="not verifiable", detail="the weights are not at hand here; name them with --weights")
     if fault := folder_fault(path, model=predicate["model"], judged=predicate["model_files"]):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from kdgov.declarations.load import validate
-from kdgov.declarations.suite import Suite, find_suite, load_suite, shipped_suites
+from kdgov.declarations.suite import TASK_KINDS, Suite, find_suite, load_suite, shipped_suites
+from kdgov.declarations.suite_parts.suite_options import OPTIONS
 from kdgov.errors import DeclarationError, InputError
 from kdgov.evaluation.plan.suite_catalogue import hub_dataset, pin, suite_facts
 from kdgov.evaluation.task_kinds.catalogue import KINDS
@@ -122,3 +125,30 @@ def test_pinning_writes_the_commit_of_hub_data_that_are_here(tmp_path: Path, mon
     pinned = load_suite(tmp_path / "suite.yaml")
     assert [t.hub.revision for t in pinned.tasks] == ["c" * 40, None]
     assert pin(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "told"),
+    [
+        ("open_answer", {"promt": "question"}, "Did you mean `prompt`?"),
+        ("membership", {"chat": True}, "Its options are id."),
+        ("lm_eval", {"chatt": True}, "Did you mean `chat`?"),
+        ("lm_eval", {"chat": "yes"}, "Write true or false."),
+        ("label_text", {"labels": ["a", "b"], "max_gen_toks": "8"}, "Write a whole number, such as 128."),
+    ],
+)
+def test_an_option_that_its_kind_does_not_read_is_refused_with_file_and_key(
+    tmp_path: Path, kind: str, options: dict[str, Any], told: str
+) -> None:
+    task = {"task": "t", "kind": kind, "data": {"path": "d.jsonl"}, "metrics": [{"metric": "right", "direction": "higher"}]}
+    file = tmp_path / "suite.yaml"
+    file.write_text(yaml.safe_dump({"schema": "kdgov.suite/1", "name": "s", "version": "1", "tasks": [{**task, "options": options}]}))
+    with pytest.raises(DeclarationError) as caught:
+        load_suite(file)
+    (fault,) = [one for one in caught.value.faults if "options" in one.key]
+    assert (Path(fault.file).name, fault.key, fault.mend) == ("suite.yaml", "tasks[0].options", told)
+    assert fault.what.startswith(next(key for key in options if key != "labels"))
+
+
+def test_every_kind_of_kdgovs_own_says_which_options_it_takes() -> None:
+    assert set(OPTIONS) == set(TASK_KINDS)

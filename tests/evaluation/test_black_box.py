@@ -12,6 +12,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from kdgov.api.recorded_versions import load_model
 from kdgov.auditing.answers.endpoint_answers import review_answers, scores_again
 from kdgov.cli.app import app
 from kdgov.digest import digest_file, digest_json
@@ -258,11 +259,43 @@ def test_a_student_that_is_an_endpoint_too_is_judged_by_its_own_address(
     rules = {f["rule"]: f["verdict"] for f in decision["findings"]}
     assert "evidence.backend" not in rules
     assert rules["provenance.student-endpoint"] == "warn"
+    assert "evidence.served-unproven" not in rules, "nobody claims that other weights answered"
     identity = json.loads((done.folder / "student" / "identity.json").read_text())
     assert identity["model"] == identity["weights"] == identity["endpoint"] == decision["digests"]["student_model"]
     assert _evidence(done.folder, "student")["endpoint"]["answered"] == {"small-model": 44}
     assert not (done.folder / "control").exists()
     assert {f.standing for f in review_answers(BundleReader(done.folder))} == {"verified"}
+
+
+@pytest.mark.nightly
+@pytest.mark.ci
+def test_a_student_that_is_an_endpoint_is_promoted_and_audited_and_never_loaded(
+    server: LocalEndpoint, write_release: Write, student: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The tiny student is far below its teacher: what is tested here is the way, not the verdict.
+    rules = yaml.safe_load(policy.read_text())
+    rules["criteria"] = [{**rules["criteria"][0], "kind": "floor", "floor": -1.0, "direction": "higher", "margin": None}]
+    rules["criteria"][0].pop("margin")
+    rules["findings"] |= {"*": "warn"}
+    policy.write_text(yaml.safe_dump(rules))
+    store = tmp_path / "store"
+    with serving(student, name="small-model") as other:
+        asked = {"base_url": other.address, "model": "small-model", "terms": "MIT"}
+        path = write_release(server.address, student={"endpoint": asked})
+        at = ["--store", str(store)]
+        assert CliRunner().invoke(app, ["registry", "policy", "allow", str(policy), "--models", "black-box", *at]).exit_code == 0
+        run = CliRunner().invoke(app, ["run", str(path), *at])
+        assert run.exit_code == 0, run.output
+        assert f"can only be asked, at {other.address}" in " ".join(run.output.split())
+    audit = CliRunner().invoke(app, ["audit", "black-box", "1", "--replay", "2", *at])
+    told = " ".join(audit.output.split())
+    assert audit.exit_code == 0, told
+    assert "shows no weights" in told
+    for command in ("audit", "verify"):
+        beside = CliRunner().invoke(app, [command, "black-box", "1", "--weights", str(student), *at])
+        assert beside.exit_code == 1, beside.output
+    with pytest.raises(InputError, match="can only be asked"):
+        load_model("models:/black-box@champion", store=store)
 
 
 def test_a_model_compared_with_itself_under_one_address_is_invalid(server: LocalEndpoint, write_release: Write, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from kdgov.auditing.review.signatures import Attested
 from kdgov.checkpoints.identity import model_identity
 from kdgov.checkpoints.model_files import files_fault
 from kdgov.errors import InputError
-from kdgov.evidence.artifact_places import folder_of
+from kdgov.evidence.artifact_places import folder_of, is_web_address
 from kdgov.evidence.bundle_layout import WEIGHTS_FOLDER
 from kdgov.evidence.bundle_reader import BundleReader
 
@@ -41,12 +41,24 @@ def review_weights(
         yield violated(
             "weights", "weights", "The signed digest is not that of the student that was evaluated.", mend="Judge the model that is served."
         )
+    address = str(attested.predicate.get("weights_uri", ""))
+    if is_web_address(address):
+        yield _address_alone(address, named)
+        return
     places = places_of(shown, attested, named) if reads else []
     if not places:
         mend = "Name the served folder with --weights."
         yield unverifiable("weights", "weights", f"They cannot be read from here; judged were {judged}.", mend=mend)
     for place, path in places:
         yield _compared(place, path, judged, identity, model=str(attested.predicate.get("model") or identity.get("model") or ""))
+
+
+def _address_alone(address: str, named: Path | None) -> AuditFinding:
+    if named is not None:
+        mend = "Leave --weights out: no folder was judged."
+        return violated("weights", f"weights in {named.name}", f"What was judged can only be asked, at {address}.", mend=mend)
+    told = f"What was judged can only be asked, at {address}: it stands by address, model name and terms, and shows no weights."
+    return unverifiable("weights", "weights", told, mend="See the drift of its answers; to prove weights, release them as `student.model`.")
 
 
 def places_of(shown: VersionShown, attested: Attested, named: Path | None) -> list[tuple[str, Path]]:

@@ -71,7 +71,9 @@ def _identity(who: str, seen: Mapping[str, Any]) -> Finding:
 
 
 def _unproven(who: str, seen: Mapping[str, Any], document: Document) -> list[Finding]:
-    if not document["model"].get("weights"):
+    model = document["model"]
+    # A model that is only an address stands by its own declaration: nobody claims that other weights answered.
+    if not model.get("weights") or model["weights"] == model.get("endpoint"):
         return []
     reason = f"An endpoint answered in text for the {who}, and text cannot show that it holds the {who}'s weights."
     mend = "Evaluate where the checkpoint can be loaded, or at a completions endpoint, which is tried against it."

@@ -13,13 +13,10 @@ from typing import Any
 
 from kdgov.checkpoints.bounded_templates import BoundedEnvironment, rendered
 from kdgov.declarations.suite import TaskInSuite
-from kdgov.errors import InputError
 from kdgov.evaluation.plan.request import PlannedItem, Request, chat_context
 from kdgov.evaluation.scoring.refusal_rules import abstains
 from kdgov.evaluation.scoring.scores import ItemScore
 from kdgov.evaluation.task_kinds.base import Answers, Kind, comparable, field_of, generation_of
-
-KNOWN = ("prompt", "template", "system", "system_field", "answer", "chat", "until", "max_gen_toks", "id", "separator", "answer_text")
 
 
 def open_requests(doc: Mapping[str, Any], declared: TaskInSuite, where: str) -> tuple[Request, ...]:
@@ -30,8 +27,6 @@ def open_requests(doc: Mapping[str, Any], declared: TaskInSuite, where: str) -> 
     ``until``, ``max_gen_toks``.
     """
     options = declared.options
-    if unknown := sorted(set(options) - set(KNOWN)):
-        raise InputError(f"options: {', '.join(unknown)} is unknown to open_answer", where=where, mend=f"It takes {', '.join(KNOWN)}.")
     asked = _filled(str(options["template"]), doc, where) if "template" in options else str(field_of(doc, _prompt(options), where))
     system = str(field_of(doc, str(options["system_field"]), where)) if "system_field" in options else str(options.get("system", ""))
     generation = {**generation_of(declared), "until": list(options.get("until", []))}

@@ -84,6 +84,11 @@ class EvidenceBundle:
         return str(self.student.get("model") or self.decision.get("digests", {}).get("student_model") or self.weights)
 
     @property
+    def address(self) -> str:
+        """Address of a student that can only be asked; empty where there is a checkpoint."""
+        return str(self.student.get("base_url") or "") if self.student.get("access") == "api" else ""
+
+    @property
     def model_files(self) -> dict[str, str]:
         """Relative path → digest of the student's files; empty where no checkpoint was judged."""
         stated = self.student.get("files")
