@@ -10,6 +10,8 @@ import yaml
 
 from kdgov.declarations.policy_file import load_policy
 from kdgov.errors import DeclarationError
+from kdgov.evaluation.backends.settings import BackendSettings
+from kdgov.evaluation.results.comparability import _REASONS
 from kdgov.finding_rules import RULES
 from kdgov.passing_rules import PASSING
 
@@ -18,8 +20,6 @@ _INVALID = re.compile(r"\binvalid\(\s*[\"']([a-z-]+)[\"']")
 _FILES = {"evidence.json", "contamination.json"}
 # Names of facts that framework crosswalks read, not of rules.
 _FACTS = {"auditing/crosswalk"}
-# A criterion's reason kind inside the drill, not a rule.
-_DRILL = {"evidence.judge"}
 # The drill plants a misspelt rule.
 _MISSPELT = {"planted_files.py": {"evidence.policy-newr"}}
 
@@ -33,9 +33,14 @@ def test_every_rule_that_the_code_speaks_by_stands_in_the_table(project_root):
         named = set(_NAME.findall(source)) | {f"evidence.{rule}" for rule in _INVALID.findall(source)}
         # What a check says where all is well is no rule that a policy could change.
         named -= PASSING.keys()
-        if unknown := named - RULES.keys() - _FILES - _DRILL - _MISSPELT.get(path.name, set()):
+        if unknown := named - RULES.keys() - _FILES - _MISSPELT.get(path.name, set()):
             missing[path.name] = unknown
     assert not missing, missing
+
+
+def test_every_way_in_which_two_evaluations_can_differ_has_its_rule():
+    ways = {rule for rule, _ in _REASONS.values()} | {key.replace("_", "-") for key in BackendSettings().as_json()}
+    assert {f"evidence.{way}" for way in ways} <= RULES.keys()
 
 
 def _policy(path: Path, findings: dict[str, str], root: Path) -> Path:

@@ -110,7 +110,16 @@ GATE_METHODS: tuple[Method, ...] = (
         source="Korn and Graubard 1998",
     ),
     Method(name="gamma-exact", shape="canaries", source="Carlini et al. 2019 for exposure"),
-    Method(name="ratio", shape="a measured quantity of student and teacher", source="no interval: one measurement each"),
+    Method(
+        name="paired ratios",
+        shape="latency, speed, processor time, energy: student over teacher in repeated paired turns",
+        source="Wilcoxon 1945, signed ranks of the logarithms; a bootstrap over pairs for a 95th percentile",
+    ),
+    Method(
+        name="ratio",
+        shape="what is counted, declared or measured once of student and teacher",
+        source="no interval: one number each",
+    ),
 )
 """Every method, in the order of the documentation; a test holds docs/gate.md to it."""
 

@@ -17,6 +17,7 @@ from kdgov.declarations.criteria import AnyCriterion
 from kdgov.declarations.policy_file import load_policy
 from kdgov.errors import InputError
 from kdgov.finding_rules import RULES
+from kdgov.passing_rules import PASSING
 from kdgov.report.explanations.glossary_words import WORDS
 from kdgov.report.explanations.practice_guide import GUIDE
 from kdgov.report.policy_sentences import criterion_words
@@ -31,7 +32,7 @@ def explained(name: str) -> str:
     """
     plain = name.strip().lower()
     word = plain.replace("-", " ").replace("_", " ")
-    lines = _rule(plain) + _word(plain, word) + _criterion(plain) + _kind(plain) + _method(plain)
+    lines = _rule(plain) + _passing(plain) + _word(plain, word) + _criterion(plain) + _kind(plain) + _method(plain)
     for row in GUIDE:
         if plain in (rule.lower() for rule in row.rules):
             lines += [
@@ -50,6 +51,14 @@ def _rule(plain: str) -> list[str]:
     rule = RULES[plain]
     stays = "" if rule.yields else ", whatever the policy says"
     return [f"{plain}: {rule.title}", f"  means by default: {rule.verdict}{stays}", f"  rests on: {rule.source}"]
+
+
+def _passing(plain: str) -> list[str]:
+    scope = PASSING.get(plain)
+    if scope is None:
+        return []
+    never = f"; it never looks for {', '.join(scope.never)}" if scope.never else ""
+    return [f"{plain}, where it says pass: looked for {scope.looks_for}{never}"]
 
 
 def _word(plain: str, word: str) -> list[str]:
@@ -89,11 +98,11 @@ def _kind(plain: str) -> list[str]:
 
 def _method(plain: str) -> list[str]:
     row = next((method for method in GATE_METHODS if method.name == plain), None)
-    return [] if row is None else [f"{plain}: a method of the gate, for {row.shape}", f"  published in: {row.source}"]
+    return [] if row is None else [f"{plain}: a method of the gate, for {row.shape}", f"  rests on: {row.source}"]
 
 
 def _nearest(plain: str) -> str:
-    names = {*RULES, *WORDS, *_shipped_criteria(), *_kinds(), *(method.name for method in GATE_METHODS)}
+    names = {*RULES, *PASSING, *WORDS, *_shipped_criteria(), *_kinds(), *(method.name for method in GATE_METHODS)}
     near = difflib.get_close_matches(plain, sorted(names), n=3, cutoff=0.5)
     known = "`kdgov check --rules` lists the findings, `kdgov policy check default` criteria, docs/glossary.md the words."
     return f"Did you mean {', '.join(near)}?" if near else known
