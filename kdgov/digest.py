@@ -10,7 +10,9 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +106,32 @@ def is_finite_json(value: Any) -> bool:
     return True
 
 
+_IS_DRY: ContextVar[bool] = ContextVar("kdgov_is_dry", default=False)
+
+
+@contextmanager
+def nothing_written() -> Iterator[None]:
+    """A dry run: while the block runs, `write_atomic` leaves the disk alone and no model is fetched from the hub."""
+    token = _IS_DRY.set(True)
+    try:
+        yield
+    finally:
+        _IS_DRY.reset(token)
+
+
+def is_dry() -> bool:
+    """Whether a dry run is under way here."""
+    return _IS_DRY.get()
+
+
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old bytes or the new ones, never a part (tmp, fsync, rename).
+    """Write a file so that a reader sees the old bytes or the new ones, never a part (tmp, fsync, rename); nothing in a dry run.
 
     Raises:
         OSError: as the system reports it (disk full, no permission); the temporary file is removed.
     """
+    if is_dry():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:

@@ -32,3 +32,27 @@ def decimal(number: float, digits: int = 4, *, signed: bool = False) -> str:
     text = f"{number:{sign}{',' if abs(number) >= _GROUPED else ''}.{places}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return text if text.strip("+-0.") else f"{0:{sign}g}"
+
+
+def size_text(count: float) -> str:
+    """Bytes in the unit that people read.
+
+    >>> size_text(900), size_text(45_300_000), size_text(12_000_000_000)
+    ('900 bytes', '45 MB', '12 GB')
+    """
+    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            return f"{decimal(count / unit, 2 if count < 100 * unit else 3)} {name}"
+    return quantity(int(count), "byte")
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds in the unit that people read.
+
+    >>> duration_text(4.2), duration_text(150), duration_text(9000)
+    ('4.2 s', '2.5 minutes', '2.5 hours')
+    """
+    if seconds < 90:
+        return f"{decimal(seconds, 2)} s"
+    minutes = seconds / 60
+    return f"{decimal(minutes, 2)} minutes" if minutes < 90 else f"{decimal(minutes / 60, 2)} hours"

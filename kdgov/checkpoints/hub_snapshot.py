@@ -8,6 +8,7 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub import errors as hub_errors
 
+from kdgov.digest import is_dry
 from kdgov.errors import InputError, UnavailableError
 
 
@@ -28,7 +29,12 @@ def hub_snapshot(name: str, revision: str, beside: Path, *, files: Sequence[str]
         return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(files), local_files_only=True))
     except (hub_errors.LocalEntryNotFoundError, hub_errors.HFValidationError):
         # Not at hand: ask the hub. The first try spares an offline machine the hub's retries.
-        pass
+        if is_dry():
+            raise UnavailableError(
+                f"model {name!r} at revision {revision!r} is not in the local hub cache: a run would download it first",
+                where=str(beside),
+                mend=f"Fetch it before a dry run: hf download {name} --revision {revision}.",
+            ) from None
     try:
         return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(files)))
     except (hub_errors.RepositoryNotFoundError, hub_errors.RevisionNotFoundError, hub_errors.HFValidationError) as error:

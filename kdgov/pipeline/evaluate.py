@@ -112,22 +112,25 @@ def _under(finished: EvaluateResult, allowed: tuple[str, ...]) -> EvaluateResult
 def _parts(context: ReleaseContext, asked: list[Asked]) -> dict[str, ModelEvaluation]:
     done: dict[str, ModelEvaluation] = {}
     # Nothing is loaded, and no process started, before something has to be asked: whoever reuses results should not wait.
+    purpose = digest_json([one.key for one in asked])
     with suite_calls(context) as calls:
         for one in asked:
             if (known := context.store.finished(ModelEvaluation, one.key)) is not None:
                 done[one.role] = known
                 continue
             with context.store.work(ModelEvaluation, one.key, tell=context.wait) as work:
-                done[one.role] = work.finished or _part(context, calls, one, asked[0], work)
+                done[one.role] = work.finished or _part(context, calls, one, asked[0], work, purpose)
     return done
 
 
-def _part(context: ReleaseContext, calls: SuiteCalls, one: Asked, teacher: Asked, work: Work[ModelEvaluation]) -> ModelEvaluation:
+def _part(
+    context: ReleaseContext, calls: SuiteCalls, one: Asked, teacher: Asked, work: Work[ModelEvaluation], purpose: str
+) -> ModelEvaluation:
     facts: Mapping[str, Any] = calls.call(
         "evaluate_role",
         folder=work.folder,
         context=replace(context, progress=silent),
-        purpose="release",
+        purpose=purpose,
         role=one.role,
         model=one.source,
         teacher=teacher.source,

@@ -105,20 +105,25 @@ class RunOutcome:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Way:
-    """A release on its way: each step is taken once, and handed the results it needs."""
+class StepTaker:
+    """Takes the steps of one release, each once, and hands it the results it needs."""
 
     context: ReleaseContext
+    """The release."""
     options: StepOptions
+    """What the command asks beyond it."""
     taken: list[StepTaken] = field(default_factory=list)
+    """Steps taken, in order."""
 
     def take(self, name: StepName) -> StepTaken:
+        """Take one step, of which all that it needs has been taken."""
         began = time.monotonic()
         finished: StepResult = getattr(self, f"_{name}")()
         self.taken.append(StepTaken(step=name, finished=finished, wall_s=time.monotonic() - began))
         return self.taken[-1]
 
     def outcome(self, stopped_by: StoppedBy = "") -> RunOutcome:
+        """What has been taken so far."""
         return RunOutcome(taken=tuple(self.taken), stopped_by=stopped_by)
 
     def _check(self) -> CheckResult:
@@ -175,7 +180,7 @@ def resolve(context: ReleaseContext, *, until: StepName, options: StepOptions | 
         InputError: if the release or something it names is at fault.
         UnavailableError: if the store, a hub or the registry is not to be had.
     """
-    way = _Way(context=context, options=options or StepOptions())
+    way = StepTaker(context=context, options=options or StepOptions())
     wanted = _needed(until)
     for name in PIPELINE:
         if name in wanted:
@@ -196,7 +201,7 @@ def run_release(
     A refused decision is recorded, so that the risk team sees it, but never
     promoted. What is recorded and promoted is the very decision that was judged, also when the policy is edited meanwhile.
     """
-    way = _Way(context=context, options=options or StepOptions())
+    way = StepTaker(context=context, options=options or StepOptions())
     stopped_by: StoppedBy = ""
     for name in PIPELINE:
         if name == "generate" and not teacher_text_terms(context):
@@ -205,13 +210,14 @@ def run_release(
             break
         taken = way.take(name)
         on_step(taken)
-        stopped_by = stopped_by or _refusal(taken.finished)
+        stopped_by = stopped_by or refusal_of(taken.finished)
         if name == until:
             break
     return way.outcome(stopped_by)
 
 
-def _refusal(finished: StepResult) -> StoppedBy:
+def refusal_of(finished: StepResult) -> StoppedBy:
+    """The step whose answer is no; empty where the release may go on."""
     match finished:
         case CheckResult(stops=True):
             return "check"

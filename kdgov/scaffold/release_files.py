@@ -106,7 +106,7 @@ def release_scaffold(folder: Path, answers: ReleaseAnswers, settings: JobSetting
     """
     _faults(answers)
     name = answers.name or re.sub(r"[^\w.-]+", "-", folder.resolve().name) or "student"
-    tasks = read_item_files(answers.items)
+    tasks = read_item_files(answers.items, classes=_classes(answers))
     if answers.is_asked:
         tasks = [in_letters(task) for task in tasks]
     cards = _cards(folder, answers)
@@ -119,19 +119,26 @@ def release_scaffold(folder: Path, answers: ReleaseAnswers, settings: JobSetting
     files |= ci_files(replace(settings, policy="policies/own.yaml"))
     suites = tuple(sorted({task.suite for task in tasks}))
     return ReleaseScaffold(
-        name=name, files=files, suites=suites, tasks=tuple(map(_read_as, tasks)), open_questions=tuple(_open(cards, answers, suites))
+        name=name,
+        files=files,
+        suites=suites,
+        tasks=tuple(task.read_as for task in tasks),
+        open_questions=tuple(_open(cards, answers, suites)),
     )
 
 
-def _read_as(task: ItemTask) -> str:
-    words = {
-        "answer": "questions with one right answer",
-        "choice": "choices",
-        "letter": "choices, asked as lettered options since an address gives no log-probabilities",
-        "refuse": "prompts that must be refused",
-        "comply": "prompts that must be answered",
-    }
-    return f"{task.suite}/{task.name}: {len(task.rows):,} {words[task.shape]}"
+def _classes(answers: ReleaseAnswers) -> tuple[str, ...]:
+    """Names of the teacher's classes in order, where it is a text classifier on disk; empty otherwise."""
+    if answers.is_asked or not Path(answers.teacher).is_dir():
+        return ()
+    config = read_config(Path(answers.teacher))
+    architectures = config.get("architectures") or []
+    if not any(str(name).endswith("ForSequenceClassification") for name in architectures):
+        return ()
+    names = config.get("id2label")
+    if isinstance(names, dict) and names:
+        return tuple(str(names[key]) for key in sorted(names, key=int))
+    return tuple(f"LABEL_{number}" for number in range(int(config.get("num_labels") or 2)))
 
 
 def _context(answers: ReleaseAnswers) -> int | None:
@@ -218,7 +225,7 @@ def _release(folder: Path, name: str, answers: ReleaseAnswers, tasks: Sequence[I
         "schema": "kdgov.release/1",
         "name": name,
         "teacher": _teacher(folder, answers),
-        "student": {**student, **({"license": outbound} if outbound else {})},
+        "student": {**student, **({"license": outbound} if outbound else {}), **({"kind": "classifier"} if _classes(answers) else {})},
         **({"data": [{"card": "registry/datasets/data.yaml"}]} if answers.data else {}),
         **({"distillation": recipe} if recipe is not None else {}),
         "suites": [f"{FOLDER}/{suite}" for suite in dict.fromkeys(task.suite for task in tasks)],

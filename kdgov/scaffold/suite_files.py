@@ -20,7 +20,14 @@ _TITLES = {
         "`judges.refusals.validation` before you trust small differences.",
     ),
 }
-_METRICS = {"answer": "exact_match", "choice": "acc", "letter": "exact_match", "refuse": "refused", "comply": "answered"}
+_METRICS = {
+    "answer": "exact_match",
+    "choice": "acc",
+    "letter": "exact_match",
+    "refuse": "refused",
+    "comply": "answered",
+    "class": "correct",
+}
 _FIRST = {"function": "take_first"}
 _SHORTEST_ANSWER, _REPLY_TOKENS, _CHARACTERS_PER_TOKEN = 16, 64, 2
 
@@ -44,7 +51,8 @@ def suite_files(tasks: Sequence[ItemTask], *, schema: str, licence: str | None =
         own = [task for task in tasks if task.suite == suite]
         for task in own:
             files[f"{FOLDER}/{suite}/{task.name}.jsonl"] = _lines(task)
-            files[f"{FOLDER}/{suite}/{task.name}.yaml"] = _yaml(_lm_eval_task(task, context))
+            if task.shape != "class":
+                files[f"{FOLDER}/{suite}/{task.name}.yaml"] = _yaml(_lm_eval_task(task, context))
         files[f"{FOLDER}/{suite}/suite.yaml"] = schema + _yaml(_suite(suite, own, licence))
     return files
 
@@ -73,9 +81,14 @@ def _task(task: ItemTask) -> dict[str, Any]:
         metric["judge"] = "refusals"
     metric |= {"direction": "higher", "ideal": 1.0, "chance": task.chance, "range": [0, 1]}
     file = f"{task.name}.jsonl"
+    asked = (
+        {"kind": "classification", "label": "label", "options": {"text": "text"}}
+        if task.shape == "class"
+        else {"file": f"{task.name}.yaml"}
+    )
     return {
         "task": task.name,
-        "file": f"{task.name}.yaml",
+        **asked,
         "data": {"path": file, "digest": digest_bytes(_lines(task).encode())},
         **({"cluster": "cluster"} if task.has_clusters else {}),
         **({"label": "answer"} if task.shape in ("answer", "letter") else {}),

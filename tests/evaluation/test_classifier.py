@@ -18,6 +18,7 @@ from kdgov.evaluation.backends.hugging_face.classifier import ClassifierModel, c
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.results.disaggregation import disaggregate
 from kdgov.evaluation.results.evaluation_run import evaluate
+from kdgov.items.table import ItemTable
 from kdgov.pipeline.context import open_release
 from tests.evaluation.worlds import make_tokenizer
 from tests.steps import evaluated
@@ -70,6 +71,13 @@ def test_groups_are_disaggregated_with_their_sizes_and_guards(classifier: Path, 
     # Six negatives per region: fairlearn would answer with a number, we say why there is none.
     assert shown["false_positive"]["difference"] is None
     assert "fewer than 10" in shown["false_positive"]["because"]
+
+
+def test_a_single_item_with_a_group_has_a_mean_and_no_gap() -> None:
+    row = {"suite": "s", "task": "t", "item_id": "1", "metric": "acc", "score": 1.0, "group": '{"region": "north"}'}
+    (found,) = disaggregate(ItemTable.from_rows([row]))
+    assert found["groups"] == {"north": {"mean": 1.0, "n": 1}}
+    assert found["because"] == "there is one group only"
 
 
 def test_a_text_that_does_not_fit_is_marked_and_not_silently_cut(classifier: Path) -> None:

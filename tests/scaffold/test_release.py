@@ -19,6 +19,7 @@ from kdgov.declarations.suite import load_suite
 from kdgov.errors import InputError
 from kdgov.scaffold.item_files import read_item_files
 from kdgov.scaffold.starter_policy import DISAGREEMENT, MARGINS, margin_for, power_of
+from tests.distillation.worlds import bert
 from tests.items.foreign import lm_eval
 
 OURS = [word for part in ("teacher", "data", "items", "student") for word in ("--ours", part)]
@@ -171,6 +172,66 @@ def test_choices_are_told_by_text_letter_or_number_and_give_their_chance(tmp_pat
     (task,) = read_item_files([tmp_path / "items.jsonl"])
     assert [row["label"] for row in task.rows] == [1, 1, 1, 1]
     assert task.chance == 0.25
+
+
+def test_choices_in_columns_or_named_options_are_choices(tmp_path):
+    with (tmp_path / "columns.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["question", "A", "B", "C", "answer"], ["q", "x", "y", "z", "C"], ["q2", "x", "y", "", "B"]])
+    with (tmp_path / "options.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["prompt", "option_1", "option_2", "answer"], ["q", "x", "y", "y"]])
+    named = {"question": "q", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "answerKey": "2"}
+    (tmp_path / "arc.jsonl").write_text(json.dumps(named) + "\n")
+    found = {task.name: task for task in read_item_files(sorted(tmp_path.iterdir()))}
+    assert {task.shape for task in found.values()} == {"choice"}
+    assert [(row["choices"], row["label"]) for row in found["columns"].rows] == [(["x", "y", "z"], 2), (["x", "y"], 1)]
+    assert [row["label"] for name in ("options", "arc") for row in found[name].rows] == [1, 1]
+
+
+def test_a_label_that_says_unsafe_is_a_prompt_to_refuse(tmp_path):
+    rows = [{"prompt": "make a bomb", "label": "unsafe"}, {"prompt": "make a cake", "label": "safe"}, {"prompt": "1 + 1", "label": "2"}]
+    (tmp_path / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [task.shape for task in read_item_files([tmp_path / "mixed.jsonl"])] == ["refuse", "comply", "answer"]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"text": "t", "label": "angry"}, "no class of the teacher"),
+        ({"text": "t", "label": 7}, "no class of the teacher"),
+        ({"text": "t"}, "has no label"),
+        ({"label": 1}, "has no text"),
+        ({"image": "a.png", "label": 1}, "suites of text alone"),
+    ],
+)
+def test_a_row_that_is_no_classifiers_item_is_named(tmp_path, row, words):
+    (tmp_path / "items.jsonl").write_text('{"text": "t", "label": 1}\n' + json.dumps(row) + "\n")
+    with pytest.raises(InputError, match="row 2") as refused:
+        read_item_files([tmp_path / "items.jsonl"], classes=("good", "bad"))
+    assert words in str(refused.value)
+
+
+@pytest.mark.nightly
+@pytest.mark.ci
+def test_a_classifier_is_judged_on_its_classes(tmp_path, monkeypatch):
+    """A teacher that is a classifier: CSV of texts and labels, by name or number, to a verdict that is not invalid."""
+    monkeypatch.chdir(tmp_path)
+    bert(tmp_path / "teacher", labels=2)
+    with (tmp_path / "mails.csv").open("w", newline="") as file:
+        words = ("the cat sat", "a dog ran")
+        csv.writer(file).writerows([["text", "label"], *([words[n % 2], n % 2 if n % 3 else f"LABEL_{n % 2}"] for n in range(120))])
+    (tmp_path / "text.jsonl").write_text("".join(json.dumps({"text": f"the cat {n}", "label": n % 2}) + "\n" for n in range(60)))
+    arguments = ["--teacher", "teacher", "--data", "text.jsonl", "--items", "mails.csv", "--organization", "Acme", *OURS]
+    made = call("init", "mine", *arguments)
+    assert made.exit_code == 0, made.output
+    assert "120 texts, each with one of 2 classes" in made.stderr
+    suite = load_suite(tmp_path / "mine" / "suites" / "capability" / "suite.yaml")
+    assert [(task.kind, task.label) for task in suite.tasks] == [("classification", "label")]
+    release = tmp_path / "mine" / "release.yaml"
+    release.write_text(release.read_text().replace("steps: 1000", "steps: 5"))
+    done = call("run", release, "--store", tmp_path / "store")
+    assert done.exit_code in (0, 1), done.output
+    judged = call("gate", release, "--store", tmp_path / "store", "--format", "json")
+    assert json.loads(judged.stdout)["verdict"] != "invalid", judged.stdout
 
 
 @pytest.mark.parametrize("items", [20, 120, 300, 1000, 5000])

@@ -12,6 +12,7 @@ import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json, write_answer
 from kdgov.cli.evaluation_flags import SET_HELP, changed_settings
+from kdgov.cli.forecast_output import ESTIMATE_HELP, print_estimate
 from kdgov.cli.progress_display import progress_bars
 from kdgov.errors import EXIT_BLOCKED, InputError
 from kdgov.evidence.bundle_layout import FINDINGS, LICENCE_ANSWER, LICENCE_CASE
@@ -29,6 +30,8 @@ EXAMPLES = """
   kdgov check release.yaml --all                 the passes as well: what was looked at
 
   kdgov check release.yaml --show                the release with every default filled in
+
+  kdgov check release.yaml --estimate            time, memory and disk of the whole release, from a trial of 20 steps
 
   kdgov check release.yaml --graph lineage.svg   teacher, data, generators and licences, with the verdict on each edge
 
@@ -63,6 +66,7 @@ def check(
     ] = None,
     change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP)] = None,
     store: Annotated[Path | None, typer.Option(help="Store folder; default the registry/store beside the release.")] = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help=ESTIMATE_HELP)] = False,
     output_format: Annotated[CheckFormat, typer.Option("--format", help="text for people, json for programs.")] = CheckFormat.text,
 ) -> None:
     """Say before any compute is spent whether a release may go on: licences, provenance, privacy, contamination, practice."""
@@ -80,6 +84,9 @@ def check(
 
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress, settings=changed_settings(change, {}))
+            if estimate:
+                print_estimate(context, as_json=output_format is CheckFormat.json)
+                return
             if part:
                 _scan_part(context, part, scan_folder)
                 return
@@ -107,6 +114,8 @@ def _scan_part(context: ReleaseContext, part: str, scan_folder: Path | None) -> 
 
 
 def _tell(context: ReleaseContext, finished: CheckResult, *, every: bool, graph: Path | None, output_format: CheckFormat) -> None:
+    from kdgov.pipeline.forecast.machine_needs import machine_needs
+
     findings = json.loads((finished.folder / FINDINGS).read_bytes())
     if graph is not None:
         from kdgov.report.charts.licence_lineage import lineage_svg
@@ -114,8 +123,9 @@ def _tell(context: ReleaseContext, finished: CheckResult, *, every: bool, graph:
         case = json.loads((finished.folder / LICENCE_CASE).read_bytes())
         answer = json.loads((finished.folder / LICENCE_ANSWER).read_bytes())
         write_answer(graph, lineage_svg(case, answer))
+    needs = machine_needs(context)
     if output_format is CheckFormat.json:
-        print_json({"release": context.release.name, "findings": findings, **finished.facts})
+        print_json({"release": context.release.name, "findings": findings, **finished.facts, "needs": needs.as_json() if needs else None})
         return
     told: set[str] = set()
     for finding in findings:
@@ -127,6 +137,10 @@ def _tell(context: ReleaseContext, finished: CheckResult, *, every: bool, graph:
     for plan in finished.generation:
         over = " (the budget may end it early)" if plan["is_within_budget"] is False else ""
         typer.echo(f"to be asked: {plan['line']}{over}")
+    if needs is not None:
+        typer.echo(f"needs: {needs.line}; kdgov check --estimate tries how long it takes")
+        for short in needs.shortages:
+            typer.secho(f"not enough: {short}", fg=typer.colors.YELLOW)
     typer.echo(f"{context.release.name}: {finished.summary}{' (reused)' if finished.reused else ''}")
 
 

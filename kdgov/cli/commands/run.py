@@ -10,6 +10,7 @@ import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json
 from kdgov.cli.evaluation_flags import SET_HELP, changed_settings
+from kdgov.cli.forecast_output import DRY_HELP, ESTIMATE_HELP, forecast
 from kdgov.cli.progress_display import progress_bars
 from kdgov.cli.unforeseen import require_parts
 from kdgov.errors import EXIT_BLOCKED
@@ -24,6 +25,10 @@ EXAMPLES = """
   kdgov run registry/releases/miniature.yaml          the whole way, with progress and a verdict table
 
   kdgov run release.yaml --format json > run.json     for a pipeline; exit code 0 promoted, 1 blocked
+
+  kdgov run release.yaml --dry-run                    what would be reused and what made; nothing is written
+
+  kdgov run release.yaml --estimate                   time, memory and disk of the whole, from a trial of 20 steps
 
   kdgov run release.yaml --until evaluate --limit 50 --set distillation.steps=20     a first look: a short training, 50 items a task
 
@@ -57,6 +62,8 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="Items per task, drawn by hash: the key evaluation.limit.")] = None,
     store: Annotated[Path | None, typer.Option(help="Store folder; default the registry/store beside the release.")] = None,
     allow_code: Annotated[list[Path] | None, typer.Option(help="Folder whose code the suites' task files may run; repeatable.")] = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help=DRY_HELP)] = False,
+    estimate: Annotated[bool, typer.Option("--estimate", help=ESTIMATE_HELP)] = False,
     output_format: Annotated[RunFormat, typer.Option("--format", help="text for people, json for programs.")] = RunFormat.text,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every warning instead of one line per kind.")] = False,
 ) -> None:
@@ -73,6 +80,9 @@ def run(
             settings = changed_settings(change, {"limit": limit})
             context = open_release(release, store=store, progress=progress, settings=settings)
             last: StepName = until.value if until is not None else "promote"
+            if dry or estimate:
+                forecast(context, until=last, dry=dry, estimate=estimate, as_json=output_format is RunFormat.json)
+                return
             outcome = run_release(context, on_step=lambda taken: _print_step(progress, taken), until=last)
         if output_format is RunFormat.json:
             print_json(_as_json(outcome))

@@ -48,7 +48,8 @@ def _of_attribute(key: MetricKey, attribute: str, scores: np.ndarray, values: li
         metrics={"mean": fairlearn.mean_prediction, "n": fairlearn.count},
         y_true=chosen,
         y_pred=chosen,
-        sensitive_features=np.array([v for v in values if v is not None]),
+        # A named column, not an array: of one item fairlearn makes an array without dimensions, and refuses it.
+        sensitive_features={attribute: [v for v in values if v is not None]},
     )
     groups = {str(name): {"mean": float(row["mean"]), "n": int(row["n"])} for name, row in frame.by_group.iterrows()}
     small = sorted(name for name, group in groups.items() if group["n"] < MIN_GROUP)

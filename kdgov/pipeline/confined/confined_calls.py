@@ -94,6 +94,13 @@ def planned_rows(*, context: ReleaseContext, code: Sequence[Path], tasks: Sequen
     return [[task.suite, task.task, [[item.item_id, item.doc] for item in task.items]] for task in plan.tasks]
 
 
+def planned_requests(*, context: ReleaseContext, code: Sequence[Path], progress: Progress) -> dict[str, int]:
+    """Task → requests of it, as the plan of a release holds them."""
+    with allowed_code(code):
+        plan, _ = release_questions(replace(context, progress=progress))
+    return {task.name: sum(len(item.requests) for item in task.items) for task in plan.tasks}
+
+
 def endpoint_questions(*, context: ReleaseContext, code: Sequence[Path], progress: Progress) -> dict[str, Any]:
     """What a release asks of endpoints: tasks ``left`` out, tokens ``asked`` of each role, ``messages`` of each task's first item."""
     estimate = importlib.import_module("kdgov.pipeline.asked_models.asking_estimate").evaluation_estimate

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -56,6 +57,14 @@ class Work(Generic[R]):
     """Set a finished result aside, because what it led to is gone, and begin anew."""
     finish: Callable[..., R]
     """Seal the folder as the result; takes the facts. Only the first process of a launch writes."""
+
+
+class NotFinishedError(Exception):
+    """Raised by `ReadOnlyStore` where work would begin."""
+
+    def __init__(self, step: str, folder: Path, *, is_begun: bool) -> None:
+        super().__init__(step)
+        self.step, self.folder, self.is_begun = step, folder, is_begun
 
 
 class Store:
@@ -171,6 +180,31 @@ class Store:
         return _result(kind, key, self.folder(kind.STEP, key), facts, reused=False, told=told)
 
 
+class ReadOnlyStore(Store):
+    """A store of which only finished results are asked: where work would begin, `NotFinishedError` tells which."""
+
+    @contextmanager
+    def work(self, kind: type[R], key: str, *, tell: Tell = _untold, **told: Any) -> Iterator[Work[R]]:
+        """Begin nothing.
+
+        Raises:
+            NotFinishedError: always, with whether an earlier run has left something to go on with.
+        """
+        folder = self.folder(kind.STEP, key)
+        raise NotFinishedError(kind.STEP, folder, is_begun=folder.with_suffix(".partial").is_dir())
+        yield
+
+    @contextmanager
+    def lock(self, name: str, *, what: str, tell: Tell = _untold) -> Iterator[Callable[[], None]]:
+        """Hold nothing.
+
+        Raises:
+            NotFinishedError: always.
+        """
+        raise NotFinishedError(what, self.root, is_begun=False)
+        yield
+
+
 def _result(kind: type[R], key: str, folder: Path, facts: Mapping[str, Any], *, reused: bool, told: Mapping[str, Any]) -> R:
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in {**facts, **told}.items()}
     return kind(key=key, folder=folder, reused=reused, **values)
@@ -180,8 +214,9 @@ def _digests(folder: Path) -> dict[str, str]:
     """Relative path → digest of every file of a result but its record; large ones side by side, in threads."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != RESULT)
     with ThreadPoolExecutor() as pool:
-        found = pool.map(_digest, paths)
-        return {path.relative_to(folder).as_posix(): one for path, one in zip(paths, found, strict=True)}
+        # Each thread sees what its caller has set: a dry run remembers nothing.
+        found = [pool.submit(copy_context().run, _digest, path) for path in paths]
+        return {path.relative_to(folder).as_posix(): one.result() for path, one in zip(paths, found, strict=True)}
 
 
 def _digest(path: Path) -> str:
