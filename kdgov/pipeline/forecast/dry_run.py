@@ -16,7 +16,7 @@ from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import DistillResult, ModelEvaluation, StepResult
 from kdgov.pipeline.finished_work.store import NotFinishedError, ReadOnlyStore
 from kdgov.pipeline.generation.generate_step import teacher_text_terms
-from kdgov.pipeline.load_inputs import load_release_inputs
+from kdgov.pipeline.inputs.load_inputs import load_release_inputs
 from kdgov.pipeline.run import NEEDS, PIPELINE, StepName, StepOptions, StepTaker, StoppedBy, refusal_of
 from kdgov.progress import silent
 from kdgov.quantities import quantity

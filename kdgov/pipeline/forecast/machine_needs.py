@@ -9,7 +9,7 @@ from typing import Any
 
 from kdgov.declarations.distillation import Distillation
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.load_inputs import load_release_inputs
+from kdgov.pipeline.inputs.load_inputs import load_release_inputs
 from kdgov.quantities import size_text
 
 _FLOAT_BYTES, _LEARNING_BYTES = 4, 16

@@ -16,12 +16,13 @@ from kdgov.declarations.release import DataDeclaration, Release
 from kdgov.evaluation.release_settings import endpoint_roles
 from kdgov.pipeline.confined.release_calls import suite_calls
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.distill import data_files, distill_step
+from kdgov.pipeline.distill import distill_step
 from kdgov.pipeline.evaluate import evaluate_step
 from kdgov.pipeline.finished_work.step_results import DistillResult
 from kdgov.pipeline.finished_work.store import Store
 from kdgov.pipeline.generation.generate_step import teacher_text_terms
-from kdgov.pipeline.load_inputs import suite_files
+from kdgov.pipeline.inputs.distill_inputs import data_files
+from kdgov.pipeline.inputs.load_inputs import suite_files
 from kdgov.progress import Progress, work_of
 from kdgov.quantities import duration_text, quantity, size_text
 
