@@ -49,10 +49,23 @@ def points(number: float | None, *, share: bool) -> str:
 def columns(result: CriterionResult) -> tuple[str, str, str, str, str]:
     """Teacher, student, change, bound and limit of a result, as every table shows them.
 
-    Against a floor or ceiling the bound is that of the student's own value, and there is no change.
+    A change is always student minus teacher in the better direction. Against a floor, a ceiling, a share to keep or what guessing
+    allows, the bound is that of the student's own value or of the share kept, and there is no change but for the share.
     """
     share = shares(result)
     teacher, student = value(result.teacher, share=share), value(result.student, share=share)
+    match result.kind:
+        case "retention" if result.details.get("kept_at_least") is not None and result.teacher is not None and result.student is not None:
+            least, asked = result.details["kept_at_least"], result.details["share"]
+            change = points(result.student - result.teacher, share=share)
+            return teacher, student, change, f"{value(least, share=True)} kept", f"≥ {value(asked, share=True)} kept"
+        case "efficiency":
+            ratio = f"× {decimal(result.student / result.teacher, 3)}" if result.teacher and result.student is not None else "–"
+            return teacher, student, ratio, "–", f"{result.details['allowed']} ×" if result.details.get("allowed") else "–"
+        case "exposure":
+            highest = None if result.bound is None or result.student is None or result.difference is None else _highest(result)
+            allowed = "–" if result.margin is None or highest is None else f"≤ {value(_chance(result) + result.margin, share=False)}"
+            return teacher, student, "–", value(highest, share=False), allowed
     limit = result.details.get("limit")
     if limit is None:
         allowed = points(None if result.margin is None else -result.margin, share=share)
@@ -60,6 +73,16 @@ def columns(result: CriterionResult) -> tuple[str, str, str, str, str]:
     is_floor = result.details.get("limit_kind") == "floor"
     edge = None if result.bound is None else (limit + result.bound if is_floor else limit - result.bound)
     return teacher, student, "–", value(edge, share=share), f"{'≥' if is_floor else '≤'} {value(limit, share=share)}"
+
+
+def _chance(result: CriterionResult) -> float:
+    """The mean exposure of canaries that nobody saw: what an exposure's difference is taken from."""
+    return float(result.student or 0.0) + float(result.difference or 0.0)
+
+
+def _highest(result: CriterionResult) -> float:
+    """The largest mean exposure that the canaries leave open."""
+    return _chance(result) - float(result.bound or 0.0)
 
 
 def headline(decision: Decision) -> str:

@@ -118,22 +118,29 @@ def bundle(
     policy: bytes = POLICY,
     speak: Speak | None = None,
     trust: Path | None = None,
+    tables: tuple[ItemTable, ItemTable] | None = None,
+    measured: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Path:
-    """A sealed bundle, judged for real; ``seed`` makes decisions differ.
+    """A sealed bundle, judged for real; ``seed`` makes decisions differ, ``tables`` and ``measured`` stand for the drawn results.
 
     A ``fail`` lost 41 of 100 refusals. ``lost`` facts are lost besides; ``speak`` signs statements about the decision, which count by
     ``trust``.
     """
     drawn_bundle(folder, verdict=verdict, name=name, weights=weights, seed=seed, description=description)
     (folder / "policy.yaml").write_bytes(policy.replace(b"SAFETY", safety.encode()))
-    teacher, student = answers(lost=lost, refusals_lost=int(0.41 * number) if verdict == "fail" else 0, safety=safety, number=number)
+    drawn = answers(lost=lost, refusals_lost=int(0.41 * number) if verdict == "fail" else 0, safety=safety, number=number)
+    teacher, student = tables or drawn
     for role, table in (("teacher", teacher), ("student", student)):
         write_items(table, folder / role / "items.parquet")
     identity = json.loads((folder / "student" / "identity.json").read_bytes())
     digests = {"plan": digest_bytes(b"p%d" % seed), "student_weights": identity["weights"]}
     if "model" in identity:
         digests |= {"student_model": identity["model"], "student_model_evaluated": identity["model"]}
-    inputs = {"digests": digests, "subject": {"release": name, "teacher": "support-teacher", "student": name}, "measurements": {}}
+    inputs = {
+        "digests": digests,
+        "subject": {"release": name, "teacher": "support-teacher", "student": name},
+        "measurements": measured or {},
+    }
     found = [Finding(check="licence", verdict="pass", subject="teacher", reason="Apache-2.0 allows it", rule="licence.allow")]
 
     def judged(said: Statements) -> Decision:

@@ -164,10 +164,23 @@ def _metrics(measure: Measure) -> Iterator[dict[str, Any]]:
         if value is not None:
             yield {"type": place, "value": f"{value:.6g}", "slice": role}
     if measure.difference is not None and measure.teacher is not None and measure.student is not None:
-        metric: dict[str, Any] = {"type": f"{place} student minus teacher, better direction", "value": f"{measure.difference:.6g}"}
+        metric: dict[str, Any] = {"type": f"{place} {_difference_name(measure)}", "value": f"{measure.difference:.6g}"}
         if measure.bound is not None and measure.upper is not None:
             metric["confidenceInterval"] = {"lowerBound": f"{measure.bound:.6g}", "upperBound": f"{measure.upper:.6g}"}
         yield metric
+
+
+def _difference_name(measure: Measure) -> str:
+    """What a result's difference is taken from: two criteria on one metric may hold it against different things."""
+    match measure.kind:
+        case "non_inferiority" | "calibration":
+            return "student minus teacher, better direction"
+        case "retention":
+            return f"student minus the share of the teacher that {measure.id} asks for"
+        case "exposure":
+            return "chance minus student"
+        case _:
+            return f"room to the limit of {measure.id}"
 
 
 def _considerations(material: BundleReader) -> dict[str, Any]:

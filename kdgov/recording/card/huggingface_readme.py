@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import ModelCardData
 
 from kdgov.recording.card.evidence_bundle import EvidenceBundle
+from kdgov.recording.card.hub_results import hub_results, hub_task
 from kdgov.recording.card.model_card import full_card
 from kdgov.report.escaping import plain
 
@@ -34,11 +34,12 @@ def card_data(dossier: EvidenceBundle, model: str) -> ModelCardData:
     declared = str(student.get("license") or "")
     known = declared.lower() in _HUB_LICENSES
     teacher = dossier.teacher_name
-    results = _results(dossier)
+    results = hub_results(dossier)
     return ModelCardData(
         license=declared.lower() if known else "other" if declared else "unknown",
         license_name=None if known or not declared else plain(declared, limit=60).lower().replace(" ", "-"),
         library_name="transformers",
+        pipeline_tag=hub_task(str(dossier.student.get("architecture", ""))) if dossier.student.get("architecture") else None,
         base_model=teacher if _HUB_ID.match(teacher) else None,
         datasets=[n for n in (str(c.get("id") or "") for c in dossier.cards if "dataset" in str(c.get("schema", ""))) if _HUB_ID.match(n)]
         or None,
@@ -46,19 +47,3 @@ def card_data(dossier: EvidenceBundle, model: str) -> ModelCardData:
         model_name=plain(model) if results else None,
         eval_results=results or None,
     )
-
-
-def _results(dossier: EvidenceBundle) -> list[EvalResult]:
-    teacher, student = dossier.values("teacher"), dossier.values("student")
-    return [
-        EvalResult(
-            task_type="text-generation",
-            dataset_type=plain(f"{value.suite}/{value.task}"),
-            dataset_name=plain(f"{value.suite}: {value.task}"),
-            metric_type=plain(value.metric),
-            metric_value=value.value,
-            metric_name=plain(f"{value.metric} (teacher {teacher[key].value:.4g})" if key in teacher else value.metric),
-        )
-        for key, value in student.items()
-        if not value.group and math.isfinite(value.value)
-    ]

@@ -65,8 +65,13 @@ def trade_off_sentence(dossier: EvidenceBundle) -> str:
         and row.get("reference") != "root_teacher"
     ]
     ranked = sorted(lost, key=lambda row: float(row["difference"]))[:3]
-    named = [f"{-float(row['difference']):.3g} on {row.get('suite')}/{row.get('task')} ({row.get('metric')})" for row in ranked]
+    named = [f"{_amount(row)} on {row.get('suite')}/{row.get('task')} ({row.get('metric')})" for row in ranked]
     return f"The student gives up {_listed(named)}." if named else "No judged result fell."
+
+
+def _amount(row: Mapping[str, Any]) -> str:
+    lost = -float(row["difference"])
+    return f"{100 * lost:.1f} points" if row.get("unit") == "share" else f"{decimal(lost, 3)} {row.get('unit') or ''}".strip()
 
 
 def _smaller(dossier: EvidenceBundle) -> str:
