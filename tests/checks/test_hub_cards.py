@@ -12,7 +12,8 @@ from kdgov.checks.cards.draft_card import card_yaml, imported_card, new_model_ca
 from kdgov.checks.cards.hub_export import hub_front_matter, hub_readme
 from kdgov.checks.cards.hub_front_matter import front_matter
 from kdgov.checks.cards.hub_identity import hub_identity
-from kdgov.checks.cards.interchange import card_beside_model
+from kdgov.checks.cards.interchange import card_beside_model, dataset_card_from_hub, license_of
+from kdgov.checks.cards.named_licences import named_licenses
 from kdgov.declarations.cards import DatasetCard, ModelCard, load_card
 from tests.conftest import real_folder
 
@@ -218,3 +219,73 @@ def test_a_snapshots_new_card_goes_back_as_it_came(tmp_path: Path, real_model: P
     ours = tmp_path / "card.yaml"
     ours.write_text(card_yaml(card), encoding="utf-8")
     assert plain(hub_front_matter(load_card(ours))) == plain(front_matter(readme))
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("This model derives from Meta Llama 3.1 and is subject to the Llama 3.1 Community License.", ["llama-3.1"]),
+        (
+            "GOVERNING TERMS: NVIDIA Open Model License. ADDITIONAL INFORMATION: Llama 3.1 Community License Agreement.",
+            ["nvidia", "llama-3.1"],
+        ),
+        ("Use is governed by the Llama 4 Community License Agreement.", ["llama-4"]),
+        ("Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms", ["gemma"]),
+        ("Weights: https://www.llama.com/llama3_1/license/ applies.", ["llama-3.1"]),
+        ("The base model is released under CC-BY-NC-4.0.", ["CC-BY-NC-4.0"]),
+        ("Built with Llama", ["llama"]),
+        ("Improved using Qwen", ["qwen"]),
+        ("Copyright 2024 Acme. Licensed under the Apache License, Version 2.0.", ["Apache-2.0"]),
+        ("Our thanks go to everybody who wrote to us.", []),
+    ],
+)
+def test_a_notice_names_its_licences_in_whatever_words(words: str, named: list[str]) -> None:
+    found = named_licenses(words)
+    assert len(found) == len(named)
+    assert all(part in whole for part, whole in zip(named, found, strict=True)), found
+
+
+@pytest.mark.parametrize("file", ["LICENSE.pdf", "Community License for Baichuan2 Model.pdf", "NOTICE.docx"])
+def test_a_licence_file_that_is_not_read_leaves_its_terms_open(file: str, tmp_path: Path) -> None:
+    written(tmp_path, MODELS["plain"])
+    (tmp_path / file).write_bytes(b"%PDF-1.7 ...")
+    card = card_beside_model(tmp_path)
+    assert card is not None
+    assert [(entry.license, file in entry.name) for entry in card.lineage] == [(None, True)]
+
+
+@pytest.mark.parametrize("file", ["META_LICENSE", "Llama-3.1-LICENSE.txt", "model_license.md", "LICENSES.txt"])
+def test_a_licence_file_is_found_under_any_of_its_names(file: str, tmp_path: Path) -> None:
+    written(tmp_path, MODELS["plain"])
+    (tmp_path / file).write_text("Llama 3.1 Community License Agreement\n", encoding="utf-8")
+    card = card_beside_model(tmp_path)
+    assert card is not None
+    assert card.license_text == file
+
+
+@pytest.mark.parametrize(
+    ("matter", "licence"),
+    [
+        ("license: mit\nlicense_name: cc-by-nc-4.0", "mit AND cc-by-nc-4.0"),
+        ("license: mit\nlicense_name: MIT License", "mit"),
+        (
+            "license: apache-2.0\nlicense_link: https://www.llama.com/llama3_1/license/",
+            "apache-2.0 AND LicenseRef-scancode-llama-3.1-license-2024",
+        ),
+        ("license: other\nlicense_link: https://ai.google.dev/gemma/terms", "LicenseRef-scancode-gemma-tou-2025-03-24"),
+        ("license: gemma\nlicense_name: gemma\nlicense_link: https://ai.google.dev/gemma/terms", "gemma"),
+        ("license: [other, mit]\nlicense_name: acme-terms", "mit AND acme-terms"),
+        ("license: bsd\nlicense_name: bsd-3-clause", "bsd-3-clause"),
+        ("license: [mit, 'apache-2.0 OR gpl-3.0']", "mit AND (apache-2.0 OR gpl-3.0)"),
+        ("licenses:\n  de: [cc-by-4-0]\n  en: [unknown]", "cc-by-4.0 AND unknown"),
+        ("license: other\nlicense_name: N/A", "other"),
+        ("license: no", None),
+    ],
+)
+def test_a_name_or_an_address_that_says_another_licence_than_the_tag_joins_it(matter: str, licence: str | None) -> None:
+    assert license_of(yaml.safe_load(matter)) == licence
+
+
+def test_languages_by_configuration_are_each_named_once() -> None:
+    card = dataset_card_from_hub(yaml.safe_load("languages:\n  one: [de, en]\n  two: [en]"), name="org/data", file="README.md")
+    assert card.language == ["de", "en"]

@@ -45,14 +45,22 @@ def card_language(value: Any) -> str:
 
 
 def names_of(value: Any) -> list[str]:
-    """One name or a list of names as a list; an entry that is a mapping is taken by its name or id."""
+    """One name or a list of names as a list; an entry that is a mapping is taken by its name or id.
+
+    Cards until 2022 gave some keys by configuration, ``{default: [en]}``: the names of all of them, each once.
+    """
     if value is None:
         return []
+    if isinstance(value, dict) and value and not set(value) & set(_NAMES) and all(isinstance(item, (list, str)) for item in value.values()):
+        return list(dict.fromkeys(name for item in value.values() for name in names_of(item)))
     items = value if isinstance(value, list) else [value]
     return [_name(item) for item in items if item is not None]
 
 
+_NAMES = ("name", "id", "repo_id")
+
+
 def _name(item: Any) -> str:
     if isinstance(item, dict):
-        return str(next((item[key] for key in ("name", "id", "repo_id") if key in item), item))
+        return str(next((item[key] for key in _NAMES if key in item), item))
     return str(item)

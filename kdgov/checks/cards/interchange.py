@@ -10,10 +10,11 @@ from typing import Any
 from kdgov.checks.cards.hub_fields import AS_WRITTEN, hub_fields
 from kdgov.checks.cards.hub_front_matter import card_language, front_matter, names_of
 from kdgov.checks.cards.hub_identity import base_in_adapter, bases_in_merge, hub_identity
-from kdgov.checks.cards.texts_beside import further_texts, license_texts, named_licenses
+from kdgov.checks.cards.named_licences import named_licenses
+from kdgov.checks.cards.texts_beside import further_texts, license_texts, unreadable_texts
 from kdgov.declarations.cards import DATASET_CARD, MODEL_CARD, DatasetCard, ModelCard
 from kdgov.declarations.load import validate
-from kdgov.license.catalogue.expression import ones, parse
+from kdgov.license.catalogue.expression import NOT_STATED, joined_by_and, ones, parse
 from kdgov.license.catalogue.facts import facts
 
 _RELATION_USES = {"finetune": "weights_init", "adapter": "weights_init", "merge": "weights_init", "quantized": "weights_init"}
@@ -31,8 +32,8 @@ def card_beside_model(folder: Path) -> ModelCard | None:
     matter = front_matter(readme) if readme.is_file() else {}
     texts = license_texts(folder, _text(matter.get("license_link")))
     bases = [*([base] if (base := base_in_adapter(folder)) else []), *bases_in_merge(folder)]
-    named = names_beside(folder, texts)
-    if not matter and not texts and not bases and not named:
+    named, unread = names_beside(folder, texts), [] if texts else unreadable_texts(folder)
+    if not matter and not texts and not bases and not named and not unread:
         return None
     card = model_card_from_hub(matter, name=name_of_folder(folder), file=str(readme))
     value = card.model_dump(by_alias=True, exclude_defaults=True)
@@ -40,6 +41,8 @@ def card_beside_model(folder: Path) -> ModelCard | None:
     said = {entry.name.lower() for entry in card.lineage}
     lineage += [{"use": "weights_init", "name": base} for base in bases if base.lower() not in said and not base.startswith((".", "/"))]
     lineage += _unsaid(named, card.license, folder)
+    # What a PDF says is not known: its terms are open until somebody states them.
+    lineage += [{"use": "weights_init", "name": f"{path.name} beside {name_of_folder(folder)}"} for path in unread]
     identity = hub_identity(folder)
     value |= {"schema": MODEL_CARD, "lineage": lineage}
     if texts:
@@ -131,21 +134,60 @@ def _source(name: str) -> str:
 
 def _common(matter: dict[str, Any]) -> dict[str, Any]:
     languages = matter.get("language") if "language" in matter else matter.get("languages")
+    spoken = names_of(languages) if isinstance(languages, dict) else languages if isinstance(languages, list) else [languages]
     return {
         "license": license_of(matter),
         "license_url": _text(matter.get("license_link")),
-        "language": [card_language(item) for item in (languages if isinstance(languages, list) else [languages]) if item is not None],
+        "language": [card_language(item) for item in spoken if item is not None],
         "tags": names_of(matter.get("tags")),
     }
 
 
 def license_of(matter: dict[str, Any]) -> str | None:
-    """The licence expression of front matter: its tag, the name it gives for ``other``, the old plural key; several are their AND."""
+    """The licence expression of front matter: its tag, the name it gives for ``other``, the old plural key; several are their AND.
+
+    A name or an address that says another licence than the tag joins it: nobody can tell here which of them holds.
+    """
     # Several licences on a Hub card all apply to some part of it; which part is not said, so all of them are taken.
-    names = names_of(matter.get("license")) or [_new_tag(name) for name in names_of(matter.get("licenses"))]
-    if names == ["other"] or not names:
-        return _text(matter.get("license_name")) or (names[0] if names else None)
-    return " AND ".join(names)
+    names = names_of(None if matter.get("license") is False else matter.get("license")) or [
+        _new_tag(name) for name in names_of(matter.get("licenses"))
+    ]
+    own, link = _text(matter.get("license_name")), facts().find(_text(matter.get("license_link")) or "")
+    own = None if own is None or own.strip().lower() in NOT_STATED else own
+    told = [name for name in (own, link.id if link is not None else None) if name]
+    plain = [name for name in names if name.lower() != "other"]
+    if own and len(plain) == 1 and _narrows(own, plain[0]):
+        plain = [own]
+    if not plain:
+        # The name stands for "other"; an address only where there is no name.
+        return joined_by_and(told[:1]) or (names[0] if names else None)
+    if len(plain) < len(names):
+        return joined_by_and([*plain, own or "other"])
+    return joined_by_and([*plain, *(name for name in told if not _is_said(name, plain))])
+
+
+def _narrows(name: str, tag: str) -> bool:
+    """Whether a name is one of the licences that a tag stands for: ``bsd-3-clause`` beside ``bsd``."""
+    known = facts()
+    entry, family = known.find(name), known.family(tag) if known.find(tag) is None else None
+    return (
+        entry is not None
+        and family is not None
+        and (entry.id in known.members.get(family, ()) or entry.id.lower().startswith(f"{family}-"))
+    )
+
+
+def _is_said(name: str, names: list[str]) -> bool:
+    known = facts()
+    entry, family = known.find(name), known.family(name)
+    stated = [known.find(one) for one in names]
+    if name.lower() in {one.lower() for one in names} or (entry is not None and entry in stated):
+        return True
+    editions = {one.edition_of for one in (entry, *stated) if one is not None and one.edition_of}
+    members = known.members.get(family, ()) if family else ()
+    return (entry is not None and bool(entry.edition_of) and len(editions) == 1) or any(
+        one is not None and one.id in members for one in stated
+    )
 
 
 def _new_tag(name: str) -> str:
