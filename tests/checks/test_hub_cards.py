@@ -13,8 +13,8 @@ from kdgov.checks.cards.hub_export import hub_front_matter, hub_readme
 from kdgov.checks.cards.hub_front_matter import front_matter
 from kdgov.checks.cards.hub_identity import hub_identity
 from kdgov.checks.cards.interchange import card_beside_model, dataset_card_from_hub, license_of
-from kdgov.checks.cards.named_licences import named_licenses
 from kdgov.declarations.cards import DatasetCard, ModelCard, load_card
+from kdgov.license.catalogue.named_licences import named_licenses
 from tests.conftest import real_folder
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

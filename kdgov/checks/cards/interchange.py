@@ -10,12 +10,12 @@ from typing import Any
 from kdgov.checks.cards.hub_fields import AS_WRITTEN, hub_fields
 from kdgov.checks.cards.hub_front_matter import card_language, front_matter, names_of
 from kdgov.checks.cards.hub_identity import base_in_adapter, bases_in_merge, hub_identity
-from kdgov.checks.cards.named_licences import named_licenses
 from kdgov.checks.cards.texts_beside import further_texts, license_texts, unreadable_texts
 from kdgov.declarations.cards import DATASET_CARD, MODEL_CARD, DatasetCard, ModelCard
 from kdgov.declarations.load import validate
 from kdgov.license.catalogue.expression import NOT_STATED, joined_by_and, ones, parse
 from kdgov.license.catalogue.facts import facts
+from kdgov.license.catalogue.named_licences import named_licenses
 
 _RELATION_USES = {"finetune": "weights_init", "adapter": "weights_init", "merge": "weights_init", "quantized": "weights_init"}
 _DISTILLED = ("distill", "distillation", "distilled")
