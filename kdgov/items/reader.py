@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from kdgov.errors import InputError
 from kdgov.finding import Finding, FindingVerdict
 from kdgov.finding_rules import RULES
 from kdgov.items.formats.source import Source
@@ -71,6 +72,18 @@ class Reader:
     """Whose file it is, from its name, its first bytes or its keys."""
     read: Callable[[Sequence[Source], Sequence[Source]], Reading]
     """The rows of files that hold scores, given those that lie beside them."""
+
+
+def one_model(known: str, named: str, source: Source) -> str:
+    """The model of all files so far, given the next file's.
+
+    Raises:
+        InputError: if the two differ: then nobody knows whose results they are.
+    """
+    if known and named and known != named:
+        what = f"names the model {named!r}, other results here {known!r}"
+        raise InputError(what, where=str(source), mend="Keep one folder per model, and name that folder.")
+    return known or named
 
 
 def evidence_finding(rule: str, subject: str, reason: str, mend: str = "", **details: Any) -> Finding:

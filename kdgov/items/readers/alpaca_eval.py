@@ -45,6 +45,7 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
             references.add(str(record.get("generator_1")))
             judges.add(str(record.get("annotator")))
             rows.append(_row(record))
+    _refuse_mixed(rows, models, scores[0])
     if len(models) > 1:
         named = ", ".join(sorted(models))
         raise InputError(f"holds annotations of {len(models)} models: {named}", where=str(scores[0]), mend="One file per model.")
@@ -55,8 +56,20 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
     return Reading(rows=own, metrics=(declared,), findings=_faults(own, models, beside), asked=asked, model="".join(models))
 
 
+def _refuse_mixed(rows: Sequence[Mapping[str, Any]], models: set[str], source: Source) -> None:
+    """An annotator's cache holds the answers of every model that was ever compared, and names none of them."""
+    if models != {"None"}:
+        return
+    answers: dict[str, set[str]] = {}
+    for row in rows:
+        answers.setdefault(str(row["item_id"]), set()).add(str(row["prediction"]))
+    if any(len(found) > 1 for found in answers.values()):
+        what = "names no model, and holds several answers to one instruction: an annotator's cache"
+        raise InputError(what, where=str(source), mend="Name the annotations.json that alpaca_eval wrote for the model.")
+
+
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:
-    instruction = str(record["instruction"])
+    instruction = "\n".join(str(record[name]) for name in ("instruction", "input") if record.get(name))
     reference = str(record.get("output_1"))
     return {
         "suite": SUITE,

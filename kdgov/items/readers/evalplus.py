@@ -13,7 +13,8 @@ from kdgov.items.metric import MetricDeclaration
 from kdgov.items.reader import Claim, Reader, Reading, one_row_per_item
 
 SUITE = "evalplus"
-_PASS = "pass"
+_PASS = ("pass", "success")
+"""How the tool spells it, and how it did before 0.2.1."""
 
 
 def _claims(source: Source) -> Claim:
@@ -34,19 +35,23 @@ def _is_old(problem: Any) -> bool:
 
 
 def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
-    if len(scores) > 1:
-        named = ", ".join(source.name for source in scores)
-        raise InputError(
-            f"holds {len(scores)} EvalPlus results: {named}", where=str(scores[0].path.parent), mend="Name one file per model."
-        )
-    (source,) = scores
-    document = source.document()
-    rows = [row for task_id, problem in document["eval"].items() for row in _problem(str(task_id), problem, source)]
-    own = one_row_per_item(rows)
+    rows: list[dict[str, Any]] = []
+    findings: list[Finding] = []
+    seen: dict[str, Source] = {}
+    for source in scores:
+        document = source.document()
+        own = one_row_per_item(row for task_id, problem in document["eval"].items() for row in _problem(str(task_id), problem, source))
+        for task in {str(row["task"]) for row in own}:
+            if task in seen:
+                what = f"the problems of {task} were evaluated twice: {seen[task].name} and {source.name}"
+                raise InputError(what, where=str(source.path.parent), mend="Name one file per model.")
+            seen[task] = source
+        findings += _faults(document, own, source)
+        rows += own
     declared = tuple(
         MetricDeclaration(suite=SUITE, task="*", metric=metric, direction="higher", low=0.0, high=1.0) for metric in ("base", "plus")
     )
-    return Reading(rows=own, metrics=declared, findings=_faults(document, own, source))
+    return Reading(rows=rows, metrics=declared, findings=tuple(findings))
 
 
 def _problem(task_id: str, problem: Any, source: Source) -> list[dict[str, Any]]:
@@ -57,10 +62,10 @@ def _problem(task_id: str, problem: Any, source: Source) -> list[dict[str, Any]]
     rows = []
     for base, plus, solution in statuses:
         common = {"suite": SUITE, "task": task, "item_id": task_id, "prediction": solution}
-        rows.append({**common, "metric": "base", "score": float(base == _PASS)})
+        rows.append({**common, "metric": "base", "score": float(base in _PASS)})
         if plus is not None:
             # EvalPlus counts `plus` only where the base tests pass as well.
-            rows.append({**common, "metric": "plus", "score": float(base == plus == _PASS)})
+            rows.append({**common, "metric": "plus", "score": float(base in _PASS and plus in _PASS)})
     return rows
 
 

@@ -6,29 +6,24 @@ A ``.eval`` file is a zip whose ``samples/*.json`` hold one scored sample each; 
 from __future__ import annotations
 
 import json
-import math
-import statistics
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.finding import Finding
-from kdgov.items.aggregates import mean_faults
+from kdgov.items.aggregates import count_fault, mean_faults
 from kdgov.items.formats.source import Source
 from kdgov.items.formats.zip_members import open_members
 from kdgov.items.metric import MetricDeclaration
-from kdgov.items.reader import Claim, Reader, Reading, not_judged
+from kdgov.items.reader import Claim, Reader, Reading, not_judged, one_model
+from kdgov.items.readers.inspect_values import is_graded, no_number, number, reduced
 from kdgov.safe_parse import json_value
 
 SUITE = "inspect"
 """Suite name of rows that come from Inspect logs."""
 
-_GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
-_WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 _TEXT_CHARACTERS = 4000
-_REDUCERS = "Known: mean, median, mode, max, at_least_k, pass_at_k."
 
 
 def _claims(source: Source) -> Claim:
@@ -53,14 +48,16 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
             what = f"the task {task!r} was logged twice: {by_task[task].name} and {source.name}"
             raise InputError(what, where=str(source.path.parent), mend="Name the log you planned; keep one folder per model.")
         by_task[task] = source
-        found, unjudged, graded = _rows(header, samples, task, source)
+        found, unjudged, graded, asked_samples = _rows(header, samples, task, source)
         rows += found
         findings += [not_judged(task, metric, reason) for metric, reason in sorted(unjudged.items())]
         for metric in graded:
             metrics[task, metric] = MetricDeclaration(suite=SUITE, task=task, metric=metric, direction="higher", low=0.0, high=1.0)
+        if (fault := _incomplete(header, task, asked_samples, source)) is not None:
+            findings.append(fault)
         findings += mean_faults(found, _stated(header, task, {row["metric"] for row in found}), file=source.name)
         asked |= {f"{task}: {name}": str(value) for name, value in _settings(header).items()}
-        model = model or str(_part(header, "eval").get("model") or "")
+        model = one_model(model, str(_part(header, "eval").get("model") or ""), source)
     return Reading(rows=rows, metrics=tuple(metrics.values()), findings=tuple(findings), asked=asked, model=model)
 
 
@@ -132,10 +129,26 @@ def _stated(header: Mapping[str, Any], task: str, metrics: set[str]) -> dict[tup
     return found
 
 
+def _has_accuracy(header: Mapping[str, Any], metric: str) -> bool:
+    """Whether the log states an accuracy of a scorer: its scores are shares, and more is better."""
+    listed = _part(header, "results").get("scores")
+    own = [s for s in listed if isinstance(s, dict) and s.get("name") == metric] if isinstance(listed, list) else []
+    return any("accuracy" in _part(score, "metrics") for score in own)
+
+
+def _incomplete(header: Mapping[str, Any], task: str, found: int, source: Source) -> Finding | None:
+    """The finding that the log speaks of another number of samples than it holds; a run that stops early says so itself."""
+    results = _part(header, "results")
+    stated = results.get("total_samples")
+    if not isinstance(stated, int) or isinstance(stated, bool) or results.get("early_stopping"):
+        return None
+    return count_fault(task, stated, found, file=source.name)
+
+
 def _rows(
     header: Mapping[str, Any], samples: Iterator[Mapping[str, Any]], task: str, source: Source
-) -> tuple[list[dict[str, Any]], dict[str, str], list[str]]:
-    """Rows, metrics that have no number with the reason, and metrics that are grades."""
+) -> tuple[list[dict[str, Any]], dict[str, str], list[str], int]:
+    """Rows, metrics that have no number with the reason, metrics that are grades, and how many samples there are."""
     values: dict[tuple[str, str], list[Any]] = {}
     common: dict[str, dict[str, Any]] = {}
     answers: dict[tuple[str, str], Any] = {}
@@ -153,25 +166,27 @@ def _rows(
     if not metrics:
         raise InputError("holds no scored sample", where=str(source), mend="Run the evaluation with a scorer.")
     rows, unjudged, graded = [], {}, []
+    accuracies = {name for name in metrics if _has_accuracy(header, name)}
     for metric in metrics:
         own = {name: values.get((metric, name), [None]) for name in common}
-        reason = _no_number(metric, [v for listed in own.values() for v in listed])
+        reason = no_number(metric, [v for listed in own.values() for v in listed])
         if reason:
             unjudged[metric] = reason
             continue
-        if _is_graded([v for listed in own.values() for v in listed]):
+        stated = [v for listed in own.values() for v in listed]
+        if is_graded(stated) or (metric in accuracies and all(0.0 <= number(v) <= 1.0 for v in stated)):
             graded.append(metric)
         for reducer in (reducers := _reducers(header)):
             label = metric if len(reducers) == 1 else f"{metric}:{reducer}"
             if label != metric and metric in graded:
                 graded.append(label)
             for name, listed in own.items():
-                score = _reduced([_number(v) for v in listed], reducer, source)
+                score = reduced(listed, reducer, source)
                 choices = common[name].get("choices", 0)
                 chance = 1.0 / choices if metric == "choice" and choices > 1 else None
                 kept = {key: value for key, value in common[name].items() if key != "choices"}
                 rows.append({**kept, "metric": label, "score": score, "prediction": answers.get((metric, name)), "chance": chance})
-    return rows, unjudged, graded
+    return rows, unjudged, graded, len(epochs)
 
 
 def _common(sample: Mapping[str, Any], task: str) -> dict[str, Any]:
@@ -213,68 +228,6 @@ def _prompts(sample: Mapping[str, Any]) -> Any:
     return [shown, sample.get("choices")]
 
 
-def _number(value: Any) -> float:
-    """What Inspect's own `value_to_float` makes of a value; NaN where that would warn and count 0."""
-    if isinstance(value, (bool, int, float)):
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf
-    if isinstance(value, str):
-        if value in _GRADES:
-            return _GRADES[value]
-        if value.lower() in _WORDS:
-            return _WORDS[value.lower()]
-        try:
-            return float(value)
-        except ValueError:
-            return math.nan
-    return math.nan
-
-
-def _no_number(metric: str, values: Sequence[Any]) -> str:
-    stated = [v for v in values if v is not None]
-    if stated and all(isinstance(v, str) and math.isnan(_number(v)) for v in stated):
-        shown = ", ".join(repr(str(v)[:20]) for v in list(dict.fromkeys(stated))[:3])
-        return f"{metric} gives labels such as {shown}, which are no grades"
-    return ""
-
-
-def _is_graded(values: Sequence[Any]) -> bool:
-    return any(isinstance(v, str) for v in values) and all(
-        v is None or (isinstance(v, str) and (v in _GRADES or v.lower() in _WORDS)) for v in values
-    )
-
-
-def _reduced(values: list[float], reducer: str, source: Source) -> float:
-    """One item's epochs as Inspect's reducers bring them together."""
-    if any(math.isnan(v) for v in values):
-        return math.nan
-    name, _, count = reducer.rpartition("_")
-    match name or reducer:
-        case "mean":
-            return math.fsum(values) / len(values)
-        case "median":
-            return statistics.median(values)
-        case "mode":
-            return Counter(values).most_common(1)[0][0]
-        case "max":
-            return max(values)
-        case "at_least" if count.isdigit():
-            return float(sum(v >= 1.0 for v in values) >= int(count))
-        case "pass_at" if count.isdigit():
-            return _pass_at(values, int(count))
-    raise InputError(f"reduces epochs by {reducer!r}, which is unknown here", where=str(source), mend=_REDUCERS)
-
-
-def _pass_at(values: Sequence[float], k: int) -> float:
-    """Chen et al. 2021, arXiv:2107.03374, section 2.1: the unbiased estimate from n samples of which c are right."""
-    n, right = len(values), sum(v >= 1.0 for v in values)
-    if n - right < k:
-        return 1.0
-    return 1.0 - math.prod(1.0 - k / i for i in range(n - right + 1, n + 1))
-
-
 READER = Reader(
-    name=SUITE, tool="Inspect", seen="0.3.285, .eval and .json, also with epochs by one and two reducers", claims=_claims, read=_read
+    name=SUITE, tool="Inspect", seen="0.3.58, 0.3.140, 0.3.285, .eval and .json, also with epochs by one and several reducers", claims=_claims, read=_read
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,13 +16,14 @@ from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.items.aggregates import mean_faults
 from kdgov.items.formats.source import Source
-from kdgov.items.metric import MetricDeclaration
-from kdgov.items.per_item_rules import Unjudged, per_item
+from kdgov.items.metric import Direction, MetricDeclaration
+from kdgov.items.per_item_rules import PerItem, Unjudged, per_item, rule_of
 from kdgov.items.reader import Claim, Reader, Reading, not_judged
 from kdgov.items.readers.lm_eval.lm_eval_samples import chances
 
 SUITE = "lighteval"
 _BATCH_ROWS = 256
+_FILE = re.compile(r"^details_(?P<task>.+?)(?:_\d{4}-\d{2}-\d{2}T[\d.:-]+)?$")
 _TEXT_CHARACTERS = 4000
 
 
@@ -56,10 +58,14 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
 def _tasks(source: Source) -> Iterator[tuple[str, list[dict[str, Any]], dict[str, str]]]:
     common: dict[tuple[str, str], dict[str, Any]] = {}
     values: dict[tuple[str, str], dict[str, Any]] = {}
+    again: dict[str, int] = {}
     for place, (document, metrics) in enumerate(_records(source)):
-        task = str(document.get("task_name") or source.path.stem)
+        task = str(document.get("task_name") or _FILE.sub(r"\g<task>", source.path.stem))
         shown = str(document.get("query") or "")
-        name = str(document["id"] if document.get("id") not in (None, "") else _name(shown, place))
+        # Details before 0.8 number no document, and have one row for each: equal prompts are told apart by their order.
+        again[shown] = again.get(shown, 0) + 1
+        unnamed = _name(shown, place) + (f" ({again[shown]})" if again[shown] > 1 else "")
+        name = str(document["id"] if document.get("id") not in (None, "") else unnamed)
         common.setdefault((task, name), _common(document, task, name, shown))
         own = values.setdefault((task, name), {})
         for metric, value in metrics.items():
@@ -83,15 +89,35 @@ def _rows(
             unjudged[metric] = f"{metric} is empty for every document"
             continue
         for name, found in own.items():
-            value = per_item(metric, found.get(metric))
+            value = per_item(metric, _pair(found.get(metric)))
             if isinstance(value, Unjudged):
                 unjudged[metric] = value.reason
                 break
             kept = dict(common[task, name])
-            choices = kept.pop("choices")
-            score = math.nan if value is None else value.score
-            rows.append({**kept, "metric": metric, "score": score, "chance": chances(metric, choices)})
+            right, choices = kept.pop("right"), kept.pop("choices")
+            found_here = value or PerItem(score=math.nan, metric=metric)
+            judged = found_here.metric
+            if found_here.label is not None:
+                kept |= {"label": found_here.label, "prediction": found_here.prediction}
+            chance = chances(judged, choices)
+            if chance is not None and right > 1:
+                # Several right answers of a generation are no choices: whoever knows nothing hits none of them.
+                chance = None if right >= choices else right / choices
+            rows.append({**kept, "metric": judged, "score": found_here.score, "chance": chance, "weight": found_here.weight})
     return [row for row in rows if row["metric"] not in unjudged], unjudged
+
+
+def _pair(value: Any) -> Any:
+    """What a corpus statistic takes of an item, in the form of the per-item rules: units and log-likelihood, gold and prediction."""
+    if not isinstance(value, dict):
+        return value
+    if {"logprobs", "weights"} == set(value):
+        totals = [math.fsum(part) if isinstance(part, list) else part for part in (value["logprobs"], value["weights"])]
+        return totals if None not in totals else None
+    if {"golds", "preds"} == set(value):
+        sides = [part[0] if isinstance(part, list) and len(part) == 1 else part for part in (value["golds"], value["preds"])]
+        return value if any(isinstance(side, list) for side in sides) else sides
+    return value
 
 
 def _records(source: Source) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
@@ -119,6 +145,7 @@ def _common(document: Mapping[str, Any], task: str, name: str, shown: str) -> di
         "label": json.dumps(gold) if gold is not None else None,
         "text": shown[-_TEXT_CHARACTERS:],
         "choices": len(listed),
+        "right": len(gold) if isinstance(gold, list) else 1,
     }
 
 
@@ -136,25 +163,32 @@ def _stated(document: Mapping[str, Any]) -> dict[tuple[str, str], float]:
     return found
 
 
-def _metrics_of(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _metrics_of(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
+    """Task, metric, whether higher is better and name of the corpus function; a group of metrics is listed as one, with several names."""
     tasks = document.get("config_tasks")
     for task, config in tasks.items() if isinstance(tasks, dict) else ():
         listed = config.get("metrics") or config.get("metric") if isinstance(config, dict) else None
         for metric in listed if isinstance(listed, list) else ():
-            if isinstance(metric, dict):
-                yield str(task), metric
+            named = metric.get("metric_name") if isinstance(metric, dict) else None
+            for name in named if isinstance(named, list) else [named]:
+                values = [metric.get(key) if isinstance(metric, dict) else None for key in ("higher_is_better", "corpus_level_fn")]
+                higher, corpus = (value.get(name) if isinstance(value, dict) else value for value in values)
+                if isinstance(name, str):
+                    yield str(task), name, higher, corpus
 
 
 def _corpus_mean(document: Mapping[str, Any], task: str, metric: str) -> bool:
-    return any(t == task and m.get("metric_name") == metric and m.get("corpus_level_fn") == "mean" for t, m in _metrics_of(document))
+    return any(t == task and name == metric and corpus == "mean" for t, name, _, corpus in _metrics_of(document))
 
 
 def _declared(document: Mapping[str, Any]) -> Iterator[MetricDeclaration]:
-    for task, metric in _metrics_of(document):
-        higher = metric.get("higher_is_better")
-        if isinstance(higher, bool) and isinstance(metric.get("metric_name"), str):
-            direction = "higher" if higher else "lower"
-            yield MetricDeclaration(suite=SUITE, task=task, metric=metric["metric_name"], direction=direction)  # type: ignore[arg-type]
+    for task, name, higher, _ in _metrics_of(document):
+        rule = rule_of(name)
+        # The number of an item may be another one than the metric's: nats per word under the name of a perplexity.
+        judged = f"{name}_nats" if name in ("word_perplexity", "byte_perplexity") else f"{name}_agreement" if rule.beside else name
+        direction: Direction | None = rule.direction or (("higher" if higher else "lower") if isinstance(higher, bool) else None)
+        if direction is not None:
+            yield MetricDeclaration(suite=SUITE, task=task, metric=judged, direction=direction, low=rule.low, high=rule.high)
 
 
 def _model(documents: Sequence[tuple[Source, Any]]) -> str:

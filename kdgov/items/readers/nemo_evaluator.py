@@ -11,15 +11,18 @@ from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.items.aggregates import count_fault, mean_faults
 from kdgov.items.formats.source import Source
+from kdgov.items.metric import MetricDeclaration
 from kdgov.items.per_item_rules import scalar
-from kdgov.items.reader import Claim, Reader, Reading, one_row_per_item
+from kdgov.items.reader import Claim, Reader, Reading, one_model, one_row_per_item
 
 SUITE = "nemo_evaluator"
+_RESUME_LOGS = ("verified_log.jsonl", "inference_log.jsonl")
 
 
 def _claims(source: Source) -> Claim:
     if source.path.suffix == ".jsonl" and {"problem_idx", "reward"} <= set(source.first):
-        return "scores"
+        # A run keeps a log of what it has verified so far, to resume from; its results say the same.
+        return "beside" if source.name in _RESUME_LOGS else "scores"
     if source.path.suffix == ".json" and {"run_id", "benchmark", "config"} <= set(source.first):
         return "beside"
     return "beside" if source.path.suffix == ".jsonl" and "trajectory" in source.first else ""
@@ -45,10 +48,10 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
         _refuse_doubles(records, source)
         own = one_row_per_item(found)
         findings += _faults(bundle, task, own, len(records), name)
-        model = model or str(config.get("model") or "")
+        model = one_model(model, str(config.get("model") or ""), source)
         asked |= {f"{task}: {key}": str(config[key]) for key in ("repeats", "max_problems", "scorers") if key in config}
         rows += own
-    return Reading(rows=rows, findings=tuple(findings), asked=asked, model=model)
+    return Reading(rows=rows, metrics=_DECLARED, findings=tuple(findings), asked=asked, model=model)
 
 
 def _bundle(source: Source, beside: Sequence[Source]) -> tuple[Mapping[str, Any], str]:
@@ -70,7 +73,8 @@ def _rows(record: Mapping[str, Any], task: str, where: str) -> list[dict[str, An
     prompt = record.get("prompt")
     shown = prompt if isinstance(prompt, str) else str(prompt or "")
     details = _part(record, "scoring_details")
-    failed = bool(record.get("error") or details.get("error"))
+    # No answer, or no judge that read it: missing, whatever number stands in its place.
+    failed = bool(record.get("error") or details.get("error") or _part(details, "judge").get("error"))
     common = {
         "suite": SUITE,
         "task": task,
@@ -84,7 +88,8 @@ def _rows(record: Mapping[str, Any], task: str, where: str) -> list[dict[str, An
     rows = []
     for metric, value in numbers.items():
         number = scalar(value)
-        rows.append({**common, "metric": str(metric), "score": math.nan if failed or number is None else number})
+        lost = failed or number is None or bool(_part(details, str(metric)).get("error"))
+        rows.append({**common, "metric": str(metric), "score": math.nan if lost else number})
     return rows
 
 
@@ -108,4 +113,8 @@ def _faults(bundle: Mapping[str, Any], task: str, rows: Sequence[Mapping[str, An
     return found
 
 
+_DECLARED = (
+    MetricDeclaration(suite=SUITE, task="*", metric="reward", direction="higher"),
+    MetricDeclaration(suite=SUITE, task="*", metric="scorer:*", direction="higher", low=0.0, high=1.0),
+)
 READER = Reader(name=SUITE, tool="NVIDIA NeMo Evaluator", seen="0.3.0", claims=_claims, read=_read)

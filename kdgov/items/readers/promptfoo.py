@@ -68,24 +68,56 @@ def _one_form(scores: Sequence[Source]) -> list[Source]:
 def _read_results(source: Source) -> tuple[list[dict[str, Any]], set[str]]:
     rows: list[dict[str, Any]] = []
     providers: set[str] = set()
-    for result in _results(source):
+    results = list(_results(source))
+    names = _names([(_described(result), _digest(_variables(result))) for result in results])
+    metrics = _metrics(results)
+    for result, name in zip(results, names, strict=True):
         providers.add(_provider(result.get("provider")))
-        case, prompt = _part(result, "testCase"), _part(result, "prompt")
-        variables = result.get("vars") if isinstance(result.get("vars"), dict) else case.get("vars")
+        prompt = _part(result, "prompt")
         raw, response = str(prompt.get("raw") or ""), result.get("response")
         failed = result.get("failureReason") == _ERROR or (bool(result.get("error")) and not result.get("gradingResult"))
         common = {
             "suite": SUITE,
-            "task": str(prompt.get("label") or f"prompt {result.get('promptIdx', 0)}")[:200],
-            "item_id": str(case.get("description") or result.get("description") or _digest(variables)),
+            "task": _task(result),
+            "item_id": name,
             "prompt_digest": digest_bytes(raw.encode()) if raw else None,
             "prediction": _text(response.get("output") if isinstance(response, dict) else response),
             "text": raw[-4000:],
         }
-        named = result.get("namedScores")
-        for metric, value in {"score": result.get("score"), **(named if isinstance(named, dict) else {})}.items():
+        # A failed request names no metric: it is missing in every one that the others have.
+        stated = dict.fromkeys(metrics[_task(result)]) if failed else {"score": result.get("score"), **_part(result, "namedScores")}
+        for metric, value in stated.items():
             rows.append({**common, "metric": str(metric), "score": math.nan if failed else _number(value)})
     return rows, providers
+
+
+def _task(result: Mapping[str, Any]) -> str:
+    prompt = _part(result, "prompt")
+    return str(prompt.get("label") or prompt.get("display") or f"prompt {result.get('promptIdx', 0)}")[:200]
+
+
+def _metrics(results: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Metrics of every prompt that at least one of its answers has."""
+    found: dict[str, dict[str, None]] = {}
+    for result in results:
+        found.setdefault(_task(result), {"score": None}).update(dict.fromkeys(map(str, _part(result, "namedScores"))))
+    return {task: list(names) for task, names in found.items()}
+
+
+def _described(result: Mapping[str, Any]) -> str:
+    return str(_part(result, "testCase").get("description") or result.get("description") or "")
+
+
+def _variables(result: Mapping[str, Any]) -> Any:
+    return result.get("vars") if isinstance(result.get("vars"), dict) else _part(result, "testCase").get("vars")
+
+
+def _names(cases: Sequence[tuple[str, str]]) -> list[str]:
+    """Names of test cases from their description and the digest of their variables; a description of many cases names none of them."""
+    meant: dict[str, set[str]] = {}
+    for described, digest in cases:
+        meant.setdefault(described, set()).add(digest)
+    return [d if d and len(meant[d]) == 1 else f"{d} {digest}".strip() for d, digest in cases]
 
 
 def _results(source: Source) -> Iterator[Mapping[str, Any]]:
@@ -104,27 +136,45 @@ def _read_csv(source: Source) -> tuple[list[dict[str, Any]], set[str]]:
         header, *body = list(lines)
     except (ValueError, csv.Error) as error:
         raise InputError(f"is no CSV of promptfoo: {error}", where=str(source), mend="Write JSON instead.") from error
-    # Every provider repeats the same column names; the column before the first of them holds its answers.
-    status = [place for place, name in enumerate(header) if name == "Status"]
-    if len(status) != 1:
-        raise InputError(f"holds results of {len(status)} providers", where=str(source), mend="Write one output per model.")
-    answer = status[0] - (2 if header[status[0] - 1] == "Reasoning" else 1)
-    column = {name: place for place, name in enumerate(header) if place >= answer or name == "Description"}
-    label = header[answer]
+    # Every pair of provider and prompt repeats the same column names; the column before the first of them holds its answers.
+    starts = [place - (2 if header[place - 1] == "Reasoning" else 1) for place, name in enumerate(header) if name == "Status"]
+    rows: list[dict[str, Any]] = []
+    providers = set()
+    for start, end in zip(starts, [*starts[1:], len(header)], strict=True):
+        own, provider = _csv_block(source, header, body, (starts[0], start, end))
+        rows += own
+        providers.add(provider)
+    return rows, providers
+
+
+def _csv_block(
+    source: Source, header: Sequence[str], body: Sequence[Sequence[str]], places: tuple[int, int, int]
+) -> tuple[list[dict[str, Any]], str]:
+    """Rows of one prompt, and its provider; the variables stand before the first block."""
+    variables, start, end = places
+    column = {name: place for place, name in enumerate(header[:end]) if place >= start or name == "Description"}
+    label = header[start]
     provider, _, prompt = label[1:].partition("] ") if label.startswith("[") else ("", "", label)
-    rows = []
+    cases = []
     for line in body:
         if len(line) != len(header):
             what = f"line has {len(line)} cells where the header has {len(header)}"
             raise InputError(what, where=str(source), mend="The file may be cut short.")
-        own = [v for name, v in zip(header[:answer], line[:answer], strict=True) if name != "Description"]
-        described = line[column["Description"]] if "Description" in column else ""
-        common = {"suite": SUITE, "task": prompt[:200] or "prompt 0", "item_id": described or _digest(own), "prediction": line[answer]}
+        own = [v for name, v in zip(header[:variables], line[:variables], strict=True) if name != "Description"]
+        cases.append((line[column["Description"]] if "Description" in column else "", _digest(own)))
+    found: list[dict[str, Any]] = []
+    seen: dict[str, None] = {"score": None}
+    for line, name in zip(body, _names(cases), strict=True):
+        common = {"suite": SUITE, "task": prompt[:200] or "prompt 0", "item_id": name, "prediction": line[start]}
         failed = line[column["Status"]] == "ERROR"
         named = json_value(line[column["Named Scores"]] or "{}", where=str(source)) if "Named Scores" in column else {}
-        for metric, value in {"score": line[column["Score"]], **(named if isinstance(named, dict) else {})}.items():
-            rows.append({**common, "metric": str(metric), "score": math.nan if failed else _number(value)})
-    return rows, {provider}
+        stated = {"score": line[column["Score"]], **(named if isinstance(named, dict) else {})}
+        seen |= dict.fromkeys(stated)
+        found += [{**common, "failed": failed, "metric": str(m), "score": math.nan if failed else _number(v)} for m, v in stated.items()]
+    # A failed request names no metric: it is missing in every one that the others have.
+    lost = [row for row in found if row["failed"] and row["metric"] == "score"]
+    found += [{**row, "metric": metric} for row in lost for metric in seen if metric != "score"]
+    return [{key: value for key, value in row.items() if key != "failed"} for row in found], provider
 
 
 def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -153,18 +203,27 @@ def _faults(source: Source, rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """Promptfoo's own sums of each prompt held against the rows."""
     inner = source.document().get("results") if source.path.suffix == ".json" else None
     prompts = inner.get("prompts") if isinstance(inner, dict) else None
-    if not isinstance(prompts, list) or len(prompts) != 1 or not isinstance(prompts[0], dict):
+    tasks = list(dict.fromkeys(str(row["task"]) for row in rows))
+    if not isinstance(prompts, list) or len(prompts) != len(tasks):
         return []
-    stated = prompts[0].get("metrics")
-    if not isinstance(stated, dict):
-        return []
-    own = [row for row in rows if row["metric"] == "score"]
-    task = str(own[0]["task"])
-    counts = [stated.get(name) or 0 for name in ("testPassCount", "testFailCount", "testErrorCount")]
-    found = [count_fault(task, sum(counts), len(own), file=source.name)] if any(counts) else []
-    sums, numbers = _part(stated, "namedScores"), _part(stated, "namedScoresCount")
-    means = {(task, m): float(v) / numbers[m] for m, v in sums.items() if numbers.get(m) and isinstance(v, (int, float))}
-    return [*(f for f in found if f is not None), *mean_faults(rows, means, file=source.name)]
+    found: list[Finding] = []
+    for prompt in prompts:
+        stated = _part(prompt, "metrics") if isinstance(prompt, dict) else {}
+        label = str((prompt.get("label") or prompt.get("display") if isinstance(prompt, dict) else "") or "")[:200]
+        task = tasks[0] if len(tasks) == 1 else label
+        own = [row for row in rows if row["task"] == task]
+        counts = [stated.get(name) or 0 for name in ("testPassCount", "testFailCount", "testErrorCount")]
+        fault = count_fault(task, sum(counts), sum(row["metric"] == "score" for row in own), file=source.name) if any(counts) else None
+        sums, numbers = _part(stated, "namedScores"), _part(stated, "namedScoresCount")
+        means = {(task, m): float(v) / numbers[m] for m, v in sums.items() if numbers.get(m) and isinstance(v, (int, float))}
+        found += [*([] if fault is None else [fault]), *mean_faults(own, means, file=source.name)]
+    return found
 
 
-READER = Reader(name=SUITE, tool="promptfoo", seen="0.121.20, JSON; forms of JSON lines and CSV", claims=_claims, read=_read)
+READER = Reader(
+    name=SUITE,
+    tool="promptfoo",
+    seen="0.121.20: JSON, JSON lines and CSV, with several prompts, repeats and failed requests",
+    claims=_claims,
+    read=_read,
+)
