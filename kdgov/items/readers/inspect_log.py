@@ -229,5 +229,9 @@ def _prompts(sample: Mapping[str, Any]) -> Any:
 
 
 READER = Reader(
-    name=SUITE, tool="Inspect", seen="0.3.58, 0.3.140, 0.3.285, .eval and .json, also with epochs by one and several reducers", claims=_claims, read=_read
+    name=SUITE,
+    tool="Inspect",
+    seen="0.3.58, 0.3.140, 0.3.285, .eval and .json, also with epochs by one and several reducers",
+    claims=_claims,
+    read=_read,
 )
