@@ -99,3 +99,10 @@ def test_the_command_writes_both_and_refuses_what_is_no_release(tmp_path: Path):
 def test_unknown_laws_are_refused():
     with pytest.raises(InputError, match="no law"):
         public_summary("x", [])
+
+
+@pytest.mark.parametrize(
+    ("said", "law"), [("art-53", "article-53"), ("Art 53", "article-53"), ("AB2013", "ab-2013"), ("ab-2013", "ab-2013")]
+)
+def test_a_law_is_found_under_its_other_names(said: str, law: str) -> None:
+    assert public_summary(said, [("m.yaml", MODEL), ("d.yaml", BARE)]).law == law

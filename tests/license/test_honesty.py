@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from kdgov.license import case_from_json, check
+from kdgov.license.catalogue.facts import facts
 from kdgov.license.vocabulary import VERDICTS
 from tests.license.conftest import AS_OF, document_of, own_cases
 from tests.license.coverage import LICENSE_NAMES, confusion, coverage_lines, is_known
 
 RIGHT_SHARE, MOST_BLOCKED = 0.95, 0.03
+MILDER = ("mit", "LicenseRef-FirstParty", "unknown", None)
 REAL = [param.values[0] for param in own_cases() if str(param.id).startswith("hub_names")]
 
 
@@ -74,6 +76,44 @@ def test_a_known_lineage_left_out_is_put_back(name: str, use: str, licence: str,
 )
 def test_a_milder_tag_on_a_known_name_never_fares_better_than_its_own(tag: str, name: str) -> None:
     assert rank({"uses": [{"use": "generated_text", "name": name, "license": tag}]})[0] >= VERDICTS.index("needs_review")
+
+
+def _honest_cards() -> list[dict[str, Any]]:
+    """Every own case with a name that the facts know under other licences than the milder ones, and that is stopped as it is told."""
+    known = facts().known_ids
+    found = []
+    for param in own_cases():
+        entry = param.values[0]
+        use = document_of(entry)["uses"][0]
+        row = known.find(str(use.get("name", "")), "dataset" if use["use"].startswith("dataset") else "model")
+        is_told = row is not None and not {name.lower() for name in row.licenses} & {
+            "mit",
+            "apache-2.0",
+            "cc0-1.0",
+            "noassertion",
+            "unknown",
+            "other",
+        }
+        if is_told and entry["verdict"] in {"needs_review", "deny"} and not entry.get("evidence"):
+            found.append(entry)
+    return found
+
+
+def test_the_dishonest_card_never_gets_out_where_the_honest_one_is_stopped() -> None:
+    """A milder tag, no licence, the operator or the lineage left out: the name alone still stops it."""
+    cards = _honest_cards()
+    assert len(cards) >= 100
+    for entry in cards:
+        for said in MILDER:
+            document = document_of(entry)
+            use = document["uses"][0]
+            for key in ("license", "made_by", "hosted_by", "access", "license_text", "rights_holder", "paid", "multimodal"):
+                use.pop(key, None)
+            if said is not None:
+                use["license"] = said
+            verdict, is_stopped = rank(document)
+            assert is_stopped, (entry["id"], said)
+            assert verdict >= VERDICTS.index("needs_review"), (entry["id"], said)
 
 
 def test_real_names_are_judged_without_a_false_pass() -> None:

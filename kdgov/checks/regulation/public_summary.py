@@ -48,6 +48,17 @@ LAWS: dict[str, Law] = {
 }
 
 
+_ALSO = {
+    "art-53": "article-53",
+    "art53": "article-53",
+    "article53": "article-53",
+    "eu-ai-act": "article-53",
+    "ab2013": "ab-2013",
+    "california": "ab-2013",
+}
+"""Other names of a law."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicSummary:
     """One draft."""
@@ -85,12 +96,13 @@ def public_summary(law: str, cards: Sequence[tuple[str, ModelCard | DatasetCard]
     """The draft for one model and its datasets.
 
     Args:
-        law: key in `LAWS`.
+        law: key in `LAWS`, or another name people have for it: ``art-53``.
         cards: file name and card: exactly one model, at least one dataset.
 
     Raises:
         InputError: if there is no such law, not one model card, or no dataset card.
     """
+    law = _ALSO.get(law.strip().lower().replace("_", "-").replace(" ", "-"), law)
     if law not in LAWS:
         raise InputError(f"there is no law {law!r} here", mend=f"Name one of {', '.join(LAWS)}.")
     models = [(name, card) for name, card in cards if isinstance(card, ModelCard)]
