@@ -35,10 +35,10 @@ def post_json(url: str, body: Any, *, key: str | None, timeout_s: float) -> byte
     Raises:
         urllib.error.HTTPError: if the endpoint refuses, or sends elsewhere.
         OSError: if it cannot be reached.
-        ValueError: if it is no http(s) address, the key cannot be sent, or the answer is longer than `LARGEST_ANSWER_BYTES`.
+        ValueError: if it is not an http(s) address, the key cannot be sent, or the answer is longer than `LARGEST_ANSWER_BYTES`.
     """
     if not url.startswith(("http://", "https://")):
-        raise ValueError("it is no http(s) address")
+        raise ValueError("it is not an http(s) address")
     headers = {"Content-Type": "application/json"}
     if key:
         if not key.isascii() or not key.isprintable():

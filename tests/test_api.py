@@ -123,7 +123,7 @@ def test_the_gate_decides_alike_whatever_holds_the_items(tmp_path):
 
 @pytest.mark.parametrize("wrong", [7, {"suite": "s"}, [], [1, 2]])
 def test_what_is_no_item_table_is_refused_with_what_would_be_one(wrong):
-    with pytest.raises(InputError, match="is no item table") as refused:
+    with pytest.raises(InputError, match="is not an item table") as refused:
         kdgov.gate(wrong, wrong, POLICY)
     assert "pyarrow Table" in refused.value.mend
 

@@ -44,7 +44,7 @@ def item_table(given: Items) -> ItemTable:
     if hasattr(given, "to_dict") and hasattr(given, "columns"):
         return ItemTable.from_arrow(_from_pandas(given), source="pandas.DataFrame")
     raise InputError(
-        f"a {type(given).__name__} is no item table",
+        f"a {type(given).__name__} is not an item table",
         mend="Give a path, several paths, a pyarrow Table, a pandas DataFrame or an ItemTable.",
     )
 

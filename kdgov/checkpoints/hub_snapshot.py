@@ -45,7 +45,7 @@ def hub_snapshot(name: str, revision: str, beside: Path, *, files: Sequence[str]
         ) from error
     except (hub_errors.HfHubHTTPError, hub_errors.LocalEntryNotFoundError, hub_errors.OfflineModeIsEnabled, OSError) as error:
         raise UnavailableError(
-            f"model {name!r} at revision {revision!r} is no folder, not in the local hub cache, and the hub cannot be reached",
+            f"model {name!r} at revision {revision!r} is not a folder, not in the local hub cache, and the hub cannot be reached",
             where=str(beside),
             mend="Correct the path if a folder was meant; otherwise connect to the hub, or download the snapshot on a connected machine.",
         ) from error

@@ -123,7 +123,7 @@ def safetensors_header(file: Path) -> dict[str, dict[str, Any]]:
     """Tensor name → ``{dtype, shape, data_offsets}`` of one safetensors file.
 
     Raises:
-        InputError: if the file is cut short or is no safetensors file.
+        InputError: if the file is cut short or is not a safetensors file.
     """
     size = file.stat().st_size
     with file.open("rb") as stream:

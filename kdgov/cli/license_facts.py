@@ -42,7 +42,7 @@ def _day(text: str | None) -> datetime.date:
     try:
         return datetime.date.fromisoformat(text) if text else datetime.datetime.now(tz=datetime.UTC).date()
     except ValueError as error:
-        raise InputError(f"{text!r} is no day", mend="Write a day such as 2026-11-27.") from error
+        raise InputError(f"{text!r} is not a date", mend="Write a day such as 2026-11-27.") from error
 
 
 def updated_line(source: Path, trust: Path | None) -> str:

@@ -117,7 +117,7 @@ def _disagrees(one: Checked, why: str, details: Mapping[str, Any]) -> Finding:
         verdict="block",
         subject=str(one.key),
         reason=f"{why[0].upper()}{why[1:]}.",
-        mend="Mend the judge or take another; more labels prove a good one: `kdgov judge label --items N`.",
+        mend="Improve the judge or take another; more labels prove a good one: `kdgov judge label --items N`.",
         rule=DISAGREES_RULE,
         source=_SOURCE,
         details={**details, "labelled": one.items},

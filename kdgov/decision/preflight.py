@@ -122,7 +122,7 @@ def _too_few(criterion: Criterion, cells: Sequence[tuple[PlannedTask, str]]) -> 
     found = [
         Unfillable(
             criterion=criterion.id,
-            reason=f"It asks for {criterion.min_items:,} items, and {place} has {count:,}.",
+            reason=f"It asks for {quantity(criterion.min_items, 'item')}, and {place} has {count:,}.",
             mend="Add items to the suite, or lower `min_items` for a reason that you can give.",
         )
         for place, count in short.items()

@@ -192,7 +192,7 @@ def load_card(path: Path) -> Card:
         file=str(path),
         key="schema",
         line=lines.get(("schema",), 0),
-        what=f"is {schema!r}, which is no kind of card",
+        what=f"is {schema!r}, which is not a kind of card",
         mend=f"Write `schema: {MODEL_CARD}` or `schema: {DATASET_CARD}`.",
     )
     raise DeclarationError([fault])

@@ -42,13 +42,13 @@ def plain_address(address: str) -> str:
         # Reading the port finds one that is none.
         has_host, _ = bool(parts.hostname), parts.port
     except ValueError as error:
-        raise ValueError("is no address\nWrite https://host/v1.") from error
+        raise ValueError("is not an address\nWrite https://host/v1.") from error
     if parts.username is not None or parts.password is not None:
         raise ValueError("holds credentials, which would be kept in the evidence\nPut the key into a variable and name it as key_variable.")
     if any(_SECRET_WORDS.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
         raise ValueError("holds a key in its query\nPut the key into a variable and name it as key_variable.")
     if parts.scheme not in ("http", "https") or not has_host or any(c.isspace() or not c.isprintable() for c in address):
-        raise ValueError("is no http(s) address\nWrite https://host/v1.")
+        raise ValueError("is not an http(s) address\nWrite https://host/v1.")
     return address
 
 
@@ -63,7 +63,7 @@ def region_code(value: object) -> object:
         return text.strip().upper() if isinstance(text, str) else text
     code = country_code(text)
     if code is None:
-        raise ValueError(f"{text!r} is no country\n{place_mend(text)}")
+        raise ValueError(f"{text!r} is not a country\n{place_mend(text)}")
     return code
 
 

@@ -68,7 +68,7 @@ def parse_yaml(text: str, *, file: str) -> tuple[Any, dict[Location, int]]:
             key="",
             line=line,
             what=f"is not valid YAML: {error.problem}{column}",
-            mend="Mend the syntax at that line; check indentation, colons and quotes.",
+            mend="Correct the syntax at that line; check indentation, colons and quotes.",
         )
         raise DeclarationError([fault]) from error
     except (yaml.YAMLError, ValueError, AttributeError, LookupError, TypeError, ArithmeticError) as error:

@@ -82,7 +82,7 @@ class PromotionSection(Declared):
 
 def _digest(value: str) -> str:
     if not is_digest(value):
-        raise ValueError(f"{value!r} is no digest\nWrite sha256: and 64 hexadecimal digits, as the evidence names the file.")
+        raise ValueError(f"{value!r} is not a digest\nWrite sha256: and 64 hexadecimal digits, as the evidence names the file.")
     return value
 
 
@@ -90,7 +90,7 @@ def _digests(value: Any) -> Any:
     if isinstance(value, Mapping):
         for name, digest in value.items():
             if not (isinstance(digest, str) and is_digest(digest)):
-                raise ValueError(f"pins {name} to {digest!r}, which is no digest\nWrite sha256: and 64 hexadecimal digits.")
+                raise ValueError(f"pins {name} to {digest!r}, which is not a digest\nWrite sha256: and 64 hexadecimal digits.")
     return value
 
 

@@ -227,7 +227,7 @@ class Release(Staged):
             )
         if self.distillation is None and self.student.model is None and self.student.endpoint is None:
             raise ValueError(
-                "has no distillation, and the student is no finished model\n"
+                "has no distillation, and the student is not a finished model\n"
                 "Add `distillation:`, or name the trained student under `student.model`."
             )
         return self

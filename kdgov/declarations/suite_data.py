@@ -71,7 +71,7 @@ class DataInSuite(Declared):
         try:
             return value if value is None else re.compile(value).pattern
         except re.error as error:
-            raise ValueError(f"is no regular expression: {error}\nMend it; named groups become columns.") from None
+            raise ValueError(f"is not a regular expression: {error}\nCorrect it; named groups become columns.") from None
 
     @model_validator(mode="after")
     def _has_a_digest_form(self) -> DataInSuite:

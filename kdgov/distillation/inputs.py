@@ -174,7 +174,7 @@ def start_facts(start: StudentStart, teacher: ModelIdentity | None) -> dict[str,
     if start.config is not None:
         return facts | {"config": digest_file(start.config)}
     if start.model is None:
-        raise InputError("says nowhere to start", where="student", mend="Set one of keep_layers, config, model.")
+        raise InputError("does not say where the student starts", where="student", mend="Set one of keep_layers, config, model.")
     return facts | {"model": model_identity(start.model).as_json()}
 
 

@@ -69,7 +69,7 @@ def build_student(start: StudentStart, teacher: Any, task: Task, *, seed: int, a
     if start.config is not None:
         return _from_config(start.config, task, attention).float()
     if start.model is None:
-        raise InputError("says nowhere to start", where="student", mend="Set one of keep_layers, config, model.")
+        raise InputError("does not say where the student starts", where="student", mend="Set one of keep_layers, config, model.")
     student = load_model(start.model, task, dtype=torch.float32, attention=attention)
     return with_adapter(student, start.adapter) if start.adapter is not None else student
 

@@ -34,7 +34,7 @@ def read_statements(paths: Sequence[Path], *, trust: TrustStore, as_of: str = ""
             the logged time, so that a key past its end still vouches for what came in while it was valid.
 
     Raises:
-        InputError: if a file is no signed statement, or no trusted key signed it.
+        InputError: if a file is not a signed statement, or no trusted key signed it.
     """
     if not paths:
         return Statements(as_of=as_of)
@@ -87,7 +87,7 @@ def read_decision(path: Path) -> Decision:
     except FileNotFoundError as error:
         raise InputError("there is no such file", where=str(path), mend=_NAME_IT) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"is no decision document: {error}", where=str(path), mend=_NAME_IT) from error
+        raise InputError(f"is not a decision document: {error}", where=str(path), mend=_NAME_IT) from error
     stated = document.get("digest")
     if stated is not None and stated != decision.digest:
         raise InputError("its content is not what its digest says", where=str(path), mend="Take the decision as `kdgov gate` wrote it.")
@@ -105,7 +105,7 @@ def sign_waiver(decision: Decision, *, criterion: str, place: str, owner: str, r
     try:
         last = datetime.date.fromisoformat(expires)
     except ValueError as error:
-        raise InputError(f"--expires {expires!r} is no day", mend="Write it as YYYY-MM-DD.") from error
+        raise InputError(f"--expires {expires!r} is not a date", mend="Write it as YYYY-MM-DD.") from error
     if last < today.date():
         raise InputError(f"--expires {expires} is over", mend="Name a day that is still to come.")
     predicate = {
@@ -147,7 +147,7 @@ def _check_waivable(decision: Decision, criterion: str, place: str) -> None:
     results = [r for r in stopping if r.id == criterion and place in ("", r.place)]
     findings = [f for f in decision.findings if f.rule == criterion and f.stops]
     if any(r.verdict == "invalid" for r in results) or any(f.verdict == "invalid" for f in findings):
-        raise InputError(f"{criterion} is invalid, which nobody can waive", mend="Mend the evidence and judge again.")
+        raise InputError(f"{criterion} is invalid, which nobody can waive", mend="Correct the evidence and judge again.")
     if any(f.verdict == "block" for f in findings):
         raise InputError(f"{criterion} blocks, which nobody can waive", mend="Lift what the finding names.")
     if not results and not findings:
@@ -167,8 +167,8 @@ def _envelope(path: Path) -> dict[str, Any]:
         ) from error
     except (OSError, ValueError) as error:
         raise InputError(
-            f"is no signed statement: {error}", where=str(path), mend="Sign it again with `kdgov waive` or `kdgov approve`."
+            f"is not a signed statement: {error}", where=str(path), mend="Sign it again with `kdgov waive` or `kdgov approve`."
         ) from error
     if not isinstance(envelope, dict):
-        raise InputError("is no signed statement", where=str(path), mend="Sign it again with `kdgov waive` or `kdgov approve`.")
+        raise InputError("is not a signed statement", where=str(path), mend="Sign it again with `kdgov waive` or `kdgov approve`.")
     return envelope

@@ -58,7 +58,7 @@ class AlphaLedger:
             return {}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
-                f"is no ledger of error levels: {error}",
+                f"is not a ledger of error levels: {error}",
                 where=str(self.path),
                 mend="Restore it from its history; a new one forgets students.",
             ) from error

@@ -117,7 +117,7 @@ def question_of_text(text: str) -> Question:
         within = fields.pop("waiver_within")
         return asked(**fields, waiver_within=tuple(within) if within else None)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError("this is no question about versions", mend="Ask with `kdgov registry list`.") from error
+        raise InputError("this is not a question about versions", mend="Ask with `kdgov registry list`.") from error
 
 
 def page_of_json(document: Mapping[str, Any]) -> Page:

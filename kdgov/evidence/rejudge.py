@@ -42,7 +42,7 @@ def rejudge(folder: Path, trust: TrustStore, *, received: datetime.datetime | No
         inputs = json.loads((folder / INPUTS).read_bytes())
         policy_text = (folder / POLICY).read_bytes()
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"is no evidence bundle: {error}", where=str(folder), mend="Fetch it from the registry again.") from error
+        raise InputError(f"is not an evidence bundle: {error}", where=str(folder), mend="Fetch it from the registry again.") from error
     envelopes = sorted((folder / STATEMENTS).glob("*.json"))
     policy = load_policy(folder / POLICY)
     judged = GateInputs(

@@ -95,7 +95,7 @@ def sign_statement(body: Mapping[str, Any], signers: Sequence[Signer], *, at: da
         InputError: without a signer, or when the date has no zone.
     """
     if not signers:
-        raise InputError("nobody signs", mend="Name at least one key source.")
+        raise InputError("no key to sign with is named", mend="Name at least one key source.")
     if at.tzinfo is None:
         raise InputError("the date of signing has no time zone", mend="Give it in UTC.")
     dated = {**body, "predicate": {**body["predicate"], "signed_at": _text_of(at)}}
@@ -109,7 +109,7 @@ def seal_statement(body: Mapping[str, Any], signers: Sequence[Signer]) -> dict[s
         InputError: without a signer.
     """
     if not signers:
-        raise InputError("nobody signs", mend="Name at least one key source.")
+        raise InputError("no key to sign with is named", mend="Name at least one key source.")
     envelope = Envelope(canonical_json(body), PAYLOAD_TYPE, {})
     return _written(envelope, {envelope.sign(signer).keyid: list(getattr(signer, "certificates", ())) for signer in signers})
 
@@ -118,7 +118,7 @@ def add_signature(envelope: Mapping[str, Any], signer: Signer) -> dict[str, Any]
     """The envelope with one more signature over the same payload (a second approver elsewhere).
 
     Raises:
-        InputError: if it is no envelope.
+        InputError: if it is not an envelope.
     """
     parsed = _parsed(envelope)
     if isinstance(parsed, str):
@@ -207,7 +207,7 @@ def pre_authentication_encoding(envelope: Mapping[str, Any]) -> bytes:
     """The bytes the signatures are over, for verification with other tools.
 
     Raises:
-        InputError: if it is no envelope.
+        InputError: if it is not an envelope.
     """
     parsed = _parsed(envelope)
     if isinstance(parsed, str):
@@ -276,7 +276,7 @@ def _body(envelope: Envelope) -> dict[str, Any] | str:
         and isinstance(body.get("subject"), list)
     )
     if not well_formed:
-        return "holds a payload that is no in-toto statement"
+        return "holds a payload that is not an in-toto statement"
     # Two readers must not see two things in one payload (repeated keys, other number forms): only canonical JSON counts.
     return body if _is_canonical(body, envelope.payload) else "holds a payload that is not canonical JSON"
 

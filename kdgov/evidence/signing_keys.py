@@ -152,7 +152,7 @@ def public_key(pem: str, *, where: str = "") -> SSlibKey:
     """The public key of a PEM text (ed25519, ECDSA or RSA).
 
     Raises:
-        InputError: if it is no public key.
+        InputError: if it is not a public key.
     """
     try:
         return SSlibKey.from_crypto(load_pem_public_key(pem.encode()))  # type: ignore[arg-type]

@@ -245,4 +245,4 @@ def _day(text: str, time: datetime.time) -> datetime.datetime:
     try:
         return datetime.datetime.combine(datetime.date.fromisoformat(text), time.replace(microsecond=0), tzinfo=datetime.UTC)
     except ValueError as error:
-        raise InputError(f"{text!r} is no day", mend="Write it as 2027-12-31.") from error
+        raise InputError(f"{text!r} is not a date", mend="Write it as 2027-12-31.") from error

@@ -130,4 +130,4 @@ def _place_of(token: str) -> tuple[int, str, int]:
         time, name, version = json.loads(base64.urlsafe_b64decode(token.encode()))
         return int(time), str(name), int(version)
     except (ValueError, TypeError) as error:
-        raise InputError("this is no page's token", where="--page", mend="Give the token that the page before printed.") from error
+        raise InputError("this is not a page token", where="--page", mend="Give the token that the page before printed.") from error

@@ -146,10 +146,10 @@ def refuse_taken(plan: ServerPlan) -> None:
             probe.bind(place)
             probe.listen(1)
     except socket.gaierror as error:
-        raise InputError(f"--host {plan.host!r} is no address", mend="Write 127.0.0.1, 0.0.0.0, or a name of this machine.") from error
+        raise InputError(f"--host {plan.host!r} is not an address", mend="Write 127.0.0.1, 0.0.0.0, or a name of this machine.") from error
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
-            raise InputError(f"--host {plan.host!r} is no address of this machine", mend="Write 127.0.0.1 or 0.0.0.0.") from error
+            raise InputError(f"--host {plan.host!r} is not an address of this machine", mend="Write 127.0.0.1 or 0.0.0.0.") from error
         what = f"port {plan.port} is taken" if error.errno == errno.EADDRINUSE else f"port {plan.port} cannot be used: {error.strerror}"
         raise UnavailableError(what, where=plan.address, mend="Stop what listens there, or choose another with --port.") from error
 

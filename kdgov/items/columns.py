@@ -184,7 +184,7 @@ def _refuse_group(column: pa.DictionaryArray, code: int, source: str) -> NoRetur
 
 
 def canonical_group(text: str) -> str | None:
-    """A group's JSON text in its one form; None where it is no object of attribute and value."""
+    """A group's JSON text in its one form; None where it is not an object of attribute and value."""
     try:
         value = json.loads(text) if text else {}
     except ValueError:

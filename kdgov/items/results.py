@@ -205,9 +205,9 @@ def _unclaimed(given: Sequence[str], sources: Sequence[Source]) -> Results:
         source = named[0]
         if source.path.suffix == ".json":
             source.document()
-        what = f"has the ending {source.path.suffix or '(none)'}, which is no item table"
+        what = f"has the ending {source.path.suffix or '(none)'}, which is not an item table"
         if source.path.suffix in _READ_ENDINGS:
-            what = "is no item table, and no reader knows it"
+            what = "is not an item table, and no reader knows it"
         raise InputError(what, where=str(source), mend=MEND_FORMAT)
     shown = ", ".join(s.name for s in named[:_NAMED]) + (" …" if len(named) > _NAMED else "")
     raise InputError(f"holds neither an item table nor results that a reader knows ({shown})", where=given[0], mend=MEND_FORMAT)
@@ -235,9 +235,9 @@ def _evidence(given: Sequence[str], scores: Sequence[Source]) -> Mapping[str, An
     try:
         document = json_file(files[0])
     except InputError as error:
-        raise InputError(f"is no evidence of an evaluation: {error.what}", where=str(files[0]), mend=_MEND_EVIDENCE) from error
+        raise InputError(f"is not the evidence of an evaluation: {error.what}", where=str(files[0]), mend=_MEND_EVIDENCE) from error
     if not isinstance(document, dict) or not isinstance(document.get("metrics"), list):
-        raise InputError("is no evidence of an evaluation", where=str(files[0]), mend=_MEND_EVIDENCE)
+        raise InputError("is not the evidence of an evaluation", where=str(files[0]), mend=_MEND_EVIDENCE)
     return document
 
 
@@ -245,7 +245,7 @@ def _evidence_metrics(evidence: Mapping[str, Any] | None) -> tuple[MetricDeclara
     try:
         return tuple(MetricDeclaration(**row) for row in evidence["metrics"]) if evidence is not None else ()
     except (KeyError, TypeError) as error:
-        raise InputError(f"is no evidence of an evaluation: {error}", where=EVIDENCE_FILE, mend=_MEND_EVIDENCE) from error
+        raise InputError(f"is not the evidence of an evaluation: {error}", where=EVIDENCE_FILE, mend=_MEND_EVIDENCE) from error
 
 
 def _unread(unread: Sequence[Source], readings: Sequence[tuple[Reader, Reading]]) -> list[Finding]:

@@ -76,7 +76,7 @@ def _faults(cases: pd.DataFrame, source: str) -> list[Fault]:
                 key=str(column),
                 what=f"breaks the rule {check} in {quantity(len(rows), 'place')}, such as {sample!r}"
                 + (f", rows {', '.join(numbers)}" if numbers else ""),
-                mend="Item tables are described in docs/gate.md; mend what writes this column.",
+                mend="Item tables are described in docs/gate.md; correct what writes this column.",
             )
         )
     return faults

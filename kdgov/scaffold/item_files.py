@@ -130,7 +130,7 @@ def _task(path: Path, shape: Shape, rows: list[Mapping[str, Any]], classes: tupl
 
 def _item(value: Any, where: str) -> tuple[Shape, dict[str, Any]]:
     if not isinstance(value, Mapping):
-        raise InputError("is no row of named fields", where=where, mend=_MEND)
+        raise InputError("is not a row of named fields", where=where, mend=_MEND)
     prompt = _first(value, _PROMPTS)
     if prompt is None or not str(prompt).strip():
         raise InputError(f"has no {', '.join(_PROMPTS[:3])} …", where=where, mend=_MEND)
@@ -176,7 +176,7 @@ def _class_item(value: Any, classes: Sequence[str], where: str) -> tuple[Shape, 
     """A text and its class, told by its name or its number."""
     mend = f"Give each row a text and its label: {', '.join(classes[:8])}{' …' if len(classes) > 8 else ''}, or the number from 0."
     if not isinstance(value, Mapping):
-        raise InputError("is no row of named fields", where=where, mend=mend)
+        raise InputError("is not a row of named fields", where=where, mend=mend)
     text, label = _first(value, _TEXTS), _first(value, _CLASSES)
     if text is None and (media := next((name for name in _MEDIA if name in value), "")):
         by_hand = "Write the suite by hand: `kind: classification` with `options: {file: FIELD}` (docs/evaluation.md)."

@@ -160,7 +160,7 @@ def _faults(answers: ReleaseAnswers) -> None:
         )
     if answers.learned_from and answers.learned_from not in _LEARNED:
         mend = f"Write one of {', '.join(_LEARNED)}."
-        raise InputError(f"--learned-from {answers.learned_from} is no use of a teacher", where="kdgov init", mend=mend)
+        raise InputError(f"--learned-from {answers.learned_from} is not a use of a teacher", where="kdgov init", mend=mend)
     if unknown := sorted(answers.ours - {"teacher", "student", "data", "items"}):
         raise InputError(
             f"--ours takes teacher, student, data or items, not {', '.join(unknown)}", where="kdgov init", mend="Correct the word."

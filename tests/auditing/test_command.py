@@ -49,7 +49,7 @@ def test_the_registry_is_one_table(recorded: Recorded) -> None:
 def test_faults_of_the_call_are_named_with_their_mend(recorded: Recorded) -> None:
     for says, arguments in (
         ("names nothing to audit", ("audit",)),
-        ("is no day", ("audit", "support-student", "1", "--as-of", "soon")),
+        ("is not a date", ("audit", "support-student", "1", "--as-of", "soon")),
         ("nist-ai-rmf", ("audit", "support-student", "1", "--framework", "soc2")),
         ("has no support-student version 99", ("audit", "support-student", "99")),
     ):

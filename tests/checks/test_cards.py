@@ -158,8 +158,8 @@ def test_a_new_card_checks_out_until_its_file_changes(tmp_path):
     data.write_text('{"id": "x", "text": 3}\n')
     assert {fault.key for fault in card_faults(path)} == {"files[0].digest", "files[0].rows"}
     said = {(fault.key, fault.what) for fault in table_faults(path, card)}
-    assert ("id", "row 1: is no integer") in said
-    assert ("text", "row 1: is no text") in said
+    assert ("id", "row 1: is not an integer") in said
+    assert ("text", "row 1: is not text") in said
     assert any(key == "score" for key, _ in said)
 
 
@@ -172,9 +172,9 @@ def test_a_new_card_checks_out_until_its_file_changes(tmp_path):
         ({"name": "a", "pattern": "[a-z]+"}, ["abc", "abc1"], "row 2: does not match [a-z]+"),
         ({"name": "a", "unique": True}, ["x", "y", "x"], "row 3: repeats a value that should be unique"),
         ({"name": "a"}, ["x", None], "row 2: is missing"),
-        ({"name": "a", "type": "boolean"}, [True, 1], "row 2: is no boolean"),
-        ({"name": "a", "type": "integer"}, [1, True], "row 2: is no integer"),
-        ({"name": "a", "type": "date"}, ["2026-01-31", "2026-02-31"], "row 2: is no date"),
+        ({"name": "a", "type": "boolean"}, [True, 1], "row 2: is not a boolean"),
+        ({"name": "a", "type": "integer"}, [1, True], "row 2: is not an integer"),
+        ({"name": "a", "type": "date"}, ["2026-01-31", "2026-02-31"], "row 2: is not a date"),
         ({"name": "b", "required": False}, ["x"], "is a column the card does not name"),
     ],
 )

@@ -42,7 +42,7 @@ def test_presidio_without_a_model_covers_nothing_and_fetches_nothing(no_model, m
 def test_a_named_model_that_is_not_there_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv(MODEL_VARIABLE, str(tmp_path))
     monkeypatch.setattr(names.importlib.util, "find_spec", lambda name: object())
-    with pytest.raises(UnavailableError, match="no spaCy model"):
+    with pytest.raises(UnavailableError, match="not a spaCy model"):
         names_model()
     monkeypatch.setattr(names.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UnavailableError, match="presidio is not installed"):

@@ -190,11 +190,11 @@ def _plan(world: World, patch: pytest.MonkeyPatch) -> Found:
 
 PARTIAL: dict[str, tuple[Callable[[World, pytest.MonkeyPatch], Found], str, str]] = {
     "provenance.pinned": (_world(lambda w: w.teacher.pop("digest")), "models", "none is stated"),
-    "privacy.scanned": (_world(_half_unreadable), "bytes", "1 line of data.jsonl that are no JSON"),
+    "privacy.scanned": (_world(_half_unreadable), "bytes", "1 line of data.jsonl that is not JSON"),
     "privacy.names-counted": (_names, "bytes", "outside the sample"),
     "privacy.sent": (_world(_sent), "bytes", "not UTF-8"),
     "contamination.scanned": (_world(_short_items), "items", "1 item with fewer than five words of text"),
-    "contamination.media-compared": (_media, "items", "1 file that is absent or do not open"),
+    "contamination.media-compared": (_media, "items", "1 file that is absent or cannot be opened"),
     "contamination.judged-apart": (_apart, "seen", ""),
     "coverage.covered": (_world(lambda w: w.rows.append({"pixels": 3})), "inputs", "1 row"),
     "coverage.near-and-far": (_far, "far", "s/t/few (5 far, 200 near items are too few)"),
@@ -238,7 +238,7 @@ def test_what_was_not_looked_for_is_never_in_the_total(world: World):
     """One of one item looked for was found; the short ones are no clean ones."""
     world.items += [{"id": f"s{n}", "question": "How many?", "answer": "3"} for n in range(9)]
     world.rows[5]["prompt"] = world.items[0]["question"]
-    assert "1 of 1 items occur" in world.rules(today=TODAY)["contamination.verbatim"].reason
+    assert "1 of 1 items occurs" in world.rules(today=TODAY)["contamination.verbatim"].reason
 
 
 def test_the_docs_tell_how_far_each_pass_reaches():

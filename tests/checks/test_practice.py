@@ -36,7 +36,7 @@ def test_a_role_held_by_nobody_is_not_held(world: World, owner):
 @pytest.mark.parametrize("day", ["soon", "2026-13-01", "yesterday", "20th of May", "2026"])
 def test_what_is_no_date_is_an_input_fault(world: World, day):
     world.release["accountable"]["informed"]["risk"] = day
-    with pytest.raises(DeclarationError, match="no date") as caught:
+    with pytest.raises(DeclarationError, match="not a date") as caught:
         world.findings(today=TODAY)
     assert "YYYY-MM-DD" in caught.value.faults[0].mend
 

@@ -66,7 +66,7 @@ def test_a_server_in_the_house_is_no_third_party(sent: World):
 
 def test_a_region_that_is_no_country_is_an_input_fault(sent: World):
     sent.release["teacher"]["endpoint"]["region"] = "Atlantis"
-    with pytest.raises(DeclarationError, match="is no country"):
+    with pytest.raises(DeclarationError, match="is not a country"):
         sent.findings(today=TODAY)
 
 

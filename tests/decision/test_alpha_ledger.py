@@ -107,7 +107,7 @@ def test_tables_are_counted_by_the_policys_ledger(tmp_path):
     ledger = json.loads((tmp_path / "ledger.json").read_bytes())
     assert sorted(len(rows) for rows in ledger["items"].values()) == [1, 2]
     (tmp_path / "ledger.json").write_text("{}")
-    kdgov("gate", "--teacher", "t.jsonl", "--student", "a.jsonl", "--policy", "policy.yaml", cwd=tmp_path).refuses(2, "is no ledger")
+    kdgov("gate", "--teacher", "t.jsonl", "--student", "a.jsonl", "--policy", "policy.yaml", cwd=tmp_path).refuses(2, "is not a ledger")
 
 
 def test_the_policys_difference_knows_the_rule():

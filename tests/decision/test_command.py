@@ -237,7 +237,7 @@ def test_a_waiver_whose_text_was_changed_is_refused(signed):
     [
         ({"criterion": "other"}, "no open result"),
         ({"expires": "2020-01-01"}, "is over"),
-        ({"expires": "soon"}, "is no day"),
+        ({"expires": "soon"}, "is not a date"),
         ({"key": "file:/nowhere.key"}, "nowhere"),
     ],
 )

@@ -139,5 +139,5 @@ def test_a_waiver_in_the_store_lifts_its_own_decision_and_touches_no_other(relea
 
 
 def test_a_folder_that_is_no_bundle_is_an_input_fault(tmp_path):
-    with pytest.raises(InputError, match="no evidence bundle"):
+    with pytest.raises(InputError, match="not an evidence bundle"):
         rejudge(tmp_path, load_trust(trust_path()))

@@ -75,11 +75,11 @@ def test_the_check_refuses_before_anything_is_read_and_the_releases_own_address_
     endpoint = {"base_url": "https://api.acme.com/v2", "model": "m", "terms": "MIT"}
     refuse_unlisted_hosts([named], beside=path, allowed=[], declared={"teacher": {"endpoint": endpoint}}, mend="")
     path.write_text(yaml.safe_dump({**release, "allowed_hosts": ["https://api.acme.com"]}))
-    with pytest.raises(InputError, match="is no host"):
+    with pytest.raises(InputError, match="is not a host"):
         open_release(path, store=tmp_path / "store")
 
 
 @pytest.mark.parametrize("text", ["", "a b", "http://a", "a/b", "u@a", "a:b", "*.acme.com"])
 def test_what_is_no_host(text):
-    with pytest.raises(ValueError, match="is no host"):
+    with pytest.raises(ValueError, match="is not a host"):
         host_name(text)

@@ -85,5 +85,5 @@ def test_a_file_named_twice_is_a_fault(tmp_path: Path) -> None:
 def test_the_schema_says_which_kind_of_card_it_is(tmp_path: Path) -> None:
     assert isinstance(load_card(written(tmp_path, "schema: kdgov.model_card/1\nname: m\n")), ModelCard)
     assert isinstance(load_card(written(tmp_path, "schema: kdgov.dataset_card/1\nname: m\n")), DatasetCard)
-    with pytest.raises(DeclarationError, match="no kind of card"):
+    with pytest.raises(DeclarationError, match="not a kind of card"):
         load_card(written(tmp_path, "schema: kdgov.card/9\nname: m\n"))

@@ -80,7 +80,7 @@ def test_all_faults_are_told_at_once():
         ("- a\n", "not a mapping"),
         (HEAD + "criteria: []\n", "at least 1"),
         (ONE + "  - {id: a, kind: floor, floor: 1}\n", "two criteria with the id 'a'"),
-        (ONE + "pins: {teacher_weights: abc}\n", "no digest"),
+        (ONE + "pins: {teacher_weights: abc}\n", "not a digest"),
         (ONE + "license: {choices: {missing: perhaps}}\n", "not a valid value"),
         (ONE + "license: {choices: {mising: deny}}\n", "not a known choice"),
         (ONE.replace("kdgov.policy/1", "kdgov.policy/2"), "not one of the allowed"),

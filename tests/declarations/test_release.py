@@ -69,10 +69,10 @@ def test_a_path_layers_and_text_files_are_enough():
         ({"student": {"keep_layers": [0], "adapter": {"r": 4}}}, "student", "no `model`"),
         ({"data": [{"card": "a", "path": "b"}]}, "data[0]", "exactly one of card and path"),
         ({"data": []}, "", "no data"),
-        ({"distillation": None}, "", "no finished model"),
+        ({"distillation": None}, "", "not a finished model"),
         ({"name": "a/b"}, "name", "pattern"),
         ({"release": {"distribution": "everyone"}}, "release.distribution", "not one of the allowed"),
-        ({"organization": {"principal_place": "Paris"}}, "organization.principal_place", "no country"),
+        ({"organization": {"principal_place": "Paris"}}, "organization.principal_place", "not a country"),
     ],
 )
 def test_a_contradiction_is_named_at_its_key(change, key, says):

@@ -92,7 +92,7 @@ def test_a_local_classifier_can_judge_texts(classifier: Path) -> None:
 
 
 def test_a_language_model_is_refused_where_labels_are_asked_for(teacher: Path, suite: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no classifier"):
+    with pytest.raises(InputError, match="not a classifier"):
         evaluate(build_plan(read_suites([str(suite)])), teacher, tmp_path / "a", cache=tmp_path / "c")
 
 

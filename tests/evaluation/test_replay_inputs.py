@@ -74,7 +74,7 @@ def test_text_is_found_where_it_lies(value, field, text):
 @pytest.mark.parametrize(
     ("rows", "keys", "says"),
     [
-        ([{"input": "a"}, "{broken"], {}, "1 lines are no JSON (first: line 2)"),
+        ([{"input": "a"}, "{broken"], {}, "1 line is not JSON (first: line 2)"),
         ([{"input": "a"}, {"text": "b"}], {}, "row 2 has no text under 'input' (its keys are text)"),
         ([{"input": "a"}, {"input": "  "}], {}, "row 2 has an empty text"),
         ([{"input": ["a"]}], {}, "row 1 has no text"),

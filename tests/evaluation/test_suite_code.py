@@ -101,7 +101,7 @@ def test_code_of_another_folder_than_the_allowed_one_is_refused(tmp_path):
     declared = _suite(tmp_path / "suite", PLAIN.replace('"{{ question.strip() }}"', "!function utils.text"), "def text(doc): return 'x'\n")
     with allowed_code([tmp_path / "other"]), pytest.raises(InputError, match=r"utils\.text"):
         _built(tmp_path / "suite", declared)
-    with pytest.raises(InputError, match="no folder"), allowed_code([tmp_path / "nowhere"]):
+    with pytest.raises(InputError, match="not a folder"), allowed_code([tmp_path / "nowhere"]):
         pass
 
 

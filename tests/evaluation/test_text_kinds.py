@@ -132,7 +132,7 @@ def test_all_three_are_asked_of_an_endpoint_and_scored(write_suite: Any, tmp_pat
     [
         ("label_text", {"input": "x", "label": "c"}, {"labels": ["a", "b"]}, "has the label 'c'"),
         ("label_text", {"input": "x", "label": "a"}, {"labels": ["a", "A"]}, "two or more different labels"),
-        ("extraction", {"input": "x", "expected": [1]}, {}, "no object"),
+        ("extraction", {"input": "x", "expected": [1]}, {}, "not an object"),
         ("tool_calls", {"input": "x", "calls": []}, {}, "offers no tools"),
         ("tool_calls", {"input": "x", "calls": {}}, {"tools": TOOLS}, "no list"),
     ],

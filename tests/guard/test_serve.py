@@ -30,7 +30,7 @@ def test_a_taken_port_is_told_before_anything_else(tmp_path):
 
 def test_a_host_that_is_none_is_an_input_at_fault(tmp_path):
     plan = ServerPlan(backend="sqlite:///x", artifacts=str(tmp_path), host="no.such.host.invalid", port=free_port())
-    with pytest.raises(InputError, match="no address"):
+    with pytest.raises(InputError, match="not an address"):
         refuse_taken(plan)
 
 

@@ -25,15 +25,15 @@ ROW = '{"suite":"s","task":"t","item_id":"1","metric":"m","score":1}'
         ("a.jsonl", b"\n\n", "holds no rows"),
         ("a.jsonl", ROW.encode() + b"\n" + ROW.encode()[:30], "line 2 is cut short"),
         ("a.jsonl", ROW.encode() + b"\nnot json\n" + ROW.encode() + b"\n" + ROW.encode() + b"\n", "line 2 is not JSON"),
-        ("a.jsonl", ROW.encode() + b"\n[1]\n", "line 2 is no JSON object"),
+        ("a.jsonl", ROW.encode() + b"\n[1]\n", "line 2 is not a JSON object"),
         ("a.jsonl", ROW.encode() + b'\n{"suite":"s"}\n', "line 2 lacks task"),
         ("a.jsonl", ROW.encode() + b"\n" + ROW.replace('"score":1', '"score":"good"').encode(), "line 2: score is 'good'"),
         ("a.jsonl", ROW.encode() + b"\n" + ROW.encode()[:-1] + b',"group":"{f"}', "a.jsonl:2: line 2: group '{f' is not a JSON object"),
         ("a.jsonl", ROW.encode() + b"\n" + ROW.encode()[:-1] + b',"group":{"a":[1]}}', "a.jsonl:2: line 2: group"),
         ("a.jsonl", ROW.encode() + b"\n\n" + ROW.replace('"t"', "null").encode(), "a.jsonl:3: line 3: task is empty"),
-        ("a.jsonl", b"null\n" + ROW.encode(), "line 1 is no JSON object"),
-        ("a.jsonl", b"\n \tnull\n" + ROW.encode(), "line 2 is no JSON object"),
-        ("a.jsonl", ROW.encode() + b"\nnull\n" + ROW.encode(), "line 2 is no JSON object"),
+        ("a.jsonl", b"null\n" + ROW.encode(), "line 1 is not a JSON object"),
+        ("a.jsonl", b"\n \tnull\n" + ROW.encode(), "line 2 is not a JSON object"),
+        ("a.jsonl", ROW.encode() + b"\nnull\n" + ROW.encode(), "line 2 is not a JSON object"),
         ("a.jsonl", ROW.encode() + b"\n" + ROW.encode()[:-1] + b',"score":0}', "line 2 names the key 'score' twice"),
         ("a.jsonl", ROW.replace('"t"', '"\u00e9"').encode("latin-1"), "not UTF-8 text .line 1"),
         ("a.jsonl", ROW.encode("utf-16"), "not UTF-8"),
@@ -41,7 +41,7 @@ ROW = '{"suite":"s","task":"t","item_id":"1","metric":"m","score":1}'
         ("a.csv", b"suite,task,item_id,metric,score\ns,t,1,m,1\ns,t\n", "line 3 has 2 cells"),
         ("a.csv", b"suite,task,item_id,metric\ns,t,1,m\n", "lacks the column score"),
         ("a.csv", b"suite,task,item_id,metric,score\n", "holds no rows"),
-        ("a.txt", b"x", "no item table"),
+        ("a.txt", b"x", "not an item table"),
     ],
 )
 def test_a_broken_file_is_an_input_error_that_names_file_and_row(tmp_path, name, content, words):
@@ -240,5 +240,5 @@ def test_an_evaluated_folder_brings_its_suites_own_declarations(tmp_path):
     (declared,) = read_declarations(tmp_path)
     assert (declared.direction, declared.ideal) == ("target", 0.5)
     (tmp_path / "evidence.json").write_text("{")
-    with pytest.raises(InputError, match="no evidence"):
+    with pytest.raises(InputError, match="not the evidence"):
         read_declarations(tmp_path)

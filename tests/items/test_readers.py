@@ -282,7 +282,7 @@ def test_an_unknown_compression_is_named(tmp_path):
     foreign.inspect_eval(tmp_path, SCORES)
     file = tmp_path / "log.eval"
     file.write_bytes(file.read_bytes().replace(b"\x5d\x00\x00\x00\x00\x00", b"\x62\x00\x00\x00\x00\x00"))
-    with pytest.raises(InputError, match="damaged in|no whole zip"):
+    with pytest.raises(InputError, match="damaged in|not a whole zip"):
         read_results(file)
 
 

@@ -111,7 +111,7 @@ def test_an_evidence_document_that_is_none_is_one_line(tmp_path):
     (tmp_path / "p.yaml").write_text(yaml.safe_dump(POLICY))
     result = call("gate", "--teacher", teacher, "--student", student, "--policy", tmp_path / "p.yaml")
     assert result.exit_code == 2
-    assert "no evidence of an evaluation" in result.stderr
+    assert "not the evidence of an evaluation" in result.stderr
 
 
 def test_the_folder_of_both_models_serves_for_both_roles(tmp_path):

@@ -112,7 +112,7 @@ def test_a_role_is_told_and_its_signature_takes_the_place_of_a_typed_date(contex
     card = full_card(read_dossier(again.folder))
     assert "acknowledged by P\\. Okafor" in card or "acknowledged by P. Okafor" in card
     assert "(a date the release states)" in card
-    with pytest.raises(InputError, match="is no role"):
+    with pytest.raises(InputError, match="is not a role"):
         tell(context, first, "sales", today=NOW.date())
     with pytest.raises(InputError, match="after that day"):
         tell(context, first, "risk", today=NOW.date(), answer_by=NOW.date() - datetime.timedelta(days=1))

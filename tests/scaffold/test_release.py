@@ -137,7 +137,7 @@ def test_a_release_is_refused_with_what_is_missing(at_hand):
         (["--data", "text.jsonl", "--ours", "everything"], "--ours takes"),
         (["--data", "text.jsonl", "--distribution", "everyone"], "release.distribution"),
         (["--data", "text.jsonl", "--name", "a/b"], "name"),
-        (["--student", "teacher", "--learned-from", "osmosis"], "is no use of a teacher"),
+        (["--student", "teacher", "--learned-from", "osmosis"], "is not a use of a teacher"),
     ):
         refused = init(at_hand, *further)
         assert refused.exit_code == 2, refused.output
@@ -151,7 +151,7 @@ def test_a_release_is_refused_with_what_is_missing(at_hand):
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ("[1]", "no row of named fields"),
+        ("[1]", "not a row of named fields"),
         ('{"answer": "a"}', "has no question"),
         ('{"question": "q", "choices": ["a", "a"], "answer": 0}', "not two or more different"),
         ('{"question": "q", "choices": ["a", "b"], "answer": "c"}', "none of its choices"),

@@ -24,8 +24,8 @@ _MADE_LINES = 5
 """Lines of what the student was made from that are seen at once."""
 OUTCOME_WORDS = {
     "clean": "Clean: everything that was done again is as recorded, and nothing the policy requires is missing.",
-    "incomplete": "Incomplete: nothing is otherwise than recorded, but something required cannot be shown.",
-    "violated": "Violated: something is otherwise than recorded. Do not rely on this release before it is explained.",
+    "incomplete": "Incomplete: nothing differs from what was recorded, but something required cannot be shown.",
+    "violated": "Violated: something differs from what was recorded. Do not rely on this release before it is explained.",
 }
 REFUSED = "The record is whole, and it says no: everything is as recorded, and this version did not pass."
 """What a clean record of a decision that is no pass amounts to."""

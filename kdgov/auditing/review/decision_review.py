@@ -44,7 +44,8 @@ def review_decision(material: BundleReader, again: Rejudged) -> Iterator[AuditFi
         yield unverifiable("decision", subject, "There is no readable decision.", mend="Record the release again.", required=True)
         return
     if again.fault:
-        yield unverifiable("decision", subject, f"It could not be judged again: {again.fault}", mend="Mend what is named.", required=True)
+        why = f"It could not be judged again: {again.fault}"
+        yield unverifiable("decision", subject, why, mend="Correct what is named.", required=True)
         return
     if digest_bytes(again.canonical) == material.digest(DECISION):
         count = len(again.document["criteria"])

@@ -133,7 +133,7 @@ def _read(
         predicate = json_value(base64.b64decode(envelope["payload"], validate=True), where=name)["predicate"]
         named = envelope_digest(envelope)
     except (ValueError, KeyError, TypeError, binascii.Error, InputError):
-        return Attested(), [violated("signature", name, "It is no signed statement any more: its envelope cannot be read.", mend=_REFETCH)]
+        return Attested(), [violated("signature", name, "It is no longer a signed statement: its envelope cannot be read.", mend=_REFETCH)]
     attested = Attested(predicate=predicate if isinstance(predicate, Mapping) else {}, file=name, digest=named)
     found: list[AuditFinding] = []
     if not path.name.startswith(f"decision-{named[7:19]}."):

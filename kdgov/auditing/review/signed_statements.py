@@ -50,9 +50,9 @@ def _reviewed(path: Path, trust: TrustStore, receipt: Receipt, at: datetime.date
     try:
         envelope = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        return violated("permission", place, "It is no signed statement: it cannot be read.", mend="Judge again without it."), ()
+        return violated("permission", place, "It is not a signed statement: it cannot be read.", mend="Judge again without it."), ()
     if not isinstance(envelope, dict):
-        return violated("permission", place, "It is no signed statement.", mend="Judge again without it."), ()
+        return violated("permission", place, "It is not a signed statement.", mend="Judge again without it."), ()
     then, now = (answer_statement(envelope, trust, at=moment) for moment in (receipt.at, at))
     digest, name = digest_file(path), _named(then)
     if then.counted:

@@ -67,7 +67,7 @@ def _waiver(waiver: Mapping[str, Any], as_of: datetime.date, receipt: Receipt | 
         return violated("permission", subject, f"It lacks {', '.join(missing)}.", mend="Sign it again with `kdgov waive`.")
     held = f"Held by {waiver['owner']} until {waiver['expires']}: {waiver['reason']}."
     if expires is None:
-        return violated("permission", subject, f"Its end is no day: {waiver['expires']!r}.", mend="Sign it again with `kdgov waive`.")
+        return violated("permission", subject, f"Its end is not a date: {waiver['expires']!r}.", mend="Sign it again with `kdgov waive`.")
     if receipt is not None and receipt.by and expires < receipt.at.date():
         told = f"{held} It had ended before the decision was received on {receipt.at:%Y-%m-%d} ({receipt.by})."
         return violated("permission", subject, told, mend="Judge again without it.")

@@ -16,6 +16,7 @@ from kdgov.declarations.data_origin import Column
 from kdgov.declarations.load import resolve
 from kdgov.digest import digest_json
 from kdgov.errors import Fault
+from kdgov.quantities import quantity
 
 ROWS_AT_A_TIME = 20_000
 """Rows held in memory at once."""
@@ -46,8 +47,18 @@ def table_schema(card: DatasetCard) -> pa.DataFrameSchema:
     return pa.DataFrameSchema({column.name: _column(column) for column in card.columns}, strict=True)
 
 
+def _named(kind: str) -> str:
+    return kind if kind == "text" else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
 def _column(column: Column) -> pa.Column:
-    checks = [pa.Check(lambda v, c=column: _is_type(v, c), element_wise=True, error=f"is no {column.type}")]
+    checks = [
+        pa.Check(
+            lambda v, c=column: _is_type(v, c),
+            element_wise=True,
+            error=f"is not {_named(column.type)}",
+        )
+    ]
     if column.minimum is not None:
         checks.append(
             pa.Check(lambda v, c=column: _is_number(v) and v >= c.minimum, element_wise=True, error=f"is below {column.minimum:g}")
@@ -86,7 +97,9 @@ def _of_file(path: Path, card: DatasetCard, schema: pa.DataFrameSchema) -> list[
         count += len(faults)
         found += faults[: max(0, SHOWN - len(found))]
     if count > len(found):
-        found.append(Fault(file=str(path), key="", what=f"has {count - len(found)} more rows at fault", mend="Mend these first."))
+        found.append(
+            Fault(file=str(path), key="", what=f"has {quantity(count - len(found), 'more faulty row')}", mend="Correct these first.")
+        )
     return found
 
 
@@ -126,7 +139,7 @@ def _fault(path: Path, first: int, case: dict[str, Any]) -> Fault:
         key, what = column, check
     row = case.get("index")
     place = f"row {first + int(row)}: " if row is not None and not pd.isna(row) else ""
-    return Fault(file=str(path), key=key, what=place + what, mend="Mend the row, or the card's `columns`.")
+    return Fault(file=str(path), key=key, what=place + what, mend="Correct the row, or the card's `columns`.")
 
 
 def _repeated(path: Path, first: int, rows: list[dict[str, Any]], seen: dict[str, set[str]]) -> Iterator[Fault]:

@@ -122,7 +122,7 @@ def read_croissant(path: Path) -> DatasetCard:
     """A Croissant file as a dataset card; what the card has no field for is kept under ``further``.
 
     Raises:
-        InputError: if the file is no Croissant document; `DeclarationError` names fields of the wrong type.
+        InputError: if the file is not a Croissant document; `DeclarationError` names fields of the wrong type.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -130,7 +130,7 @@ def read_croissant(path: Path) -> DatasetCard:
         raise InputError(f"cannot be read as JSON: {error}", where=str(path), mend="Name the dataset's croissant.json.") from error
     conforms = str(document.get("conformsTo") or document.get("dct:conformsTo")) if isinstance(document, dict) else ""
     if "mlcommons.org/croissant" not in conforms:
-        raise InputError("is no Croissant document", where=str(path), mend=f"It needs `conformsTo: {CONFORMS_TO}`.")
+        raise InputError("is not a Croissant document", where=str(path), mend=f"It needs `conformsTo: {CONFORMS_TO}`.")
     plain = _plain(document)
     value = {
         "schema": DATASET_CARD,

@@ -25,6 +25,7 @@ from kdgov.declarations.cards import DATASET_CARD, MODEL_CARD, Card, DatasetCard
 from kdgov.declarations.load import resolve
 from kdgov.digest import digest_file
 from kdgov.errors import Fault, InputError
+from kdgov.quantities import quantity
 
 _ROWS_LOOKED_AT = 1000
 _KNOWN_TYPES: dict[type, str] = {str: "text", bool: "boolean", int: "integer", float: "number", list: "list", dict: "mapping"}
@@ -158,8 +159,8 @@ def _file_faults(card: DatasetCard, number: int, data: Path, path: Path) -> Iter
             file=str(path), key=f"{key}.rows", what=f"says {declared.rows}, the file has {tally.rows}", mend=f"Write `rows: {tally.rows}`."
         )
     if tally.unreadable_count:
-        what = f"has {tally.unreadable_count} lines that are no JSON (first: line {tally.unreadable[0]})"
-        yield Fault(file=str(data), key="", line=tally.unreadable[0], what=what, mend="Mend or remove those lines.")
+        what = f"has {quantity(tally.unreadable_count, 'line that is', 'lines that are')} not JSON (first: line {tally.unreadable[0]})"
+        yield Fault(file=str(data), key="", line=tally.unreadable[0], what=what, mend="Correct or remove those lines.")
 
 
 def _columns(rows: list[Any]) -> list[dict[str, Any]]:

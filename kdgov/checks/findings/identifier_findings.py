@@ -70,7 +70,7 @@ def _none_found(subject: str, reports: Sequence[ShardReport], stances: Stances, 
     if not read:
         beside = f"; it holds {pictures}" if media else ""
         reason = f"No text of it could be read, so nothing was looked for{beside}."
-        return stances.finding("privacy.not-testable", subject, reason, mend="Review it by eye and ear, or mend its files.")
+        return stances.finding("privacy.not-testable", subject, reason, mend="Review it by eye and ear, or correct its files.")
     without = "" if names is not None else " Not covered: names of people and places (no model for them is installed)."
     reason = f"No identifier and no credential in {read / 1e6:.2f} MB of text.{without}"
     left_out = [*unread_parts(reports), pictures]

@@ -79,7 +79,8 @@ def media_findings(media: MediaComparison, stances: Stances) -> list[Finding]:
             stances.finding(
                 "provenance.file-unreadable",
                 f"media {media.broken[0]}",
-                f"{len(media.broken)} pictures or sounds are absent or do not open: {_some(media.broken)}.",
+                f"{quantity(len(media.broken), 'picture or sound is', 'pictures or sounds are')} absent or cannot be opened: "
+                f"{_some(media.broken)}.",
                 mend="Replace them, or remove their rows.",
             )
         )
@@ -88,7 +89,7 @@ def media_findings(media: MediaComparison, stances: Stances) -> list[Finding]:
             stances.finding(
                 "contamination.image-alike",
                 f"data ← {next(iter(media.alike))}",
-                f"{len(media.alike)} images of the suites look like images of the data: "
+                f"{quantity(len(media.alike), 'image of the suites looks', 'images of the suites look')} like images of the data: "
                 + ", ".join(f"{item} like {name}" for item, name in list(media.alike.items())[:_SHOWN])
                 + ".",
                 mend="Look at the pairs named, and remove copies from the data.",
@@ -100,9 +101,7 @@ def media_findings(media: MediaComparison, stances: Stances) -> list[Finding]:
         reason = f"None of the {len(media.looked_for)} images and sounds of the suites is among the {media.data_files} of the data, {how}."
         counted = {"items": len(media.looked_for), "data_files": media.data_files}
         left_out = [
-            f"{quantity(len(media.broken), 'file')} that {'is' if len(media.broken) == 1 else 'are'} absent or do not open"
-            if media.broken
-            else "",
+            f"{quantity(len(media.broken), 'file that is', 'files that are')} absent or cannot be opened" if media.broken else "",
             "" if media.by_likeness else "resized or recompressed copies",
         ]
         rule = "contamination.media-compared"
@@ -113,7 +112,8 @@ def media_findings(media: MediaComparison, stances: Stances) -> list[Finding]:
             stances.finding(
                 "contamination.media-not-compared",
                 "data",
-                f"The data holds {media.data_files} images or sounds. Not looked for in them: {looks}personal data, coverage.",
+                f"The data holds {quantity(media.data_files, 'image or sound', 'images or sounds')}. Not looked for in them: "
+                f"{looks}personal data, coverage.",
                 mend="Review a sample of them by eye and ear.",
             )
         )

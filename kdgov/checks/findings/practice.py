@@ -11,6 +11,7 @@ from kdgov.checks.findings.rules import Stances
 from kdgov.declarations.cards import ModelCard
 from kdgov.declarations.distillation import Distillation, OnPolicy, SoftTargets, UniversalLogits
 from kdgov.finding import Finding
+from kdgov.quantities import quantity
 
 LITTLE_DATA_PASSES = 100
 """More passes than this over the same examples: the student learns the examples, not the teacher."""
@@ -39,7 +40,7 @@ def _signal(materials: ReleaseInputs, stances: Stances) -> Iterable[Finding]:
         yield stances.finding(
             "practice.completions-only",
             "distillation.terms",
-            "The student learns from sampled text alone, although the teacher's logits are at hand: they say far more per example.",
+            "The student learns from sampled text alone, although the teacher's logits are available: they say far more per example.",
             mend="Add `{kind: soft_targets}` with a temperature of 2 to 4.",
         )
 
@@ -168,7 +169,7 @@ def _amount(materials: ReleaseInputs, stances: Stances, rows: int) -> Iterable[F
         yield stances.finding(
             "practice.little-data",
             "data",
-            f"{rows} examples are seen {passes:.0f} times each: the student learns them by heart.",
+            f"{quantity(rows, 'example is', 'examples are')} seen {passes:.0f} times: the student learns by heart.",
             mend="Add data, have the teacher write more (`teacher_text`), or train fewer steps.",
             details={"rows": rows, "passes": round(passes, 1)},
         )

@@ -77,7 +77,7 @@ def _calibration(recipe: Distillation, stances: Stances, table: Mapping[str, Any
         yield stances.finding(
             "practice.calibration-unknown",
             "distillation.calibration",
-            f"It names {recipe.calibration[:80]!r}, and no calibration table of that digest or path is at hand.",
+            f"It names {recipe.calibration[:80]!r}, and no calibration table of that digest or path can be found.",
             mend="Run `kdgov distill RELEASE --calibrate`, and write the digest it prints, or the path of its table.",
         )
         return

@@ -78,7 +78,7 @@ def read_stances(value: Any, *, file: str, data: Mapping[str, Any] | None = None
         return Stances(changed=base, personal_per_mb=limits, judges_apart=apart, compares_likeness=likeness)
     if not isinstance(value, Mapping):
         raise DeclarationError(
-            [Fault(file=file, key="findings", what="is no mapping", mend="Write `rule: warn | review | block` per line.")]
+            [Fault(file=file, key="findings", what="is not a mapping", mend="Write `rule: warn | review | block` per line.")]
         )
     faults = []
     faults += [Fault(file=file, key=f"findings.{rule}", what=what, mend=mend) for rule, what, mend in rule_faults(map(str, value))]

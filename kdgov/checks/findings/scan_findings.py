@@ -73,8 +73,8 @@ def _damage(body: Body, report: ShardReport, stances: Stances) -> Iterable[Findi
         yield stances.finding(
             "provenance.file-unreadable",
             subject,
-            f"{report.unreadable_count} of its lines are no JSON (line {lines}).",
-            mend="Mend or remove those lines and pin the new digest.",
+            f"{quantity(report.unreadable_count, 'of its lines is', 'of its lines are')} not JSON (line {lines}).",
+            mend="Correct or remove those lines and pin the new digest.",
         )
     elif report.rows == 0:
         yield stances.finding("provenance.file-empty", subject, "It holds no example.", mend="Remove it from the card, or fill it.")
@@ -82,7 +82,7 @@ def _damage(body: Body, report: ShardReport, stances: Stances) -> Iterable[Findi
         yield stances.finding(
             "provenance.file-not-utf8",
             subject,
-            f"{report.invalid_utf8} byte sequences are not UTF-8; they were read as U+FFFD.",
+            f"{quantity(report.invalid_utf8, 'byte sequence is', 'byte sequences are')} not UTF-8, read as U+FFFD.",
             mend="Save the file as UTF-8.",
         )
     if report.long_lines:
@@ -109,7 +109,7 @@ def _withdrawn(body: Body, report: ShardReport, stances: Stances) -> Iterable[Fi
         yield stances.finding(
             "privacy.withdrawn-present",
             subject,
-            f"{report.withdrawn_count} rows are about people who withdrew (row {rows}).",
+            f"{quantity(report.withdrawn_count, 'row is', 'rows are')} about people who withdrew (row {rows}).",
             mend="Remove those rows and pin the new digest.",
             details={"rows": report.withdrawn_rows},
         )
@@ -117,7 +117,7 @@ def _withdrawn(body: Body, report: ShardReport, stances: Stances) -> Iterable[Fi
         yield stances.finding(
             "privacy.withdrawn-unchecked",
             subject,
-            f"{report.rows_without_id} rows have no id column, so withdrawn people could not be looked for in them.",
+            f"{quantity(report.rows_without_id, 'row has', 'rows have')} no id column, so withdrawn people could not be looked for there.",
             mend="Correct `personal_data.id_field`, or give every row its id.",
         )
 
@@ -178,7 +178,7 @@ def not_testable_finding(not_testable: Sequence[str], total: int, stances: Stanc
         stances.finding(
             "contamination.not-testable",
             "suites",
-            f"{len(not_testable)} of {total} items have fewer than five words and no file, and were not looked for: "
+            f"{len(not_testable)} of {quantity(total, 'item')} could not be looked for (fewer than five words and no file): "
             + ", ".join(f"{count} of {task}" for task, count in sorted(tasks.items()))
             + ".",
             mend="Keep their templates or combinations apart from the training data by construction.",
@@ -211,8 +211,8 @@ def _contaminated(kind: str, named: list[str], found: dict[str, dict[str, Any]],
     return stances.finding(
         _RULE_OF_KIND[kind],
         f"{subject} ← {named[0].rsplit('/', 1)[0]}",
-        f"{len(named)} of {total} items occur {_WORDS_OF_KIND[kind]} in {where}; first {named[0]} at {first['file']} row {first['row']}. "
-        f"Items: {shown}.",
+        f"{len(named)} of {total} items {'occurs' if len(named) == 1 else 'occur'} {_WORDS_OF_KIND[kind]} in {where}; "
+        f"first {named[0]} at {first['file']} row {first['row']}. Items: {shown}.",
         mend=_mend(kind, stances),
         details={"items": named, "roles": dict(roles), "file": first["file"], "row": first["row"]},
     )

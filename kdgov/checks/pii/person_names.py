@@ -84,7 +84,7 @@ def names_model() -> NamesModel | None:
         meta = json.loads((Path(named) / "meta.json").read_bytes())
     except (OSError, ValueError) as error:
         raise UnavailableError(
-            f"{MODEL_VARIABLE} names {named!r}, which is no spaCy model", mend="Install it, or name its folder (with meta.json)."
+            f"{MODEL_VARIABLE} names {named!r}, which is not a spaCy model", mend="Install it, or name its folder (with meta.json)."
         ) from error
     return NamesModel(name=named, language=str(meta.get("lang", "en")), version=str(meta.get("version", "")))
 

@@ -12,6 +12,7 @@ from typing import Any
 from kdgov.checks.scan.shards import Tally, read_rows
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.errors import InputError
+from kdgov.quantities import quantity
 
 _MOST_DISTINCT = 4_000_000
 """Distinct inputs that are counted one by one; a log of more is told to be cut."""
@@ -68,7 +69,8 @@ def read_log(path: Path, declared: ProductionInputs, *, size: int | None = None)
             one = LoggedInput(text=text, row=number, times=1, **_extras(value, declared, number, path))
             (heapq.heappush if len(kept) < most else heapq.heapreplace)(kept, (-rank, one))
     if tally.unreadable_count:
-        raise _fault(path, f"{tally.unreadable_count} lines are no JSON (first: line {tally.unreadable[0]})", "Mend or remove those lines.")
+        count = quantity(tally.unreadable_count, "line is", "lines are")
+        raise _fault(path, f"{count} not JSON (first: line {tally.unreadable[0]})", "Correct or remove what is not.")
     if not rows:
         raise _fault(path, "holds no input", "Name a log with at least one record.")
     drawn = sorted(kept, key=lambda pair: pair[1].row)
@@ -130,7 +132,7 @@ def _required(value: Any, field: str, number: int, path: Path) -> str:
         raise InputError(
             f"production_inputs.field: row {number} has no text under {field!r} ({keys})",
             where=path.name,
-            mend="Name the key that holds the input (dots reach into nested records), or mend the row.",
+            mend="Name the key that holds the input (dots reach into nested records), or correct the row.",
         )
     if not text.strip():
         raise _fault(path, f"row {number} has an empty text under {field!r}", "Remove empty inputs from the log.")
@@ -146,7 +148,7 @@ def _extras(value: Any, declared: ProductionInputs, number: int, path: Path) -> 
         given = value.get(name) if isinstance(value, Mapping) else None
         given = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
         if not isinstance(given, str) or not given.strip():
-            raise _fault(path, f"row {number} has no {name!r}, which `production_inputs.{key}` names", "Mend the row or the key.")
+            raise _fault(path, f"row {number} has no {name!r}, which `production_inputs.{key}` names", "Correct the row or the key.")
         found[key] = given
     return found
 

@@ -118,7 +118,7 @@ def alike(suite: Media, data: Media) -> dict[str, str]:
 
 
 def _look(path: Path) -> int | None:
-    """Difference hash: whether each of 64 cells of a small grey copy is darker than its neighbour; None for what is no image."""
+    """Difference hash: whether each of 64 cells of a small grey copy is darker than its neighbour; None for what is not an image."""
     if path.suffix.lower() not in IMAGES or not opens(path) or importlib.util.find_spec("PIL") is None:
         return None
     with importlib.import_module("PIL.Image").open(path) as image:

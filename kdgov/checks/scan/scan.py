@@ -67,7 +67,7 @@ class ShardReport:
     invalid_utf8: int = 0
     """Sequences that are not UTF-8."""
     unreadable: list[int] = field(default_factory=list)
-    """Lines that are no JSON; at most the first hundred."""
+    """Lines that are not JSON; at most the first hundred."""
     unreadable_count: int = 0
     """How many there are."""
     long_lines: int = 0
@@ -96,7 +96,11 @@ class ShardReport:
 def unread_parts(reports: Sequence[ShardReport]) -> list[str]:
     """What of these files could not be read, each in a few words: no finding may count it as looked at."""
     told = [f"{r.name} after it broke off" for r in reports if r.damage]
-    told += [f"{quantity(r.unreadable_count, 'line')} of {r.name} that are no JSON" for r in reports if r.unreadable_count]
+    told += [
+        f"{quantity(r.unreadable_count, 'line')} of {r.name} that {'is' if r.unreadable_count == 1 else 'are'} not JSON"
+        for r in reports
+        if r.unreadable_count
+    ]
     return told + [f"{quantity(r.invalid_utf8, 'byte sequence')} of {r.name} that are not UTF-8" for r in reports if r.invalid_utf8]
 
 

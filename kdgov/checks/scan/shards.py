@@ -1,6 +1,6 @@
 """Data files as a stream of texts: JSON lines, JSON, CSV, Parquet, plain text; gzip, bzip2, xz or zstd; memory bounded by a block.
 
-Nothing is skipped silently: bytes that are not UTF-8, lines that are no JSON and lines too long to parse are counted in `Tally`.
+Nothing is skipped silently: bytes that are not UTF-8, lines that are not JSON and lines too long to parse are counted in `Tally`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Tally:
     invalid_utf8: int = 0
     """Bytes or sequences that are not UTF-8, read as U+FFFD."""
     unreadable: list[int] = field(default_factory=list)
-    """Line numbers, from 1, that are no JSON; at most the first hundred."""
+    """Line numbers, from 1, that are not JSON; at most the first hundred."""
     unreadable_count: int = 0
     """How many such lines there are."""
     long_lines: int = 0

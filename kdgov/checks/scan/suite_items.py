@@ -15,6 +15,7 @@ from kdgov.declarations.suite import TaskInSuite, data_path
 from kdgov.declarations.suite_data import DataInSuite
 from kdgov.digest import digest_file
 from kdgov.errors import InputError
+from kdgov.quantities import quantity
 
 _SENTENCE_ENDS = (".", "?", "!", ":", '"', "”")
 _BEGINNINGS = ("prefix", "context", "ctx", "sentence", "text", "prompt", "question", "query", "request", "input")
@@ -105,9 +106,9 @@ def _rows(task: TaskInSuite, path: Path) -> list[Mapping[str, Any]]:
             rows.append({**value, **renamed})
     if tally.unreadable_count:
         raise InputError(
-            f"has {tally.unreadable_count} lines that are no JSON (first: line {tally.unreadable[0]})",
+            f"has {quantity(tally.unreadable_count, 'line that is', 'lines that are')} not JSON (first: line {tally.unreadable[0]})",
             where=str(path),
-            mend="Mend those lines: items that cannot be read cannot be judged either.",
+            mend="Correct those lines: items that cannot be read cannot be judged either.",
         )
     if task.kind == "replay":
         # The same logged input is one item, however often it came.

@@ -131,7 +131,7 @@ def _day(text: str | None, option: str) -> datetime.date | None:
     try:
         return datetime.date.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"{option} {text!r} is no day", mend="Write it as YYYY-MM-DD.") from error
+        raise InputError(f"{option} {text!r} is not a date", mend="Write it as YYYY-MM-DD.") from error
 
 
 def _one(model: str, version: str, request: AuditRequest, output_format: AuditFormat, out: Path | None, *, attest: bool) -> None:

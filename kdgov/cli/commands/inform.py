@@ -105,4 +105,4 @@ def _day(text: str | None) -> datetime.date | None:
     try:
         return None if text is None else datetime.date.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"--answer-by {text!r} is no day", mend="Write it as YYYY-MM-DD.") from error
+        raise InputError(f"--answer-by {text!r} is not a date", mend="Write it as YYYY-MM-DD.") from error

@@ -170,7 +170,7 @@ def _promote_release(release: Path, alias: str, registry: str | None, store: Pat
     from kdgov.pipeline.run import StepOptions, resolve
 
     if not release.suffix and not release.exists():
-        raise InputError(f"{str(release)!r} is no release file, and no version is named", mend="Write `kdgov promote MODEL VERSION`.")
+        raise InputError(f"{str(release)!r} is not a release file, and no version is named", mend="Write `kdgov promote MODEL VERSION`.")
     with progress_bars() as progress:
         context = open_release(release, store=store, progress=progress)
         finished = resolve(context, until="promote", options=StepOptions(alias=alias, registry=registry)).of(PromoteResult)

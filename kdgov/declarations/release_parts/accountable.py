@@ -27,7 +27,7 @@ def _dates(value: Any) -> Any:
             try:
                 found[role] = datetime.date.fromisoformat(str(day)).isoformat()
             except ValueError:
-                raise ValueError(f"says {day!r} for {role}, which is no date\nWrite the day as YYYY-MM-DD.") from None
+                raise ValueError(f"says {day!r} for {role}, which is not a date\nWrite the day as YYYY-MM-DD.") from None
     return found
 
 

@@ -29,7 +29,7 @@ def host_name(text: str) -> str:
     except ValueError:
         is_host = False
     if not is_host or any(c.isspace() or c in "*/@" for c in text):
-        raise ValueError(f"{text!r} is no host\nWrite api.acme.com, or host:port.")
+        raise ValueError(f"{text!r} is not a host\nWrite api.acme.com, or host:port.")
     return text.lower()
 
 

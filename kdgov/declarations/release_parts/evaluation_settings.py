@@ -18,7 +18,7 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 def _device(name: str) -> str:
     kind, _, number = name.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps", "xpu") or (":" in name and not number.isdigit()) or (kind in ("auto", "cpu") and number):
-        raise ValueError(f"{name!r} is no device\nWrite auto, cpu, cuda, cuda:1 or mps.")
+        raise ValueError(f"{name!r} is not a device\nWrite auto, cpu, cuda, cuda:1 or mps.")
     return name
 
 

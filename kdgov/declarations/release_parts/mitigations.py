@@ -44,7 +44,7 @@ class Mitigation(Declared):
             try:
                 re.compile(value)
             except re.error as error:
-                raise ValueError(f"{value!r} is no regular expression: {error}\nMend it.") from None
+                raise ValueError(f"{value!r} is not a regular expression: {error}\nCorrect it.") from None
         return values
 
     @model_validator(mode="after")

@@ -35,5 +35,5 @@ class Organization(Declared):
         if not text.strip():
             return None
         if (code := country_code(text)) is None:
-            raise ValueError(f"{text!r} is no country\n{place_mend(text)}")
+            raise ValueError(f"{text!r} is not a country\n{place_mend(text)}")
         return code

@@ -19,7 +19,7 @@ def _compiles(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"is no regular expression: {error}\nCorrect it, or escape its special characters.") from error
+        raise ValueError(f"is not a regular expression: {error}\nCorrect it, or escape its special characters.") from error
     return pattern
 
 

@@ -121,7 +121,7 @@ def _conversation(present: Mapping[str, Any], fields: dict[str, Any], as_prompts
     if isinstance(said, str):
         said = _parsed(said, key)
     if not isinstance(said, list) or not said:
-        raise RowError("is no list of messages", 'Write a list of {"role": ..., "content": ...}.', key=key)
+        raise RowError("is not a list of messages", 'Write a list of {"role": ..., "content": ...}.', key=key)
     messages = [_message(turn, key) for turn in said]
     used = {key}
     if "system" in present and messages[0]["role"] != "system":
@@ -134,7 +134,7 @@ def _conversation(present: Mapping[str, Any], fields: dict[str, Any], as_prompts
         if name in present:
             tools = _parsed(present[name], name) if isinstance(present[name], str) else present[name]
             if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
-                raise RowError("is no list of tools", "Write a list of JSON schemas.", key=name)
+                raise RowError("is not a list of tools", "Write a list of JSON schemas.", key=name)
             fields["tools"] = tuple(tools)
             used.add(name)
     _checked(messages, key, as_prompts)
@@ -165,14 +165,14 @@ def _alpaca(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
 def _tagged(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
     words = present["tokens"]
     if not words or not all(isinstance(word, str) and word for word in words):
-        raise RowError("is no list of words", "Write a list of non-empty strings.", key="tokens")
+        raise RowError("is not a list of words", "Write a list of non-empty strings.", key="tokens")
     fields["words"] = tuple(words)
     named = [key for key in _TAGS if key in present]
     if not named:
         return {"tokens"}
     tags = present[named[0]]
     if not isinstance(tags, list) or not all(isinstance(tag, (int, str)) and not isinstance(tag, bool) for tag in tags):
-        raise RowError("is no list of class numbers or names", "Write one per word.", key=named[0])
+        raise RowError("is not a list of class numbers or names", "Write one per word.", key=named[0])
     fields["tags"] = tuple(tags)
     return {"tokens", named[0]}
 
@@ -197,7 +197,7 @@ def _question(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
 
 def _message(turn: Any, key: str) -> dict[str, Any]:
     if not isinstance(turn, Mapping):
-        raise RowError("holds a message that is no object", 'Write {"role": ..., "content": ...}.', key=key)
+        raise RowError("holds a message that is not an object", 'Write {"role": ..., "content": ...}.', key=key)
     if "from" in turn and "value" in turn:
         role = _SHAREGPT_ROLES.get(str(turn["from"]).lower())
         if role is None:
@@ -237,7 +237,7 @@ def _label(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
     value = present[named[0]]
     if isinstance(value, list):
         if not value or not all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in value):
-            raise RowError("is no list of numbers", "Write one number per label.", key=named[0])
+            raise RowError("is not a list of numbers", "Write one number per label.", key=named[0])
         fields["label"] = tuple(float(v) for v in value)
     elif isinstance(value, bool) or not isinstance(value, (int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
         raise RowError(f"{value!r} is no label", "Write a class number, a class name, a score, or a list of numbers.", key=named[0])

@@ -83,7 +83,7 @@ def answer_from_json(value: Mapping[str, Any]) -> Answer:
 
     Raises:
         KeyError: if it has no key.
-        TypeError: if it is no mapping.
+        TypeError: if it is not a mapping.
     """
     return Answer(**{name: value[name] for name in value if name in _FIELDS} | {"key": value["key"]})
 

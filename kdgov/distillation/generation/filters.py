@@ -163,7 +163,7 @@ def _duplicates(declared: Duplicates, candidates: Sequence[Candidate], helpers: 
 def _refusals(declared: Refusals, candidates: Sequence[Candidate], helpers: Helpers) -> Verdicts:
     if helpers.refusal is None:
         raise InputError(
-            "a `refusals` filter needs the refusal rules, which this door does not bring",
+            "a `refusals` filter needs the refusal rules, which are not available here",
             where="distillation.terms",
             mend="Write the data with `kdgov generate` or `kdgov distill`.",
         )

@@ -219,7 +219,7 @@ def _windows(asked: HuggingFaceModel, scored: Sequence[tuple[int, Request]]) -> 
             raise InputError(
                 f"a continuation has {len(continuation)} tokens and the model takes 1 to {asked.max_length}",
                 where=str(asked.path),
-                mend=f"Shorten or mend the item whose continuation is {request.continuation[:60]!r}.",
+                mend=f"Shorten or correct the item whose continuation is {request.continuation[:60]!r}.",
             )
         keep = asked.max_length + 1 - len(continuation)
         cut[index] = len(context) > keep

@@ -92,7 +92,7 @@ def _dotted(row: Row, columns: Mapping[str, str]) -> Row:
 def _parsed(row: Row, pattern: str, number: int, where: str) -> Row:
     match = re.fullmatch(pattern, str(row.get("text", "")).strip())
     if match is None:
-        raise InputError(f"line {number} does not fit `pattern`", where=where, mend="Mend the pattern, or the file.")
+        raise InputError(f"line {number} does not fit `pattern`", where=where, mend="Correct the pattern, or the file.")
     return {**row, **match.groupdict()}
 
 

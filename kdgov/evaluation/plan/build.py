@@ -202,7 +202,7 @@ def _items(
     items = []
     for name, (doc, requests) in zip(names, made, strict=True):
         if not requests:
-            raise InputError(f"item {name!r} asks nothing", where=where, mend="Remove the item or mend its fields.")
+            raise InputError(f"item {name!r} asks nothing", where=where, mend="Remove the item or correct its fields.")
         cluster = _cluster(doc, declared, where)
         if cluster is None:
             # Copies of one question under several names are one observation, not several.

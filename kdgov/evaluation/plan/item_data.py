@@ -169,7 +169,7 @@ def _json_rows(text: str, path: Path) -> list[Row]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"is not JSON: {error}", where=str(path), mend="Mend the file.") from error
+        raise InputError(f"is not JSON: {error}", where=str(path), mend="Correct the file.") from error
     if isinstance(value, list) and all(isinstance(r, dict) for r in value):
         return value
     raise InputError("is not a list of JSON objects", where=str(path), mend="Write a list of objects, or one object per line as .jsonl.")

@@ -44,11 +44,11 @@ def allowed_code(folders: Sequence[Path]) -> Iterator[None]:
     """Let tasks run the code that lies in these folders while the block runs.
 
     Raises:
-        InputError: if one is no folder.
+        InputError: if one is not a folder.
     """
     for folder in folders:
         if not folder.is_dir():
-            raise InputError("is no folder", where=str(folder), mend=f"Name the folder that holds the suite's code with {_FLAG}.")
+            raise InputError("is not a folder", where=str(folder), mend=f"Name the folder that holds the suite's code with {_FLAG}.")
     token = _ALLOWED.set(tuple(folder.resolve() for folder in folders))
     try:
         yield

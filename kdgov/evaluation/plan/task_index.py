@@ -52,7 +52,7 @@ def lm_eval_tasks_folder() -> Path:
     spec = importlib.util.find_spec("lm_eval")
     locations = list(spec.submodule_search_locations or ()) if spec else []
     if not locations:
-        raise InputError("lm-eval is not installed", mend="Install kdgov with its dependencies: pip install kdgov.")
+        raise InputError("lm-eval is not installed", mend="Run pip install 'kdgov[evaluate]'.")
     return Path(locations[0]) / "tasks"
 
 

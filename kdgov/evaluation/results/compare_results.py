@@ -96,7 +96,7 @@ def _evidence(teacher: Results, student: Results) -> list[Finding]:
         found = compare_evidence(teacher.evidence, student.evidence, teacher_table=teacher.table, student_table=student.table)
     except (KeyError, TypeError, AttributeError) as error:
         place = " and ".join(sorted({*teacher.places, *student.places})[:2])
-        what = f"lies beside an evidence.json that is no evidence of an evaluation: {error}"
+        what = f"lies beside an evidence.json that is not the evidence of an evaluation: {error}"
         raise InputError(what, where=place, mend="Evaluate again, or move it away.") from error
     return list(found)
 

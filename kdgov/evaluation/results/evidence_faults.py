@@ -9,6 +9,7 @@ import numpy as np
 
 from kdgov.finding import Finding
 from kdgov.items.table import ItemTable
+from kdgov.quantities import quantity
 
 Document = Mapping[str, Any]
 RULE = "evidence"
@@ -46,9 +47,10 @@ def own_faults(who: str, document: Document) -> list[Finding]:
                 invalid(
                     "not-finite",
                     f"{who} {name}",
-                    f"{task['not_finite']} values are not finite numbers, such as that of {', '.join(task['not_finite_items'][:3])}: "
+                    f"{quantity(task['not_finite'], 'value is', 'values are')} not finite, such as that of "
+                    f"{', '.join(task['not_finite_items'][:3])}: "
                     "the model, the scorer or the judge failed on them.",
-                    "Mend what failed; a failed item is missing, not zero.",
+                    "Correct what failed; a failed item is missing, not zero.",
                     items=task["not_finite_items"],
                 )
             )
@@ -109,7 +111,7 @@ def table_faults(who: str, document: Document, table: ItemTable) -> list[Finding
         invalid(
             "table",
             f"{who} items",
-            f"The {who}'s item table is not the one its evidence speaks of.",
+            f"The {who}'s item table is not the one its evidence describes.",
             "Restore the table or evaluate again: one of the two files was changed.",
         )
     ]
@@ -125,7 +127,7 @@ def pairing_faults(teacher: ItemTable, student: ItemTable) -> list[Finding]:
                 invalid(
                     "duplicates",
                     f"{who} items",
-                    f"{len(table) - len(keys)} rows of the {who} repeat another row's item and metric.",
+                    f"{quantity(len(table) - len(keys), 'row')} of the {who} with another row's item and metric.",
                     "Every item counts once.",
                 )
             )
@@ -134,14 +136,19 @@ def pairing_faults(teacher: ItemTable, student: ItemTable) -> list[Finding]:
                 invalid(
                     "not-finite",
                     f"{who} items",
-                    f"{bad} scores of the {who} are not finite.",
-                    "Mend what failed; a failed item is missing, not zero.",
+                    f"{quantity(bad, 'score')} of the {who} {'is' if bad == 1 else 'are'} not finite.",
+                    "Correct what failed; a failed item is missing, not zero.",
                 )
             )
     if lost := sorted(ours - theirs)[:3] + sorted(theirs - ours)[:3]:
         count = len(ours ^ theirs)
         found.append(
-            invalid("items", "items", f"{count} rows have no counterpart, such as {'/'.join(lost[0])}.", "Evaluate both on the same items.")
+            invalid(
+                "items",
+                "items",
+                f"{quantity(count, 'row has', 'rows have')} no counterpart, such as {'/'.join(lost[0])}.",
+                "Evaluate both on the same items.",
+            )
         )
     return found
 

@@ -189,6 +189,6 @@ def agreement(name: str, suite: Suite, judge: Judge, *, suite_file: Path) -> dic
         raise InputError(
             f"judge {name!r} agrees with its labelled answers on {share:.3f} of {len(rows)}, below {declared.min_agreement:g}",
             where=str(suite_file),
-            mend="Mend its rules, or choose another judge: its errors would be taken for the models'.",
+            mend="Correct its rules, or choose another judge: its errors would be taken for the models'.",
         )
     return {**facts, "data": digest}

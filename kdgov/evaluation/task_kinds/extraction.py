@@ -19,7 +19,7 @@ EXPECTED = "expected"
 def extraction_requests(doc: Mapping[str, Any], declared: TaskInSuite, where: str) -> tuple[Request, ...]:
     """One greedy answer that should hold a JSON object."""
     if not isinstance(field_of(doc, EXPECTED, where), Mapping):
-        raise InputError("an item's `expected` is no object", where=where, mend='Write `"expected": {"name": "Ada", "year": 1815}`.')
+        raise InputError("an item's `expected` is not an object", where=where, mend='Write `"expected": {"name": "Ada", "year": 1815}`.')
     generation = {**generation_of(declared), "until": list(declared.options.get("until", []))}
     return (Request(kind="generate", context=prompt_of(doc, declared, where), generation=generation),)
 

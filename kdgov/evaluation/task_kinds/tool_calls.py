@@ -63,7 +63,7 @@ def calls_in(said: str) -> Iterator[Call]:
                 continue
             arguments = call.get("arguments", call.get("parameters", {}))
             if isinstance(arguments, str):
-                # Arguments that are no JSON are wrong, and stay visible as what they are.
+                # Arguments that are not JSON are wrong, and stay visible as what they are.
                 with contextlib.suppress(ValueError, RecursionError):
                     arguments = json.loads(arguments or "{}")
             yield call["name"], arguments

@@ -90,7 +90,7 @@ def _answer(path: Path, trust: TrustStore, received: datetime.datetime) -> Verif
     except (InputError, OSError, ValueError):
         return Verification(is_valid=False, reason="it cannot be read")
     if not isinstance(envelope, Mapping):
-        return Verification(is_valid=False, reason="it is no envelope")
+        return Verification(is_valid=False, reason="it is not an envelope")
     return verify_statement(envelope, trust, purpose="evaluation", at=received, predicate_type=EVALUATION_PREDICATE)
 
 

@@ -109,7 +109,7 @@ def _read(line: str, trust: TrustStore, at: datetime.datetime) -> WitnessedHead 
     except (InputError, ValueError):
         return "it cannot be read"
     if not isinstance(envelope, dict):
-        return "it is no envelope"
+        return "it is not an envelope"
     answer = verify_statement(envelope, trust, purpose="act", at=at, predicate_type=WITNESS_PREDICATE, threshold=1)
     if not answer.is_valid:
         return answer.reason

@@ -66,4 +66,4 @@ def _of_root(root: Path) -> list[x509.Certificate]:
     try:
         return list(models.TrustedRoot.from_file(str(root)).get_fulcio_certs())
     except Exception as error:  # noqa: BLE001 - pydantic and Sigstore raise their own
-        raise InputError(f"is no trusted root ({type(error).__name__})", where=str(root), mend=_MEND) from error
+        raise InputError(f"is not a trusted root ({type(error).__name__})", where=str(root), mend=_MEND) from error

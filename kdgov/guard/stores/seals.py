@@ -65,5 +65,5 @@ def _statement_fault(name: str, file: Path) -> str:
     try:
         digest = envelope_digest(json_file(file))
     except (InputError, ValueError, KeyError, TypeError, AttributeError):
-        return "it is no signed statement"
+        return "it is not a signed statement"
     return "" if digest.removeprefix("sha256:").startswith(named[1]) else "its name is not that of its digest"

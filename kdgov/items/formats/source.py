@@ -72,7 +72,7 @@ class Source:
         """Number and object of every record: lines of JSON lines, or entries of one JSON array.
 
         Raises:
-            InputError: naming the line or the entry that is no object.
+            InputError: naming the line or the entry that is not an object.
         """
         if self.first_byte == b"[":
             listed = self.document()
@@ -81,7 +81,7 @@ class Source:
             entries = ((number, value) for number, _, value in json_lines(self.path))
         for number, value in entries:
             if not isinstance(value, dict):
-                raise InputError(f"record {number} is no JSON object", where=str(self.path), mend="Write the results again.")
+                raise InputError(f"record {number} is not a JSON object", where=str(self.path), mend="Write the results again.")
             yield number, value
 
     @functools.cached_property

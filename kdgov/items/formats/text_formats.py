@@ -108,7 +108,7 @@ def json_objects(file: Path, *, unique_keys: bool = False) -> list[tuple[int, di
         for number, _, value in json_lines(file, hook=_unique_keys if unique_keys else None):
             if not isinstance(value, dict):
                 mend = "Every line is one object with the columns as keys."
-                raise _line_fault(file, number, f"line {number} is no JSON object", mend=mend)
+                raise _line_fault(file, number, f"line {number} is not a JSON object", mend=mend)
             found.append((number, value))
     except _TwiceError as error:
         number = found[-1][0] + 1 if found else 1

@@ -83,11 +83,11 @@ def open_members(path: Path) -> Members:
     """The members of an archive.
 
     Raises:
-        InputError: if the file is no whole zip archive.
+        InputError: if the file is not a whole zip archive.
     """
     stream = opened(path)
     try:
         return Members(path, stream)
     except _FAULTS as error:
         stream.close()
-        raise InputError(f"is no whole zip archive: {error}", where=str(path), mend="Copy or write the file again.") from error
+        raise InputError(f"is not a whole zip archive: {error}", where=str(path), mend="Copy or write the file again.") from error

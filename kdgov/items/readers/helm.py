@@ -125,7 +125,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     stats = record.get("stats")
     if "instance_id" not in record or not isinstance(stats, list):
-        raise InputError("has no instance_id or no stats", where=where, mend="This is no record of HELM's per_instance_stats.json.")
+        raise InputError("has no instance_id or no stats", where=where, mend="This is not a record of HELM's per_instance_stats.json.")
     item = f"{record['instance_id']}{_perturbed(record.get('perturbation'))}"
     measured = dict(_measured(stats))
     text, whole = shown.get(item, (None, None))

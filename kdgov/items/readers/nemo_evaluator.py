@@ -69,7 +69,7 @@ def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _rows(record: Mapping[str, Any], task: str, where: str) -> list[dict[str, Any]]:
     if "problem_idx" not in record or "reward" not in record:
-        raise InputError("has no problem_idx or no reward", where=where, mend="This is no record of a NeMo Evaluator bundle.")
+        raise InputError("has no problem_idx or no reward", where=where, mend="This is not a record of a NeMo Evaluator bundle.")
     prompt = record.get("prompt")
     shown = prompt if isinstance(prompt, str) else str(prompt or "")
     details = _part(record, "scoring_details")

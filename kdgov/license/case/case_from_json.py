@@ -212,7 +212,7 @@ def _months(users: Mapping[Any, Any], reader: Reader) -> dict[str, float]:
         if isinstance(month, date):
             month = month.isoformat()
         if not re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2])(-\d\d)?)?", str(month)):
-            reader.fault(at, f"{month!r} is no month", "Write months such as 2024-06.")
+            reader.fault(at, f"{month!r} is not a month", "Write months such as 2024-06.")
         elif (value := reader.number(number, at)) is not None:
             # Two days of one month: the larger count is the one that may cross a limit.
             found[str(month)[:7]] = max(value, found.get(str(month)[:7], 0.0))

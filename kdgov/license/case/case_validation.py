@@ -54,11 +54,11 @@ def _word_faults(case: LicenseCase, reader: Reader) -> None:
             ("organization", "kind"), f"{kind!r} is not one of the allowed values", f"Write one of {', '.join(ORGANIZATION_KINDS)}."
         )
     if seat and country_code(seat) is None:
-        reader.fault(("organization", "principal_place"), f"{seat!r} is no country", place_mend(seat))
+        reader.fault(("organization", "principal_place"), f"{seat!r} is not a country", place_mend(seat))
     # Kinds are open, and an unknown one leaves such clauses to review; a slip of the pen is none of them.
     slip = difflib.get_close_matches(student, sorted(KNOWN_KINDS), n=1, cutoff=0.9)
     if slip and student not in KNOWN_KINDS:
-        reader.fault(("student", "kind"), f"{student!r} is no known kind of student", f"Did you mean `{slip[0]}`?")
+        reader.fault(("student", "kind"), f"{student!r} is not a known kind of student", f"Did you mean `{slip[0]}`?")
 
 
 def _is_same(one: tuple[str, str], other: tuple[str, str]) -> bool:

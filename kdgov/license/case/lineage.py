@@ -221,7 +221,7 @@ def _by_text(upstream: Upstream, tag: Expression, situation: Situation, use: Use
     match = identify(upstream.license_text, walk.facts)
     where = upstream.license_text_path or "the licence text"
     if match.license is None:
-        return _doubted(by_tag, by_tag, f"{where} is no licence text known here ({match.why})"), []
+        return _doubted(by_tag, by_tag, f"{where} is not a licence text known here ({match.why})"), []
     tagged = {entry.id for one in ones(tag) if (entry := walk.facts.find(one.name))}
     by_text = _rulings(One(name=match.license), use, situation, walk)
     editions = {walk.facts.licenses[name].edition_of for name in tagged} - {""}

@@ -90,7 +90,7 @@ class Reader:
             except ValueError:
                 value = math.nan
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-            self.fault(at, f"{value!r} is no number of at least 0", "Write a number such as 350000000.")
+            self.fault(at, f"{value!r} is not a number of at least 0", "Write a number such as 350000000.")
             return None
         return float(value)
 
@@ -105,7 +105,7 @@ class Reader:
         try:
             return date.fromisoformat(str(value))
         except ValueError:
-            self.fault(at, f"{value!r} is no date", "Write a day such as 2027-01-01.")
+            self.fault(at, f"{value!r} is not a date", "Write a day such as 2027-01-01.")
             return None
 
 

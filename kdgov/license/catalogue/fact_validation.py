@@ -52,7 +52,7 @@ def _member_faults(file: str, document: Mapping[str, Any], raw_by_id: Mapping[An
     families = document.get("families") or {}
     for name, ids in (document.get("members") or {}).items():
         if name not in families:
-            yield _fault(file, f"members.{name}", "is no family of this file", "Say under `families` what the name stands for.")
+            yield _fault(file, f"members.{name}", "is not a family of this file", "Say under `families` what the name stands for.")
         for one in ids:
             if one not in raw_by_id:
                 yield _fault(file, f"members.{name}", f"names {one!r}, which no file defines", "Name licences by their ids.")
@@ -125,7 +125,7 @@ def _rule_faults(file: str, key: str, rule: Mapping[str, Any], owner: Mapping[st
 
 def _seen_faults(file: str, key: str, seen: Any) -> Iterator[Fault]:
     if seen and not isinstance(seen, date) and not re.fullmatch(r"\d{4}-\d\d-\d\d", str(seen)):
-        yield _fault(file, f"{key}.seen", f"{seen!r} is no day", "Write a day such as 2026-11-22.")
+        yield _fault(file, f"{key}.seen", f"{seen!r} is not a date", "Write a day such as 2026-11-22.")
 
 
 def _duty_faults(file: str, key: str, duty: Mapping[str, Any], owner: Mapping[str, Any]) -> Iterator[Fault]:

@@ -177,7 +177,7 @@ def documents(folder: Path = DATA) -> Iterator[tuple[str, Any]]:
         try:
             yield path.name, yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - a safe loader either way
         except yaml.YAMLError as error:
-            raise InputError(f"is not valid YAML: {error}", where=str(path), mend="Mend the file at that line.") from error
+            raise InputError(f"is not valid YAML: {error}", where=str(path), mend="Correct the file at that line.") from error
 
 
 @cache

@@ -84,7 +84,7 @@ def tell(context: ReleaseContext, gated: GateResult, role: str, *, today: dateti
         InputError: if there is no such role, or the day lies behind.
     """
     if role not in ROLES:
-        raise InputError(f"{role!r} is no role with a page", mend=f"Known: {', '.join(ROLES)}.")
+        raise InputError(f"{role!r} is not a role with a page", mend=f"Known: {', '.join(ROLES)}.")
     if answer_by is not None and answer_by < today:
         raise InputError(f"an answer by {answer_by.isoformat()} is asked for after that day", mend="Name a day to come.")
     dossier = read_dossier(gated.folder)
@@ -131,12 +131,12 @@ def post(told: Told, url: str) -> None:
     """Hand the page to a webhook as JSON (``text`` holds it, as chat systems read).
 
     Raises:
-        InputError: if it is no address, or holds a login.
+        InputError: if it is not an address, or holds a login.
         UnavailableError: if it does not take it.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        raise InputError("--webhook is no address without a login", mend="Write https://host/path.")
+        raise InputError("--webhook is not an address without a login", mend="Write https://host/path.")
     body = {"text": f"{told.subject}\n\n{told.text}", **{k: v for k, v in told.as_json().items() if k not in ("text", "path")}}
     try:
         post_json(url, body, key=None, timeout_s=_TIMEOUT_S)

@@ -179,7 +179,7 @@ class EvidenceBundle:
                 found.append({"criterion": "approval", "reason": reason, "mend": "Let it sign with `kdgov approve`."})
         if not found:
             reason = _sentence(self.decision.get("reason") or f"the verdict is {self.verdict}")
-            found.append({"criterion": "verdict", "reason": reason, "mend": "Mend what the decision names, then judge again."})
+            found.append({"criterion": "verdict", "reason": reason, "mend": "Correct what the decision names, then judge again."})
         return found[:20]
 
 
@@ -222,7 +222,7 @@ def _mend(row: Mapping[str, Any]) -> str:
     if row.get("verdict") == "inconclusive" and row.get("n_needed"):
         return f"About {quantity(row['n_needed'], 'item')} would decide it."
     if row.get("verdict") == "invalid":
-        return "Mend the evaluation so that this criterion has its items."
+        return "Correct the evaluation so that this criterion has its items."
     return "Train or evaluate again, then judge and record the new student."
 
 

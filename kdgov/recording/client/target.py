@@ -58,7 +58,7 @@ def registry_target(store: Path, uri: str | None = None) -> RegistryTarget:
         return RegistryTarget(tracking_uri=database, registry_uri=database, artifact_root=artifacts, store=absolute, is_embedded=True)
     if not named.startswith(("http://", "https://", "kdgov:", "sqlite:", "postgresql")):
         raise InputError(
-            f"{named!r} is no registry address", mend="Write http://host:port of a server, or kdgov:<database uri> of a database."
+            f"{named!r} is not a registry address", mend="Write http://host:port of a server, or kdgov:<database uri> of a database."
         )
     database = named if named.startswith(("http", "kdgov:")) else f"kdgov:{named}"
     return RegistryTarget(tracking_uri=database, registry_uri=database, artifact_root="", store=absolute, is_embedded=False)

@@ -200,7 +200,7 @@ def test_nothing_left_says_which_filter_took_it(base, tmp_path):
     [
         ({"filters": [{"kind": "best_of", "by": "judge"}]}, "keeps the best by judge"),
         ({"filters": [{"kind": "language", "keep": ["xx"]}]}, "names xx"),
-        ({"filters": [{"kind": "pattern", "must_match": "("}]}, "is no regular expression"),
+        ({"filters": [{"kind": "pattern", "must_match": "("}]}, "is not a regular expression"),
         ({"filters": [{"kind": "length"}]}, "without a length"),
         ({"filters": [{"kind": "polish"}]}, "filters"),
     ],

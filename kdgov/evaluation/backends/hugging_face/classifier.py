@@ -30,7 +30,7 @@ class ClassifierModel:
     def __init__(self, path: Path, *, dtype: str = "float32", device: str = "cpu") -> None:
         self.path, self.task = path, task_of(path)
         if self.task not in _CLASSIFIERS:
-            raise InputError("is no classifier", where=str(path), mend="Name an AutoModelFor…Classification checkpoint.")
+            raise InputError("is not a classifier", where=str(path), mend="Name an AutoModelFor…Classification checkpoint.")
         self.device, self.dtype = torch.device(device), DTYPES[dtype]
         self.model = load_model(path, self.task, dtype=self.dtype).to(self.device)
         self.names = {int(k): str(v) for k, v in dict(self.model.config.id2label).items()}
@@ -45,7 +45,7 @@ class ClassifierModel:
         """Label and its probability, digest of the ids that entered, and whether the text was cut, per text.
 
         Raises:
-            InputError: if this is no text classifier.
+            InputError: if this is not a text classifier.
         """
         if self.tokenizer is None:
             raise InputError("classifies no texts", where=str(self.path), mend="Name the field of the files as `options: {file: …}`.")

@@ -102,7 +102,7 @@ def read_results(sources: Sequence[Source]) -> list[Results]:
     """The results files, newest first.
 
     Raises:
-        InputError: if one of them is no JSON object.
+        InputError: if one of them is not a JSON object.
     """
     found = []
     for source in sources:

@@ -58,7 +58,7 @@ def samples_of(source: Source, filters: Sequence[str]) -> list[Sample]:
     for number, record in source.records():
         where = f"{source}, line {number}"
         if "doc_id" not in record:
-            raise InputError("has no doc_id", where=where, mend="This is no record of `lm_eval --log_samples`.")
+            raise InputError("has no doc_id", where=where, mend="This is not a record of `lm_eval --log_samples`.")
         stated = stated or "filter" in record
         found.append(_sample(record))
     if not found:
