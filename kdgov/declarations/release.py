@@ -110,6 +110,8 @@ class DataDeclaration(Declared):
     """Dataset card file (`registry/datasets/*.yaml`)."""
     path: str | None = None
     """A text or JSON-lines file without a card; the checks will say what is then unknown."""
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """Factor of the weight of each of its examples in the loss, beside a line's own ``weight``: 0.25 lets them count a quarter."""
 
     @model_validator(mode="before")
     @classmethod

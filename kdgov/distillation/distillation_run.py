@@ -61,6 +61,7 @@ def distill(
     cache_root: Path | None = None,
     helpers: Helpers | None = None,
     progress: Progress = silent,
+    data_weights: Sequence[float] = (),
 ) -> DistillationRecord:
     """Train a student and write it, with the record of what was trained, into a folder.
 
@@ -80,6 +81,7 @@ def distill(
         cache_root: where teacher caches of many runs lie; default beside the output.
         helpers: where answers of teachers lie and what filters of written text need; default beside the output.
         progress: told every step.
+        data_weights: factor per data file; empty: 1 for each.
 
     Raises:
         InputError: if recipe, models and data do not fit together, or a loss is not finite.
@@ -89,8 +91,9 @@ def distill(
     root = cache_root or output.parent / "teacher-cache"
     with memory_advice(recipe), kept_heap():
         material = gather_inputs(
-            recipe, teacher, student, data_files, output, prompt_files=prompt_files, cache_root=root, progress=progress, helpers=helpers
-        )
+            recipe, teacher, student, data_files, output,
+            prompt_files=prompt_files, cache_root=root, progress=progress, helpers=helpers, data_weights=data_weights,
+        )  # fmt: skip
         return _run(material, output, progress)
 
 

@@ -18,7 +18,7 @@ from kdgov.digest import digest_file, digest_json
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.data.collation import Prepared, prepare
 from kdgov.distillation.data.compared_ids import NOTHING_KNOWN, Vocabulary, vocabulary_of
-from kdgov.distillation.data.examples import read_data
+from kdgov.distillation.data.examples import read_data, weights_as_text
 from kdgov.distillation.data.two_tokenizers.paired_tokenizers import across_tokenizers
 from kdgov.distillation.data.written_terms import write_terms
 from kdgov.distillation.generation.ratings import Helpers
@@ -79,6 +79,7 @@ def gather_inputs(
     cache_root: Path,
     progress: Progress,
     helpers: Helpers | None = None,
+    data_weights: Sequence[float] = (),
 ) -> DistillationInputs:
     """Identify, read, have the teacher write where declared, and tokenise.
 
@@ -97,7 +98,7 @@ def gather_inputs(
     if not data_files:
         raise InputError("names no file to learn from", where="data", mend="Add a card or a file.")
     prompts_in_data = any(isinstance(term, TeacherText) and term.prompts is None for term in recipe.terms)
-    read = read_data(data_files, as_prompts=prompts_in_data)
+    read = read_data(data_files, as_prompts=prompts_in_data, weights=data_weights)
     examples = read.examples
     helpers = helpers or Helpers(answers_root=output.parent / "teacher-answers", progress=progress)
     written, shards = write_terms(recipe, examples, prompt_files, teacher_path, output, helpers)
@@ -109,7 +110,7 @@ def gather_inputs(
         prepared = across_tokenizers(task, learnt, _tokenizer_path(start, teacher_path), teacher_path, recipe)
     logit_files = tuple(helpers.path_of(name) for name in (recipe.cache.files if recipe.cache is not None else ()))
     data = {path.name: digest_file(path) for path in (*data_files, *prompt_files, *logit_files)}
-    decided_by = sorted([*data.values(), *(shard["digest"] for shard in shards)])
+    decided_by = sorted([*data.values(), *(shard["digest"] for shard in shards), *weights_as_text(data_files, data_weights)])
     return DistillationInputs(
         recipe=recipe,
         task=task,

@@ -61,6 +61,7 @@ def make_student(
     output: Path,
     progress: Progress,
     helpers: Helpers | None = None,
+    data_weights: Sequence[float] = (),
 ) -> Mapping[str, Any]:
     """Make the declared student under ``output/student`` and return its record.
 
@@ -72,8 +73,9 @@ def make_student(
         return _quantized_only(teacher, student, student_path, output)
     start = student_start(student, student_path, student_config)
     record = distill(
-        recipe, teacher, start, data_files, output, prompt_files=prompt_files, cache_root=cache_root, helpers=helpers, progress=progress
-    )
+        recipe, teacher, start, data_files, output,
+        prompt_files=prompt_files, cache_root=cache_root, helpers=helpers, progress=progress, data_weights=data_weights,
+    )  # fmt: skip
     if student.quantization is None or not is_first():
         return record.as_json()
     progress("quantising", 0, 0)
@@ -114,6 +116,7 @@ def calibrated(
     data_files: Sequence[Path],
     progress: Progress,
     helpers: Helpers | None = None,
+    data_weights: Sequence[float] = (),
 ) -> dict[str, Any]:
     """The calibration table of a recipe: rows, proposal and text.
 
@@ -125,6 +128,6 @@ def calibrated(
         place = Path(folder)
         material = gather_inputs(
             recipe, teacher, start, data_files, place,
-            prompt_files=(), cache_root=place / "cache", progress=progress, helpers=helpers,
+            prompt_files=(), cache_root=place / "cache", progress=progress, helpers=helpers, data_weights=data_weights,
         )  # fmt: skip
         return calibrate(material, progress=progress)

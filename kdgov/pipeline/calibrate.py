@@ -52,6 +52,7 @@ def _table(context: ReleaseContext, recipe: Distillation, inputs: DistillInputs)
         student_path=inputs.student_path,
         student_config=None if student.config is None else context.path_of(student.config),
         data_files=inputs.data,
+        data_weights=inputs.weights,
         progress=context.progress,
         helpers=generation_helpers(context),
     )

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from kdgov.api.recorded_versions import load_model
 from kdgov.auditing.answers.endpoint_answers import review_answers, scores_again
+from kdgov.checkpoints.identity import model_identity
 from kdgov.cli.app import app
 from kdgov.digest import digest_file, digest_json
 from kdgov.errors import InputError, UnavailableError
@@ -265,6 +266,22 @@ def test_a_student_that_is_an_endpoint_too_is_judged_by_its_own_address(
     assert _evidence(done.folder, "student")["endpoint"]["answered"] == {"small-model": 44}
     assert not (done.folder / "control").exists()
     assert {f.standing for f in review_answers(BundleReader(done.folder))} == {"verified"}
+
+
+def test_a_chat_endpoint_may_answer_for_weights_that_are_at_hand_and_the_finding_says_what_text_cannot_show(
+    server: LocalEndpoint, write_release: Write, teacher: Path, tmp_path: Path
+) -> None:
+    asked = {"backend": "chat", "endpoint": {"base_url": server.address, "model": "big-model"}}
+    path = write_release("http://127.0.0.1:9/v1", evaluation={"teacher": asked})
+    said = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**said, "teacher": {"model": str(teacher)}}))
+    finished = evaluated(open_release(path, store=tmp_path / "store"))
+    evidence = _evidence(finished.folder)
+    assert evidence["model"]["weights"] == model_identity(teacher).weights
+    assert evidence["endpoint"]["answered"] == {"big-model": 44}
+    found = {f["rule"]: f for f in json.loads((finished.folder / "findings.json").read_text())["findings"]}
+    assert found["evidence.served-unproven"]["verdict"] == "review"
+    assert [t["task"] for t in evidence["tasks"]] == ["write"]
 
 
 @pytest.mark.nightly

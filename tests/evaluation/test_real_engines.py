@@ -32,7 +32,8 @@ VLLM = "KDGOV_TEST_VLLM_PYTHON"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model(tmp_path_factory.mktemp("served"), seed=3, template=TEMPLATE)
+    # Heads of 64: the CPU kernels of vLLM take no smaller ones than 32.
+    return make_model(tmp_path_factory.mktemp("served"), seed=3, template=TEMPLATE, width=256)
 
 
 @pytest.fixture(scope="module", params=["transformers serve", "vllm"])
@@ -77,7 +78,8 @@ def test_an_engine_answers_as_the_weights_do_here_through_every_fault(tiny_suite
         how = BackendSettings(backend="chat", endpoint=endpoint, reask=3)
         there = evaluate(plan, endpoint, tmp_path / "there", cache=tmp_path / "c", how=how)
         assert proxy.seen >= 6 + 3 + 5
-    said = [{r["item_id"]: r["prediction"] for r in found.table.to_rows()} for found in (here, there)]
+    # vLLM holds back a character whose bytes are not all there when the answer reaches its length; here it shows as U+FFFD.
+    said = [{r["item_id"]: str(r["prediction"]).rstrip("\ufffd") for r in found.table.to_rows()} for found in (here, there)]
     assert said[0] == said[1]
     seen = there.document["endpoint"]
     assert (seen["asked_again"], seen["changed"], seen["usage"]["is_counted"]) == (3, 0, True)

@@ -33,13 +33,15 @@ def make_tokenizer(folder: Path, *, vocabulary: int = 320, template: str | None 
     made.save_pretrained(folder)
 
 
-def make_model(folder: Path, *, seed: int, layers: int = 2, length: int = 256, vocabulary: int = 320, template: str | None = None) -> Path:
+def make_model(
+    folder: Path, *, seed: int, layers: int = 2, length: int = 256, vocabulary: int = 320, template: str | None = None, width: int = 32
+) -> Path:
     """A tiny Llama checkpoint with random weights of a given seed, large enough for opinions."""
     folder.mkdir(parents=True, exist_ok=True)
     make_tokenizer(folder, vocabulary=vocabulary, template=template)
     torch.manual_seed(seed)
     config = transformers.LlamaConfig(
-        vocab_size=vocabulary, hidden_size=32, intermediate_size=64, num_hidden_layers=layers, num_attention_heads=4,
+        vocab_size=vocabulary, hidden_size=width, intermediate_size=64, num_hidden_layers=layers, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=length, bos_token_id=0, eos_token_id=1, pad_token_id=2, initializer_range=0.2,
     )  # fmt: skip
     transformers.LlamaForCausalLM(config).save_pretrained(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def read_examples(paths: Sequence[Path], *, as_prompts: bool = False) -> list[Ex
     return list(read_data(paths, as_prompts=as_prompts).examples)
 
 
-def read_data(paths: Sequence[Path], *, as_prompts: bool = False) -> ExamplesRead:
+def read_data(paths: Sequence[Path], *, as_prompts: bool = False, weights: Sequence[float] = ()) -> ExamplesRead:
     """All examples of some files, in order, with the keys that were not learnt from.
 
     A line holds ``text``, or ``prompt`` and ``completion``, or ``messages`` (also TRL's conversational pairs, ShareGPT's
@@ -92,6 +92,7 @@ def read_data(paths: Sequence[Path], *, as_prompts: bool = False) -> ExamplesRea
     Args:
         paths: files, in order.
         as_prompts: whether a conversation may end in a turn that a teacher is to answer.
+        weights: factor per file; empty: 1 for each.
 
     Raises:
         InputError: if a file is absent, unreadable or holds no example; `DeclarationError` names every wrong line.
@@ -99,19 +100,33 @@ def read_data(paths: Sequence[Path], *, as_prompts: bool = False) -> ExamplesRea
     examples: list[Example] = []
     faults: list[Fault] = []
     ignored: Counter[str] = Counter()
-    for path in paths:
+    for path, weight in zip(paths, weights or [1.0] * len(paths), strict=True):
         count = 0
         for found in _examples_of(path, ignored, as_prompts):
             count += 1
             if isinstance(found, Fault):
                 faults.append(found)
             else:
-                examples.append(found)
+                examples.append(_weighed(found, path, weight))
         if not count:
             faults.append(Fault(file=str(path), key="", what="holds no example", mend="Add lines to it, or leave it out of `data:`."))
     if faults:
         raise DeclarationError(faults[:_FAULTS_SHOWN])
     return ExamplesRead(examples=tuple(examples), ignored_keys=dict(sorted(ignored.items())))
+
+
+def weights_as_text(paths: Sequence[Path], weights: Sequence[float]) -> list[str]:
+    """What the weights of files add to what decides a run: nothing where all are 1."""
+    return [f"{path.name} weighs {weight!r}" for path, weight in zip(paths, weights, strict=False) if weight != 1]
+
+
+def _weighed(example: Example, path: Path, weight: float) -> Example:
+    if weight == 1:
+        return example
+    if example.awaits_answer:
+        what = f"item {example.item_id} awaits an answer, and `weight: {weight:g}` of its data entry would not reach that"
+        raise InputError(what, where=str(path), mend="Give the `teacher_text` term the `weight`, and leave it out of the entry.")
+    return replace(example, weight=example.weight * weight)
 
 
 def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool) -> Iterator[Example | Fault]:

@@ -33,6 +33,8 @@ class DistillInputs:
     """Files of prompts that terms name."""
     logits: tuple[Path, ...] = ()
     """Files with the teacher's distributions, where they were written elsewhere."""
+    weights: tuple[float, ...] = ()
+    """Factor per file to learn from, as its entry of the release says; empty where all are 1."""
 
 
 def distill_inputs(context: ReleaseContext) -> DistillInputs:
@@ -48,15 +50,17 @@ def distill_inputs(context: ReleaseContext) -> DistillInputs:
         student_path = resolve_model(release.student.model, beside=context.path, revision=release.student.revision)
     terms = release.distillation.terms if release.distillation is not None else []
     cache = release.distillation.cache if release.distillation is not None else None
+    weighed = weighed_files(context) if release.distillation is not None else []
     prompts = tuple(context.path_of(term.prompts) for term in terms if term.kind == "teacher_text" and term.prompts is not None)
     return DistillInputs(
         source=source,
         teacher=model_identity(source).as_json() if isinstance(source, Path) else endpoint_facts(source),
         student_path=student_path,
         student=None if student_path is None else model_identity(student_path),
-        data=tuple(data_files(context)) if release.distillation is not None else (),
+        data=tuple(path for path, _ in weighed),
         prompts=prompts,
         logits=tuple(context.path_of(name) for name in cache.files) if cache is not None else (),
+        weights=tuple(weight for _, weight in weighed) if any(weight != 1 for _, weight in weighed) else (),
     )
 
 
@@ -66,10 +70,19 @@ def data_files(context: ReleaseContext) -> list[Path]:
     Raises:
         InputError: if a card names no file, or a file is absent or not the pinned one.
     """
-    files: list[Path] = []
+    return [path for path, _ in weighed_files(context)]
+
+
+def weighed_files(context: ReleaseContext) -> list[tuple[Path, float]]:
+    """The same files, each with the weight of its entry in the release.
+
+    Raises:
+        InputError: as `data_files` does.
+    """
+    files: list[tuple[Path, float]] = []
     for item in context.release.data:
         if item.path is not None:
-            files.append(_file(context.path_of(item.path)))
+            files.append((_file(context.path_of(item.path)), item.weight))
             continue
         card_path = context.path_of(str(item.card))
         card = load_dataset_card(card_path)
@@ -86,7 +99,7 @@ def data_files(context: ReleaseContext) -> list[Path]:
                     where=str(card_path),
                     mend="Restore the file, or review it and write its new digest into the card.",
                 )
-            files.append(file)
+            files.append((file, item.weight))
     return files
 
 

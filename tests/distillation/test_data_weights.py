@@ -1,0 +1,58 @@
+"""The weight of a data entry: that weight on each of its lines, part of what identifies a result, refused where it reaches nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from kdgov.distillation import StudentStart, distill
+from kdgov.distillation.data.examples import read_data
+from kdgov.errors import InputError
+from kdgov.pipeline.context import open_release
+from kdgov.pipeline.distill import step_key
+from kdgov.pipeline.inputs.distill_inputs import distill_inputs
+from tests.distillation.test_run import recipe, same
+
+
+def test_a_files_weight_is_that_weight_on_each_of_its_lines(teacher, texts, questions, tmp_path):
+    rows = [json.loads(line) for line in questions.read_text().splitlines()]
+    weighed = tmp_path / questions.name
+    weighed.write_text("".join(json.dumps({**row, "weight": 0.25}) + "\n" for row in rows))
+    short = recipe(steps=3, checkpoint_every=100)
+    start = StudentStart(keep_layers=[0, 3])
+    distill(short, teacher, start, [texts, questions], tmp_path / "file", data_weights=[1.0, 0.25])
+    distill(short, teacher, start, [texts, weighed], tmp_path / "line")
+    assert same(tmp_path / "file", tmp_path / "line")
+
+
+def test_a_lines_own_weight_and_its_files_are_multiplied(tmp_path):
+    path = tmp_path / "d.jsonl"
+    path.write_text('{"text": "one", "weight": 2.0}\n{"text": "two"}\n')
+    assert [example.weight for example in read_data([path], weights=[0.5]).examples] == [1.0, 0.5]
+
+
+def test_a_weight_on_prompts_that_a_teacher_answers_is_refused(tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"id": "p", "prompt": "Say one."}\n')
+    with pytest.raises(InputError, match="item p awaits an answer") as caught:
+        read_data([path], as_prompts=True, weights=[0.5])
+    assert "teacher_text" in caught.value.mend
+
+
+def test_entries_of_a_release_are_weighed_and_their_weights_decide_the_result(teacher, texts, questions, tmp_path):
+    said = {
+        "schema": "kdgov.release/1", "name": "weighed", "teacher": {"model": str(teacher)}, "student": {"keep_layers": [0, 3]},
+        "distillation": {"steps": 2},
+    }  # fmt: skip
+    keys = []
+    for name, weight in (("a", None), ("b", 1.0), ("c", 0.25)):
+        entry = {"path": str(questions)} if weight is None else {"path": str(questions), "weight": weight}
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump({**said, "data": [str(texts), entry]}))
+        context = open_release(path, store=tmp_path / "store")
+        inputs = distill_inputs(context)
+        keys.append(step_key(context, inputs))
+    assert inputs.weights == (1.0, 0.25)
+    assert keys[0] == keys[1] != keys[2]
