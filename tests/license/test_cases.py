@@ -16,7 +16,7 @@ def _has(answer: LicenseAnswer, wanted: str) -> bool:
 
 
 @pytest.mark.parametrize("entry", own_cases())
-def test_a_case_gets_the_verdict_gate_obligations_and_clause_it_states(entry: dict[str, Any]) -> None:
+def test_a_case_gets_what_it_states_and_all_but_an_allow_name_clause_source_and_fix(entry: dict[str, Any]) -> None:
     answer = check(case_of(entry))
     told = f"{entry['why']}; {answer.reason}; {[(o.kind, o.value, o.met, o.why) for o in answer.obligations]}"
     assert (answer.verdict, answer.gate) == (entry["verdict"], entry["gate"]), told
@@ -26,18 +26,11 @@ def test_a_case_gets_the_verdict_gate_obligations_and_clause_it_states(entry: di
         assert any(entry["clause"] in edge.clause for edge in answer.uses), [edge.clause for edge in answer.uses]
     if "path" in entry:
         assert entry["path"] in answer.paths
+    _names_what_it_rests_on(answer)
 
 
-@pytest.mark.parametrize("entry", [param for param in own_cases() if "then" in param.values[0]])
-def test_the_named_evidence_is_all_it_takes_to_promote(entry: dict[str, Any]) -> None:
-    answer = check(case_of(entry, entry["then"]))
-    assert answer.gate == "promote", [(o.kind, o.license, o.met, o.why) for o in answer.obligations]
-    assert answer.verdict == entry["verdict"]
-
-
-@pytest.mark.parametrize("entry", own_cases())
-def test_everything_but_an_allow_names_its_clause_source_and_mend(entry: dict[str, Any]) -> None:
-    answer = check(case_of(entry))
+def _names_what_it_rests_on(answer: LicenseAnswer) -> None:
+    """Everything but an allow names its clause, its source and how to fix it."""
     for edge in answer.uses:
         if edge.verdict != "allow":
             assert edge.clause
@@ -46,6 +39,13 @@ def test_everything_but_an_allow_names_its_clause_source_and_mend(entry: dict[st
         if edge.verdict in {"needs_review", "deny"}:
             assert edge.mend
             assert answer.paths
+
+
+@pytest.mark.parametrize("entry", [param for param in own_cases() if "then" in param.values[0]])
+def test_the_named_evidence_is_all_it_takes_to_promote(entry: dict[str, Any]) -> None:
+    answer = check(case_of(entry, entry["then"]))
+    assert answer.gate == "promote", [(o.kind, o.license, o.met, o.why) for o in answer.obligations]
+    assert answer.verdict == entry["verdict"]
 
 
 def test_there_are_at_least_150_own_cases_with_distinct_names() -> None:

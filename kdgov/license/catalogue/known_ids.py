@@ -20,7 +20,7 @@ _FORMAT = re.compile(
 _MAKERS = "openai|anthropic|google|meta|mistral|mistralai|cohere|ai21|amazon|deepseek|qwen|microsoft|xai|nvidia|alibaba"
 # "openai:gpt-4o" names who serves it; what follows is the model.
 _PROVIDER = re.compile(
-    rf"^(?:{_MAKERS}|azure|azure[-_]openai|bedrock|vertex[-_]?ai|groq|together|fireworks|openrouter|ollama|litellm):(?=[a-z])"
+    rf"^(?:{_MAKERS}|azure|azure[-_]openai|bedrock|vertex[-_]?ai|groq|together|fireworks|openrouter|ollama|litellm|ft):(?=[a-z])"
 )
 # "llama3.1:70b" of a local server is the model in that size; ":latest" and ":v2" tell nothing.
 _SIZE_TAG = re.compile(r":(\d+(?:\.\d+)?[bm](?:-[a-z0-9._-]+)?)$")
@@ -61,7 +61,7 @@ def hub_id(name: str) -> str:
     text = re.sub(r"^https?://(www\.)?(huggingface\.co|hf\.co)/(datasets/)?", "", text)
     text = _PROVIDER.sub("", text)
     text = _SIZE_TAG.sub(r"-\1", text)
-    text = re.sub(r"@.*$|:[a-z0-9._-]*$", "", text)
+    text = re.sub(r"@.*$|:(?!//)[^/]*$", "", text)
     text = re.sub(r"[\s_]+", "-", text).strip("-/")
     text = "/".join(part for part in text.split("/") if part.strip("."))
     text = _LLAMA_EDITION.sub(r"\1-\2.\3", text)

@@ -14,12 +14,14 @@ _SERVED = (
     r"chat-?gpt|gpt-?3\.5|gpt-?[45](?:o|v|\.\d)?|davinci-?00\d|claude-?(?:\d|v\d|instant|opus|sonnet|haiku)|"
     r"gemini-?(?:\d|pro|flash|ultra)|grok-?\d"
 )
+# Ways of making instructions, each by a served model as it was published.
+_METHODS = r"alpaca|evol-?instruct|evol-?code|sharegpt|ultrachat|open-?orca|slim-?orca|wizardlm|unnatural-instructions"
 _OPEN = r"(?:code-?)?llama-?\d?(?:\.\d)?|gemma-?\d?|command-?r|deepseek|qwen-?\d?(?:\.\d)?|mi[sx]tral|nemotron|claude|gemini|grok"
 _WRITTEN = (
     r"generated|synthetic|synth|distil(?:l|led|lation)?|traces|answers|responses|outputs?|completions|rewritten|rewrites|labell?ed|"
     r"labels|annotated|scored|judged|translated|instruct(?:ions)?|sft|dpo|magpie|self-instruct"
 )
-_BY_SERVED = re.compile(rf"(?<![a-z0-9])(?:{_SERVED})(?![a-z0-9.]*b(?![a-z]))(?![a-z])")
+_BY_SERVED = re.compile(rf"(?<![a-z0-9])(?:{_SERVED}|{_METHODS})(?![a-z0-9.]*b(?![a-z]))(?![a-z])")
 _BY_OPEN = re.compile(rf"(?<![a-z])({_OPEN})(?![a-z])")
 _IS_WRITTEN = re.compile(rf"(?<![a-z])(?:{_WRITTEN})(?![a-z])")
 _MADE_OF = re.compile(
