@@ -1,8 +1,25 @@
-"""Rank of this process among those that torchrun or accelerate started: 0 where it runs alone."""
+"""Processes: the rank of this one in a launch (torchrun, accelerate), locks between several, and the end of a whole group.
+
+Locks are the operating system's and go with the process that holds them: ``flock`` on Linux and macOS, a locked byte on Windows.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
+import time
+from typing import IO, Any
+
+from kdgov.errors import UnavailableError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_LOCKED_BYTE = 1 << 30
+"""Windows locks bytes, and nobody else may read a locked one: this one lies behind all that is ever written."""
+_POLL_S = 0.2
 
 
 def rank() -> int:
@@ -18,3 +35,57 @@ def world_size() -> int:
 def is_first() -> bool:
     """Whether this process writes files and prints; the others only work."""
     return rank() == 0
+
+
+def lock_file(stream: IO[Any], *, wait: bool) -> None:
+    """Lock an open file against every other process; closing it gives the lock back.
+
+    Args:
+        stream: the file, open for writing.
+        wait: wait for whoever holds it.
+
+    Raises:
+        BlockingIOError: if another holds it and ``wait`` is false.
+        OSError: if the file system knows no locks.
+    """
+    if sys.platform != "win32":
+        fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        return
+    while not _lock_byte(stream):
+        if not wait:
+            raise BlockingIOError("another process holds the lock")
+        time.sleep(_POLL_S)
+
+
+def _lock_byte(stream: IO[Any]) -> bool:
+    if sys.platform == "win32":
+        place = os.lseek(stream.fileno(), 0, os.SEEK_CUR)
+        try:
+            os.lseek(stream.fileno(), _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(stream.fileno(), place, os.SEEK_SET)
+    return True
+
+
+def end_group(process: int, number: int) -> None:
+    """Send a signal to a process and all it started; on Windows to the process alone. One that has ended is no fault."""
+    try:
+        if sys.platform == "win32":
+            os.kill(process, number)
+        else:
+            os.killpg(process, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def refuse_on_windows(what: str) -> None:
+    """Nothing, except on Windows.
+
+    Raises:
+        UnavailableError: naming what cannot be kept apart there.
+    """
+    if sys.platform == "win32":
+        raise UnavailableError(f"{what} needs a process kept apart, which is not done on Windows", mend="Use WSL, Linux or macOS for it.")

@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"  {name}: {'same' if rows[-1].agrees else 'DIFFERENT'}, largest difference {rows[-1].largest:.2g}\n")
     sys.stdout.write(table(rows))
     if given.json is not None:
-        given.json.write_text(json.dumps([asdict(r) for r in rows], indent=1))
+        given.json.write_text(json.dumps([asdict(r) for r in rows], indent=1), encoding="utf-8")
     return 0 if all(r.agrees for r in rows) else 1
 
 

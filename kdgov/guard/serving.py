@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kdgov.errors import InputError, UnavailableError
+from kdgov.processes import end_group
 
 START_TIMEOUT_S = 300.0
 NONCE_VARIABLE = "KDGOV_SERVE_NONCE"
@@ -175,11 +176,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    try:
-        # Workers are children of the server: the whole group it leads is ours.
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return
+    # Workers are children of the server: the whole group it leads is ours.
+    end_group(process.pid, number)
 
 
 def _answers(address: str) -> bool:

@@ -13,7 +13,6 @@ Example::
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
@@ -24,6 +23,7 @@ from typing import IO, Any
 from kdgov.digest import digest_json, write_atomic
 from kdgov.distillation.generation.answers import Answer, answer_from_json
 from kdgov.errors import InputError, UnavailableError
+from kdgov.processes import lock_file
 from kdgov.progress import Progress, silent
 
 SCHEMA = "kdgov.answers/1"
@@ -120,10 +120,10 @@ class Journal:
     @staticmethod
     def _alone(stream: IO[bytes], progress: Progress) -> None:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(stream, wait=False)
         except BlockingIOError:
             progress("another run asks the same teacher: waiting for it", 0, 0)
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            lock_file(stream, wait=True)
 
     def _read(self, file: Path) -> None:
         whole = 0

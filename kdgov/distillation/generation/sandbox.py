@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kdgov.processes import end_group, refuse_on_windows
+
 _OUTPUT_BYTES = 1 << 16
 _FILE_BYTES = 64 << 20
 _NAMESPACES = ("--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child")
@@ -69,7 +71,11 @@ def run_confined(command: Sequence[str], *, text: str, time_limit_s: float, memo
         text: standard input.
         time_limit_s: wall time after which it and all it started are ended.
         memory_mb: address space it may have.
+
+    Raises:
+        UnavailableError: on Windows.
     """
+    refuse_on_windows("a verifier's command")
     with tempfile.TemporaryDirectory(prefix="kdgov-verifier-") as own:
         writes = _write_rights()
         seconds = int(time_limit_s) + 1
@@ -108,10 +114,7 @@ def _ended(started: subprocess.Popen[bytes]) -> int:
 
 
 def _kill_group(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
+    end_group(group, signal.SIGKILL)
 
 
 def _environment(own: str) -> dict[str, str]:

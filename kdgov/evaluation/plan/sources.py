@@ -70,6 +70,6 @@ def hub_commit(dataset: str, revision: str | None) -> str:
     cache = Path(os.environ.get("HF_HUB_CACHE", str(home / "hub")))
     reference = cache / f"datasets--{dataset.replace('/', '--')}" / "refs" / "main"
     try:
-        return reference.read_text().strip()
+        return reference.read_text(encoding="utf-8").strip()
     except OSError:
         return ""

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, cast
 
 from kdgov.errors import DeclarationError, Fault, InputError, UnavailableError
 from kdgov.pipeline.confined.scrubbed_environment import cache_places, key_places, make_cache_places, scrubbed
+from kdgov.processes import end_group, refuse_on_windows
 from kdgov.progress import Progress, silent
 
 _LONGEST = 1 << 26
@@ -40,6 +41,7 @@ class ConfinedProcess:
             keys: environment variables with keys of endpoints that this evaluation itself asks.
             progress: called as ``progress(label, done, total)``.
         """
+        refuse_on_windows("a suite that does not come with kdgov")
         place = store / "scratch"
         place.mkdir(parents=True, exist_ok=True)
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=place)).absolute()
@@ -66,8 +68,7 @@ class ConfinedProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        end_group(self._process.pid, signal.SIGKILL)
         self._process.wait()
         with suppress(OSError):
             self._requests.close()

@@ -1,19 +1,20 @@
 """One run at a time works on one result; another waits for it and then reuses it.
 
-The lock is the operating system's (``flock``): it goes with the process that holds it, so a killed run blocks nobody.
+The lock is the operating system's (`lock_file`): it goes with the process that holds it, so a killed run blocks nobody.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+from kdgov.processes import lock_file
 
 Tell = Callable[[str], None]
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -37,7 +38,9 @@ def held(path: Path, *, what: str, tell: Tell) -> Iterator[IO[str]]:
         yield stream
     finally:
         # Removed while it is still held: whoever waits notices that the name stands for another file by now, and takes that one.
-        path.unlink(missing_ok=True)
+        # Windows removes no open file: there the empty file stays, and the next run locks it again.
+        with suppress(PermissionError):
+            path.unlink(missing_ok=True)
         stream.close()
 
 
@@ -82,11 +85,11 @@ def _acquired(path: Path, *, what: str, tell: Tell) -> IO[str]:
 def _lock(stream: IO[str], *, what: str, tell: Tell, holder: dict[str, str]) -> bool:
     """Lock an open file; whether there was somebody to wait for."""
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(stream, wait=False)
     except BlockingIOError:
         who = f" (process {holder['process']} on {holder['host']})" if "process" in holder else ""
         tell(f"another run{who} is at work on {what}: waiting for it")
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        lock_file(stream, wait=True)
         return True
     except OSError as error:
         if error.errno not in _NO_LOCKS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from kdgov.errors import UnavailableError
+from kdgov.processes import lock_file
 
 DATABASE = "mlflow.db"
 _MAKING = ".mlflow.db.making"
@@ -48,7 +48,7 @@ def make_database(store: Path) -> None:
 @contextmanager
 def _alone(store: Path) -> Iterator[None]:
     with (store / ".mlflow.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock_file(lock, wait=True)
         yield
 
 

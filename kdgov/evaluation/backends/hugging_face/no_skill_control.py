@@ -22,8 +22,8 @@ _READING_FILES = ("tokenizer*", "vocab*", "merges*", "special_tokens*", "*.model
 def make_control(student: Path, folder: Path) -> Path:
     """A checkpoint of the student's configuration and tokenizer with freshly drawn weights, seeded; reused where it is whole."""
     seal = folder / "control.json"
-    wanted = digest_json({"config": (student / "config.json").read_text(), "seed": SEED, "torch": torch.__version__})
-    if seal.is_file() and seal.read_text() == wanted:
+    wanted = digest_json({"config": (student / "config.json").read_text(encoding="utf-8"), "seed": SEED, "torch": torch.__version__})
+    if seal.is_file() and seal.read_text(encoding="utf-8") == wanted:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
