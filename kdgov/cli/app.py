@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import itertools
 import os
 import signal
@@ -178,6 +179,7 @@ def _root(
 
 def main() -> None:
     """Entry point of the `kdgov` script."""
+    _write_utf8()
     if not {"-h", "--help"}.isdisjoint(sys.argv[1:]):
         _load_help_pages()
     try:
@@ -191,6 +193,13 @@ def main() -> None:
         raise
     except Exception as error:  # noqa: BLE001 - outside a command's own boundary; Python would end with 1, which means blocked
         _end_unforeseen(error)
+
+
+def _write_utf8() -> None:
+    """Marks such as ✓ must not end a command where the system's encoding lacks them (pipes on Windows, a bare ``LC_ALL=C``)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
 
 
 def _end_unforeseen(error: Exception) -> None:

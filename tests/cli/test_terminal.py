@@ -8,9 +8,12 @@ import re
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.items.foreign import lm_eval
 
 pyte = pytest.importorskip("pyte")
 
@@ -28,15 +31,15 @@ print("the answer")
 """
 
 
-def _shown(columns: int, environment: dict[str, str]) -> tuple[list[str], str]:
-    """The screen after the script ended, and everything it wrote."""
+def _shown(columns: int, environment: dict[str, str], command: Sequence[str] = ("-c", SCRIPT)) -> tuple[list[str], str]:
+    """The screen after Python ran a command, and everything it wrote."""
     import fcntl
     import termios
 
     outer, inner = pty.openpty()
-    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 60, columns, 0, 0))
     child = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, *command],
         stdin=inner,
         stdout=inner,
         stderr=inner,
@@ -54,7 +57,7 @@ def _shown(columns: int, environment: dict[str, str]) -> tuple[list[str], str]:
             break
         raw += part
     child.wait(timeout=60)
-    screen = pyte.Screen(columns, 30)
+    screen = pyte.Screen(columns, 60)
     stream = pyte.ByteStream(screen)
     stream.feed(raw)
     return [line.rstrip() for line in screen.display if line.strip()], raw.decode()
@@ -81,3 +84,30 @@ def test_a_pipe_gets_whole_lines_and_no_escapes():
     assert "\x1b" not in done.stderr
     assert "✓ check" in done.stderr
     assert done.stdout == "the answer\n"
+
+
+def gate(folder: Path) -> list[str]:
+    """The gate on results that lost a fifth."""
+    for name, lost in (("teacher", 0), ("student", 200)):
+        lm_eval(folder / name, [float(n % 10 > 0 and n >= lost) for n in range(1000)])
+    return ["-m", "kdgov", "gate", "--teacher", str(folder / "teacher"), "--student", str(folder / "student"), "--policy", "lm-eval"]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_real_decision_ends_with_verdict_why_and_next_whatever_the_width(tmp_path, columns):
+    lines, _ = _shown(columns, {}, gate(tmp_path))
+    verdict = next(number for number, line in enumerate(lines) if "FAIL: the student is blocked" in line)
+    # The verdict is last, and a glance at the end of the screen answers why and what next.
+    ending = "\n".join(lines[verdict:])
+    assert len(lines) - verdict <= 12, ending
+    assert [word for word in ("why:", "next:", "open:", "decides:") if word in ending] == ["why:", "next:", "open:", "decides:"]
+    assert all(len(line) <= columns for line in lines)
+    assert "inconclusi\nve" not in "\n".join(lines)
+
+
+def test_an_encoding_without_the_marks_ends_no_command(tmp_path):
+    command = [sys.executable, *gate(tmp_path)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, check=False, env=environment, cwd=Path(__file__).parents[2])
+    assert done.returncode == 1, done.stderr
+    assert "✖ FAIL" in done.stdout.decode()

@@ -113,7 +113,10 @@ def test_a_student_trained_elsewhere_is_held_until_somebody_says_what_it_learned
     assert call("check", at_hand / "mine" / "release.yaml", "--store", at_hand / "store").exit_code == 1
     said = init(at_hand, "--student", at_hand / "student", *OURS, "--learned-from", "logits", "--force")
     assert said.exit_code == 0, said.output
-    assert call("check", at_hand / "mine" / "release.yaml", "--store", at_hand / "store").exit_code == 0
+    checked = call("check", at_hand / "mine" / "release.yaml", "--store", at_hand / "store")
+    assert checked.exit_code == 0
+    assert "This policy can pass on these suites" in checked.stdout
+    assert "needs: at most about" in checked.stdout
 
 
 @pytest.mark.nightly
@@ -172,6 +175,15 @@ def test_choices_are_told_by_text_letter_or_number_and_give_their_chance(tmp_pat
     (task,) = read_item_files([tmp_path / "items.jsonl"])
     assert [row["label"] for row in task.rows] == [1, 1, 1, 1]
     assert task.chance == 0.25
+
+
+def test_the_readme_shows_what_init_writes(at_hand, project_root):
+    """README's own command, in a folder with what it names."""
+    readme = (project_root / "README.md").read_text()
+    command = next(line.split() for line in readme.splitlines() if line.strip().startswith("kdgov init support "))
+    assert call(*command[1:]).exit_code == 0
+    shown = readme.split("This is the `release.yaml` it wrote:")[1].split("```yaml\n")[1].split("```")[0]
+    assert yaml.safe_load(shown) == yaml.safe_load((at_hand / "support" / "release.yaml").read_text())
 
 
 def test_choices_in_columns_or_named_options_are_choices(tmp_path):

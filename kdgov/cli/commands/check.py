@@ -42,6 +42,8 @@ EXAMPLES = """
 Exit code 0: nothing stands against the release; 1: a finding blocks it or holds it for review; 2: invalid declaration.
 """
 
+CAN_PASS = "evidence.criterion-unfillable"
+"""The one rule whose pass is told as well: whether this policy can pass on these suites."""
 _COLOURS = {"block": "red", "invalid": "red", "review": "yellow", "warn": "cyan", "pass": "green"}
 
 
@@ -134,11 +136,13 @@ def _tell(context: ReleaseContext, finished: CheckResult, *, every: bool, graph:
         if line not in told and (every or finding["verdict"] != "pass"):
             _print_finding(finding)
         told.add(line)
+        if not every and finding["verdict"] == "pass" and finding["rule"] == CAN_PASS:
+            typer.echo(finding["reason"])
     for plan in finished.generation:
         over = " (the budget may end it early)" if plan["is_within_budget"] is False else ""
         typer.echo(f"to be asked: {plan['line']}{over}")
     if needs is not None:
-        typer.echo(f"needs: {needs.line}; kdgov check --estimate tries how long it takes")
+        typer.echo(f"needs: {needs.line}; kdgov check {context.path} --estimate tries how long it takes")
         for short in needs.shortages:
             typer.secho(f"not enough: {short}", fg=typer.colors.YELLOW)
     typer.echo(f"{context.release.name}: {finished.summary}{' (reused)' if finished.reused else ''}")
