@@ -10,8 +10,6 @@ import sys
 import time
 from typing import IO, Any
 
-from kdgov.errors import UnavailableError
-
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -81,11 +79,6 @@ def end_group(process: int, number: int) -> None:
         return
 
 
-def refuse_on_windows(what: str) -> None:
-    """Nothing, except on Windows.
-
-    Raises:
-        UnavailableError: naming what cannot be kept apart there.
-    """
-    if sys.platform == "win32":
-        raise UnavailableError(f"{what} needs a process kept apart, which is not done on Windows", mend="Use WSL, Linux or macOS for it.")
+def can_keep_apart() -> bool:
+    """Whether this system can run a process with descriptors and a group of its own, as what keeps foreign code apart needs it."""
+    return sys.platform != "win32"

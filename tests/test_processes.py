@@ -13,6 +13,7 @@ import types
 import pytest
 
 from kdgov import processes
+from kdgov.distillation.generation import sandbox
 from kdgov.errors import UnavailableError
 
 HOLD = """
@@ -66,10 +67,14 @@ def test_a_lock_keeps_every_other_process_out_and_goes_with_its_holder(tmp_path,
 
 
 def test_what_needs_a_process_kept_apart_is_refused_on_windows(monkeypatch):
-    with pytest.raises(UnavailableError, match="WSL"):
-        as_on_windows(monkeypatch).refuse_on_windows("a verifier's command")
+    module = as_on_windows(monkeypatch)
+    assert not module.can_keep_apart()
     monkeypatch.undo()
-    processes.refuse_on_windows("a verifier's command")
+    assert processes.can_keep_apart()
+    monkeypatch.setattr(sandbox, "can_keep_apart", module.can_keep_apart)
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(UnavailableError, match="not done on Windows"):
+        sandbox.run_confined(["true"], text="", time_limit_s=1, memory_mb=64)
 
 
 def test_one_module_asks_the_system_for_locks_and_groups(project_root):

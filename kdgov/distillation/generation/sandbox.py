@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdgov.processes import end_group, refuse_on_windows
+from kdgov.errors import UnavailableError
+from kdgov.processes import can_keep_apart, end_group
 
 _OUTPUT_BYTES = 1 << 16
 _FILE_BYTES = 64 << 20
@@ -75,7 +76,10 @@ def run_confined(command: Sequence[str], *, text: str, time_limit_s: float, memo
     Raises:
         UnavailableError: on Windows.
     """
-    refuse_on_windows("a verifier's command")
+    if not can_keep_apart():
+        raise UnavailableError(
+            "a verifier's command needs a process kept apart, which is not done on Windows", mend="Use WSL, Linux or macOS."
+        )
     with tempfile.TemporaryDirectory(prefix="kdgov-verifier-") as own:
         writes = _write_rights()
         seconds = int(time_limit_s) + 1

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 
 from kdgov.errors import DeclarationError, Fault, InputError, UnavailableError
 from kdgov.pipeline.confined.scrubbed_environment import cache_places, key_places, make_cache_places, scrubbed
-from kdgov.processes import end_group, refuse_on_windows
+from kdgov.processes import can_keep_apart, end_group
 from kdgov.progress import Progress, silent
 
 _LONGEST = 1 << 26
@@ -41,7 +41,11 @@ class ConfinedProcess:
             keys: environment variables with keys of endpoints that this evaluation itself asks.
             progress: called as ``progress(label, done, total)``.
         """
-        refuse_on_windows("a suite that does not come with kdgov")
+        if not can_keep_apart():
+            raise UnavailableError(
+                "a suite that does not come with kdgov needs a process kept apart, which is not done on Windows",
+                mend="Use WSL, Linux or macOS.",
+            )
         place = store / "scratch"
         place.mkdir(parents=True, exist_ok=True)
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=place)).absolute()
