@@ -213,7 +213,7 @@ RULES: dict[str, Rule] = {
     "evidence.items-incomplete": _rule("review", "fewer or more items than the tool says it asked", "docs/gate.md"),
     "evidence.samples-missing": _rule("warn", "tasks that report an average and no single results", "docs/gate.md"),
     "evidence.unread-files": _rule("warn", "files beside the results that no reader knows", "docs/gate.md"),
-    "evidence.not-checked": _rule("warn", "nothing says whether a model that knows nothing would have passed as well", "docs/gate.md"),
+    "evidence.not-checked": _rule("warn", "what could not be checked, such as which model answered", "docs/gate.md"),
     "evidence.data-unpinned": _rule("review", "suite data without a pinned revision", "docs/evaluation.md"),
     "evidence.served-unproven": _rule("review", "an endpoint whose weights are not proven", "docs/evaluation.md"),
     "evidence.batch-noise": _rule("review", "greedy answers in low precision that depend on the batch", "docs/evaluation.md"),

@@ -15,12 +15,12 @@ from kdgov.decision.criteria.kinds import KINDS, Kind
 from kdgov.decision.criteria.sampling_designs.batches import held_by_batches
 from kdgov.decision.criteria.split_items.contaminated_items import apart_findings, unseen
 from kdgov.decision.criteria.split_items.near_and_far import near_and_far_findings
-from kdgov.decision.criteria.unread_results import applies, unread_findings
 from kdgov.decision.criteria.whole_statistic import judge_difference
 from kdgov.decision.decision import Approval, CriterionResult, Decision, Waiver
 from kdgov.decision.judge_validation import judge_findings
 from kdgov.decision.multiple_comparisons import at_looks, looks_finding
 from kdgov.decision.policy import Criterion, Policy
+from kdgov.decision.unread_results import applies, unread_findings
 from kdgov.decision.verdict import settle
 from kdgov.finding import Finding
 from kdgov.items import ItemTable, MetricDeclaration

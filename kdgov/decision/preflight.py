@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from kdgov.decision.policy import Criterion, Policy
-from kdgov.decision.statistics.sample_size import items_needed, power_at
+from kdgov.decision.statistics.sizes.sample_size import items_needed, power_at
 from kdgov.items.table import MetricKey
 from kdgov.quantities import quantity
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
-from kdgov.decision.statistics.sample_size import POWER, items_needed
+from kdgov.decision.statistics.sizes.sample_size import POWER, items_needed
 from kdgov.scaffold.item_files import ItemTask
 from kdgov.scaffold.suite_files import metric_of
 

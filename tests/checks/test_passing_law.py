@@ -49,7 +49,7 @@ def test_only_one_function_makes_a_finding_that_passes():
         "evaluation/results/endpoint_findings.py",  # block, review or warn, written out by its callers
         "license/answer_findings.py",  # block or review
         "decision/drill/tampering.py",  # what the drill plants
-        "decision/criteria/unread_results.py",  # warn or review
+        "decision/unread_results.py",  # warn or review
         "evaluation/results/comparability.py",  # invalid or review
         "recording/rejudge_recorded.py",  # warn, block or invalid
     }

@@ -8,7 +8,7 @@ import pytest
 from kdgov.decision.judgement import judge
 from kdgov.decision.policy import Criterion
 from kdgov.decision.statistics.methods import compare
-from kdgov.decision.statistics.sample_size_projection import settling_items
+from kdgov.decision.statistics.sizes.sample_size_projection import settling_items
 
 
 def repeated(values: np.ndarray, n: int) -> np.ndarray:

@@ -62,3 +62,18 @@ def test_a_copied_store_is_audited_on_its_own_and_the_first_is_left_alone(embedd
     assert promoted.code == 0, promoted.out + promoted.err
     assert "could not be fetched" not in audited.out
     assert sorted(p.as_posix() for p in old.rglob("*")) == before
+
+
+@pytest.mark.nightly
+def test_every_question_is_answered_from_a_moved_store(embedded, tmp_path):
+    old, new = embedded.target.store, tmp_path / "elsewhere"
+    good = embedded.record()
+    shutil.move(old, new)
+    try:
+        asked = [("gate", good.name, good.version), ("audit", good.name, good.version), ("bom", good.name, good.version)]
+        asked += [("registry", "list"), ("registry", "check"), ("registry", "show", good.name, good.version)]
+        answers = [kdgov(*words, "--store", new, **NO_ADDRESSES) for words in asked]
+    finally:
+        shutil.move(new, old)
+    assert [answer.code for answer in answers] == [0] * len(asked), [answer.err for answer in answers]
+    assert not [words for words, answer in zip(asked, answers, strict=True) if str(old) in answer.out + answer.err]

@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from kdgov.cli.app import app
-from kdgov.decision.statistics.sample_size import items_needed
+from kdgov.decision.statistics.sizes.sample_size import items_needed
 from kdgov.declarations.policy_file import load_policy
 from kdgov.declarations.release import load_release
 from kdgov.declarations.suite import load_suite

@@ -17,7 +17,7 @@ from kdgov.decision.statistics.distributions import gamma_isf, gamma_sf
 from kdgov.decision.statistics.intervals import ShiftedInterval, p_worse
 from kdgov.decision.statistics.methods import Estimate, absolute, is_binary
 from kdgov.decision.statistics.paired import Values
-from kdgov.decision.statistics.sample_size_projection import items_to_settle, settling_items
+from kdgov.decision.statistics.sizes.sample_size_projection import items_to_settle, settling_items
 from kdgov.decision.wording import number
 from kdgov.items import ItemTable
 from kdgov.items.arrays import floats

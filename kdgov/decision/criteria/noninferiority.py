@@ -15,7 +15,7 @@ from kdgov.decision.statistics.conclusion import conclude
 from kdgov.decision.statistics.intervals import ShiftedInterval, p_worse
 from kdgov.decision.statistics.methods import Estimate, absolute, compare, is_binary
 from kdgov.decision.statistics.paired import Values
-from kdgov.decision.statistics.sample_size_projection import items_to_settle, max_or_none
+from kdgov.decision.statistics.sizes.sample_size_projection import items_to_settle, max_or_none
 
 _SIGN_ALPHA = 0.005
 """Level at which the teacher must be proven to lie on one side of the ideal."""

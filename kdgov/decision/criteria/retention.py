@@ -9,7 +9,7 @@ from kdgov.decision.decision import CriterionResult
 from kdgov.decision.statistics.conclusion import conclude
 from kdgov.decision.statistics.intervals import p_worse
 from kdgov.decision.statistics.methods import compare, is_binary
-from kdgov.decision.statistics.sample_size_projection import items_to_settle
+from kdgov.decision.statistics.sizes.sample_size_projection import items_to_settle
 from kdgov.quantities import quantity
 
 

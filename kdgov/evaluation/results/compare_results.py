@@ -191,4 +191,4 @@ def _not_checked(teacher: Results, student: Results, assumed: tuple[MetricDeclar
         parts.append(f"how bad a score can be ({named} is assumed from those seen; `range:` in the policy states it)")
     parts += [_who_measured(teacher, student), "whether the student was trained on these items", "licences and provenance"]
     reason = f"not checked: {'; '.join(parts)}. Files of results do not tell; `kdgov gate RELEASE` does."
-    return evidence_finding("not-checked", "this door", reason)
+    return evidence_finding("not-checked", "files of results", reason)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from kdgov.decision.statistics.few_events import FewEventsInterval, GuardedInterval
 from kdgov.decision.statistics.intervals import Interval
 from kdgov.decision.statistics.methods import Estimate
-from kdgov.decision.statistics.sample_size import PRACTICAL_ITEMS, items_needed
+from kdgov.decision.statistics.sizes.sample_size import PRACTICAL_ITEMS, items_needed
 
 _PRECISION = 500
 

@@ -1,0 +1,1 @@
+"""How many items a criterion needs: for a planned comparison, and for one that was not decided."""
