@@ -109,8 +109,12 @@ COMMANDS: Mapping[str, Entry] = {
     "serve": Entry(
         module="serve", panel=REGISTRY, help="Start an MLflow server whose registry refuses what no valid passing decision covers."
     ),
-    "doctor": Entry(module="serve", panel=REGISTRY, help="Prove with a canary version that a registry really refuses."),
-    "registry": Entry(module="registry", panel=REGISTRY, help="List versions with their standing; read the log of acts."),
+    "doctor": Entry(module="serve", panel=REGISTRY, help="Prove with a trial version that a registry really refuses."),
+    "registry": Entry(
+        module="registry",
+        panel=REGISTRY,
+        help="List versions and whether they may be used; read the log of promotions, revocations and other acts.",
+    ),
     "revoke": Entry(module="promote", panel=REGISTRY, help="Take a version out of use for good."),
     "rollback": Entry(module="promote", panel=REGISTRY, help="Move a guarded alias back to an earlier version that may still hold it."),
 }

@@ -59,12 +59,16 @@ def evaluate(
     until_decided: Annotated[
         str | None, typer.Option(help="Ask both models in batches; stop a task when this policy's sequential criteria decide it.")
     ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Items of a task between two looks, with --until-decided; default 200.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Items of a task that are asked before each decision, with --until-decided; default 200.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Items per task, drawn by hash.")] = None,
     backend: Annotated[str | None, typer.Option(help="hf, hf-plain, vllm, completions or chat; default hf.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto (as stored), float32, bfloat16 or float16; default auto.")] = None,
     device: Annotated[str | None, typer.Option(help="auto (the accelerator where there is one), cpu, cuda, cuda:1 or mps.")] = None,
-    devices: Annotated[str | None, typer.Option(help="auto, or shard: one model over several devices.")] = None,
+    devices: Annotated[
+        str | None, typer.Option(help="auto: one copy per device; shard (one model over several) is refused so far.")
+    ] = None,
     batch_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of one batch.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, max=256, help="Requests in flight at an endpoint.")] = None,
     efficiency: Annotated[bool | None, typer.Option("--efficiency/--no-efficiency", help="Measure cost; with a release.")] = None,
@@ -72,7 +76,7 @@ def evaluate(
     change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP)] = None,
     address: Annotated[str, typer.Option(help="Endpoint's base URL; with --model and --backend completions or chat.")] = "",
     served_as: Annotated[str, typer.Option(help="The model's name at the endpoint; default the folder's.")] = "",
-    unproven: Annotated[bool, typer.Option("--unproven", help="Do not try the endpoint against the checkpoint.")] = False,
+    unproven: Annotated[bool, typer.Option("--unproven", help="Skip comparing the endpoint's answers with the checkpoint's.")] = False,
     allow_code: Annotated[list[Path] | None, typer.Option(help="Folder whose code the suites' task files may run; repeatable.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Host that the suites' judges may ask, with --model; repeatable.")] = None,
     labels: Annotated[

@@ -74,7 +74,9 @@ def gate(
     teacher: Annotated[list[str] | None, typer.Option(help="Item table, lm_eval folder or files.", show_default=False)] = None,
     student: Annotated[list[str] | None, typer.Option(help="As --teacher, for the student.", show_default=False)] = None,
     policy: Annotated[str | None, typer.Option(help="Policy file, or the name of a shipped one.", show_default=False)] = None,
-    control: Annotated[list[str] | None, typer.Option(help="Results of a model that knows nothing.", show_default=False)] = None,
+    control: Annotated[
+        list[str] | None, typer.Option(help="Results of an untrained model (the no-skill control).", show_default=False)
+    ] = None,
     root_teacher: Annotated[list[str] | None, typer.Option(help="Results of the first teacher of a chain.", show_default=False)] = None,
     more: Annotated[
         list[str] | None,
@@ -91,13 +93,18 @@ def gate(
         ),
     ] = None,
     trust: Annotated[Path | None, typer.Option(help="Keys trusted for waivers and approvals.", show_default=False)] = None,
-    looks: Annotated[int, typer.Option(min=1, help="Students judged on these items so far, with this one; a release counts.")] = 1,
+    looks: Annotated[
+        int, typer.Option(min=1, help="How many students were judged on these items, this one included; counted by itself for a release.")
+    ] = 1,
     flips: Annotated[Path | None, typer.Option(help="Write the items the student lost to this Markdown file.", show_default=False)] = None,
     items: Annotated[
         Path | None, typer.Option(help="Write the items lost and won to this HTML file, to be read and filtered.", show_default=False)
     ] = None,
     subjects: Annotated[
-        Path | None, typer.Option(help="Write which of many tasks lost, estimated together, to this Markdown file.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Write which of a metric's many tasks (subjects) lost, estimated together, to this Markdown file.", show_default=False
+        ),
     ] = None,
     show_text: Annotated[bool, typer.Option(help="Show the texts of harmful items in --flips instead of masking them.")] = False,
     output_format: Annotated[

@@ -44,7 +44,11 @@ EXAMPLES = """
 
   kdgov registry protect postgresql://owner@db/mlflow             trigger against unguarded clients
 """
-registry_app = typer.Typer(help="List versions with their standing; read the log of acts.", no_args_is_help=True, epilog=EXAMPLES)
+registry_app = typer.Typer(
+    help="List versions and whether they may be used; read the log of promotions, revocations and other acts.",
+    no_args_is_help=True,
+    epilog=EXAMPLES,
+)
 
 
 @registry_app.command("list", epilog=EXAMPLES)

@@ -67,7 +67,7 @@ def doctor(
     output_format: Format = PlainFormat.text,
     old_json: OldJson = False,
 ) -> None:
-    """Prove with a canary version that a registry really refuses."""
+    """Prove with a trial version that a registry really refuses."""
     as_json = old_json or output_format is PlainFormat.json
     with error_boundary(output_format="json" if as_json else "text"):
         from kdgov.guard.doctor import examine
