@@ -78,6 +78,9 @@ class PromotionSection(Declared):
     """Aliases that anyone may set."""
     valid_days: Annotated[int, Field(ge=1, le=366)] = 180
     """Days a decision counts after it was signed."""
+    decides_releases: Annotated[bool, Field(exclude=True)] = False
+    """Read of the policies that come with kdgov: without a signed list of the registry's owner those that state it count for promotions,
+    and no other. It changes no decision, and so no digest."""
 
 
 def _digest(value: str) -> str:
@@ -156,6 +159,12 @@ def load_policy(path: Path) -> Policy:
     """
     value, lines = read_yaml(path)
     return _policy(value, lines, str(path))
+
+
+def decides_releases(path: Path) -> bool:
+    """Whether a policy states that it decides releases on its own."""
+    value, lines = read_yaml(path)
+    return validate(value, PolicyFile, file=str(path), lines=lines).promotion.decides_releases
 
 
 def parse_policy(text: str, *, file: str = "policy") -> Policy:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import MlflowException
 
-from kdgov.declarations.policy_file import load_policy
+from kdgov.declarations.policy_file import load_named_policy, load_policy
 from kdgov.errors import KdgovError
 from kdgov.evidence.bundle import write_manifest
 from kdgov.evidence.derivation.evaluation_statement import sign_evaluation
@@ -21,6 +21,7 @@ from kdgov.evidence.derivation.owner_rules import (
     LayoutRule,
     PolicyList,
     load_owner_rules,
+    shipped_policies,
     write_layout,
     write_policies,
 )
@@ -33,7 +34,7 @@ from kdgov.recording.release_recording import record_release
 from kdgov.recording.verified_loading import load_model
 from kdgov.recording.verify import verify_version
 from kdgov.resources import data_folder
-from tests.recording.evidence_bundle import POLICY, bundle, checkpoint
+from tests.recording.evidence_bundle import POLICY, bundle, checkpoint, items
 from tests.recording.policy_list import let_store_count
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -80,11 +81,11 @@ def owner_of_embedded(embedded) -> Iterator[Owner]:
     let_store_count(embedded.target.store, POLICY.replace(b"SAFETY", b"safety"))
 
 
-def _of_shipped_policy(site, folder):
+def _of_shipped_policy(site, folder, name="starter", tables=None):
     """Recorded under a policy that comes with kdgov."""
     weights = checkpoint(folder / "weights", seed=hash(site.kind) % 1000)
-    policy = (data_folder("policies") / "starter.yaml").read_bytes()
-    made = bundle(folder / "bundle", name=f"shipped-{folder.name}", weights=weights, policy=policy)
+    policy = (data_folder("policies") / f"{name}.yaml").read_bytes()
+    made = bundle(folder / f"bundle-{name}", name=f"{name}-{folder.name}", weights=weights, policy=policy, tables=tables)
     return record_release(made, site.target, weights=weights)
 
 
@@ -124,6 +125,20 @@ def test_without_a_list_only_shipped_policies_count(site, owner, tmp_path):
     assert act.done, act.sentence
     assert "no list of policies is signed by the registry's owner: starter" in act.note
     assert "evaluation unsigned" in act.note
+    half = items({("refusal", "harmful", "refused"): [1.0] * 500})
+    _refused(site, _of_shipped_policy(site, tmp_path, "public-safety", (half, half)), "comes with kdgov for a part of a release")
+
+
+def test_a_shipped_policy_that_decides_releases_demands_skill_and_refusals_whatever_was_measured():
+    """What stands without anybody's signature must not be satisfied by leaving a suite out, nor by advice."""
+    named = {load_policy(file).digest: file for file in data_folder("policies").glob("*.yaml")}
+    deciding = {named[digest].stem for digest, decides in shipped_policies().items() if decides}
+    assert deciding == {"default", "strict", "edge-device", "black-box", "starter"}
+    assert len(named) > len(deciding)
+    for name in deciding:
+        policy = load_named_policy(name)
+        always = {c.suite for c in policy.criteria if not c.advisory and c.when == "always"}
+        assert {"capability", "safety"} <= always, name
 
 
 def test_an_alias_from_before_the_list_is_violated_where_its_policy_counts_no_more(embedded, owner_of_embedded):

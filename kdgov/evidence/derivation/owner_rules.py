@@ -9,8 +9,8 @@ Two files lie beside the trust store, each an envelope signed for the purpose ``
 ====================== ==============================================================================================
 
 A file that lies there and does not count refuses every promotion: a broken rule is no absent rule. Without a list of policies those that
-come with kdgov count, and no other. Whoever asks a guarded registry and has no list of their own goes by the one its guard shows, as far
-as their own trust store knows the key under it.
+come with kdgov and state that they decide releases count, and no other. Whoever asks a guarded registry and has no list of their own goes
+by the one its guard shows, as far as their own trust store knows the key under it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pydantic import Field
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from kdgov.declarations.load import Declared, validate
-from kdgov.declarations.policy_file import load_policy
+from kdgov.declarations.policy_file import decides_releases, load_policy
 from kdgov.digest import digest_json, write_atomic
 from kdgov.errors import KdgovError
 from kdgov.evidence.derivation.replay_statement import replayed
@@ -141,7 +141,13 @@ class OwnerRules:
         """What a pass lacks or rests on, for whoever reads it."""
         if self.policies is not None:
             return []
-        counts = "a shipped policy, counts" if policy["digest"] in shipped_policies() else "not a shipped policy, does not count"
+        match shipped_policies().get(policy["digest"]):
+            case True:
+                counts = "a shipped policy, counts"
+            case False:
+                counts = "a shipped policy that does not decide releases on its own, does not count"
+            case None:
+                counts = "not a shipped policy, does not count"
         return [f"no list of policies is signed by the registry's owner: {policy['name']} {policy['version']}, {counts} for {model}"]
 
     def _unlisted(self, model: str, policy: Mapping[str, str]) -> Refusal | None:
@@ -153,10 +159,12 @@ class OwnerRules:
                 return None
             mend = f"Judge by a policy of the list, or let the owner sign: {allow}."
             return Refusal(criterion="policy", reason=f"{told}the owner's list lacks it", mend=mend)
-        if policy["digest"] in shipped_policies():
+        is_deciding = shipped_policies().get(policy["digest"])
+        if is_deciding:
             return None
-        told += "it does not come with kdgov, and no list of the registry's owner allows it"
-        mend = f"Judge by a shipped policy, or let the owner sign the list: {allow}."
+        why = "it does not come with kdgov" if is_deciding is None else "it comes with kdgov for a part of a release or one claim"
+        told += f"{why}, and no list of the registry's owner allows it"
+        mend = f"Judge by a shipped policy that decides releases, or let the owner sign the list: {allow}."
         if self.shown_fault:
             told, mend = f"{told} ({self.shown_fault})", "Trust the owner's key: kdgov keys trust OWNER.pub --for policy."
         return Refusal(criterion=NO_LIST, reason=told, mend=mend)
@@ -221,9 +229,9 @@ def write_layout(trust_file: Path, layout: Layout, signers: Sequence[Signer], *,
 
 
 @lru_cache(maxsize=1)
-def shipped_policies() -> frozenset[str]:
-    """Digests of the policies that come with kdgov."""
-    return frozenset(load_policy(path).digest for path in sorted(data_folder("policies").glob("*.yaml")))
+def shipped_policies() -> Mapping[str, bool]:
+    """Digest of every policy that comes with kdgov → whether it states that it decides releases on its own."""
+    return {load_policy(path).digest: decides_releases(path) for path in sorted(data_folder("policies").glob("*.yaml"))}
 
 
 def _read(path: Path, kind: str, model: type[_Words], trust: TrustStore, at: datetime.datetime, faults: list[str]) -> _Words | None:
