@@ -7,19 +7,24 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from kdgov import __version__
 from kdgov.decision.criteria.comparison_cells import Tables
 from kdgov.decision.decision import Decision
 from kdgov.decision.policy import Policy
 from kdgov.declarations.policy_file import load_policy
 from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import FINDINGS, INPUTS, ITEMS, POLICY, STATEMENTS
+from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.evidence.gate_inputs import GateInputs
 from kdgov.evidence.permission_files import read_statements
 from kdgov.evidence.trust_store import TrustStore
 from kdgov.finding import Finding
 from kdgov.items import read_declarations, read_items
+from kdgov.source_digest import source_digest
 
 _ROLES = {"teacher": "teacher", "student": "student", "control": "control", "root": "root_teacher"}
+DECIDE_AGAIN = "Decide again: `kdgov run RELEASE` reuses the finished evaluations and records the new decision."
+"""What to do about a decision that other code made."""
 
 
 def rejudge(folder: Path, trust: TrustStore, *, received: datetime.datetime | None = None) -> tuple[Decision, GateInputs]:
@@ -86,3 +91,24 @@ def items_judged_apart(policy: Policy, seen: Sequence[str]) -> tuple[str, ...]:
     """The contaminated items, where the policy leaves them out: nothing else may take an item from the judgement."""
     is_apart = policy.sections.get("data", {}).get("contaminated_items") == "judge_apart"
     return tuple(sorted(set(seen))) if is_apart else ()
+
+
+def judging_code() -> dict[str, str]:
+    """Names the code that judges: kdgov's version, and the digest of every module that a judgement can reach."""
+    return {"kdgov": __version__, "source": source_digest(__name__)}
+
+
+def other_judge(bundle: BundleReader) -> str:
+    """Which other code made a bundle's decision, as the bundle says it; empty where it is today's, or where nothing is said.
+
+    It excuses nothing: whoever seals a bundle can write what they like here. It only says why a decision may read otherwise today.
+    """
+    stated = bundle.document(INPUTS).get("judged_by")
+    if isinstance(stated, Mapping):
+        if dict(stated) == judging_code():
+            return ""
+        version = str(stated.get("kdgov"))[:20]
+        return f"kdgov {version}" if version != __version__ else f"another build of kdgov {version}"
+    # Bundles of earlier versions name the kdgov that asked the models.
+    version = str((bundle.evaluations["student"].get("versions") or {}).get("kdgov", __version__))[:20]
+    return "" if version == __version__ else f"kdgov {version}"

@@ -36,6 +36,7 @@ from kdgov.evidence.bundle_layout import (
     TRAINING_CURVES,
 )
 from kdgov.evidence.gate_inputs import GateInputs
+from kdgov.evidence.rejudge import judging_code
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.report.flips import flip_report
 from kdgov.report.formats import FORMATS
@@ -87,6 +88,7 @@ def _write_judgement(folder: Path, context: ReleaseContext, judged: GateInputs, 
                 "as_of": judged.statements.as_of,
                 "looks": judged.looks,
                 "seen_items": list(judged.seen_items),
+                "judged_by": judging_code(),
                 # What the release file did not say by itself.
                 **({"set_on_command_line": dict(context.settings)} if context.settings else {}),
             }

@@ -12,6 +12,7 @@ from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, ver
 from kdgov.digest import digest_bytes, digest_json, merkle_root
 from kdgov.evidence.bundle_layout import DECISION, EVALUATION, IDENTITY, ITEMS, PLAN, in_run, of_role
 from kdgov.evidence.bundle_reader import BundleReader
+from kdgov.evidence.rejudge import DECIDE_AGAIN, other_judge
 from kdgov.quantities import quantity
 
 _CLOSE = 1e-6
@@ -60,19 +61,17 @@ def review_decision(material: BundleReader, again: Rejudged) -> Iterator[AuditFi
             "Judged again: the same verdicts, numbers equal to six digits.",
             digest=material.digest(DECISION),
         )
-    made_by = _made_by(material)
-    if made_by != __version__ and {place for place, _ in differences} <= _NAMES:
-        told = f"Every verdict is the same, but kdgov {made_by} named policy or tables by other digests than kdgov {__version__} does."
-        yield unverifiable("decision", subject, told, mend=f"Audit it with kdgov {made_by}.", required=True)
+    other = other_judge(material)
+    if other and differences and all(place in {*_NAMES, "reason"} or place.startswith("finding ") for place, _ in differences):
+        number = quantity(len(differences), "finding or digest", "findings and digests")
+        told = f"Recorded by {other}: the same verdict and numbers, but kdgov {__version__} reads {number} otherwise"
+        told += f", first {differences[0][0]}."
+        yield unverifiable("decision", subject, told, mend=f"{DECIDE_AGAIN} Or audit it with {other}.", required=True)
         return
-    note = "" if made_by == __version__ else f" It was made by kdgov {made_by} and judged again by kdgov {__version__}."
+    note = f" It was recorded by {other} and judged again by kdgov {__version__}. {DECIDE_AGAIN}" if other else ""
     for place, told in differences:
         mend = f"The sealed decision does not follow from its evidence: do not rely on it.{note}"
         yield violated("decision", f"decision {place}", told, mend=mend)
-
-
-def _made_by(material: BundleReader) -> str:
-    return str((material.evaluations["student"].get("versions") or {}).get("kdgov", __version__))
 
 
 def _differences(sealed: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -186,9 +185,9 @@ def _tables(material: BundleReader, again: Rejudged) -> Iterator[AuditFinding]:
         subject = in_run(of_role(role, ITEMS))
         if not stated:
             yield unverifiable("plan", subject, "Its evidence names no digest of the table.")
-        elif stated != found and (made_by := _made_by(material)) != __version__:
-            told = f"kdgov {made_by} named its content by another digest than kdgov {__version__} does; its bytes are as sealed."
-            yield unverifiable("plan", subject, told, mend=f"Audit it with kdgov {made_by}.", required=True)
+        elif stated != found and (other := other_judge(material)):
+            told = f"Recorded by {other}, which named its content by another digest than kdgov {__version__} does; its bytes are as sealed."
+            yield unverifiable("plan", subject, told, mend=f"{DECIDE_AGAIN} Or audit it with {other}.", required=True)
         elif stated != found:
             yield violated("plan", subject, "The table is not the one its evaluation wrote.", mend="Evaluate again.", digest=found)
         else:

@@ -9,7 +9,8 @@ from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, ver
 from kdgov.auditing.review.result import Condition
 from kdgov.auditing.review.signatures import Attested
 from kdgov.evidence.bundle_reader import BundleReader
-from kdgov.evidence.derivation.derive import Asker, Derivation, derive
+from kdgov.evidence.derivation.derive import OTHER_JUDGE, Asker, Derivation, derive
+from kdgov.evidence.rejudge import DECIDE_AGAIN
 
 _ELSEWHERE = "permission"
 """Waivers and approvals have findings of their own, which know the reviewer's trust from the registry's."""
@@ -43,7 +44,8 @@ def review_derivation(material: BundleReader, attested: Attested, asker: Asker, 
 
 def _findings(derived: Derivation, attested: Attested, aliases: Sequence[str]) -> Iterator[AuditFinding]:
     refusals = [refusal for refusal in derived.refusals if refusal.criterion != _ELSEWHERE]
-    for refusal in refusals:
+    # What other code decided is told once, by the review of the decision.
+    for refusal in (refusal for refusal in refusals if refusal.criterion != OTHER_JUDGE):
         yield violated("decision", f"statement: {refusal.criterion}", f"{_sentence(refusal.reason)}.", mend=refusal.mend)
     for refusal in derived.ruled_out:
         told = f"{_sentence(refusal.reason)}."
@@ -55,8 +57,16 @@ def _findings(derived: Derivation, attested: Attested, aliases: Sequence[str]) -
         yield verified("decision", "statement", f"Verdict, policy, name, model and plan follow from the evidence: {derived.verdict}.")
     for alias in aliases:
         if refusals or derived.ruled_out or derived.verdict not in ("pass", "invalid"):
-            told = "It points at a version that is no pass when derived from its evidence."
-            yield violated("permission", f"alias {alias}", told, mend="Take it away, or judge the version again.")
+            told, mend = (
+                "It points at a version that is no pass when derived from its evidence.",
+                "Take it away, or judge the version again.",
+            )
+            if {refusal.criterion for refusal in (*refusals, *derived.ruled_out)} == {OTHER_JUDGE}:
+                told = "It points at a version that is no pass when derived from its evidence."
+            mend = "Take it away, or judge the version again."
+            if {refusal.criterion for refusal in (*refusals, *derived.ruled_out)} == {OTHER_JUDGE}:
+                told, mend = "It points at a version that other code decided on, and that today's judges otherwise.", DECIDE_AGAIN
+            yield violated("permission", f"alias {alias}", told, mend=mend)
 
 
 def _sentence(text: str) -> str:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import datetime
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kdgov import __version__
 from kdgov.checkpoints.model_files import model_digest
 from kdgov.decision.decision import Decision
 from kdgov.digest import digest_file, digest_json
@@ -24,17 +24,16 @@ from kdgov.errors import InputError
 from kdgov.evidence.bundle import bundle_digest, compare_bundle
 from kdgov.evidence.bundle_layout import DECISION, EVALUATION, IDENTITY, PLAN, RELEASE, STATEMENTS, of_role
 from kdgov.evidence.bundle_reader import BundleReader
+from kdgov.evidence.derivation.decision_difference import decision_differences
 from kdgov.evidence.derivation.evaluation_statement import EvaluationStanding, evaluation_standing
 from kdgov.evidence.derivation.owner_rules import OwnerRules
-from kdgov.evidence.rejudge import rejudge
+from kdgov.evidence.rejudge import DECIDE_AGAIN, other_judge, rejudge
 from kdgov.evidence.release_statement import Refusal
 from kdgov.evidence.trust_store import TrustStore
 
-_CLOSE = 1e-6
-"""Numbers of another processor may differ in the last digits; verdicts may not."""
+OTHER_JUDGE = "judged-otherwise"
+"""Criterion of a decision that other code made, by its own word, and that does not follow by today's."""
 _RECORD = "Record the release again from the evidence as it is."
-_NUMBERS = ("n", "teacher", "student", "difference", "bound", "margin", "confidence")
-_PLACE = ("id", "kind", "suite", "task", "metric", "group", "reference", "verdict", "waived")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +161,11 @@ def _ruled(decision: Decision, predicate: Mapping[str, Any], asker: Asker, evalu
 def _decision_faults(bundle: BundleReader, again: Decision, predicate: Mapping[str, Any]) -> Iterator[Refusal]:
     """The sealed decision and the statement, each against the decision made again."""
     if again.canonical != (bundle.folder / DECISION).read_bytes():
-        for told in _differences(bundle.decision, json.loads(again.canonical)):
+        for told in decision_differences(bundle.decision, json.loads(again.canonical)):
+            if other := other_judge(bundle):
+                told = f"recorded by {other}; kdgov {__version__} judges the same evidence otherwise: {told}"
+                yield _refusal(OTHER_JUDGE, told, DECIDE_AGAIN)
+                break
             yield _refusal("decision", f"the sealed decision does not follow from its evidence: {told}", "Do not rely on it. " + _RECORD)
             break
     if predicate.get("verdict") != again.verdict:
@@ -252,43 +255,6 @@ def _lasts(day: str, at: datetime.datetime) -> bool:
         return datetime.date.fromisoformat(str(day)[:10]) >= at.astimezone(datetime.UTC).date()
     except ValueError:
         return False
-
-
-def _differences(sealed: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[str]:
-    """What a decision decides, twice: verdicts, numbers, names and digests. Wording may differ between versions of kdgov."""
-    for key in ("schema", "verdict", "policy", "subject", "digests", "base", "as_of"):
-        if sealed.get(key) != again.get(key):
-            yield f"{key} is sealed as {_short(sealed.get(key))}, judged again {_short(again.get(key))}"
-    for key, of_row in (("criteria", _criterion), ("findings", _finding), ("waivers", dict), ("approvals", dict)):
-        rows = [[of_row(row) for row in document.get(key) or []] for document in (sealed, again)]
-        if len(rows[0]) != len(rows[1]):
-            yield f"it has {len(rows[0])} {key}, judged again there are {len(rows[1])}"
-        for first, second in zip(*rows, strict=False):
-            if not _same(first, second):
-                odd = next(name for name in {**first, **second} if not _same(first.get(name), second.get(name)))
-                named = first.get("id") or first.get("rule") or first.get("criterion") or first.get("role") or key
-                yield f"{named}: {odd} is sealed as {_short(first.get(odd))}, judged again {_short(second.get(odd))}"
-
-
-def _criterion(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row.get(name) for name in (*_PLACE, *_NUMBERS)}
-
-
-def _finding(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row.get(name) for name in ("check", "verdict", "subject", "rule")}
-
-
-def _same(left: Any, right: Any) -> bool:
-    if isinstance(left, (int, float)) and isinstance(right, (int, float)) and not isinstance(left, bool):
-        return math.isclose(left, right, rel_tol=_CLOSE, abs_tol=_CLOSE)
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(_same(left[name], right[name]) for name in left)
-    return bool(left == right)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def _refusal(criterion: str, reason: str, mend: str) -> Refusal:

@@ -1,0 +1,106 @@
+"""A decision that an earlier kdgov made and that today's judges otherwise: refused as before, and told in one sentence with its mend."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+
+from kdgov.auditing.review.decision_review import Rejudged, review_decision
+from kdgov.digest import canonical_json, digest_file
+from kdgov.evidence.bundle import bundle_digest, write_manifest
+from kdgov.evidence.bundle_reader import BundleReader
+from kdgov.evidence.derivation.derive import OTHER_JUDGE, Asker, Derivation, derive
+from kdgov.evidence.rejudge import judging_code, rejudge
+from kdgov.evidence.trust_store import TrustStore
+from tests.recording.evidence_bundle import bundle, checkpoint
+
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    """A bundle whose decision lacks a finding that today's kdgov has."""
+    made = bundle(tmp_path / "bundle", weights=checkpoint(tmp_path / "weights"))
+    decision = json.loads((made / "decision.json").read_bytes())
+    decision["findings"] = decision["findings"][1:]
+    return _sealed(made, decision)
+
+
+def _sealed(folder: Path, decision: dict, judged_by: object = None) -> Path:
+    (folder / "decision.json").write_bytes(canonical_json(decision))
+    inputs = json.loads((folder / "inputs.json").read_bytes())
+    (folder / "inputs.json").write_bytes(canonical_json(inputs | ({"judged_by": judged_by} if judged_by else {})))
+    write_manifest(folder)
+    return folder
+
+
+def _decision(folder: Path) -> dict:
+    return json.loads((folder / "decision.json").read_bytes())
+
+
+def _derived(folder: Path) -> Derivation:
+    identity = json.loads((folder / "student" / "identity.json").read_bytes())
+    decision = _decision(folder)
+    predicate = {
+        **{key: identity[key] for key in ("weights", "model")},
+        "model_files": {},
+        "name": "support-student",
+        "verdict": decision["verdict"],
+        "policy": decision["policy"],
+        "bundle": bundle_digest(folder),
+        "decision": digest_file(folder / "decision.json"),
+        "tags": {"kdgov.verdict": decision["verdict"].upper(), "kdgov.decision": digest_file(folder / "decision.json")},
+    }
+    return derive(folder, predicate, Asker(trust=TrustStore(), received=NOW, at=NOW))
+
+
+def _reviewed(folder: Path) -> list:
+    again, _ = rejudge(folder, TrustStore())
+    document = json.loads(again.canonical)
+    return list(review_decision(BundleReader(folder), Rejudged(document=document, canonical=again.canonical)))
+
+
+def test_the_gate_names_the_code_that_judged():
+    assert judging_code()["kdgov"]
+    assert judging_code()["source"].startswith("sha256:")
+
+
+@pytest.mark.parametrize(
+    ("judged_by", "who"),
+    [
+        ({"kdgov": "0.1.0", "source": "sha256:0"}, "kdgov 0.1.0"),
+        ({**judging_code(), "source": "sha256:0"}, f"another build of kdgov {judging_code()['kdgov']}"),
+    ],
+)
+def test_it_is_refused_with_one_sentence_that_says_how_to_decide_again(sealed: Path, judged_by, who):
+    _sealed(sealed, _decision(sealed), judged_by)
+    derived = _derived(sealed)
+    assert not derived.is_derived_pass
+    (refusal,) = derived.refusals
+    assert refusal.criterion == OTHER_JUDGE
+    assert refusal.reason.startswith(f"recorded by {who}; kdgov {judging_code()['kdgov']} judges the same evidence otherwise")
+    assert "kdgov run RELEASE" in refusal.mend
+    (finding,) = _reviewed(sealed)
+    assert finding.stops
+    assert finding.standing == "not_verifiable"
+    assert f"Recorded by {who}" in finding.reason
+    assert "kdgov run RELEASE" in finding.mend
+
+
+def test_the_same_code_excuses_nothing(sealed: Path):
+    for judged_by in (None, judging_code()):
+        _sealed(sealed, _decision(sealed), judged_by)
+        assert [refusal.criterion for refusal in _derived(sealed).refusals] == ["decision"]
+        assert {finding.standing for finding in _reviewed(sealed)} == {"violated"}
+
+
+@pytest.mark.parametrize("field", ["difference", "verdict", "bound"])
+def test_a_number_or_verdict_that_does_not_follow_stays_a_violation_whoever_judged(sealed: Path, field):
+    decision = _decision(sealed)
+    decision["criteria"][0][field] = "inconclusive" if field == "verdict" else 0.5
+    _sealed(sealed, decision, {"kdgov": "0.1.0", "source": "sha256:0"})
+    assert not _derived(sealed).is_derived_pass
+    assert "violated" in {finding.standing for finding in _reviewed(sealed)}
