@@ -72,6 +72,8 @@ class DecisionBinding:
     """Relative path → digest of every file of the judged model; empty where no checkpoint was judged."""
     papers: Mapping[str, str] = field(default_factory=dict)
     """Path → digest of every file recorded beside the bundle: cards, charts, the logged model's own files (``model/…``)."""
+    runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Role → identifier, beginning (milliseconds) and user of its run, as the registry has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,7 @@ def release_statement(version: VersionFacts, judged: DecisionBinding, *, expires
         "blocking": [dict(item) for item in judged.blocking],
         "tags": dict(judged.tags),
         "papers": dict(judged.papers),
+        "runs": {role: dict(stated) for role, stated in judged.runs.items()},
         "expires": expires.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     subjects = {DECISION: judged.decision, MANIFEST: judged.bundle, "weights": judged.weights, "model": judged.model}

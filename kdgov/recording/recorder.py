@@ -33,10 +33,13 @@ from kdgov.recording.run_seal import (
     ROLES,
     SpoiledRunError,
     Statements,
+    end_run,
+    is_sealed,
     known_keys,
     put,
     refuse_foreign,
     refuse_unsigned,
+    run_facts,
     runs_of,
     seal_bytes,
 )
@@ -157,7 +160,7 @@ class Recorder:
         is_guarded = now.tags.get(VERDICT_TAG) == NO_VERDICT or "kdgov.log" in now.tags
         if now.tags.get(VERDICT_TAG, NO_VERDICT) != NO_VERDICT:
             # Decided before a kill, or by another job: only the seal may be missing.
-            self._seal(str(version.run_id))
+            self._seal(version)
             return "", is_guarded
         tags = version_tags(self.dossier, at=self.at)
         now = self._with_card(now)
@@ -165,12 +168,12 @@ class Recorder:
         envelope = standing or self._signed(now, signers, weights, upload_weights, tags)
         tell("record", 6, STEPS)
         if is_guarded and not self._accepted(str(version.version), json.dumps(envelope)):
-            self._seal(str(version.run_id))
+            self._seal(version)
             return "", True
         if not is_guarded:
             for tag, value in tags.items():
                 self.client.set_model_version_tag(self.model, str(version.version), tag, value)
-        self._seal(str(version.run_id))
+        self._seal(version)
         tell("record", STEPS, STEPS)
         return envelope_digest(envelope), is_guarded
 
@@ -268,22 +271,24 @@ class Recorder:
             criteria={name: {"value": value} for name, value in criterion_metrics(self.dossier)},
             blocking=tuple(self.dossier.blocking()),
             tags=tags,
+            runs=run_facts(self.client, runs_of(self.client, str(version.run_id), self.key, self.state.known), str(version.source)),
             papers=parts.paper_digests(self.client, self.dossier, version, self._seal_bytes(str(version.run_id)), self.target),
         )
 
-    def _seal(self, release_run: str) -> None:
+    def _seal(self, version: ModelVersion) -> None:
+        release_run = str(version.run_id)
         runs = runs_of(self.client, release_run, self.key, self.state.known)
         for run_id in dict.fromkeys(run for run in (release_run, *runs.values()) if run):
-            if self._is_sealed(run_id):
+            if is_sealed(self.client, run_id):
                 continue
             if run_id != release_run:
                 self._close(run_id, release_run)
             try:
-                self.client.set_terminated(run_id, "FINISHED")
+                end_run(self.client, run_id, version)
                 self.client.set_tag(run_id, SEALED_TAG, self.dossier.decision_digest)
             except MlflowException:
                 # Another job of the same recording sealed it in this very moment; anything else is a fault.
-                if not self._is_sealed(run_id):
+                if not is_sealed(self.client, run_id):
                     raise
 
     def _close(self, run_id: str, release_run: str) -> None:
@@ -293,7 +298,3 @@ class Recorder:
             with contextlib.suppress(SpoiledRunError):
                 # Nothing rests on these folders: no file of theirs is evidence.
                 put(self.client, run_id, seal)
-
-    def _is_sealed(self, run_id: str) -> bool:
-        run = self.client.get_run(run_id)
-        return SEALED_TAG in run.data.tags or run.info.lifecycle_stage != "active"

@@ -108,6 +108,32 @@ def runs_of(client: MlflowClient, release_run: str, recording: str, mine: Mappin
     return {**{role: found.get(role, "") for role in ROLES}, "release": release_run}
 
 
+def run_facts(client: MlflowClient, runs: Mapping[str, str], source: str) -> dict[str, dict[str, Any]]:
+    """Role → identifier, beginning and user of its run; of the student's also when the MLflow model of a version's source was made."""
+    infos = {role: client.get_run(run_id).info for role, run_id in runs.items() if run_id}
+    found = {role: {"run": i.run_id, "started": int(i.start_time or 0), "user": str(i.user_id or "")} for role, i in infos.items()}
+    if "student" in found and source.startswith("models:/m-"):
+        found["student"]["model_created"] = int(client.get_logged_model(source.removeprefix("models:/")).creation_timestamp or 0)
+    return found
+
+
+def run_end(creation_timestamp: int, started: int) -> int:
+    """When a run of a recording ends: as its version is made; never before it begins, whatever two clocks say."""
+    return max(int(creation_timestamp), int(started))
+
+
+def end_run(client: MlflowClient, run_id: str, version: ModelVersion) -> None:
+    """End a run of a version's recording."""
+    started = client.get_run(run_id).info.start_time or 0
+    client.set_terminated(run_id, "FINISHED", end_time=run_end(version.creation_timestamp, started))
+
+
+def is_sealed(client: MlflowClient, run_id: str) -> bool:
+    """Whether a run takes nothing more: it is sealed, or deleted."""
+    run = client.get_run(run_id)
+    return SEALED_TAG in run.data.tags or run.info.lifecycle_stage != "active"
+
+
 def known_keys(store: Path) -> frozenset[str]:
     """Identifiers of the keys whose statements count here: those trusted for decisions, and our own."""
     trusted = {key.keyid for key in load_trust(trust_path(store)).keys if "decision" in key.purposes}

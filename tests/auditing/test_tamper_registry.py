@@ -22,21 +22,29 @@ from tests.auditing.conftest import Recorded
 from tests.auditing.test_tamper import flipped, on_disk, redated
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
-    "model_versions": ("creation_time", "description", "current_stage", "source", "run_id", "storage_location"),
+    "model_versions": ("creation_time", "description", "current_stage", "source", "run_id", "storage_location", "user_id"),
     "model_version_tags": ("key", "value"),
     "registered_model_aliases": ("alias",),
-    "runs": ("name", "status", "lifecycle_stage", "artifact_uri"),
+    "runs": ("name", "status", "lifecycle_stage", "artifact_uri", "start_time", "end_time", "user_id"),
     "params": ("key", "value"),
-    "latest_metrics": ("key", "value"),
-    "metrics": ("key", "value"),
+    "latest_metrics": ("key", "value", "timestamp", "step"),
+    "metrics": ("key", "value", "timestamp", "step"),
     "tags": ("key", "value"),
     "datasets": ("name", "digest", "dataset_source_type", "dataset_source"),
     "inputs": ("source_id", "destination_id", "source_type", "destination_type", "step"),
-    "input_tags": ("value",),
-    "logged_models": ("name", "artifact_location", "source_run_id"),
+    "input_tags": ("name", "value"),
+    "logged_models": (
+        "name",
+        "artifact_location",
+        "source_run_id",
+        "experiment_id",
+        "creation_timestamp_ms",
+        "model_type",
+        "status_message",
+    ),
     "logged_model_params": ("param_key", "param_value"),
     "logged_model_tags": ("tag_value",),
-    "logged_model_metrics": ("metric_name", "metric_value", "dataset_name"),
+    "logged_model_metrics": ("metric_name", "metric_value", "dataset_name", "metric_timestamp_ms", "run_id"),
     "kdgov_log": ("entry",),
 }
 """Table → fields that say something of a release. Every row of these tables is also deleted."""
@@ -51,6 +59,17 @@ BOOKKEEPING: Mapping[str, str] = {
 """Tables with rows of a release that are left alone, and why."""
 SHOWN_OF = {("inputs", "step"): "RUN_OUTPUT", ("inputs", "source_type"): "RUN_OUTPUT"}
 """Table and field → the one kind of row that shows it: of a dataset's link MLflow reads neither step nor kind of source."""
+ONE_ROW = {
+    ("latest_metrics", "timestamp"),
+    ("latest_metrics", "step"),
+    ("metrics", "timestamp"),
+    ("metrics", "step"),
+    ("input_tags", "name"),
+    ("inputs", "destination_type"),
+    ("logged_model_metrics", "metric_timestamp_ms"),
+    ("logged_model_metrics", "run_id"),
+}
+"""Fields judged alike in every row: one row stands for all."""
 MLFLOWS_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit", "mlflow.source.git.branch")
 """Tags MLflow sets for itself on a run."""
 EVERY_DAY = 16
@@ -88,7 +107,7 @@ def named(table: str, field: str, row: Mapping[str, Any]) -> tuple[str, ...]:
     match table:
         case "model_versions":
             # Who changes date, source or run breaks what the signature covers: the signed statement is what no longer fits.
-            plain = {"description": "description", "current_stage": "stage", "storage_location": "logged model"}
+            plain = {"description": "description", "current_stage": "stage", "storage_location": "logged model", "user_id": "user"}
             return (plain.get(field, "attestation"),)
         case "model_version_tags":
             return (f"tag {row['key']}",)
@@ -136,7 +155,7 @@ def row_edits(database: sqlite3.Connection) -> Iterator[Edit]:
         for index, (number, row) in enumerate(rows):
             label = str(row.get("key") or row.get("name") or row.get("param_key") or number)
             for field in fields:
-                if (table, field) in SHOWN_OF and row["source_type"] != SHOWN_OF[table, field]:
+                if (table, field) in SHOWN_OF and row["source_type"] != SHOWN_OF[table, field] or index and (table, field) in ONE_ROW:
                     continue
                 update = (f"UPDATE {table} SET {field} = ? WHERE rowid = ?", (changed(row[field], table, field), number))  # noqa: S608
                 names = named(table, field, row)

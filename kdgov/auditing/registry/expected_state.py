@@ -93,7 +93,7 @@ def dataset_of(metric: Metric) -> str:
 
 def dataset_words(item: DatasetInput) -> str:
     """A dataset of a run in one line: digest, what it was used for, where it came from."""
-    context = ", ".join(sorted(str(tag.value) for tag in item.tags or []))
+    context = ", ".join(sorted(f"{tag.key}: {tag.value}" for tag in item.tags or []))
     # What MLflow shows of its columns and size is part of what it says.
     shape = digest_json([item.dataset.schema or "", item.dataset.profile or ""])[7:19]
     return f"{item.dataset.digest} ({context}) from {item.dataset.source_type} {item.dataset.source}, shaped {shape}"

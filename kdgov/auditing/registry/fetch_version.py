@@ -64,6 +64,7 @@ def fetch_version(client: MlflowClient, version: ModelVersion, into: Path, *, al
         stage=stage_of(version),
         status=str(version.status or "READY"),
         status_message=str(version.status_message or ""),
+        user=str(version.user_id or ""),
         run_link=str(version.run_link or ""),
         model_tags=dict(model.tags or {}),
         runs=runs,
@@ -105,6 +106,11 @@ def _logged_model(
             tags={str(k): str(v) for k, v in (model.tags or {}).items()},
             params=dict(model.params or {}),
             numbers=tuple((m.key, int(m.step), float(m.value), dataset_of(m)) for m in model.metrics or []),
+            moments=frozenset(int(m.timestamp) for m in model.metrics or []),
+            metric_runs=frozenset(str(m.run_id or "") for m in model.metrics or []),
+            created=int(model.creation_timestamp or 0),
+            further={"type": str(model.model_type or ""), "status message": str(model.status_message or "")},
+            experiment=str(model.experiment_id),
         )
         return shown, Path(download_artifacts(artifact_uri=model.artifact_location, dst_path=str(into)))
     except (MlflowException, OSError) as error:
@@ -162,9 +168,12 @@ def _run(client: MlflowClient, run: Run) -> RunShown:
         metrics=dict(run.data.metrics),
         history={key: tuple(point.value for point in points) for key, points in history.items()},
         points={key: tuple((int(point.step), int(point.timestamp)) for point in points) for key, points in history.items()},
+        latest={m.key: (int(m.step), int(m.timestamp)) for m in getattr(run.data, "_metric_objs", [])},
+        experiment_id=str(run.info.experiment_id),
         experiment=str(client.get_experiment(run.info.experiment_id).name),
         started=int(run.info.start_time or 0),
         ended=int(run.info.end_time or 0),
+        user=str(run.info.user_id or ""),
         tags=dict(run.data.tags),
         datasets={str(item.dataset.name): dataset_words(item) for item in inputs},
         models=_models(run),

@@ -90,6 +90,7 @@ def _brief(
         stage=stage_of(version),
         status=str(version.status or "READY"),
         status_message=str(version.status_message or ""),
+        user=str(version.user_id or ""),
         run_link=str(version.run_link or ""),
         model_tags=models.get(version.name, {}),
         files=files,

@@ -143,7 +143,7 @@ def fingerprint(shown: VersionShown) -> str:
             "aliases": list(shown.aliases),
             "stage": shown.stage,
             "description": shown.description,
-            "row": [shown.status, shown.status_message, shown.run_link, dict(shown.model_tags)],
+            "row": [shown.status, shown.status_message, shown.user, shown.run_link, dict(shown.model_tags)],
         }
     )
 

@@ -37,14 +37,20 @@ class RunShown:
     """Every value ever logged under a metric's name, as its page draws them."""
     points: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     """Step and moment (milliseconds) of every value of a metric."""
+    latest: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Step and moment of the latest value of a metric."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Path → digest of every file in its folder, for the runs beside the release's."""
     experiment: str = ""
     """Name of its experiment; empty where it was not fetched."""
+    experiment_id: str = ""
+    """Its identifier."""
     started: int = 0
     """When it began, in milliseconds; 0 where unknown."""
     ended: int = 0
     """When it ended, likewise."""
+    user: str = ""
+    """Who is said to have made it."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags, MLflow's own included."""
     datasets: Mapping[str, str] = field(default_factory=dict)
@@ -75,6 +81,16 @@ class LoggedModelShown:
     """Parameters."""
     numbers: tuple[LoggedNumber, ...] = ()
     """Metrics, as its page shows them."""
+    moments: frozenset[int] = frozenset()
+    """Moments of its metrics, in milliseconds."""
+    metric_runs: frozenset[str] = frozenset()
+    """Runs its metrics are said to come from."""
+    created: int = 0
+    """When it was made, in milliseconds; 0 where unknown."""
+    further: Mapping[str, str] = field(default_factory=dict)
+    """What else its page says of it."""
+    experiment: str = ""
+    """Identifier of its experiment; empty where it was not fetched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +155,8 @@ class VersionShown:
     """MLflow's status of the version."""
     status_message: str = ""
     """What MLflow shows beside it."""
+    user: str = ""
+    """Who is said to have made it: MLflow names nobody."""
     run_link: str = ""
     """Address MLflow shows for the run."""
     model_tags: Mapping[str, str] = field(default_factory=dict)

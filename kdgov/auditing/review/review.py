@@ -152,7 +152,7 @@ def _of_registry(shown: VersionShown, log: LogShown, reviewer: Reviewer, atteste
     yield from review_acts(shown, log, attested)
     yield from review_runs(shown, attested)
     yield from review_record(shown)
-    yield from review_run_rows(shown, attested.predicate.get("papers") or {})
+    yield from review_run_rows(shown, attested.predicate)
 
 
 def _unread(shown: VersionShown, log: LogShown, reviewer: Reviewer, attested: Attested, findings: Sequence[AuditFinding]) -> VersionAudit:

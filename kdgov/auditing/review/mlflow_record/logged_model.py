@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kdgov.auditing.registry.snapshot import LoggedModelShown, LoggedNumber, RunShown, VersionShown
@@ -13,6 +13,7 @@ from kdgov.auditing.review.audit_findings import AuditFinding, verified, violate
 REFERENCE = "model/kdgov.json"
 """Paper of recordings that link datasets and metrics to every run and to the logged model."""
 VERSIONS_TAG = "mlflow.modelVersions"
+_ROW_MEND = "Trust the signed decision, not the page; ask who wrote to the database, and record the release again as a new version."
 _MEND = "Trust the signed decision, not the run; record the release again as a new version."
 
 
@@ -43,6 +44,31 @@ def review_logged_model(shown: VersionShown, *, is_linked: bool) -> Iterator[Aud
         yield verified(
             "registry", subject, f"It names the judged weights, comes from the student's run and is loaded from {logged.location}."
         )
+
+
+def review_model_row(shown: VersionShown, moment: int, signed: Mapping[str, Any]) -> Iterator[AuditFinding]:
+    """What else the page of the MLflow model says: when it was made, in which experiment, when and by which run its numbers were logged.
+
+    Args:
+        shown: what the registry shows.
+        moment: the one moment of the recording's numbers, in milliseconds; 0 where there are none.
+        signed: what the signed statement says of the runs; nothing in recordings of earlier versions.
+    """
+    logged, student = shown.logged, shown.runs.get("student")
+    if logged is None or student is None:
+        return
+    faults = [f"its {what} says {said!r}" for what, said in sorted(logged.further.items()) if said]
+    if logged.experiment not in ("", student.experiment_id):
+        faults.append("it lies in another experiment than the student's run")
+    if logged.moments - {moment}:
+        faults.append("its numbers bear another moment than the runs'")
+    if logged.metric_runs - {student.run_id}:
+        faults.append("its numbers are said to come from another run than the student's")
+    stated = dict(signed.get("student") or {}).get("model_created")
+    if stated is not None and stated != logged.created:
+        faults.append(f"it is said to be made at {logged.created}, signed was {stated}")
+    for fault in faults:
+        yield violated("registry", "logged model", f"It is not as recorded: {fault}.", mend=_ROW_MEND)
 
 
 def _links(shown: VersionShown, *, is_linked: bool) -> Iterator[str]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from kdgov.auditing.registry.snapshot import Expected, RunShown, VersionShown
 from kdgov.auditing.review.audit_findings import AuditFinding, unverifiable, verified, violated
-from kdgov.auditing.review.mlflow_record.logged_model import REFERENCE, curve_points, review_logged_model
+from kdgov.auditing.review.mlflow_record.logged_model import REFERENCE, curve_points, review_logged_model, review_model_row
 from kdgov.auditing.review.signatures import Attested
 from kdgov.digest import digest_json
+from kdgov.recording.run_seal import run_end
 
 ROLES = ("release", "teacher", "student")
 _MEND = "Trust the signed decision, not the run; record the release again as a new version."
@@ -130,21 +131,29 @@ def _equal(left: Any, right: Any) -> bool:
 
 def review_record(shown: VersionShown) -> Iterator[AuditFinding]:
     """The version's own row, and the tags of its model."""
-    found = {"status": (shown.status, "READY"), "status message": (shown.status_message, ""), "run link": (shown.run_link, "")}
+    found = {"status": (shown.status, "READY"), "status message": (shown.status_message, "")}
+    found |= {"run link": (shown.run_link, ""), "user": (shown.user, "")}
     odd = {field: (said, left) for field, (said, left) in found.items() if said not in (left, None)}
     for field, (said, left) in odd.items():
         yield violated("registry", field, f"It says {said!r}; a recording leaves {left or 'nothing'!r}.", mend=_ROW_MEND)
     if not odd:
-        yield verified("registry", "status", "Status, status message and run link are as a recording leaves them.")
+        yield verified("registry", "status", "Status, status message, user and run link are as a recording leaves them.")
     for key in sorted(key for key in shown.model_tags if key.strip().lower().startswith("kdgov.")):
         told = f"It says {shown.model_tags[key]!r} of the whole model; the guard writes no tag there."
         yield violated("registry", f"tag {key} of the model", told, mend="Remove it: a verdict stands with a version.")
 
 
-def review_run_rows(shown: VersionShown, papers: Mapping[str, str]) -> Iterator[AuditFinding]:
-    """Experiment, tags and the points of metrics of the recording's runs, and the tags of its logged model."""
+def review_run_rows(shown: VersionShown, stated: Mapping[str, Any]) -> Iterator[AuditFinding]:
+    """Experiment, times, user, tags and the points of metrics of the recording's runs, and the tags of its logged model.
+
+    Args:
+        shown: what the registry shows.
+        stated: the signed statement's words; recordings of earlier versions say nothing of their runs.
+    """
+    papers, signed = dict(stated.get("papers") or {}), dict(stated.get("runs") or {})
     moments = {moment for run in shown.runs.values() for points in run.points.values() for _, moment in points}
     usual = max(moments, key=lambda m: sum(m == at for r in shown.runs.values() for p in r.points.values() for _, at in p), default=0)
+    yield from review_model_row(shown, usual, signed)
     for role, run in sorted(shown.runs.items()):
         if run.experiment and run.experiment != f"kdgov/{shown.facts.name}":
             yield violated("registry", f"experiment of run {role}", f"It is called {run.experiment!r}.", mend=_ROW_MEND)
@@ -155,8 +164,20 @@ def review_run_rows(shown: VersionShown, papers: Mapping[str, str]) -> Iterator[
             yield violated("registry", f"tag {key} of run {role}", "A recording sets no such tag: it was added later.", mend=_ROW_MEND)
         if 0 < run.ended < run.started:
             yield violated("registry", f"run {role}", "It ends before it begins.", mend=_ROW_MEND)
+        if isinstance(words := signed.get(role), Mapping):
+            yield from _signed_row(role, run, words, shown.facts.creation_timestamp)
     for key in sorted(key for key in (shown.logged.tags if shown.logged else {}) if not key.startswith("mlflow.")):
         yield violated("registry", f"tag {key} of the logged model", "A recording sets no such tag: it was added later.", mend=_ROW_MEND)
+
+
+def _signed_row(role: str, run: RunShown, stated: Mapping[str, Any], created: int) -> Iterator[AuditFinding]:
+    """Identifier, beginning, end and user of a run against what was signed."""
+    started = int(stated.get("started") or 0)
+    row: dict[str, tuple[Any, Any]] = {"run": (run.run_id, stated.get("run")), "user": (run.user, stated.get("user"))}
+    row |= {"beginning": (run.started, started), "end": (run.ended, run_end(created, started))}
+    for what, (found, signed) in row.items():
+        if found != signed:
+            yield violated("registry", f"{what} of run {role}", f"It shows {found!r}; signed was {signed!r}.", mend=_ROW_MEND)
 
 
 def _files(role: str, run: RunShown, seal: str) -> Iterator[AuditFinding]:
@@ -174,4 +195,7 @@ def _points(role: str, run: RunShown, usual: int, curves: Mapping[str, Any]) -> 
             yield violated("registry", f"metric {key} of run {role}", "It was logged at step 0, and shows another step.", mend=_ROW_MEND)
         if any(moment != usual for _, moment in points):
             told = "All numbers of a recording bear one moment; this one bears another."
+            yield violated("registry", f"metric {key} of run {role}", told, mend=_ROW_MEND)
+        if key in run.latest and run.latest[key] not in points:
+            told = "Its latest value bears a step and moment that its history does not know."
             yield violated("registry", f"metric {key} of run {role}", told, mend=_ROW_MEND)
