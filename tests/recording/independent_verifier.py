@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import NormalDist
 
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from google.protobuf import json_format
@@ -54,6 +57,41 @@ def folder_digests(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): sha256(p.read_bytes()) for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+def tango_bound(won: int, lost: int, n: int, confidence: float) -> float:
+    """Lower bound of the difference of two paired shares (Tango 1998), by bisection: where the score reaches the normal's quantile."""
+
+    def score(delta: float) -> float:
+        b, c = -won - lost + (2 * n - won + lost) * delta, -lost * delta * (1 - delta)
+        q = (math.sqrt(max(0.0, b * b - 8 * n * c)) - b) / (4 * n)
+        variance = n * (2 * q + delta * (1 - delta))
+        return (won - lost - n * delta) / math.sqrt(variance) if variance > 0 else math.inf
+
+    low, high, reached = -1.0, (won - lost) / n, NormalDist().inv_cdf(confidence)
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if score(middle) > reached else (low, middle)
+    return low
+
+
+def decided(decision: dict) -> Iterator[tuple[str, bool]]:
+    """What a pass needs of the results in a decision, each worked out again."""
+    deciding = [row for row in decision["criteria"] if not row["advisory"] and not row["waived"]]
+    yield "some result decides", bool(deciding)
+    waived = {waiver["criterion"] for waiver in decision["waivers"] if waiver["state"] == "applied"}
+    yield "no finding stops it", all(row["verdict"] in ("pass", "warn") or row["rule"] in waived for row in decision["findings"])
+    for row in deciding:
+        name = f"{row['id']} on {row['suite']}/{row['task']}/{row['metric']}"
+        yield f"{name} passes", row["verdict"] == "pass"
+        if row["kind"] == "non_inferiority":
+            gap = abs(abs(row["student"] - row["teacher"]) - abs(row["difference"]))
+            yield f"{name}: the difference is that of the two values", gap < 1e-9
+            yield f"{name}: the bound lies within the margin", row["bound"] >= -row["margin"]
+        if row["method"] == "tango":
+            counts = row["details"]["won"], row["details"]["lost"], row["n"]
+            yield f"{name}: won and lost give the difference", abs((counts[0] - counts[1]) / counts[2] - row["difference"]) < 1e-9
+            yield f"{name}: they give the bound", abs(tango_bound(*counts, row["confidence"]) - row["bound"]) < 1e-6
+
+
 def verify_pass(evidence: Path, attestation: Path, model: Path, key_file: Path) -> list[str]:
     """Everything that does not hold of a recorded pass; empty where it does."""
     key = SSlibKey.from_crypto(load_pem_public_key(key_file.read_bytes()))
@@ -78,6 +116,7 @@ def verify_pass(evidence: Path, attestation: Path, model: Path, key_file: Path) 
         "the evidence is about the model of the statement": decision["subject"]["release"] == said["name"],
         "the whole model is the one that was evaluated": sha256(canonical(files)) == said["model"] == identity["model"],
         "the decision judged that model": decision["digests"]["student_model"] == said["model"],
+        **dict(decided(decision)),
     }
     for role, signed in evaluations.items():
         subjects = {s["name"]: "sha256:" + s["digest"]["sha256"] for s in signed["subject"]}

@@ -1,12 +1,15 @@
 """A pass re-derived by somebody who does not have kdgov: hashes and signatures, from the downloaded files alone.
 
-`verify_pass` imports hashlib, json, pathlib, securesystemslib and in_toto_attestation, nothing else; a test holds it to that. What it
-cannot do without kdgov is judge the item tables again; everything that says whose tables these are, and what was concluded, it does.
+`verify_pass` imports the standard library, securesystemslib and in_toto_attestation, nothing else; a test holds it to that. It works the
+verdict out again from the counts of items lost and won: their bounds by its own formula, the margins, what decides and what stops. What it
+cannot do without kdgov is read these counts off the item tables again; everything that says whose tables these are, it does.
 """
 
 from __future__ import annotations
 
 import ast
+import base64
+import json
 import shutil
 from pathlib import Path
 
@@ -19,7 +22,11 @@ from kdgov.recording.release_recording import record_release
 from tests.recording.evidence_bundle import bundle, checkpoint
 from tests.recording.independent_verifier import verify_pass
 
-ALLOWED = {"__future__", "sys", "hashlib", "json", "pathlib", "securesystemslib", "in_toto_attestation", "google", "cryptography"}
+ALLOWED = {"__future__", "sys", "hashlib", "json", "pathlib", "securesystemslib", "in_toto_attestation", "google", "cryptography"} | {
+    "math",
+    "collections",
+    "statistics",
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +46,7 @@ def shown(embedded, tmp_path_factory):
         for part in ("evidence", "attestation"):
             client.download_artifacts(recorded.run_id, part, str(root))
     shutil.copy(embedded.target.store / "keys" / "project.pub", root / "key.pub")
+    shutil.copy(embedded.target.store / "keys" / "project.key", root / "project.key")
     return root
 
 
@@ -65,7 +73,28 @@ def _resealed(root: Path, path: str, old: bytes, new: bytes) -> None:
     write_manifest(root / "evidence")
 
 
+def _signed_anew(root: Path, old: bytes, new: bytes) -> None:
+    """A changed decision under a statement that names it and the new manifest, signed with the trusted key itself."""
+    import datetime
+
+    from kdgov.digest import digest_file
+    from kdgov.evidence.signing import sign_statement
+    from kdgov.evidence.signing_keys import load_signer
+
+    _resealed(root, "decision.json", old, new)
+    path = next((root / "attestation").glob("*.json"))
+    said = json.loads(base64.b64decode(json.loads(path.read_text())["payload"]))
+    for name, file in (("decision", "decision.json"), ("bundle", "manifest.json")):
+        said["predicate"][name] = digest_file(root / "evidence" / file)
+    del said["predicate"]["signed_at"]
+    signed = sign_statement(said, [load_signer(f"file:{root / 'project.key'}")], at=datetime.datetime.now(datetime.UTC))
+    path.write_text(json.dumps(signed))
+
+
 CHANGES = {
+    "a bound that the counts do not give, signed": lambda r: _signed_anew(r, b'"bound":-0.0120143337', b'"bound":-0.0020143337'),
+    "a result that did not pass, signed": lambda r: _signed_anew(r, b'"pass","waived":false', b'"inconclusive","waived":false'),
+    "a finding that stops, signed": lambda r: _signed_anew(r, b'"teacher","verdict":"pass"', b'"teacher","verdict":"block"'),
     "an item table": lambda r: (r / "evidence" / "student" / "items.parquet").write_bytes(b"PAR1"),
     "a file added": lambda r: (r / "evidence" / "more.json").write_text("{}"),
     "the decision, sealed anew": lambda r: _resealed(r, "decision.json", b'"verdict":"pass"', b'"verdict":"PASS"'),
@@ -81,7 +110,11 @@ def test_every_change_is_found(shown, tmp_path, change):
     root = tmp_path / "copy"
     shutil.copytree(shown, root)
     CHANGES[change](root)
-    assert verify_pass(root / "evidence", root / "attestation", root / "model", root / "key.pub")
+    faults = verify_pass(root / "evidence", root / "attestation", root / "model", root / "key.pub")
+    assert faults
+    if change.endswith(", signed"):
+        # Every signature and digest fits: it is the verdict that is worked out otherwise.
+        assert all("capability-retained" in fault or "finding" in fault for fault in faults), faults
 
 
 def test_another_key_verifies_nothing(shown, tmp_path):
