@@ -18,7 +18,7 @@ from kdgov.digest import PREFIX, digest_json
 from kdgov.evidence.signing import ACT_PREDICATE, sign_statement, statement, verify_statement
 from kdgov.evidence.trust_store import CLOCK_SKEW, TrustedIdentity, TrustedKey, TrustStore
 
-ActKind = Literal["decide", "promote", "demote", "stage", "revoke", "rollback", "delete", "refuse"]
+ActKind = Literal["decide", "promote", "demote", "stage", "revoke", "rollback", "delete", "refuse", "withheld"]
 _IDENTITY = "identity "
 GENESIS = PREFIX + "0" * 64
 
@@ -47,6 +47,8 @@ class LogEntry:
     """alias, previous version, decision digest, reason …"""
     head: Mapping[str, Any] = field(default_factory=dict)
     """DSSE envelope over this entry's hash; empty where the guard has no key."""
+    stated: str = ""
+    """Hash of an entry whose words the registry withheld from this login; empty where the words are there."""
 
     def body(self) -> dict[str, Any]:
         """What is hashed: everything but the signature."""
@@ -61,7 +63,7 @@ class LogEntry:
     @property
     def hash(self) -> str:
         """Digest of the entry, which the next one names."""
-        return digest_json(self.body())
+        return self.stated or digest_json(self.body())
 
 
 def entry_from_json(document: Mapping[str, Any]) -> LogEntry:
@@ -72,6 +74,9 @@ def entry_from_json(document: Mapping[str, Any]) -> LogEntry:
         InputError: if it holds what cannot be hashed.
     """
     entry = LogEntry(**dict(document))
+    if entry.stated or entry.kind == "withheld":
+        # Only the registry withholds words; a row of its log that says so hides something.
+        raise TypeError("a log entry without its words")
     texts = (entry.previous, entry.at, entry.kind, entry.workspace, entry.name, entry.by)
     numbers = all(isinstance(number, int) and not isinstance(number, bool) for number in (entry.seq, entry.version))
     if (
@@ -83,6 +88,25 @@ def entry_from_json(document: Mapping[str, Any]) -> LogEntry:
     if not entry.hash:
         raise TypeError("a log entry without a hash")
     return entry
+
+
+def withheld_json(entry: LogEntry) -> dict[str, Any]:
+    """What a login may see of an entry about a model that it may not read: its place in the chain, and the signature over its hash."""
+    return {"withheld": True, "seq": entry.seq, "previous": entry.previous, "at": entry.at, "hash": entry.hash, "head": dict(entry.head)}
+
+
+def withheld_entry(document: Mapping[str, Any]) -> LogEntry:
+    """An entry read back from `withheld_json`: the chain and the signed head hold over it, what was done is not known.
+
+    Raises:
+        TypeError: if it is of another shape.
+    """
+    seq, head = document.get("seq"), document.get("head")
+    texts = [document.get(name) for name in ("previous", "at", "hash")]
+    if not isinstance(seq, int) or not isinstance(head, Mapping) or not all(isinstance(text, str) and text for text in texts):
+        raise TypeError("a withheld log entry of another shape")
+    previous, at, stated = map(str, texts)
+    return LogEntry(seq=seq, previous=previous, at=at, kind="withheld", workspace="", name="", version=0, by="", head=head, stated=stated)
 
 
 def unreadable_entry(seq: int, *, workspace: str, name: str, version: int) -> LogEntry:

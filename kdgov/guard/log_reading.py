@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -122,16 +122,24 @@ def _ends_signed(session: Session) -> bool:
     return last is not None and bool(entry_of(last).head)
 
 
-def log_faults(session: Session) -> tuple[str, ...]:
-    """Everything in the guard's own tables, and every version gone from MLflow's, that the log's text contradicts; all workspaces."""
+def log_faults(session: Session, is_shown: Callable[[str, str], bool] = lambda _place, _name: True) -> tuple[str, ...]:
+    """Everything in the guard's own tables, and every version gone from MLflow's, that the log's text contradicts; all workspaces.
+
+    Args:
+        session: of the registry.
+        is_shown: of workspace and model: whether the faults about it may be told; else they are counted.
+    """
     rows = list(session.execute(sa.select(LOG).order_by(LOG.c.seq)))
     entries = [entry_of(row) for row in rows]
-    found = [f"log row {row.seq}: {fault}" for row, entry in zip(rows, entries, strict=True) for fault in _row_faults(row, entry)]
+    pairs = zip(rows, entries, strict=True)
+    found = [((e.workspace, e.name), f"log row {row.seq}: {fault}") for row, e in pairs for fault in _row_faults(row, e)]
     if fault := end_fault(session):
-        found.append(fault)
+        found.append((("", ""), fault))
     found += _envelope_faults(session, entries)
+    hidden = sum(not is_shown(*about) for about, _ in found)
     found += _gone(session, entries)
-    return tuple(found)
+    withheld = [f"{hidden} faults about models that this login may not read"] if hidden else []
+    return (*(fault for about, fault in found if is_shown(*about)), *withheld)
 
 
 def _row_faults(row: Any, entry: LogEntry) -> Iterator[str]:
@@ -144,26 +152,27 @@ def _row_faults(row: Any, entry: LogEntry) -> Iterator[str]:
             yield f"its column {column} says {getattr(row, column)!r}, its signed text {value!r}"
 
 
-def _envelope_faults(session: Session, entries: Sequence[LogEntry]) -> Iterator[str]:
+def _envelope_faults(session: Session, entries: Sequence[LogEntry]) -> Iterator[tuple[tuple[str, str], str]]:
     by_seq = {entry.seq: entry for entry in entries}
     kept: set[int] = set()
     for row in session.execute(sa.select(ENVELOPES).order_by(ENVELOPES.c.seq)):
         entry = by_seq.get(row.seq)
         kept.add(row.seq)
-        about = f"the {row.kind} of {row.name} version {row.version}"
+        place, about = (str(row.workspace), str(row.name)), f"the {row.kind} of {row.name} version {row.version}"
         if entry is None or entry.kind != _KINDS.get(row.kind):
-            yield f"{about} names log entry {row.seq}, which tells of none"
+            yield place, f"{about} names log entry {row.seq}, which tells of none"
             continue
         if (row.workspace, row.name, row.version) != (entry.workspace, entry.name, entry.version) or row.received_at != entry.at:
-            yield f"{about} differs from log entry {entry.seq} in place or date"
+            yield place, f"{about} differs from log entry {entry.seq} in place or date"
         predicate = _predicate(row.body)
         if row.kind == "decision" and predicate.get("decision") != entry.details.get("decision"):
-            yield f"{about} is not the statement that log entry {entry.seq} stored"
+            yield place, f"{about} is not the statement that log entry {entry.seq} stored"
         if predicate.get("creation_timestamp") != row.creation_timestamp or _digest(row.body) != row.digest:
-            yield f"{about} was changed"
+            yield place, f"{about} was changed"
     for entry in _standing(entries):
         if entry.kind in _KINDS.values() and entry.seq not in kept:
-            yield f"log entry {entry.seq} ({entry.kind} of {entry.name} version {entry.version}): its statement is gone"
+            told = f"log entry {entry.seq} ({entry.kind} of {entry.name} version {entry.version}): its statement is gone"
+            yield (entry.workspace, entry.name), told
 
 
 def _standing(entries: Sequence[LogEntry]) -> list[LogEntry]:
@@ -186,7 +195,7 @@ def standing_in(session: Session, workspace: str) -> tuple[str, ...]:
     return tuple(f"{name} version {version}" for name, version in sorted(found))
 
 
-def _gone(session: Session, entries: Sequence[LogEntry]) -> Iterator[str]:
+def _gone(session: Session, entries: Sequence[LogEntry]) -> Iterator[tuple[tuple[str, str], str]]:
     there = {
         (row.workspace, row.name, row.version)
         for row in session.execute(sa.select(_VERSIONS).where(_VERSIONS.c.current_stage != "Deleted_Internal"))
@@ -195,7 +204,10 @@ def _gone(session: Session, entries: Sequence[LogEntry]) -> Iterator[str]:
     for (workspace, name, version), entry in sorted(last.items(), key=lambda item: item[0]):
         if (workspace, name, version) not in there:
             place = "" if workspace == "default" else f" of workspace {workspace}"
-            yield f"log entry {entry.seq} tells of {name} version {version}{place}, and the registry has none: taken away"
+            yield (
+                (workspace, name),
+                f"log entry {entry.seq} tells of {name} version {version}{place}, and the registry has none: taken away",
+            )
 
 
 def _predicate(text: str) -> Mapping[str, Any]:

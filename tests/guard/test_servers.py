@@ -16,11 +16,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlModelVersionTag, SqlRegisteredModel
 
 from kdgov.auditing.registry.registry_page import registry_page
+from kdgov.evidence.event_chain import chain_faults
 from kdgov.evidence.registry_query import asked
+from kdgov.evidence.trust_store import load_trust, trust_path
 from kdgov.guard.doctor import examine
 from kdgov.guard.serving import ServerPlan, start_server, stop_server
 from kdgov.guard.stores.registry_store import open_registry_store
 from kdgov.recording.client.client import registry_client
+from kdgov.recording.client.read_log import log_of, read_log
 from kdgov.recording.client.target import registry_target
 from kdgov.recording.promotion import promote
 from tests.guard.conftest import Site, _served
@@ -35,24 +38,30 @@ WAYS_TO_SERVE = {
     "basic-auth": ("--app-name", "basic-auth"),
 }
 
+PASSWORD = "a long password of this test"
 ADMIN = """admin_username = admin
 admin_password = a long password of this test
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 """
 
 
+def _with_login(folder, monkeypatch) -> None:
+    """Settings of a server with logins, and the administrator's login for this process."""
+    if importlib.util.find_spec("flask_wtf") is None:
+        pytest.skip("mlflow[auth] is not installed (Flask-WTF)")
+    monkeypatch.setenv("MLFLOW_FLASK_SERVER_SECRET_KEY", "of this test")
+    settings = folder / "auth.ini"  # MLflow's own settings keep the users in the working folder
+    settings.write_text(f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{folder}/users.db\n{ADMIN}")
+    monkeypatch.setenv("MLFLOW_AUTH_CONFIG_PATH", str(settings))
+    monkeypatch.setenv("MLFLOW_AUTH_ADMIN_PASSWORD", PASSWORD)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+
+
 @pytest.mark.parametrize("name", WAYS_TO_SERVE)
 def test_the_guard_holds_however_the_server_is_run(name, tmp_path, monkeypatch):
     if name == "basic-auth":
-        if importlib.util.find_spec("flask_wtf") is None:
-            pytest.skip("mlflow[auth] is not installed (Flask-WTF)")
-        monkeypatch.setenv("MLFLOW_FLASK_SERVER_SECRET_KEY", "of this test")
-        settings = tmp_path / "auth.ini"  # MLflow's own settings keep the users in the working folder
-        settings.write_text(f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{tmp_path}/users.db\n{ADMIN}")
-        monkeypatch.setenv("MLFLOW_AUTH_CONFIG_PATH", str(settings))
-        monkeypatch.setenv("MLFLOW_AUTH_ADMIN_PASSWORD", "a long password of this test")
-        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
-        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "a long password of this test")
+        _with_login(tmp_path, monkeypatch)
     served = _served(tmp_path, f"sqlite:///{tmp_path}/registry.db", name, WAYS_TO_SERVE[name])
     site: Site = next(served)
     try:
@@ -64,6 +73,32 @@ def test_the_guard_holds_however_the_server_is_run(name, tmp_path, monkeypatch):
                 client.set_registered_model_alias(bad.name, "champion", str(bad.version))
         act = promote(good.name, good.version, site.target)
         assert act.done, act.sentence
+    finally:
+        served.close()
+
+
+def test_a_login_under_deny_sees_no_word_about_the_model_and_the_chain_still_holds(tmp_path, monkeypatch):
+    _with_login(tmp_path, monkeypatch)
+    served = _served(tmp_path, f"sqlite:///{tmp_path}/registry.db", "basic-auth", WAYS_TO_SERVE["basic-auth"])
+    site: Site = next(served)
+    try:
+        shown, hidden = site.record(), site.record("fail")
+        users = importlib.import_module("mlflow.server.auth.client").AuthServiceClient(site.target.tracking_uri)
+        users.create_user("reader", PASSWORD)
+        users.grant_user_permission("reader", "registered_model", hidden.name, "DENY")
+        with site.client() as client:
+            everything = {entry.name for entry in read_log(client)}
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "reader")
+        with site.client() as client:
+            entries = read_log(client)
+            texts = json.dumps([model.description for model in client.search_registered_models("kdgov.log > 0")])
+            assert log_of(client, hidden.name) == [entry for entry in entries if entry.kind == "withheld"]
+        assert {shown.name, hidden.name} <= everything
+        assert hidden.name not in texts
+        assert shown.name in {entry.name for entry in entries}
+        trust = load_trust(trust_path(site.target.store))
+        assert chain_faults(entries, trust) == ()
+        assert hidden.name not in {row.name for row in registry_page(site.target, asked(limit=100)).rows}
     finally:
         served.close()
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import current_app, g
-from mlflow.entities.model_registry import RegisteredModel
+
+from kdgov.guard.request_context import readable_models
 
 LOGIN = "kdgov_login"
 """Key of the application's settings: whether MLflow's login is on."""
@@ -17,16 +18,7 @@ def may_read() -> Callable[[str], bool]:
     """Tells of a model's name whether the caller may read it; where nobody can tell, only an administrator may."""
     if not current_app.config.get(LOGIN):
         return lambda _: True
-    auth: Any = importlib.import_module("mlflow.server.auth")
-    if auth.sender_is_admin():
-        return lambda _: True
-    user = str(getattr(g, "mlflow_authenticated_user", "") or auth.authenticate_request().username)
-    if (make := getattr(auth, "_rm_or_prompt_read_predicate", None)) is not None:
-        predicate = make(user)
-        return lambda name: bool(predicate(RegisteredModel(name=name)))
-    if (permission := getattr(auth, "_get_registered_model_permission", None)) is not None:
-        return lambda name: bool(permission(name).can_read)
-    return lambda _: False
+    return readable_models() or (lambda _: True)
 
 
 def may_read_evidence(experiment: str) -> bool:

@@ -41,6 +41,9 @@ def log_findings(log: LogShown, trust: TrustStore) -> tuple[AuditFinding, ...]:
                 "log", "log of acts", f"{told}, but {_UNCHECKED}, so the heads were not checked.", mend="Trust the guard's key for acts."
             ),
         )
+    if withheld := sum(entry.kind == "withheld" for entry in log.entries):
+        told = f"{told}, each with a signed head; {withheld} are about models that this login may not read, and their words were not seen"
+        return (unverifiable("log", "log of acts", f"{told}.", mend="Audit the whole registry with an administrator's login."),)
     return (verified("log", "log of acts", f"{told}, each with a signed head."),)
 
 

@@ -11,6 +11,8 @@ import base64
 import json
 import os
 import re
+from collections.abc import Callable
+from dataclasses import replace
 
 import sqlalchemy as sa
 from mlflow.entities.model_registry import RegisteredModel
@@ -22,12 +24,13 @@ from sqlalchemy.orm import Session
 from kdgov import __version__
 from kdgov.errors import InputError
 from kdgov.evidence.derivation.owner_rules import shown_policies
-from kdgov.evidence.event_chain import LogEntry
+from kdgov.evidence.event_chain import LogEntry, withheld_json
 from kdgov.evidence.registry_query import question_of_text
 from kdgov.guard import tables
 from kdgov.guard.config import GuardConfig
 from kdgov.guard.database_query import list_page
 from kdgov.guard.log_reading import entries_about, entry_of, log_faults
+from kdgov.guard.request_context import readable_models
 from kdgov.guard.serving import NONCE_VARIABLE
 
 # MLflow's client appends its own "AND …" that leaves prompts out.
@@ -47,25 +50,33 @@ def is_view(filter_string: str | None) -> bool:
 def view(session: Session, filter_string: str, max_results: int, config: GuardConfig, *, workspace: str) -> PagedList:
     """The records asked for, one page at a time; the next page is asked for by the last number (or token) seen.
 
+    A login sees versions of the models that it may read, and of the log's other entries their place in the chain alone.
+
     Raises:
         MlflowException: if a question about versions cannot be read.
     """
+    reads = readable_models()
+
+    def is_shown(place: str, name: str) -> bool:
+        return reads is None or not name or (place == workspace and reads(name))
+
     if match := _VERSIONS.match(filter_string):
         try:
             page = list_page(session, question_of_text(match.group(1)), workspace=workspace)
         except InputError as error:
             raise MlflowException(f"kdgov: {error.what}. {error.mend}", error_code=INVALID_PARAMETER_VALUE) from error
+        page = replace(page, rows=tuple(row for row in page.rows if is_shown(workspace, row.name)))
         text = json.dumps(page.as_json(), ensure_ascii=False)
         return PagedList([RegisteredModel(name="kdgov.versions", description=text)], None)
     limit = min(max_results, PAGE)
     if match := _LOG.match(filter_string):
-        return _shown(_after(session, int(match.group(1)), limit))
+        return _shown(_after(session, int(match.group(1)), limit), is_shown)
     if match := _LOG_OF.match(filter_string):
         name, version, after = _place_of(match.group(1))
         entries = [e for e in entries_about(session, workspace, name) if e.seq > after and version in (None, e.version)]
-        return _shown(entries[:limit])
+        return _shown(entries[:limit], is_shown)
     if _FAULTS.match(filter_string):
-        return PagedList([RegisteredModel(name="kdgov.log.faults", description=json.dumps(log_faults(session)))], None)
+        return PagedList([RegisteredModel(name="kdgov.log.faults", description=json.dumps(log_faults(session, is_shown)))], None)
     status = {
         "version": __version__,
         "free_aliases": sorted(config.free_aliases),
@@ -79,8 +90,9 @@ def view(session: Session, filter_string: str, max_results: int, config: GuardCo
     return PagedList([RegisteredModel(name="kdgov.guard", description=json.dumps(status))], None)
 
 
-def _shown(entries: list[LogEntry]) -> PagedList:
-    rows = [(f"kdgov.log/{e.seq}", json.dumps({**e.body(), "head": dict(e.head)}, ensure_ascii=False)) for e in entries]
+def _shown(entries: list[LogEntry], is_shown: Callable[[str, str], bool]) -> PagedList:
+    told = [{**e.body(), "head": dict(e.head)} if is_shown(e.workspace, e.name) else withheld_json(e) for e in entries]
+    rows = [(f"kdgov.log/{e.seq}", json.dumps(words, ensure_ascii=False)) for e, words in zip(entries, told, strict=True)]
     return PagedList([RegisteredModel(name=name, description=text) for name, text in rows], None)
 
 

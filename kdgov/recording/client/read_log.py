@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from kdgov.digest import digest_json, write_atomic
 from kdgov.errors import InputError
-from kdgov.evidence.event_chain import GENESIS, LogEntry, chain_faults, entry_from_json, unreadable_entry
+from kdgov.evidence.event_chain import GENESIS, LogEntry, chain_faults, entry_from_json, unreadable_entry, withheld_entry
 from kdgov.evidence.trust_store import TrustStore, load_trust, trust_path
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.client.target import RegistryTarget
@@ -134,8 +134,9 @@ def _pages(client: MlflowClient, asked: Any, after: int) -> list[LogEntry] | Non
 def _shown(text: str | None, seq: int) -> LogEntry:
     """An entry as the registry shows it; one of another shape stands for a row that cannot be read."""
     try:
-        return entry_from_json(json_value(text or "", where=f"log entry {seq}"))
-    except (InputError, ValueError, TypeError):
+        document = json_value(text or "", where=f"log entry {seq}")
+        return withheld_entry(document) if document.get("withheld") is True else entry_from_json(document)
+    except (InputError, ValueError, TypeError, AttributeError):
         return unreadable_entry(seq, workspace="", name="", version=0)
 
 
