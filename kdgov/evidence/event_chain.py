@@ -149,6 +149,17 @@ def trust_faults(entries: Sequence[LogEntry], trust: TrustStore) -> tuple[str, .
     return tuple(found)
 
 
+def made_good(entries: Sequence[LogEntry], trust: TrustStore) -> str:
+    """The first key that an entry calls compromised and that this trust store lets count; empty where there is none."""
+    listed = _listed(trust)
+    for entry in entries:
+        for key in entry.details.get("compromised") or []:
+            mine = listed.get(str(key))
+            if mine is not None and not mine.compromised:
+                return f"{_called(str(key))} was compromised by entry {entry.seq}, and this trust store lets it count again"
+    return ""
+
+
 def _listed(trust: TrustStore) -> dict[str, TrustedKey | TrustedIdentity]:
     """Everybody a trust store lists: keys by identifier, CI jobs by name."""
     return {**{key.keyid: key for key in trust.keys}, **{f"{_IDENTITY}{one.name}": one for one in trust.identities}}

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from kdgov.errors import InputError
-from kdgov.evidence.event_chain import LogEntry, entry_from_json, unreadable_entry
+from kdgov.evidence.event_chain import LogEntry, entry_from_json, made_good, unreadable_entry
 from kdgov.evidence.release_statement import Refusal, VersionFacts
 from kdgov.evidence.signing import envelope_digest
-from kdgov.evidence.trust_store import CLOCK_SKEW
+from kdgov.evidence.trust_store import CLOCK_SKEW, TrustStore
 from kdgov.guard.request_context import refuse
 from kdgov.guard.tables import ENVELOPES, HEAD, LOG, StoredEnvelope, last_moment
 from kdgov.safe_parse import json_value
@@ -95,7 +95,7 @@ def end_fault(session: Session) -> str:
     return ""
 
 
-def refuse_on_broken_log(session: Session, kind: str, at: datetime.datetime, *, is_signed: bool) -> None:
+def refuse_on_broken_log(session: Session, kind: str, at: datetime.datetime, *, is_signed: bool, trust: TrustStore) -> None:
     """Refuse an act that raises a standing where the log's end, the clock or its signature is not as it was left; what lowers one is taken.
 
     Args:
@@ -103,6 +103,7 @@ def refuse_on_broken_log(session: Session, kind: str, at: datetime.datetime, *, 
         kind: of the act.
         at: now.
         is_signed: whether this guard has a key: without one it would leave an unsigned entry behind signed ones, for good.
+        trust: who counts here; a key that the log once called compromised counts no more, whatever the trust store says since.
     """
     if kind not in ("decide", *RAISING):
         return
@@ -115,6 +116,14 @@ def refuse_on_broken_log(session: Session, kind: str, at: datetime.datetime, *, 
         refuse(f"kdgov refuses to {kind}: {told}. Set the clock.")
     if fault := end_fault(session):
         refuse(f"kdgov refuses to {kind}: {fault}. {_MEND}")
+    if fault := _taken_back(session, trust):
+        refuse(f"kdgov refuses to {kind}: {fault}. Put the mark back, and trust a new key.")
+
+
+def _taken_back(session: Session, trust: TrustStore) -> str:
+    """Which key the log knows as compromised and this trust store lets count again; empty where there is none."""
+    rows = session.execute(sa.select(LOG).where(LOG.c.entry.contains('"compromised"', autoescape=True)).order_by(LOG.c.seq))
+    return made_good([entry_of(row) for row in rows], trust)
 
 
 def _ends_signed(session: Session) -> bool:

@@ -124,8 +124,9 @@ class _Guard(ReservedTags):
 
     def _log(self, session: Session, kind: ActKind, facts: VersionFacts, **details: Any) -> LogEntry:
         at = now()
-        refuse_on_broken_log(session, kind, at, is_signed=self._signer is not None)
-        details |= standing_of(self.config.trust())
+        trust = self.config.trust()
+        refuse_on_broken_log(session, kind, at, is_signed=self._signer is not None, trust=trust)
+        details |= standing_of(trust)
         entry = tables.append(session, kind, version=facts, by=caller(), details=details, signer=self._signer, at=at)
         if facts.version and kind != "delete":
             write_tag(session, facts, LOG_TAG, f"{entry.seq}:{entry.hash}")
