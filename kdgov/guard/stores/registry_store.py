@@ -123,8 +123,7 @@ class _Guard(ReservedTags):
             return is_prompt(session, self._get_active_workspace(), name)  # type: ignore[attr-defined]
 
     def _log(self, session: Session, kind: ActKind, facts: VersionFacts, **details: Any) -> LogEntry:
-        at = now()
-        trust = self.config.trust()
+        at, trust = now(), self.config.trust()
         refuse_on_broken_log(session, kind, at, is_signed=self._signer is not None, trust=trust)
         details |= standing_of(trust)
         entry = tables.append(session, kind, version=facts, by=caller(), details=details, signer=self._signer, at=at)
