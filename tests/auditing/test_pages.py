@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 import sqlite3
 import time
@@ -15,12 +16,15 @@ from flask import Flask
 from kdgov.auditing.pages import routes
 from kdgov.auditing.pages.calendar_feed import calendar
 from kdgov.auditing.pages.server_app import PLAIN, WITH_LOGIN
+from kdgov.evidence.bundle import write_manifest
 from kdgov.guard import entry, serving
 from kdgov.guard.registry_rows import FleetRow, Standing
 from kdgov.guard.request_context import now
 from kdgov.recording.client.client import registry_client
 from kdgov.recording.promotion import promote, revoke
+from kdgov.recording.release_recording import record_release
 from tests.guard.conftest import embedded, empty_registry
+from tests.recording.evidence_bundle import bundle, checkpoint
 
 __all__ = ["embedded", "empty_registry"]
 HOSTILE = "scratch-<img src=x onerror=alert(1)> =cmd|'x'\u202e"
@@ -120,6 +124,21 @@ def test_two_versions_show_what_moved_across_a_limit(embedded, pages):
     assert "capability-retained" not in moved
     assert "points" in moved
     assert pages.get("/kdgov/models/delta/compare?version=2&other=1").headers["Location"].endswith("/delta/2/compare/1")
+
+
+def test_two_versions_show_quality_against_cost_where_both_were_measured(embedded, pages):
+    for number, share in ((1, 1.0), (2, 0.6)):
+        folder = embedded.folder / f"measured-{number}"
+        weights = checkpoint(folder / "weights", seed=90 + number)
+        made = bundle(folder / "bundle", name="measured", weights=weights, seed=90 + number)
+        kept = {"safety": {"share": share, "low": share - 0.02, "high": share + 0.01}}
+        (made / "efficiency.json").write_text(json.dumps({"ratios": {"parameters": 0.5}, "kept": kept}))
+        write_manifest(made)
+        record_release(made, embedded.target, weights=weights)
+    text = pages.get("/kdgov/models/measured/2/compare/1").get_data(as_text=True)
+    assert "Quality against cost" in text
+    assert "safety, version 2 (pass): size 0.5 of the teacher&#x27;s, keeps 60.0 %" in text
+    assert "Quality against cost" not in pages.get("/kdgov/models/delta/2/compare/1").get_data(as_text=True)
 
 
 def test_a_masked_text_is_opened_by_a_click_that_is_kept(releases, embedded, pages, store):

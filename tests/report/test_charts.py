@@ -20,6 +20,7 @@ from kdgov.report.charts.group_heat_map import group_heat_map
 from kdgov.report.charts.operating_point import cost_and_share, flips, operating_point
 from kdgov.report.charts.training_curves import training_curves
 from kdgov.report.charts.upstreams import timeline, upstreams
+from kdgov.report.charts.version_path import VersionPoint, version_path
 
 SVG = "{http://www.w3.org/2000/svg}"
 VERDICTS = st.sampled_from(["pass", "fail", "inconclusive", "invalid"])
@@ -83,6 +84,9 @@ PICTURES = {
     "upstreams": lambda words: upstreams(
         [{"source": words, "target": "student", "use": "logits", "license": words}], name="u", title=words
     ),
+    "versions": lambda words: version_path(
+        [VersionPoint(version=n, verdict="pass", size=0.5, kept={words: (1.0, 0.9, 1.1)}) for n in (1, 2)]
+    ),
     "timeline": lambda words: timeline([{"at": "2026-01-01T00:00:00", "what": words, "by": words}], name="t", title=words),
 }
 
@@ -126,6 +130,22 @@ def test_cost_is_drawn_with_its_intervals():
     assert "0.98 (0.96 to 0.99)" in picture
     assert "bytes on disk" not in picture
     assert cost_and_share({}) == ""
+
+
+def test_versions_are_a_path_per_suite_and_no_suite_hides_another():
+    kept = {"capability": (0.98, 0.96, 0.99), "safety": (0.6, 0.55, 0.66)}
+    worse = VersionPoint(version=2, verdict="fail", size=0.4, kept=kept)
+    good = VersionPoint(version=1, verdict="pass", size=0.6, kept={**kept, "safety": (1.0, 0.99, 1.01)})
+    picture = version_path([worse, good])
+    assert "safety, version 1 (pass): size 0.6 of the teacher&#x27;s, keeps 100.0 %; safety, version 2 (fail)" in picture
+    marks = re.findall(r'data-verdict="(\w+)" data-x="([\d.]+)"', picture)
+    assert [verdict for verdict, _ in marks] == ["pass", "fail", "pass", "fail"]
+    # The larger version stands further right, in both panels at the same place.
+    assert float(marks[0][1]) > float(marks[1][1])
+    assert marks[:2] == marks[2:]
+    assert version_path([worse]) == ""
+    alone = VersionPoint(version=3, verdict="pass", size=0.5, kept={"bias": (1.0, 1.0, 1.0)})
+    assert version_path([worse, alone]) == ""
 
 
 def test_flips_show_what_equal_averages_hide():
