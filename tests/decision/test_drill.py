@@ -196,8 +196,14 @@ def test_the_report_renders_with_every_plant_and_a_curve_per_criterion(default):
     assert "&lt;margins&gt;" in svg
 
 
-@pytest.mark.parametrize("name", ["default", "strict", "edge-device", "lm-eval", "black-box"])
+@pytest.mark.parametrize("name", ["default", "strict", "edge-device", "lm-eval", "black-box", "starter", "distilbert-claim"])
 def test_the_documented_tables_are_those_of_the_shipped_policies(name, project_root):
     """A changed policy needs its drill again: docs/gate.md names the command beside each table."""
     digest = drilled_digest(load_policy(data_folder("policies") / f"{name}.yaml"))
     assert f"Drilled parts `{digest[:19]}…`" in (project_root / "docs" / "gate.md").read_text()
+
+
+def test_a_share_to_keep_is_drilled_as_the_loss_it_leaves():
+    """97 % of a teacher at 90 % leaves 2.7 points: a uniform loss beyond them never passes, and a copy does."""
+    report = drill(load_policy(data_folder("policies") / "distilbert-claim.yaml"), runs=3, only=["R01", "G01"])
+    assert [(result.id, result.promoted) for result in (*report.planted, *report.good)] == [("R01", 0), ("G01", 3)]

@@ -28,7 +28,7 @@ def baseline_verdicts(world: World, case: Case) -> dict[str, bool]:
 
 def _pairs(world: World, case: Case) -> Iterator[tuple[Values, Values, float, float]]:
     for shape in world.shapes:
-        criterion = next((c for c in world.policy.criteria if c.id in shape.criteria and c.kind == "non_inferiority"), None)
+        criterion = next((c for c in world.policy.criteria if c.id in shape.criteria and c.kind in ("non_inferiority", "retention")), None)
         sides = [table.partitions.get(shape.key) for table in (case.teacher, case.student)]
         if criterion is None or sides[0] is None or sides[1] is None:
             continue

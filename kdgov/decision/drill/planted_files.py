@@ -98,6 +98,8 @@ def looser_branch(world: World, rng: np.random.Generator) -> Case | None:
 
 def _widened(criterion: dict[str, Any]) -> dict[str, Any]:
     wider: dict[str, Any] = {k: WIDER * criterion[k] for k in ("margin", "group_margin", "ceiling") if isinstance(criterion.get(k), float)}
+    if criterion.get("kind") == "retention" and isinstance(share := criterion.get("share"), float):
+        wider["share"] = max(0.01, 1.0 - WIDER * (1.0 - share))
     if isinstance(named := criterion.get("margins"), dict):
         wider["margins"] = {unit: WIDER * value for unit, value in named.items()}
     return {**criterion, **wider}

@@ -202,11 +202,22 @@ def _shape(criterion: Criterion, key: MetricKey, items: int | None) -> Shape:
         n=n if role == "privacy" or items is None else items,
         level=level,
         disagreement=criterion.plan_disagreement if criterion.plan_disagreement is not None else min(0.10, 2 * (1 - level)),
-        margin=criterion.margin if criterion.kind in ("non_inferiority", "calibration") else np.inf,
+        margin=_margin(criterion, level),
         attributes=_attributes(criterion),
         criteria=(criterion.id,),
         threshold=criterion.threshold,
     )
+
+
+def _margin(criterion: Criterion, level: float) -> float:
+    """How much may be lost: the margin, or what a share to keep leaves of a teacher at this level; no end where nothing is compared."""
+    match criterion.kind:
+        case "non_inferiority" | "calibration":
+            return criterion.margin
+        case "retention":
+            return (1.0 - criterion.share) * level
+        case _:
+            return float(np.inf)
 
 
 def _attributes(criterion: Criterion) -> dict[str, tuple[str, ...]]:

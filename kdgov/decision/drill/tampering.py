@@ -11,6 +11,7 @@ from kdgov.decision.decision import Waiver
 from kdgov.decision.drill.plant import Builder, with_scores, with_text
 from kdgov.decision.drill.simulation import Case, World
 from kdgov.decision.judgement import judge
+from kdgov.decision.policy import Criterion
 from kdgov.finding import CheckName, Finding, FindingVerdict
 from kdgov.items import ItemTable, MetricDeclaration
 
@@ -152,10 +153,17 @@ def teacher_swapped(*, described: bool) -> Builder:
     return build
 
 
+def _looser(criterion: Criterion) -> Criterion:
+    """The criterion with four times the loss allowed."""
+    if criterion.kind == "retention":
+        return replace(criterion, share=max(0.01, 1.0 - 4 * (1.0 - criterion.share)))
+    return replace(criterion, margin=criterion.margin * 4) if criterion.kind == "non_inferiority" else criterion
+
+
 def edited_policy(world: World, rng: np.random.Generator) -> Case:
     """Margins four times as wide as in the policy the evidence was sealed under."""
     case = world.case(rng, drops={s.key: 2 * s.margin for s in world.shapes if np.isfinite(s.margin)})
-    looser = tuple(replace(c, margin=c.margin * 4) if c.kind == "non_inferiority" else c for c in world.policy.criteria)
+    looser = tuple(_looser(criterion) for criterion in world.policy.criteria)
     edited = replace(world.policy, criteria=looser, digest=OTHER)
     digests = {**case.further["digests"], "policy": world.policy.digest}
     return replace(case, policy=edited, further={**case.further, "digests": digests})
