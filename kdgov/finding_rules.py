@@ -101,6 +101,7 @@ RULES: dict[str, Rule] = {
     "contamination.near-duplicate": _rule(
         "review", "near-duplicates of items occur in the data", "Broder 1997, doi:10.1109/SEQUEN.1997.666900"
     ),
+    "contamination.retold": _rule("review", "items told in other words or in another language in the data", "arXiv:2311.04850"),
     "contamination.judged-apart": _rule("warn", "seen items are left out and compared with unseen ones", "arXiv:2005.14165 appendix C"),
     "contamination.not-apart": _rule(
         "block", "items seen in the data that cannot be separated in the results", "arXiv:2005.14165 appendix C"

@@ -39,6 +39,10 @@ PASSING: dict[str, Scope] = {
     "contamination.scanned": Scope(
         looks_for="items of the suites, word for word, lightly edited or nearly", never=("paraphrases and translations",)
     ),
+    "contamination.retold-compared": Scope(
+        looks_for="items told in other words or in another language, by embeddings",
+        never=("about two paraphrases in three and one translation in ten, by the measured rates",),
+    ),
     "contamination.media-compared": Scope(
         looks_for="images and sounds of the suites among those of the data", never=("crops, recordings and drawings of the same thing",)
     ),

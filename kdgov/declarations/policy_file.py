@@ -67,6 +67,8 @@ class DataSection(Declared):
     """``block``: the findings stop the release. ``judge_apart``: unseen items decide, seen against unseen is shown."""
     image_likeness: bool = False
     """Whether images of suites and data are also compared by a perceptual hash: resized and recompressed copies are found."""
+    retold_items: bool = False
+    """Whether items told in other words or in another language are looked for by embeddings (extra ``retold``)."""
 
 
 class PromotionSection(Declared):

@@ -23,12 +23,13 @@ from kdgov.checks.findings.privacy import personal_data_findings, withdrawn_ids
 from kdgov.checks.findings.provenance import provenance_findings
 from kdgov.checks.findings.recipe_findings import recipe_findings
 from kdgov.checks.findings.rules import Stances, read_stances
-from kdgov.checks.findings.scan_findings import contaminated_items, not_testable_finding, scan_findings, taught_reports
+from kdgov.checks.findings.scan_findings import contaminated_items, not_testable_finding, retold_findings, scan_findings, taught_reports
 from kdgov.checks.findings.sent_to_endpoint import sent_findings
 from kdgov.checks.licensing.licence_case import licence_case
 from kdgov.checks.licensing.portable_case import portable_case
 from kdgov.checks.pii.person_names import NameCount, NamesModel, count_names, names_model
 from kdgov.checks.scan.contamination import ItemIndex
+from kdgov.checks.scan.retold_items import encoder_version
 from kdgov.checks.scan.scan import Shard, ShardReport, scan
 from kdgov.checks.scan.suite_items import SuiteItems, suite_items
 from kdgov.decision.policy import Policy
@@ -150,6 +151,7 @@ def _key(question: _Question) -> str:
             "case": question.case,
             "withdrawn": [sorted(withdrawn_ids(body)) for body in materials.scanned],
             "names": question.names.digest if question.names is not None else "",
+            "retold": encoder_version() if question.stances.looks_for_retold else "",
             "today": question.today.isoformat(),
             "calibration": digest_json(calibration_table(question.context)),
             "code": source_digest("kdgov.pipeline.check"),
@@ -215,6 +217,9 @@ def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> 
     findings += scan_findings(
         materials, reports, question.items, stances, names, not_looked_for=index.not_testable, media=media.beside_text
     )
+    taught = [(file.name, file.path) for body in materials.scanned if body is not materials.logged for file in body.files if file.digest]
+    known = contaminated_items(taught_reports(materials, reports))
+    findings += retold_findings(question.items, taught, stances, known=known)
     findings += sent_findings(materials, reports, stances, today=question.today)
     findings += [*not_testable_finding(unseen, len(index.items), stances), *media_findings(media, stances)]
     findings += mitigation_findings(materials, question.policy, stances)

@@ -14,8 +14,9 @@ from pathlib import Path
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checks.findings.identifier_findings import identifier_findings
 from kdgov.checks.findings.rules import read_stances
-from kdgov.checks.findings.scan_findings import contaminated_items, contamination_findings
+from kdgov.checks.findings.scan_findings import contaminated_items, contamination_findings, retold_findings
 from kdgov.checks.scan.contamination import ItemIndex
+from kdgov.checks.scan.retold_items import encoder_version
 from kdgov.checks.scan.scan import Shard, ShardReport, scan
 from kdgov.checks.scan.suite_items import SuiteItems, suite_items
 from kdgov.decision.policy import Policy
@@ -59,6 +60,7 @@ def written_step(context: ReleaseContext, distilled: Path, *, workers: int = 1) 
             "items": index.digest,
             "absent": list(items.absent),
             "policy": policy.digest,
+            "retold": encoder_version() if policy.sections.get("data", {}).get("retold_items") else "",
             "intent": context.release.release.distribution,
             "code": source_digest("kdgov.pipeline.scan_teacher_text"),
         }
@@ -69,14 +71,20 @@ def written_step(context: ReleaseContext, distilled: Path, *, workers: int = 1) 
         if work.finished is not None:
             return work.finished
         reports = scan(shards, index, workers=workers, progress=context.progress)
-        findings = _findings(context, policy, items, reports, index.not_testable)
+        findings = _findings(context, policy, items, reports, index.not_testable, files=[(shard.name, shard.path) for shard in shards])
         _write(work.folder, findings, reports)
         stops = [finding.rule for finding in findings if finding.verdict in ("block", "invalid")]
         return work.finish(stops=bool(stops), stopped_by=stops, files=len(files))
 
 
 def _findings(
-    context: ReleaseContext, policy: Policy, items: SuiteItems, reports: Sequence[ShardReport], not_looked_for: Sequence[str]
+    context: ReleaseContext,
+    policy: Policy,
+    items: SuiteItems,
+    reports: Sequence[ShardReport],
+    not_looked_for: Sequence[str],
+    *,
+    files: Sequence[tuple[str, Path]],
 ) -> list[Finding]:
     stances = read_stances(policy.findings, file=str(context.policy_path()), data=policy.sections.get("data", {}))
     return [
@@ -84,6 +92,7 @@ def _findings(
             "teacher-written text", reports, intent=context.release.release.distribution, said_none=False, stances=stances
         ),
         *contamination_findings(reports, items, stances, subject="teacher-written text", not_looked_for=not_looked_for),
+        *retold_findings(items, files, stances, known=contaminated_items(reports), subject="teacher-written text"),
     ]
 
 

@@ -1,14 +1,19 @@
 """Recall and precision of telephones on sentences in the manner of presidio-research: templates filled by Faker, many locales.
 
-Run ``python -m tests.benchmarks.telephones``. Numbers and everything else that has digits (cards, dates, postcodes, amounts, order
-numbers, IBANs) come from Faker (MIT), which knows nothing of the detector; the templates are our own.
+Run ``python -m tests.benchmarks.telephones``, or with presidio-research's own published sets (MIT; ``data/synth_dataset_v2.json``,
+``tests/data/generated_large.json`` of its repository) as ``python -m tests.benchmarks.telephones FILE.json …``.
+Numbers and everything else that has digits (cards, dates, postcodes, amounts, order numbers, IBANs) come from Faker (MIT), which knows
+nothing of the detector; the templates are our own.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 
 from faker import Faker
 
@@ -88,11 +93,25 @@ def _filled(template: str, fake: Faker, english: Faker, rng: random.Random) -> t
     return text, spans
 
 
+def presidio_sentences(path: Path) -> list[tuple[str, list[tuple[int, int]]]]:
+    """Texts of one of presidio-research's files and where their telephones stand."""
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return [
+        (row["full_text"], [(s["start_position"], s["end_position"]) for s in row["spans"] if s["entity_type"] == "PHONE_NUMBER"])
+        for row in rows
+    ]
+
+
 def rates(seed: int, count: int, *, shows: int = 0) -> tuple[float, float]:
+    """Recall and precision on made sentences."""
+    return measured(sentences(seed, count), shows=shows)
+
+
+def measured(labelled: Iterable[tuple[str, list[tuple[int, int]]]], *, shows: int = 0) -> tuple[float, float]:
     """Recall and precision; a hit counts when it overlaps a telephone."""
     found = missed = wrong = 0
     lost: Counter[str] = Counter()
-    for text, spans in sentences(seed, count):
+    for text, spans in labelled:
         data = text.encode()
         places = [(len(text[:a].encode()), len(text[:b].encode())) for a, b in spans]
         hits = [hit for hit in find_identifiers(data) if hit.kind == "phone"]
@@ -111,6 +130,17 @@ def rates(seed: int, count: int, *, shows: int = 0) -> tuple[float, float]:
     return found / max(1, found + missed), found / max(1, found + wrong)
 
 
+def main(arguments: list[str]) -> None:
+    """Print recall and precision of each file named, else of made sentences by seed and number of examples shown."""
+    files = [Path(name) for name in arguments if name.endswith(".json")]
+    for path in files:
+        recall, precision = measured(presidio_sentences(path))
+        sys.stdout.write(f"{path.name}: recall {recall:.3f}, precision {precision:.3f}\n")
+    if not files:
+        seed, shows = (int(n) for n in (*arguments, "3", "0")[:2]) if len(arguments) != 1 else (int(arguments[0]), 0)
+        recall, precision = rates(seed, 4000, shows=shows)
+        sys.stdout.write(f"telephones: recall {recall:.3f}, precision {precision:.3f}\n")
+
+
 if __name__ == "__main__":
-    recall, precision = rates(int(sys.argv[1]) if len(sys.argv) > 1 else 3, 4000, shows=int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    sys.stdout.write(f"telephones: recall {recall:.3f}, precision {precision:.3f}\n")
+    main(sys.argv[1:])

@@ -166,7 +166,7 @@ def test_the_documented_limits_are_the_defaults(world):
     shown = parse_policy(POLICY.read_text() + "\n" + section)
     limits = {intent: kinds["all"] for intent, kinds in shown.sections["data"]["personal_per_mb"].items()}
     assert limits == PERSONAL_PER_MB
-    assert own.sections["data"] == {"personal_per_mb": {}, "contaminated_items": "block", "image_likeness": False}
+    assert own.sections["data"] == {"personal_per_mb": {}, "contaminated_items": "block", "image_likeness": False, "retold_items": False}
 
 
 def test_a_release_with_seen_items_is_judged_by_the_others_and_judged_again_alike(release):

@@ -13,6 +13,7 @@ import yaml
 
 import kdgov
 from kdgov.checks.pii import person_names
+from kdgov.checks.scan import retold_items
 from kdgov.decision.criteria.split_items.contaminated_items import apart_findings
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.errors import DeclarationError
@@ -24,7 +25,7 @@ from kdgov.license import case_from_json, check
 from kdgov.license.answer_findings import findings as licence_findings
 from kdgov.passing_rules import LOOKED_FOR, NOT_LOOKED_FOR, PASSING, passing
 from kdgov.pipeline.asked_models import endpoint_plan
-from tests.checks.conftest import World
+from tests.checks.conftest import World, world_policy
 from tests.checks.test_violations import TODAY
 
 PACKAGE = Path(kdgov.__file__).parent
@@ -113,6 +114,16 @@ def _names(world: World, patch: pytest.MonkeyPatch) -> Found:
     return world.findings(today=TODAY)
 
 
+def _retold(world: World, patch: pytest.MonkeyPatch) -> Found:
+    """An encoder to which no two texts are alike, and a draw of ten passages."""
+    patch.setattr(retold_items, "encoder", lambda: lambda texts: np.zeros((len(texts), 2), dtype=np.float32))
+    patch.setattr(retold_items, "MOST_PASSAGES", 10)
+    world.rows = [{**row, "prompt": f"How many of them are there after day {n}?"} for n, row in enumerate(world.rows)]
+    (world.folder / "policy.yaml").write_text(yaml.safe_dump({**world_policy(), "data": {"retold_items": True}}))
+    world.release["policy"] = "policy.yaml"
+    return world.findings(today=TODAY)
+
+
 def _media(world: World, patch: pytest.MonkeyPatch) -> Found:
     image = pytest.importorskip("PIL.Image")
     rng = np.random.default_rng(0)
@@ -195,6 +206,7 @@ PARTIAL: dict[str, tuple[Callable[[World, pytest.MonkeyPatch], Found], str, str]
     "privacy.sent": (_world(_sent), "bytes", "not UTF-8"),
     "contamination.scanned": (_world(_short_items), "items", "1 item with fewer than five words of text"),
     "contamination.media-compared": (_media, "items", "1 file that is absent or cannot be opened"),
+    "contamination.retold-compared": (_retold, "passages", "passages beyond the 10 that were drawn"),
     "contamination.judged-apart": (_apart, "seen", ""),
     "coverage.covered": (_world(lambda w: w.rows.append({"pixels": 3})), "inputs", "1 row"),
     "coverage.near-and-far": (_far, "far", "s/t/few (5 far, 200 near items are too few)"),

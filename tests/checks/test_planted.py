@@ -148,6 +148,7 @@ PLANTS: dict[str, tuple[Plant, str]] = {
 ELSEWHERE = {
     "practice.mitigation-untested": "takes mitigations: tests/checks/test_mitigations.py",
     "provenance.student-endpoint": "takes a student that is asked: tests/evaluation/test_black_box.py",
+    "contamination.retold": "takes an encoder: tests/checks/test_retold.py",
     "contamination.image-alike": "takes pictures: tests/checks/test_media.py",
     "contamination.media-not-compared": "takes pictures: tests/checks/test_media.py",
     "practice.informed-before-results": "judged after the evaluation: tests/checks/test_practice.py",

@@ -64,6 +64,6 @@ def test_the_numbering_plans_are_loaded_only_for_a_candidate():
         "import sys\nfrom kdgov.checks.pii.identifiers import find_identifiers\n"
         "find_identifiers(b'1,2,3\\n' * 1000 + b'on 2024-05-06 we sold 12345678 pieces, call +49 151 23456789')\n"
         "assert 'phonenumbers' not in sys.modules\n"
-        "find_identifiers(b'my mobile is 22 592 83 95 now')\nassert 'phonenumbers' in sys.modules"
+        "find_identifiers(b'I tried 22 592 83 95 three times')\nassert 'phonenumbers' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

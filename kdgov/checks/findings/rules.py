@@ -28,6 +28,8 @@ class Stances:
     """Release intent → kind of identifier, or ``all`` → how many per million bytes of text it bears."""
     compares_likeness: bool = False
     """Whether images are compared by their look as well as byte for byte."""
+    looks_for_retold: bool = False
+    """Whether items told in other words are looked for by embeddings."""
     judges_apart: bool = False
     """Whether contaminated items are left out of the judgement instead of stopping the release."""
 
@@ -73,9 +75,14 @@ def read_stances(value: Any, *, file: str, data: Mapping[str, Any] | None = None
     # Judged apart, they are told; what the policy says of a rule by name still counts.
     base: dict[str, FindingVerdict] = dict.fromkeys(_SEEN_RULES, "warn") if apart else {}
     limits = section.get("personal_per_mb", {})
-    likeness = bool(section.get("image_likeness"))
+    shared: dict[str, Any] = {
+        "personal_per_mb": limits,
+        "judges_apart": apart,
+        "compares_likeness": bool(section.get("image_likeness")),
+        "looks_for_retold": bool(section.get("retold_items")),
+    }
     if value is None:
-        return Stances(changed=base, personal_per_mb=limits, judges_apart=apart, compares_likeness=likeness)
+        return Stances(changed=base, **shared)
     if not isinstance(value, Mapping):
         raise DeclarationError(
             [Fault(file=file, key="findings", what="is not a mapping", mend="Write `rule: warn | review | block` per line.")]
@@ -89,7 +96,7 @@ def read_stances(value: Any, *, file: str, data: Mapping[str, Any] | None = None
             )
     if faults:
         raise DeclarationError(faults)
-    return Stances(changed=base | dict(value), personal_per_mb=limits, judges_apart=apart, compares_likeness=likeness)
+    return Stances(changed=base | dict(value), **shared)
 
 
 def _family(name: str) -> CheckName:

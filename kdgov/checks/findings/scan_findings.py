@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
@@ -11,6 +12,7 @@ from kdgov.checks.findings.identifier_findings import identifier_findings
 from kdgov.checks.findings.rules import Stances
 from kdgov.checks.pii.person_names import NameCount
 from kdgov.checks.scan.contamination import KINDS
+from kdgov.checks.scan.retold_items import retold_items
 from kdgov.checks.scan.scan import ShardReport, unread_parts
 from kdgov.checks.scan.suite_items import SuiteItems
 from kdgov.finding import Finding
@@ -165,6 +167,46 @@ def _absent(reports: Sequence[ShardReport], items: SuiteItems, missed: Collectio
             left_out=left_out,
             items=looked_for,
             tasks=dict(items.digests),
+        )
+    ]
+
+
+def retold_findings(
+    items: SuiteItems, files: Sequence[tuple[str, Path]], stances: Stances, *, known: Collection[str] = (), subject: str = "data"
+) -> list[Finding]:
+    """Items told in other words or in another language, where the policy asks for them; nothing where it does not.
+
+    Args:
+        items: the items of the suites.
+        files: name and place of each file that the student is taught from.
+        stances: the policy's levels.
+        known: items that the scan found already.
+        subject: what the files are, in words.
+
+    Raises:
+        UnavailableError: if the policy asks and no encoder is installed.
+    """
+    if not stances.looks_for_retold or not items.items or not files:
+        return []
+    retold = retold_items([item for item in items.items if item.key not in set(known)], files)
+    beyond = f"{retold.left_out} passages beyond the {retold.passages} that were drawn" if retold.left_out else ""
+    if not retold.found:
+        if not retold.looked_for or not retold.passages:
+            return []
+        reason = (
+            f"None of {retold.looked_for} items is told in other words or another language in {retold.passages} passages of the {subject}."
+        )
+        counted = {"items": retold.looked_for, "passages": retold.passages}
+        return [passing("contamination", "contamination.retold-compared", subject, reason, looked_for=counted, left_out=[beyond])]
+    shown = [f"{item} at {at['file']} row {at['row']} (cosine {at['cosine']})" for item, at in retold.found.items()][:NAMED_ITEMS]
+    return [
+        stances.finding(
+            "contamination.retold",
+            f"{subject} ← {next(iter(retold.found)).rsplit('/', 1)[0]}",
+            f"{len(retold.found)} of {retold.looked_for} items seem to be told in other words or another language: {', '.join(shown)}."
+            + (f" Not looked at: {beyond}." if beyond else ""),
+            mend="Read the pairs: about one look-alike in a hundred items is none. Remove from the data those that are.",
+            details={"items": retold.found},
         )
     ]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from kdgov.checks.pii.inline_secrets import TRIGGERS, inline_secrets
 from kdgov.checks.pii.match import Hit, IdentifierKind
 
 # Keys: fixed beginnings, found by plain search; the pattern then has to fit.
@@ -119,7 +120,7 @@ def assignments_in(text: bytes, data: NDArray[np.uint8]) -> Iterator[Hit]:
             if not _PLACEHOLDER.search(match["value"]):
                 yield Hit(start=match.start("value"), end=match.end("value"), kind="password")
     lowered = text.lower()
-    for word in (b"pass", b"pwd", b"secret", b"key", b"token", b"credential"):
+    for word in (b"pass", b"pwd", b"secret", b"key", b"token", b"credential", *TRIGGERS):
         place = lowered.find(word)
         while place >= 0:
             start, end = text.rfind(b"\n", 0, place) + 1, text.find(b"\n", place)
@@ -138,6 +139,10 @@ def _assignment(text: bytes, start: int, end: int) -> Iterator[Hit]:
     match = _SETTING.match(line)
     if match is not None and _SETTING_NAME.search(match["name"]) and _is_set_secret(match["value"], is_environment=False):
         yield Hit(start=start + match.start("value"), end=start + match.end("value"), kind="password")
+        return
+    for first, last in inline_secrets(line):
+        if _is_set_secret(line[first:last].removeprefix(b"$"), is_environment=False):
+            yield Hit(start=start + first, end=start + last, kind="password")
 
 
 def is_placeholder(value: bytes) -> bool:
@@ -151,6 +156,8 @@ def _is_set_secret(value: bytes, *, is_environment: bool) -> bool:
         return False
     if re.fullmatch(rb"[A-Z][A-Z0-9_]*_[A-Z0-9_]+", value):
         return False  # the name of another variable
+    if re.fullmatch(rb"[a-z_]+(?:\.[a-z_]+)+", value):
+        return False  # the name of a setting, a module or a measurement
     has_digit, has_letter = any(48 <= b <= 57 for b in value), any(65 <= b <= 90 or 97 <= b <= 122 for b in value)
     if value.isdigit():
         return is_environment and len(value) >= 8

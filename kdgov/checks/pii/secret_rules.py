@@ -32,7 +32,8 @@ _GENERIC_BEFORE, _GENERIC_AFTER = 52, 230
 # What the generic rule asks for behind its keyword, without its many ways in front of it; a value without a digit or of one word of
 # letters is excepted anyway. Held against the few bytes behind a keyword, it spares the rule's slow pattern nearly always.
 _ASSIGNED = re.compile(
-    rb"[\w.\- \t]{0,24}[\s'\"]{0,3}(?:=|>|:|\|\||\?=|,)[\x60'\"\s=>:]{0,5}(?=[\w.=\-+/]{0,149}[0-9=+/])[\w.=\-+/]{10,150}"
+    rb"[\w.\- \t]{0,24}[\s'\"]{0,3}(?:=|>|:|\|\||\?=|,(?=[ \t]?[\x60'\"]))[\x60'\"\s=>:]{0,5}"
+    rb"(?=[\w.=\-+/]{0,149}[0-9=+/])[\w.=\-+/]{10,150}"
 )
 _KINDS: Mapping[str, IdentifierKind] = {"aws-access-token": "aws_key", "private-key": "private_key"}
 # Rules that read words of prose as secrets; kdgov's own assignment rules cover what they are for.

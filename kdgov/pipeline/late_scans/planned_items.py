@@ -14,8 +14,9 @@ from pathlib import Path
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checks.cards.release_inputs import ReleaseInputs
 from kdgov.checks.findings.rules import read_stances
-from kdgov.checks.findings.scan_findings import contaminated_items, contamination_findings
+from kdgov.checks.findings.scan_findings import contaminated_items, contamination_findings, retold_findings
 from kdgov.checks.scan.contamination import ItemIndex
+from kdgov.checks.scan.retold_items import encoder_version
 from kdgov.checks.scan.scan import Shard, ShardReport, scan
 from kdgov.checks.scan.suite_items import SuiteItems, items_of_rows, suite_items
 from kdgov.declarations.policy_file import load_policy
@@ -56,6 +57,7 @@ def planned_items_step(context: ReleaseContext, plan: str, distilled: Path, *, w
             "plan": plan,
             "shards": [[shard.name, shard.digest] for shard in shards],
             "policy": policy.digest,
+            "retold": encoder_version() if policy.sections.get("data", {}).get("retold_items") else "",
             "code": source_digest("kdgov.pipeline.late_scans.planned_items"),
         }
     )
@@ -68,9 +70,9 @@ def planned_items_step(context: ReleaseContext, plan: str, distilled: Path, *, w
         index = ItemIndex(items.items)
         reports = scan(shards, index, workers=workers, progress=context.progress)
         stances = read_stances(policy.findings, file=str(context.policy_path()), data=policy.sections.get("data", {}))
-        findings = contamination_findings(
-            reports, items, stances, subject="data, for the items of Hub benchmarks", not_looked_for=index.not_testable
-        )
+        subject, files = "data, for the items of Hub benchmarks", [(shard.name, shard.path) for shard in shards]
+        findings = contamination_findings(reports, items, stances, subject=subject, not_looked_for=index.not_testable)
+        findings += retold_findings(items, files, stances, known=contaminated_items(reports), subject=subject)
         _write(work.folder, findings, reports)
         return work.finish(items=len(items.items), found=len(contaminated_items(reports)))
 

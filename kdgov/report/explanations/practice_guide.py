@@ -94,7 +94,7 @@ GUIDE: tuple[Advice, ...] = (
     ),
     _row(
         "Keep evaluation data out of the training data",
-        "contamination.verbatim contamination.edited contamination.near-duplicate contamination.image-alike "
+        "contamination.verbatim contamination.edited contamination.near-duplicate contamination.retold contamination.image-alike "
         "contamination.media-not-compared",
         "data, suites",
         "data: {image_likeness: true} in the policy",
