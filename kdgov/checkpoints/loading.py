@@ -11,6 +11,7 @@ import torch
 import transformers
 
 from kdgov.checkpoints.identity import read_config
+from kdgov.checkpoints.packed_weights import refuse_missing_package
 from kdgov.errors import InputError, UnavailableError
 
 Task = Literal[
@@ -74,8 +75,9 @@ def load_model(path: Path, task: Task, *, dtype: torch.dtype | None = None, atte
 
     Raises:
         InputError: if transformers cannot load it, or weights are missing from the checkpoint.
-        UnavailableError: if there is not enough memory.
+        UnavailableError: if there is not enough memory, or a package that unpacks its weights is missing.
     """
+    refuse_missing_package(path)
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
     options |= {"dtype": dtype or "auto"} | ({"attn_implementation": attention} if attention else {})
     try:

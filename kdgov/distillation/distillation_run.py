@@ -32,7 +32,7 @@ from kdgov.distillation.loop.training_arguments import argument_faults, training
 from kdgov.distillation.losses.embeddings import Pooling, pooling_of
 from kdgov.distillation.memory import kept_heap, memory_advice
 from kdgov.distillation.sampling import StudentSampler
-from kdgov.distillation.saving import STUDENT, memory_sums, record_of, save_student
+from kdgov.distillation.saving import STUDENT, memory_sums, record_of, save_student, settle
 from kdgov.distillation.starts.pruning import calibration_inputs, prune
 from kdgov.distillation.students import StudentStart, build_student
 from kdgov.distillation.teacher_cache.cache import cached_collator
@@ -108,7 +108,6 @@ def _run(material: DistillationInputs, output: Path, progress: Progress) -> Dist
     collate: Any = _packed(material, teacher, student)
     if cache is not None:
         collate, teacher = cached_collator(collate, cache), None
-    before = memory_sums(teacher)
     learnt, kept_out = split(material.prepared, recipe.held_out, seed=recipe.seed)
     order = batch_order(
         learnt.lengths, steps=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed, by_length=recipe.length_bucketing
@@ -117,7 +116,10 @@ def _run(material: DistillationInputs, output: Path, progress: Progress) -> Dist
     learner = Learner(
         student, teacher, recipe, task=material.task, problem=learnt.problem, vocabulary=material.vocabulary, pooling=_pooling(material)
     )
-    learner.add_projections(collate([planned[0]]))
+    batch = collate([planned[0]])
+    learner.add_projections(batch)
+    settle(teacher, batch)
+    before = memory_sums(teacher)
     trainer = _trainer(material, learner, collate, planned, kept_out, output, progress)
     resume_from = last_whole_checkpoint(output / _CHECKPOINTS, material.run) if (output / _CHECKPOINTS).is_dir() else None
     trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))

@@ -11,6 +11,7 @@ from typing import Any
 
 from kdgov.checkpoints.identity import ModelIdentity, endpoint_facts, model_identity
 from kdgov.checkpoints.loading import Task, task_of
+from kdgov.checkpoints.packed_weights import refuse_packed_start
 from kdgov.declarations.distillation import Distillation, OnPolicy, UniversalLogits
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release_parts.teacher_writing import TeacherText
@@ -91,6 +92,8 @@ def gather_inputs(
     task: Task = task_of(teacher_path or _tokenizer_path(start, None)) if recipe.task == "auto" else recipe.task
     _refuse_mixtures(recipe, task)
     recipe = _asking(recipe, source)
+    if (from_weights := start.model or (teacher_path if start.keep_layers is not None else None)) is not None:
+        refuse_packed_start(from_weights)
     progress("reading the teacher's identity", 0, 0)
     teacher = None if teacher_path is None else model_identity(teacher_path)
     known = endpoint_facts(source) if isinstance(source, Endpoint) else teacher.as_json() if teacher is not None else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from kdgov.checkpoints.identity import model_identity
 from kdgov.checkpoints.loading import without_bars
+from kdgov.checkpoints.packed_weights import packing
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.distillation_record import DistillationRecord
 from kdgov.distillation.inputs import DistillationInputs
@@ -23,7 +25,19 @@ ADAPTER = "adapter"
 
 def memory_sums(model: Any) -> dict[str, int]:
     """Sum of every tensor's bytes, read as whole numbers, where it lies: any step of training would change it."""
-    return {name: _sum_of_bytes(tensor) for name, tensor in model.state_dict().items()} if model is not None else {}
+    if model is None:
+        return {}
+    # bitsandbytes unpacks its weights in place when asked for a state_dict, and answers otherwise from then on.
+    is_packed = packing(model.config.to_dict()) == "bitsandbytes"
+    tensors = chain(model.named_parameters(), model.named_buffers()) if is_packed else model.state_dict().items()
+    return {name: _sum_of_bytes(tensor) for name, tensor in tensors}
+
+
+def settle(model: Any, batch: Mapping[str, Any]) -> None:
+    """Let a model with packed weights answer once: bitsandbytes lays them out for the processor at the first answer, and never again."""
+    if model is not None and packing(model.config.to_dict()) == "bitsandbytes":
+        with torch.no_grad():
+            model(**batch.get("teacher", batch)["inputs"])
 
 
 def _sum_of_bytes(tensor: torch.Tensor) -> int:
