@@ -1,7 +1,7 @@
 """Error rates of the coverage measure: ``python -m tests.benchmarks.coverage [--repeats 100]``.
 
 Topics written here by templates (always at hand), and topics of real text where it lies under KDGOV_REALDATA. Each repetition draws
-data and inputs anew; an alarm is a 98 % interval of the uncovered share that lies above 0.
+data and inputs anew; an alarm is a 95 % interval of the uncovered share that lies above 0.
 """
 
 from __future__ import annotations

@@ -52,13 +52,13 @@ def coverage_findings(
         "uncovered_share": round(found.share, 4),
         "lower": round(found.lower, 4),
         "upper": round(found.upper, 4),
-        "confidence": 0.98,
+        "confidence": 0.95,
         "n_inputs": len(inputs),
         "n_data": len(data.texts),
         "compared": "prompts with prompts" if data.are_prompts else "inputs with openings of texts",
         "rows_not_compared": data.media_rows,
     }
-    told = f"{found.share:.0%} of {len(inputs)} distinct inputs ({found.lower:.0%} to {found.upper:.0%}, 98 % interval)"
+    told = f"{found.share:.0%} of {len(inputs)} distinct inputs ({found.lower:.0%} to {found.upper:.0%}, 95 % interval)"
     diverse = _diversity(found, stances)
     left_out = [part for part in (_media(data), _beyond(data, inputs, distinct)) if part]
     if found.lower <= 0:
