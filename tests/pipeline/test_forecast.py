@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kdgov.declarations.suite_judge import JUDGES, JudgeInSuite
 from kdgov.pipeline.confined import suite_calls
 from kdgov.pipeline.context import ReleaseContext, open_release
 from kdgov.pipeline.forecast.dry_run import dry_run
 from kdgov.pipeline.forecast.machine_needs import MachineNeeds, machine_needs
-from kdgov.pipeline.forecast.trial_run import trial_run
+from kdgov.pipeline.forecast.trial_run import may_cost, trial_run
 from kdgov.pipeline.run import resolve
 from kdgov.quantities import duration_text, size_text
 from tests.evaluation.conftest import student, teacher, tiny_suite, write_suite
@@ -109,6 +110,11 @@ def test_an_endpoint_is_never_asked_for_an_estimate(context):
     estimate = trial_run(open_release(context.path, store=context.store.root))
     assert any("costs money" in one or "cost money" in one for one in estimate.not_tried)
     assert not any(name.startswith("asking") for name in estimate.parts)
+
+
+def test_rules_and_local_judges_cost_nothing():
+    costs = {kind: may_cost(JudgeInSuite.model_construct(kind=kind)) for kind in (*JUDGES, "of-a-package")}
+    assert {kind for kind, does in costs.items() if does} == {"openai", "of-a-package"}
 
 
 def test_needs_grow_with_the_student_and_shortages_are_named(trained):

@@ -13,6 +13,7 @@ from typing import Any
 
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.release import DataDeclaration, Release
+from kdgov.declarations.suite_judge import JUDGES, JudgeInSuite
 from kdgov.evaluation.release_settings import endpoint_roles
 from kdgov.pipeline.confined.release_calls import suite_calls
 from kdgov.pipeline.context import ReleaseContext
@@ -127,10 +128,16 @@ def _asks_endpoint(context: ReleaseContext) -> tuple[str, ...]:
     terms = teacher_text_terms(context)
     if any(term.endpoint is not None or any(one.kind == "judge" for one in term.applied_filters) for term in terms):
         return ("training, and evaluation after it: an endpoint writes the examples, and asking it costs money (see kdgov check)",)
-    replayed = release.production_inputs is not None and release.production_inputs.judge is not None
-    if endpoint_roles(release) or replayed or any(file.suite.judges for file in suite_files(context)):
+    judges = [judge for file in suite_files(context) for judge in file.suite.judges.values()]
+    replayed = release.production_inputs.judge if release.production_inputs is not None else None
+    if endpoint_roles(release) or any(may_cost(judge) for judge in (*judges, *([replayed] if replayed is not None else []))):
         return ("evaluation: an endpoint or a judge answers, and asking it may cost money (see kdgov check)",)
     return ()
+
+
+def may_cost(judge: JudgeInSuite) -> bool:
+    """Whether asking a judge may cost money: one at an address, or one that a package adds."""
+    return judge.kind not in JUDGES or judge.kind == "openai"
 
 
 def _shortened(context: ReleaseContext, place: Path) -> Release:
