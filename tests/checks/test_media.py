@@ -109,4 +109,4 @@ def test_what_does_not_open_is_told_before_anything_is_spent(gallery: World, whe
         file.write_bytes(file.read_bytes()[:20] if damage == "cut" else b"")
     found = gallery.rules(today=TODAY)["provenance.file-unreadable"]
     assert found.verdict == "block"
-    assert "1 pictures or sounds" in found.reason
+    assert "1 picture or sound" in found.reason
