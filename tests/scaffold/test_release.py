@@ -177,9 +177,10 @@ def test_choices_are_told_by_text_letter_or_number_and_give_their_chance(tmp_pat
     assert task.chance == 0.25
 
 
-def test_the_readme_shows_what_init_writes(at_hand, project_root):
+def test_the_first_hour_shows_what_init_writes(at_hand, project_root):
     """README's own command, in a folder with what it names."""
-    readme = (project_root / "README.md").read_text()
+    assert "    kdgov init support " in (project_root / "README.md").read_text()
+    readme = (project_root / "docs" / "start.md").read_text()
     command = next(line.split() for line in readme.splitlines() if line.strip().startswith("kdgov init support "))
     assert call(*command[1:]).exit_code == 0
     shown = readme.split("This is the `release.yaml` it wrote:")[1].split("```yaml\n")[1].split("```")[0]
