@@ -79,9 +79,7 @@ def list_policies(
         for row in listed:
             typer.echo(f"{row['name']} {row['version']}  {row['digest'][:19]}…  {', '.join(row['models'])}")
         if rules.policies is None:
-            typer.echo(
-                "no list is signed: default, strict … (shipped, and meant to decide) count, no other does, and every standing says so"
-            )
+            typer.echo("no list is signed: the policies that come with kdgov count, no other does, and every standing says so")
 
 
 def layout(

@@ -81,8 +81,8 @@ class PromotionSection(Declared):
     valid_days: Annotated[int, Field(ge=1, le=366)] = 180
     """Days a decision counts after it was signed."""
     decides_releases: Annotated[bool, Field(exclude=True)] = False
-    """Read of the policies that come with kdgov: without a signed list of the registry's owner those that state it count for promotions,
-    and no other. It changes no decision, and so no digest."""
+    """Stated by the policies that come with kdgov and demand skill and refusals whatever was measured; where the owner of the registry
+    has signed no list, the standing of a version says whether its policy does. It changes no decision, and so no digest."""
 
 
 def _digest(value: str) -> str:

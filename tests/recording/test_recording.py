@@ -114,6 +114,18 @@ def test_a_full_artifact_store_loses_nothing(embedded, made, tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
+def test_an_experiment_that_another_client_made_in_this_moment_is_said_to_be_there(embedded):
+    """Two first recordings at once: the second goes on with the first's experiment, so it must hear that it is there."""
+    with embedded.client() as client:
+        place = f"{embedded.target.artifact_root}/made-at-once"
+        client.create_experiment("kdgov/made-at-once", artifact_location=place)
+        with pytest.raises(MlflowException) as caught:
+            client.create_experiment("kdgov/made-at-once", artifact_location=place)
+        assert caught.value.error_code == "RESOURCE_ALREADY_EXISTS"
+        with pytest.raises(MlflowException, match="lies inside"):
+            client.create_experiment("another", artifact_location=f"{place}/deeper")
+
+
 def test_two_jobs_at_once_end_with_the_same_version(embedded, made, monkeypatch):
     folder, weights = made
     embedded.record()

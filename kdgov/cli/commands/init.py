@@ -112,7 +112,7 @@ def _write_release(folder: Path, answers: ReleaseAnswers, settings: JobSettings,
     typer.echo(f"  kdgov evaluate --model MODEL {suites} --out results/teacher (or results/student)", err=True)
     typer.echo(f"\nThen: kdgov check {folder / 'release.yaml'}; kdgov run {folder / 'release.yaml'}", err=True)
     typer.echo(
-        "\nThe registry lets default, strict … of kdgov count; your own counts once you have signed that it does:",
+        "\nThe registry lets policies that come with kdgov count; your own counts once you have signed that it does:",
         err=True,
     )
     command = f"kdgov registry policy allow {folder / 'policies' / 'own.yaml'} --models {made.name}"

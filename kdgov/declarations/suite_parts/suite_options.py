@@ -2,7 +2,7 @@ r"""Which `options` a task of a suite may have, by its kind: an option that noth
 
 Example:
     >>> option_fault("open_answer", {"promt": "question"})
-    'promt: open_answer has no such option\\nDid you mean `prompt`?'
+    'promt: open_answer has no such option\nDid you mean `prompt`?'
     >>> option_fault("open_answer", {"prompt": "question"})
     ''
 """

@@ -9,7 +9,7 @@ Two files lie beside the trust store, each an envelope signed for the purpose ``
 ====================== ==============================================================================================
 
 A file that lies there and does not count refuses every promotion: a broken rule is no absent rule. Without a list of policies those that
-come with kdgov and state that they decide releases count, and no other. Whoever asks a guarded registry and has no list of their own goes
+come with kdgov count, and no other; the standing says which kind it is. Whoever asks a guarded registry and has no list of their own goes
 by the one its guard shows, as far as their own trust store knows the key under it.
 """
 
@@ -145,7 +145,7 @@ class OwnerRules:
             case True:
                 counts = "a shipped policy, counts"
             case False:
-                counts = "a shipped policy that does not decide releases on its own, does not count"
+                counts = "a shipped policy that judges a part of a release or one claim alone, counts"
             case None:
                 counts = "not a shipped policy, does not count"
         return [f"no list of policies is signed by the registry's owner: {policy['name']} {policy['version']}, {counts} for {model}"]
@@ -159,12 +159,10 @@ class OwnerRules:
                 return None
             mend = f"Judge by a policy of the list, or let the owner sign: {allow}."
             return Refusal(criterion="policy", reason=f"{told}the owner's list lacks it", mend=mend)
-        is_deciding = shipped_policies().get(policy["digest"])
-        if is_deciding:
+        if policy["digest"] in shipped_policies():
             return None
-        why = "it does not come with kdgov" if is_deciding is None else "it comes with kdgov for a part of a release or one claim"
-        told += f"{why}, and no list of the registry's owner allows it"
-        mend = f"Judge by a shipped policy that decides releases, or let the owner sign the list: {allow}."
+        told += "it does not come with kdgov, and no list of the registry's owner allows it"
+        mend = f"Judge by a shipped policy, or let the owner sign the list: {allow}."
         if self.shown_fault:
             told, mend = f"{told} ({self.shown_fault})", "Trust the owner's key: kdgov keys trust OWNER.pub --for policy."
         return Refusal(criterion=NO_LIST, reason=told, mend=mend)

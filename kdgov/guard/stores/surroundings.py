@@ -48,7 +48,8 @@ class Surroundings:
     def create_experiment(self, name: str, artifact_location: str | None = None, tags: Any = None) -> str:
         """MLflow's own; refused for a place that holds, or lies in, what recorded releases rest on."""
         with self.ManagedSessionMaker() as session:
-            known = [row[0] for row in session.query(SqlExperiment.artifact_location)]
+            # One of its own name has been created in this moment by another client: MLflow says so itself.
+            known = [row[0] for row in session.query(SqlExperiment.artifact_location).filter(SqlExperiment.name != name)]
         fault = location_fault(
             name,
             artifact_location or "",
