@@ -23,6 +23,7 @@ from kdgov.auditing.crosswalk.framework import framework_names, load_framework
 from kdgov.auditing.report.audit_markdown import render_summary
 from kdgov.auditing.report.glossary import GLOSSARY, linked
 from kdgov.auditing.report.html import render_page
+from kdgov.auditing.report.html_sections import anchor
 from kdgov.auditing.report.json_schema import audit_schema
 from kdgov.auditing.report.terminal import version_lines
 from kdgov.auditing.review.result import VersionAudit
@@ -123,6 +124,16 @@ def test_every_clause_says_what_it_demanded_rested_on_and_how_it_came_out(audite
     assert [rest["file"] for rest in refusal.rested_on] == ["teacher/items.parquet", "student/items.parquet"]
     assert all(rest["digest"].startswith("sha256:") for rest in refusal.rested_on)
     assert refusal.verdict == "pass"
+
+
+def test_each_result_leads_to_its_clause_and_each_clause_to_the_files_it_rests_on(audited: VersionAudit, page: str) -> None:
+    targets, document = set(seen(page).targets), audited.as_json()
+    assert {f"#{anchor('clause', m['id'])}" for m in document["practice"]["measures"]} <= targets
+    verified = {f["subject"] for f in document["findings"] if f["area"] == "evidence"}
+    rested = {f"evidence/{r['file']}" for c in document["clauses"] for r in c["rested_on"]}
+    assert rested & verified
+    assert {f"#{anchor('file', place)}" for place in rested & verified} <= targets
+    assert document["subject"]["run_id"] in page
 
 
 def test_every_term_links_to_its_definition(page: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from kdgov.auditing.report.glossary import definitions, linked
-from kdgov.auditing.report.html_sections import evidence_sections, folded
+from kdgov.auditing.report.html_sections import anchor, evidence_sections, folded
 from kdgov.decision.decision import CriterionResult
 from kdgov.report.charts.forest_plot import forest_plot
 from kdgov.report.charts.group_heat_map import group_heat_map
@@ -123,6 +123,7 @@ def _masthead(document: Document, title: str) -> Safe:
         ("Registered", subject["registered_at"] or "unknown"),
         ("Aliases", ", ".join(subject["aliases"]) or "none"),
         ("Weights judged", tag("code", subject["weights"]) if subject["weights"] else "none named"),
+        ("Run", tag("code", subject["run_id"]) if subject["run_id"] else "none named"),
         ("Policy", " ".join(str(document["policy"].get(k, "")) for k in ("name", "version")).strip() or "unknown"),
         ("Audited for", document["as_of"]),
     ]
@@ -222,7 +223,8 @@ def _measures_table(measures: list[Mapping[str, Any]], caption: str) -> Safe:
     terms = ("Teacher", "Student", "Change", "Bound", "Allowed")
     rows = []
     for m in measures:
-        place = join([text(m["place"] or m["id"]), tag("br"), tag("span", f"{m['id']} {m['group']}".strip(), class_="quiet")])
+        clause = join([tag("a", m["id"], href=f"#{anchor('clause', m['id'])}"), f" {m['group']}".rstrip()])
+        place = join([text(m["place"] or m["id"]), tag("br"), tag("span", clause, class_="quiet")])
         mark = tag("span", m["verdict"] + (" (waived)" if m["waived"] else ""), class_=f"mark {m['verdict']}")
         kept = f" ({100 * m['kept']:.1f} % kept)" if m.get("kept") is not None else ""
         teacher, student, *others = (m["shown"][term.lower()] for term in terms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -34,6 +35,16 @@ def _mark(word: str, shown: str = "") -> Safe:
     return tag("span", shown or word, class_=f"mark {word}")
 
 
+def anchor(kind: str, name: str) -> str:
+    """Name of a place on the page: ``clause-refusal-retained``, ``file-evidence-decision-json``."""
+    return f"{kind}-{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-').lower()}"
+
+
+def _linked_files(document: Document) -> frozenset[str]:
+    """Files of the evidence that have a row of their own among the findings."""
+    return frozenset(f["subject"] for f in document["findings"] if f["area"] == "evidence")
+
+
 def _digest(digest: str) -> Safe:
     return tag("code", digest) if digest else Safe("–")
 
@@ -51,6 +62,13 @@ def _findings(document: Document) -> Safe:
         rows = [f for f in document["findings"] if f["area"] == area]
         if not rows:
             continue
+        rows = [{**f, "anchor": ""} for f in rows]
+        if area == "evidence":
+            # The first row of a file is where the clauses that rest on it lead.
+            rows = [
+                {**f, "anchor": anchor("file", f["subject"]) if f["subject"] not in {r["subject"] for r in rows[:number]} else ""}
+                for number, f in enumerate(rows)
+            ]
         verified = [f for f in rows if f["standing"] == "verified"]
         odd = [f for f in rows if f["standing"] != "verified"]
         if odd:
@@ -67,7 +85,15 @@ def folded(summary: str, *content: object) -> Safe:
 
 
 def _finding_table(rows: list[Mapping[str, Any]], caption: str) -> Safe:
-    cells = [(f["subject"], _mark(f["standing"], STANDING_WORDS[f["standing"]]), _reason(f), _digest(f["digest"])) for f in rows]
+    cells = [
+        (
+            tag("span", f["subject"], id=f["anchor"] or None),
+            _mark(f["standing"], STANDING_WORDS[f["standing"]]),
+            _reason(f),
+            _digest(f["digest"]),
+        )
+        for f in rows
+    ]
     head = ("What", "Standing", "How it was found", "Rests on")
     return table(head, cells, caption=caption, class_="findings hidden-caption")
 
@@ -84,14 +110,21 @@ def _reason(finding: Mapping[str, Any]) -> Safe:
 def _clauses(document: Document) -> Safe:
     if not document["clauses"]:
         return _section("clauses", "Policy, clause by clause", tag("p", "No policy could be read."))
+    known = _linked_files(document)
     rows: list[tuple[object, ...]] = []
     clean: list[tuple[object, ...]] = []
     for clause in document["clauses"]:
-        rests = join([join([text_of(r), tag("br")]) for r in clause["rested_on"]]) or Safe("–")
+        rests = join([join([text_of(r, known), tag("br")]) for r in clause["rested_on"]]) or Safe("–")
         verdict = _mark(clause["verdict"], clause["verdict"].replace("_", " "))
         waived = tag("p", f"Waived: {clause['waived_by']}") if clause["waived_by"] else ""
         is_clean = clause["verdict"] == "pass" and not clause["waived_by"]
-        row = (clause["id"], linked(clause["demanded"]), rests, verdict, join([linked(clause["reason"]), waived]))
+        row = (
+            tag("span", clause["id"], id=anchor("clause", clause["id"])),
+            linked(clause["demanded"]),
+            rests,
+            verdict,
+            join([linked(clause["reason"]), waived]),
+        )
         (clean if is_clean else rows).append(row)
     head = ("Clause", "What it demanded", "What it rested on", "Result", "Why, and who waived")
     parts = [table(head, rows, caption="Clauses that did not simply pass", class_="cards")] if rows else []
@@ -100,10 +133,12 @@ def _clauses(document: Document) -> Safe:
     return _section("clauses", "Policy, clause by clause", *parts)
 
 
-def text_of(rest: Mapping[str, str]) -> Safe:
-    """A file with the beginning of its digest."""
-    digest = rest.get("digest", "")
-    return join([tag("code", rest.get("file", "")), f" {digest[:19]}…" if digest else ""])
+def text_of(rest: Mapping[str, str], known: frozenset[str] = frozenset()) -> Safe:
+    """A file with the beginning of its digest; it leads to the row that verified it, where there is one."""
+    digest, file = rest.get("digest", ""), rest.get("file", "")
+    shown, place = tag("code", file), f"evidence/{file}"
+    linked_file = tag("a", shown, href=f"#{anchor('file', place)}") if place in known else shown
+    return join([linked_file, f" {digest[:19]}…" if digest else ""])
 
 
 def _licences(document: Document) -> Safe:
