@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,7 @@ from kdgov.distillation.saving import STUDENT
 from kdgov.distillation.students import StudentStart
 from kdgov.distillation.temperature_calibration import calibrate
 from kdgov.errors import InputError
-from kdgov.processes import is_first
+from kdgov.processes import is_first, world_size
 from kdgov.progress import Progress
 
 FULL_PRECISION = "full-precision"
@@ -34,7 +33,7 @@ FULL_PRECISION = "full-precision"
 
 def set_threads(threads: int) -> None:
     """Torch threads: as declared, else as OMP_NUM_THREADS says, else torch's own choice."""
-    if threads and not os.environ.get("LOCAL_RANK"):
+    if threads and world_size() == 1:
         torch.set_num_threads(threads)
 
 
