@@ -49,7 +49,7 @@ def source_digest(*modules: str) -> str:
 def _source_digest(modules: tuple[str, ...]) -> str:
     # Once per process: an upgrade in the middle of a run must not give its steps different keys.
     paths = {module_path(name) for name in reachable_modules(*modules)}
-    paths |= {data for path in paths for data in _data_files(path.parent)}
+    paths |= {data for folder in {path.parent for path in paths} for data in _data_files(folder)}
     files = {path.relative_to(_ROOT).as_posix(): digest_file(path) for path in sorted(paths)}
     added = added_packages()
     return digest_json({"kdgov": importlib.metadata.version("kdgov"), "files": files} | ({"extensions": added} if added else {}))

@@ -166,6 +166,7 @@ def log_changes(shown: VersionShown, log: LogShown) -> Iterator[Tampering]:
         variants = {
             "seq": entry.seq + 1, "previous": "sha256:" + "1" * 64, "at": redated(entry.at.encode()).decode(), "kind": "refuse",
             "workspace": "other", "name": "other", "version": 9, "by": "somebody", "details": {**entry.details, "alias": "x"}, "head": {},
+            "stated": "sha256:" + "2" * 64,
         }  # fmt: skip
         assert set(variants) == {f.name for f in fields(entry)}
         for field, value in variants.items():

@@ -70,7 +70,18 @@ def empty_registry(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory, empty_registry) -> Iterator[Site]:
     """The store's own SQLite registry, in this process; names that begin with ``scratch-`` are unguarded."""
-    folder = tmp_path_factory.mktemp("embedded")
+    yield from _embedded(tmp_path_factory.mktemp("embedded"), empty_registry)
+
+
+@pytest.fixture
+def own_embedded(tmp_path, empty_registry) -> Iterator[Site]:
+    """The same for one test alone, whose acts would stay in everybody's log."""
+    folder = tmp_path / "own-registry"
+    folder.mkdir()
+    yield from _embedded(folder, empty_registry)
+
+
+def _embedded(folder: Path, empty_registry: Path) -> Iterator[Site]:
     target = registry_target(folder / "store")
     target.store.mkdir()
     shutil.copy(empty_registry, target.store / "mlflow.db")

@@ -65,19 +65,19 @@ def test_a_spoilt_row_is_named_and_takes_no_other_model_out_of_use(site):
     assert verify_version(other.name, other.version, site.target).holds
 
 
-def test_a_key_that_the_log_calls_compromised_is_not_made_good_by_an_edit_of_the_trust_file(embedded, tmp_path):
+def test_a_key_that_the_log_calls_compromised_is_not_made_good_by_an_edit_of_the_trust_file(own_embedded, tmp_path):
     """Whoever can write the trust file takes the mark off; every further promotion is refused until it is back."""
     from kdgov.evidence.signing_keys import new_key
 
-    recorded, path = embedded.record(), trust_path(embedded.target.store)
+    recorded, path = own_embedded.record(), trust_path(own_embedded.target.store)
     before = path.read_bytes()
     public = new_key(tmp_path, "lost", passphrase=None).public_path.read_text()
     listed = load_trust(path).with_key(trusted_key(public, name="lost", purposes=["decision"]))
     marked = with_revoked(listed, "lost", because="leaked", compromised=True, at=datetime.datetime.now(datetime.UTC))
-    engine = sa.create_engine(embedded.database)
+    engine = sa.create_engine(own_embedded.database)
     try:
         save_trust(path, marked)
-        with embedded.client() as client:
+        with own_embedded.client() as client:
             client.set_registered_model_alias(recorded.name, "champion", str(recorded.version))
             save_trust(path, listed)
             with pytest.raises(MlflowException, match="lets it count again"):
