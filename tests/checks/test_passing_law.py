@@ -41,6 +41,7 @@ def _calls() -> list[tuple[str, ast.Call, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_only_one_function_makes_a_finding_that_passes():
     """A verdict written out is never "pass", and a verdict from elsewhere comes from one of these places, none of which says it."""
     computed = {
@@ -223,7 +224,7 @@ def test_every_passing_rule_is_walked():
     assert PARTIAL.keys() == PASSING.keys()
 
 
-@pytest.mark.parametrize("rule", PARTIAL)
+@pytest.mark.parametrize("rule", [pytest.param(rule, marks=pytest.mark.slow) if rule == "privacy.sent" else rule for rule in PARTIAL])
 def test_a_pass_counts_what_was_looked_for_and_names_what_was_not(world: World, monkeypatch: pytest.MonkeyPatch, rule: str):
     find, counted, names = PARTIAL[rule]
     passes = [finding for finding in find(world, monkeypatch) if finding.verdict == "pass"]

@@ -35,6 +35,7 @@ def with_lm_eval_task(world: World) -> Path:
 
 
 @pytest.mark.parametrize("is_planted", [True, False])
+@pytest.mark.slow
 def test_training_data_that_holds_the_items_of_a_benchmark_is_found_before_the_gate(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_planted: bool
 ) -> None:

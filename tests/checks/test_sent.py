@@ -8,6 +8,8 @@ from kdgov.errors import DeclarationError
 from tests.checks.conftest import World
 from tests.checks.test_violations import PERSONS, TODAY
 
+# Each runs a whole check, the plan of an endpoint included.
+pytestmark = pytest.mark.slow
 GOOD = {"region": "DE", "retention_days": 0, "processor_agreement": "DPA-17"}
 
 

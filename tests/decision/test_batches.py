@@ -57,6 +57,7 @@ def ever_passes(runs: int, batches: int, size: int) -> float:
     return passed / runs
 
 
+@pytest.mark.slow
 def test_a_student_at_the_margin_rarely_passes_at_any_batch():
     assert ever_passes(40, 3, 150) <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 40)
 

@@ -48,6 +48,7 @@ def test_the_default_policy_catches_every_deterministic_plant_but_a_teacher_that
     assert "pins" in report.unseen[0].mend
 
 
+@pytest.mark.slow
 def test_what_only_files_can_carry_is_stopped_at_the_gates_own_door():
     """Inverted logs by both criteria, a misspelt rule as invalid input, a looser branch by its base; equal logs pass."""
     report = drill(load_policy(data_folder("policies") / "lm-eval.yaml"), runs=2, only=FILES_ONLY, door=judge_files)
@@ -66,6 +67,7 @@ def test_a_plant_that_the_door_cannot_read_is_no_regression_stopped(default):
         drill(default, quick=True, only=["R47"], door=refuses)
 
 
+@pytest.mark.slow
 def test_clusters_templates_samples_and_a_teacher_at_the_floor_come_as_files(default):
     seen = []
 
@@ -186,6 +188,7 @@ def test_items_override_every_size_but_the_canaries(default):
     assert {s.n for s in world.shapes if s.role == "privacy"} == {30}
 
 
+@pytest.mark.slow
 def test_the_report_renders_with_every_plant_and_a_curve_per_criterion(default):
     report = drill(default, quick=True, only=["R06", "R25", "G01"])
     text = drill_markdown(report)

@@ -55,6 +55,7 @@ def test_a_policy_can_ask_for_labels() -> None:
 
 
 @pytest.mark.parametrize(("wrong", "found"), [(0, {}), (8, {}), (20, {"evidence.judge-agreement": "block"})])
+@pytest.mark.slow
 def test_a_policy_can_ask_for_an_agreement_that_must_be_proven_on_each_model(wrong: int, found: dict[str, str]) -> None:
     """8 of 200 wrong prove 92.9 % (Clopper and Pearson, one-sided 95 %), 20 of 200 prove 85.8 %."""
     asks = POLICY + "judges: {min_labelled: 200, min_agreement: 0.9}\n"
@@ -67,6 +68,7 @@ def test_a_metric_without_a_judge_asks_for_no_labels() -> None:
     assert not [f for f in decision.findings if f.rule.startswith("evidence.judge")]
 
 
+@pytest.mark.slow
 def test_a_judge_at_the_least_agreement_is_let_through_at_most_once_in_twenty() -> None:
     rng, let = np.random.default_rng(7), 0
     asks = parse_policy(POLICY + "judges: {min_labelled: 100, min_agreement: 0.9}\n")

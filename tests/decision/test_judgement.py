@@ -309,6 +309,7 @@ def test_an_exposure_that_contradicts_its_own_rank_is_invalid(table, policy):
     assert judge(honest, forged, gate).verdict == "invalid"
 
 
+@pytest.mark.slow
 def test_the_gamma_test_keeps_its_level(table, policy):
     gate = policy(Criterion(id="canaries", kind="exposure", direction="lower", confidence=0.95, min_items=10))
     rng = np.random.default_rng(0)

@@ -74,6 +74,7 @@ def test_another_job_does_not_count(signed, tmp_path, claims, change):
     assert "not trusted here" in answer.reason
 
 
+@pytest.mark.slow
 def test_a_certificate_of_another_authority_another_kind_or_another_time_does_not_count(signed, tmp_path):
     authority = Authority()
     trust = listed(authority, tmp_path)
