@@ -48,6 +48,6 @@ def test_every_page_answers_on_its_first_screen(kind, request, artifacts):
                 assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), (address, width)
         browser.open(f"{site.target.tracking_uri}/kdgov/models/{bad.name}/{bad.version}/items?suite=safety")
         browser.click("article button")
-        assert "That you opened it is logged" in browser.until("is logged")
+        assert "That you opened it is logged" in browser.until("That you opened it is logged")
     with registry_client(site.target) as client:
         assert client.get_model_version(bad.name, str(bad.version)).tags["kdgov.verdict"] == "FAIL"
