@@ -28,6 +28,7 @@ def logged(found: list[str]) -> list[LoggedInput]:
 
 
 @pytest.mark.parametrize("scenario", ["same", "repeated", "broader", "whole texts"])
+@pytest.mark.slow
 def test_data_that_covers_the_inputs_is_not_complained_of(scenario):
     """At most one alarm of ten: the published rate is below 5 % (`python -m tests.benchmarks.coverage`)."""
     alarms = 0
@@ -37,6 +38,7 @@ def test_data_that_covers_the_inputs_is_not_complained_of(scenario):
     assert alarms <= 1
 
 
+@pytest.mark.slow
 def test_an_unseen_topic_of_a_tenth_of_the_inputs_is_caught():
     caught, shares = 0, []
     for seed in range(5):

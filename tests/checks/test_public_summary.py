@@ -81,6 +81,7 @@ def test_hostile_cards_stay_text(law):
     assert "[a](" not in text
 
 
+@pytest.mark.slow
 def test_the_command_writes_both_and_refuses_what_is_no_release(tmp_path: Path):
     (tmp_path / "m.yaml").write_text("schema: kdgov.model_card/1\nname: m\nissuer: Acme\n")
     (tmp_path / "d.yaml").write_text("schema: kdgov.dataset_card/1\nname: d\npersonal_data: false\n")

@@ -26,6 +26,7 @@ def test_a_word_has_one_hash_wherever_it_stands(words, shift):
 
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=0, max_size=30), st.integers(1, 16))
 @settings(max_examples=60, deadline=None)
+@pytest.mark.slow
 def test_doubling_gives_the_sum_over_the_run(values, n):
     array = np.array(values, dtype=np.uint64)
     slow = [sum(v * pow(STEP, j, 1 << 64) for j, v in enumerate(values[i : i + n])) % (1 << 64) for i in range(len(values) - n + 1)]

@@ -131,6 +131,7 @@ def _clusters_in_both(rng: np.random.Generator) -> tuple[ItemTable, ItemTable]:
     ("keys", "make"),
     [({"ceiling": 0.1}, _at_the_ceiling), ({"margin": 0.1}, _at_the_margin), ({"min_ratio": 0.8}, _at_the_ratio)],
 )
+@pytest.mark.slow
 def test_at_the_limit_a_pass_is_rarer_than_the_error_level(keys: dict[str, float], make: Any) -> None:
     assert _share_that_pass(_policy(**keys), make, 60) <= 0.05 + 2 * (0.05 * 0.95 / 60) ** 0.5
 

@@ -162,6 +162,7 @@ def test_a_good_judge_makes_the_bound_sharper_than_gold_alone():
     assert np.ptp(corrected(useless, gold, reach=1.0).estimate.interval.bounds(0.05)) <= 1.05 * alone
 
 
+@pytest.mark.slow
 def test_the_command_reads_gold_from_files(tmp_path):
     rng = np.random.default_rng(7)
     teacher, student = truth(rng, 1000, loss=0.12)

@@ -72,6 +72,7 @@ def test_a_signed_release_is_taken_over_and_decides(keeper: Keeper) -> None:
     assert facts().digest == done.digest
 
 
+@pytest.mark.slow
 def test_what_is_not_trusted_changed_older_or_poorer_is_refused(keeper: Keeper) -> None:
     keeper.sign()
     with pytest.raises(InputError, match="not trusted"):
@@ -113,6 +114,7 @@ def test_old_superseded_and_undated_facts_are_told() -> None:
     assert {one.license for one in later if one.kind == "old"} >= {"MIT", "known_ids.tsv"}
 
 
+@pytest.mark.slow
 def test_the_command_tells_what_is_due() -> None:
     result = kdgov("license", "facts", "--check", "--as-of", "2028-01-01")
     assert result.code == 0

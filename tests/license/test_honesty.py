@@ -99,6 +99,7 @@ def _honest_cards() -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_dishonest_card_never_gets_out_where_the_honest_one_is_stopped() -> None:
     """A milder tag, no licence, the operator or the lineage left out: the name alone still stops it."""
     cards = _honest_cards()
@@ -116,6 +117,7 @@ def test_the_dishonest_card_never_gets_out_where_the_honest_one_is_stopped() -> 
             assert verdict >= VERDICTS.index("needs_review"), (entry["id"], said)
 
 
+@pytest.mark.slow
 def test_real_names_are_judged_without_a_false_pass() -> None:
     table = confusion()
     count = sum(table.values())
@@ -133,6 +135,7 @@ def test_the_names_of_the_hub_are_known() -> None:
     assert len(LICENSE_NAMES) >= 80
 
 
+@pytest.mark.slow
 def test_the_docs_show_the_coverage_as_it_is(project_root: Path) -> None:
     page = (project_root / "docs" / "licences.md").read_text(encoding="utf-8")
     assert "\n".join(coverage_lines()) in page, "run `python -m tests.license.coverage` and put its tables into docs/licences.md"

@@ -61,6 +61,7 @@ def _with(case: LicenseCase, expression: str, use: str) -> LicenseCase:
 
 @QUICK
 @given(case=cases, use=uses, left=names, right=names)
+@pytest.mark.slow
 def test_and_is_as_strict_as_its_strictest_part(case, use, left, right) -> None:
     both = _rank(_with(case, f"{left} AND {right}", use))
     assert both == max(_rank(_with(case, left, use)), _rank(_with(case, right, use)))
@@ -146,6 +147,7 @@ def test_hiding_an_upstream_behind_a_free_label_never_relaxes_it(case, use, oute
 
 @QUICK
 @given(case=cases, name=names)
+@pytest.mark.slow
 def test_no_unknown_or_unstated_licence_is_ever_allowed(case, name) -> None:
     unknown = replace(case, uses=(*case.uses, Upstream(use="dataset_train", license="LicenseRef-nobody-knows")))
     assert check(unknown).gate != "promote"

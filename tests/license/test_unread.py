@@ -74,6 +74,7 @@ def _name(row: KnownId) -> str:
 
 @pytest.mark.parametrize("said", ["NOASSERTION", "other"])
 @pytest.mark.parametrize("rows", ["shipped", "wrong"])
+@pytest.mark.slow
 def test_an_id_alone_never_allows(rows: str, said: str) -> None:
     known = facts() if rows == "shipped" else replace(facts(), known_ids=_wrong_rows())
     for row in known.known_ids.rows:

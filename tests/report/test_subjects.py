@@ -96,6 +96,7 @@ def test_a_direction_or_three_tasks_are_needed():
     assert "+" in next(line for line in subject_report(*sides, lower).splitlines() if line.startswith("- 57 subjects"))
 
 
+@pytest.mark.slow
 def test_the_command_writes_it_beside_an_unchanged_decision(tmp_path):
     for name, side in zip("ts", rows(np.random.default_rng(5), np.zeros(57)), strict=True):
         (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, side)))
