@@ -57,7 +57,8 @@ def restartable() -> Iterator[Cluster]:
     prefix: list[str] = []
     if os.geteuid() == 0:
         shutil.chown(folder, user="postgres")
-        prefix = ["runuser", "-u", "postgres", "--"]
+        # Where a login shell keeps it; a shorter path may leave that folder out.
+        prefix = [shutil.which("runuser") or "/usr/sbin/runuser", "-u", "postgres", "--"]
     folder.chmod(0o755)
 
     def run(*command: str) -> None:
