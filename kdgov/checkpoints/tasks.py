@@ -42,6 +42,8 @@ _ENDINGS: tuple[tuple[str, Task], ...] = (
 )
 _FEATURES = frozenset({"hidden_states", "attention", "attention_relation"})
 _ANY = frozenset({"soft_targets", "hard_labels", *_FEATURES})
+_TWO_STACKS = ("seq2seq_lm", "speech_to_text")
+"""Tasks of models that read with one stack of layers and write with another."""
 _CARRIED: Mapping[Task, frozenset[str]] = {
     "causal_lm": _ANY | {"on_policy", "universal_logits", "teacher_text"},
     # Queries, keys and values of its three kinds of attention cannot be told apart by name.
@@ -96,6 +98,7 @@ def refuse_unfit_terms(recipe: Distillation, task: Task) -> None:
     Raises:
         InputError: naming those that it cannot.
     """
+    _refuse_sides(recipe, task)
     kinds = {term.kind for term in recipe.terms}
     if wrong := unfit_terms(kinds, task):
         beside = " beside universal_logits" if "universal_logits" in kinds and task == "causal_lm" else ""
@@ -110,6 +113,13 @@ def refuse_unfit_terms(recipe: Distillation, task: Task) -> None:
         raise InputError("teacher_text sends texts to an endpoint, and no sounds", where="distillation.terms", mend=mend)
     if task in SPEECH and recipe.cache is not None:
         raise InputError("is for language models", where="distillation.cache", mend="Remove `cache:`: the teacher listens at every step.")
+
+
+def _refuse_sides(recipe: Distillation, task: Task) -> None:
+    wrong = sorted({f"{term.kind}: `side: {side}`" for term in recipe.terms if (side := getattr(term, "side", "decoder")) != "decoder"})
+    if wrong and task not in _TWO_STACKS:
+        told = f"{', '.join(wrong)} is for models of an encoder and a decoder, not for {task}"
+        raise InputError(told, where="distillation.terms", mend="Remove `side:`.")
 
 
 def refuse_unfit_recipes(release: Release, path_of: Callable[[str], Path]) -> None:

@@ -17,6 +17,7 @@ LOSSES = ("forward_kl", "reverse_kl", "jensen_shannon", "total_variation", "adap
 """kdgov's own divergences; each is a row of `kdgov.distillation.losses.divergence.DIVERGENCES` (a test holds them equal)."""
 Divergence = Annotated[str, NamedRow("kdgov.losses", LOSSES)]
 LayerMap = Literal["uniform", "last"] | list[tuple[int, int]]
+Side = Literal["decoder", "encoder"]
 Weight = Annotated[float, Field(gt=0)]
 Temperature = Annotated[float, Field(gt=0, le=100)]
 
@@ -56,6 +57,8 @@ class HiddenStates(Declared):
     """Mean squared error, or one minus cosine similarity."""
     layers: LayerMap = "uniform"
     """Pairs ``[teacher, student]`` of layer outputs counted from 0, or ``uniform`` (spread evenly), or ``last``."""
+    side: Side = "decoder"
+    """Whose layers, where a model has an encoder that reads and a decoder that writes."""
     weight: Weight = 1.0
     """Factor of this term in the sum."""
 
@@ -67,6 +70,8 @@ class Attention(Declared):
     """Tag."""
     layers: LayerMap = "last"
     """Pairs ``[teacher, student]`` of layers counted from 0, or ``uniform``, or ``last``."""
+    side: Side | Literal["cross"] = "decoder"
+    """Whose maps, where a model has an encoder that reads and a decoder that writes; ``cross``: the decoder's over what was read."""
     weight: Weight = 1.0
     """Factor of this term in the sum."""
 
@@ -231,7 +236,9 @@ class Distillation(Declared):
     @model_validator(mode="after")
     def _terms_fit_together(self) -> Distillation:
         kinds = [term.kind for term in self.terms]
-        repeated = sorted({kind for kind in kinds if kinds.count(kind) > 1 and kind not in ("hidden_states", "teacher_text")})
+        # Maps of encoder and decoder are two terms.
+        named = [(term.kind, getattr(term, "side", "")) for term in self.terms]
+        repeated = sorted({kind for kind, side in named if named.count((kind, side)) > 1} - {"hidden_states", "teacher_text"})
         if repeated:
             raise ValueError(f"repeats the term {', '.join(repeated)}\nWrite each of them once; add up their weights.")
         if self.cache is not None and not {"soft_targets"} & set(kinds):

@@ -172,14 +172,14 @@ def validate(value: Any, model: type[DeclaredT], *, file: str, lines: Mapping[Lo
 
 
 def _fault(item: Any, model: type[BaseModel], value: Any, file: str, lines: Mapping[Location, int]) -> Fault:
-    location = _real_location(item["loc"], value)
+    location = _real_location(item["loc"], value, has_key=item["type"] in ("missing", "extra_forbidden"))
     line = next((lines[location[:n]] for n in range(len(location), -1, -1) if location[:n] in lines), 0)
     what, mend = _explain(item, model, location)
     return Fault(file=file, key=dotted(location), line=line, what=what, mend=mend)
 
 
-def _real_location(location: Sequence[str | int], value: Any) -> Location:
-    # Tagged unions put the tag into pydantic's location; the user's file has no such key.
+def _real_location(location: Sequence[str | int], value: Any, *, has_key: bool) -> Location:
+    # Unions put the tag or type they tried into pydantic's location; the user's file has no such key, but where a key is what is wrong.
     kept: list[str | int] = []
     for position, part in enumerate(location):
         is_last = position == len(location) - 1
@@ -190,7 +190,7 @@ def _real_location(location: Sequence[str | int], value: Any) -> Location:
         is_entry = isinstance(value, list) and isinstance(part, int) and part < len(value)
         if is_key or is_entry:
             value = value[part]
-        elif not is_last:
+        elif not (is_last and has_key):
             continue
         kept.append(part)
     return tuple(kept)

@@ -19,7 +19,7 @@ from kdgov.declarations.release_parts.evaluation_settings import EvaluationSetti
 from kdgov.declarations.release_parts.further_teachers import licences_of_further_teachers
 from kdgov.declarations.release_parts.mitigations import Mitigation
 from kdgov.declarations.release_parts.organization import Organization
-from kdgov.declarations.release_parts.parts_kept import Prune, refuse_mismatch
+from kdgov.declarations.release_parts.parts_kept import KeptLayers, Prune, refuse_mismatch
 from kdgov.declarations.release_parts.price import Price as Price
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs, replayed_once
 from kdgov.declarations.release_parts.set_keys import with_settings
@@ -66,8 +66,8 @@ class StudentDeclaration(Declared):
     """A checkpoint folder or hub id: the student itself (no distillation) or the weights it starts from."""
     revision: str | None = None
     """Commit of the hub id."""
-    keep_layers: list[int] | Literal["all", "every_second", "first_and_last"] | None = None
-    """Teacher layers the student starts from, counted from 0, as DistilBERT did."""
+    keep_layers: KeptLayers | None = None
+    """Teacher layers the student starts from, counted from 0, as DistilBERT did; ``{encoder: …, decoder: …}`` chooses each side apart."""
     prune: Prune | None = None
     """Of those layers, which parts are kept: ``keep_layers: all`` and ``prune: {layers: 4, inner: 512}``."""
     config: str | None = None

@@ -188,7 +188,7 @@ def start_facts(start: StudentStart, teacher: ModelIdentity | None) -> dict[str,
     facts: dict[str, Any] = {"quantization": start.quantization, "adapter": dict(start.adapter) if start.adapter else None}
     if start.keep_layers is not None and teacher is not None:
         keep = start.keep_layers
-        facts |= {"keep_layers": keep if isinstance(keep, str) else list(keep), "weights": teacher.weights}
+        facts |= {"keep_layers": keep if isinstance(keep, str | Mapping) else list(keep), "weights": teacher.weights}
         return facts | ({"prune": dict(start.prune), "calibration": start.calibration} if start.prune else {})
     if start.config is not None:
         return facts | {"config": digest_file(start.config)}

@@ -23,7 +23,6 @@ from kdgov.declarations.distillation import (
 )
 from kdgov.distillation.data.compared_ids import NOTHING_KNOWN, Vocabulary
 from kdgov.distillation.data.labelled.class_labels import Problem
-from kdgov.distillation.losses import layer_losses as layers
 from kdgov.distillation.losses.cross_tokenizer import aligned_sum
 from kdgov.distillation.losses.embeddings import Pooling, embedding_distance, margin_error, pooled
 from kdgov.distillation.losses.forward import Pass, Passed, Wanted, where_asked
@@ -256,8 +255,8 @@ class Learner(nn.Module):
         if self._matched.asks_hidden_states:
             wanted = Wanted(hidden_states=True)
             with torch.no_grad():
-                mine, theirs = (run(batch["inputs"], wanted).hidden_states for run in (self._run_student, self._teacher[0]))
-            self._matched.add_projections(layers.widths(mine), layers.widths(theirs))
+                mine, theirs = (run(batch["inputs"], wanted) for run in (self._run_student, self._teacher[0]))
+            self._matched.add_projections(mine, theirs)
         if any(isinstance(term, Embeddings) for term in self._of_answers):
             widths = [int(model.config.hidden_size) for model in (self.student, self._teacher[0].model)]
             if widths[0] != widths[1]:

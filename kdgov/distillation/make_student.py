@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from kdgov.checkpoints.identity import endpoint_facts, model_identity
+from kdgov.checkpoints.layer_choice import as_plain
 from kdgov.checkpoints.loading import task_of
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
@@ -42,7 +43,7 @@ def set_threads(threads: int) -> None:
 def student_start(student: StudentDeclaration, path: Path | None, config: Path | None) -> StudentStart:
     """Where a declared student starts, its files resolved."""
     start = StudentStart(
-        keep_layers=student.keep_layers, config=config, model=path, adapter=student.adapter, quantization=student.quantization
+        keep_layers=as_plain(student.keep_layers), config=config, model=path, adapter=student.adapter, quantization=student.quantization
     )
     if student.prune is None:
         return start

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import importlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from torch import nn
 
-from kdgov.checkpoints.layer_choice import KeepLayers, chosen_layers
+from kdgov.checkpoints.layer_choice import KeepSides
 from kdgov.checkpoints.loading import AUTO_CLASSES, Task, load_model
+from kdgov.distillation.starts.kept_stacks import keep_layers
 from kdgov.distillation.starts.packed_base import BASE, four_bits, load_base
 from kdgov.errors import InputError, UnavailableError
 
@@ -33,8 +32,8 @@ _COMPANIONS = (
 class StudentStart:
     """Exactly one of ``keep_layers``, ``config``, ``model`` says where the student starts."""
 
-    keep_layers: KeepLayers | None = None
-    """Teacher layers it starts from, counted from 0."""
+    keep_layers: KeepSides | None = None
+    """Teacher layers it starts from, counted from 0; of an encoder-decoder those of each side, or of each alike."""
     prune: Mapping[str, int] = field(default_factory=dict)
     """Part (``layers``, ``heads``, ``inner``, ``width``, ``experts``) → how many of it are kept of those layers."""
     calibration: int = 64
@@ -76,58 +75,6 @@ def build_student(start: StudentStart, teacher: Any, task: Task, *, seed: int, a
         return with_adapter(load_base(start.model, task, form, attention=attention), own)
     student = load_model(start.model, task, dtype=torch.float32, attention=attention)
     return with_adapter(student, start.adapter) if start.adapter is not None else student
-
-
-def keep_layers(teacher: Any, keep: KeepLayers) -> Any:
-    """A new model of the teacher's class with some of its layers, and everything else as in the teacher.
-
-    Raises:
-        InputError: if the layers cannot be found or chosen.
-    """
-    count = int(teacher.config.num_hidden_layers)
-    layers = chosen_layers(keep, count)
-    student = type(teacher)(_narrowed(teacher.config, layers, count))
-    # The stacks of layers are the lists that became shorter: convolutions of the same number did not.
-    lengths = {name: len(module) for name, module in student.named_modules() if isinstance(module, nn.ModuleList)}
-    lists = [(name, len(module)) for name, module in teacher.named_modules() if isinstance(module, nn.ModuleList)]
-    stacks = [name for name, length in lists if length == count and lengths.get(name) == len(layers)]
-    if len(layers) < count:
-        stacks = [name for name in stacks if lengths[name] < count]
-    if not stacks:
-        raise InputError(
-            f"{type(teacher).__name__} has no list of {count} layers to choose from",
-            where="student.keep_layers",
-            mend="Start the student from `config:` or `model:` instead.",
-        )
-    held = teacher.state_dict()
-    state = {key: held[_source(key, stacks, layers, held)].detach().clone() for key in student.state_dict()}
-    student.load_state_dict(state, strict=True)
-    if getattr(teacher.config, "tie_word_embeddings", False):
-        student.tie_weights()
-    return student
-
-
-def _narrowed(config: Any, layers: Sequence[int], count: int) -> Any:
-    narrowed = copy.deepcopy(config)
-    for key, value in list(vars(config).items()):
-        # Per-layer lists, such as the attention type of each layer.
-        is_per_layer = "layer" in key or "block" in key
-        if isinstance(value, list) and len(value) == count and is_per_layer:
-            setattr(narrowed, key, [value[layer] for layer in layers])
-    for key in ("num_hidden_layers", "encoder_layers", "decoder_layers", "num_decoder_layers"):
-        if getattr(config, key, None) == count:
-            setattr(narrowed, key, len(layers))
-    return narrowed
-
-
-def _source(key: str, stacks: Sequence[str], layers: Sequence[int], held: Mapping[str, Any]) -> str:
-    stack = next((name for name in stacks if key.startswith(f"{name}.")), None)
-    if stack is None:
-        return key
-    number, _, rest = key[len(stack) + 1 :].partition(".")
-    source = f"{stack}.{layers[int(number)]}.{rest}"
-    # What only the first layer has (T5's relative positions) comes from there, whichever layers are kept.
-    return source if source in held else key
 
 
 def _from_config(file: Path, task: Task, attention: str | None) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 from kdgov.checkpoints.endpoint_identity import endpoint_identity
 from kdgov.checkpoints.identity import model_identity
+from kdgov.checkpoints.layer_choice import as_plain
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import StudentDeclaration
 from kdgov.digest import digest_file, digest_json, write_atomic
@@ -77,7 +78,7 @@ def step_key(context: ReleaseContext, inputs: DistillInputs) -> str:
     return digest_json(
         {
             "teacher": dict(inputs.teacher),
-            "student": [student.keep_layers, config, inputs.student.as_json() if inputs.student else None],
+            "student": [as_plain(student.keep_layers), config, inputs.student.as_json() if inputs.student else None],
             **({"prune": student.prune.model_dump()} if student.prune is not None else {}),
             **({"further_teachers": [model_identity(path).as_json() for path in inputs.further]} if inputs.further else {}),
             **({"media": inputs.media} if inputs.media else {}),

@@ -21,7 +21,7 @@ from kdgov.declarations.distillation import Distillation
 from kdgov.distillation.data.examples import read_examples
 from kdgov.distillation.learner import Learner
 from kdgov.distillation.data.collation import prepare
-from kdgov.distillation.students import keep_layers
+from kdgov.distillation.starts.kept_stacks import keep_layers
 
 torch.set_num_threads(1)
 teacher, data = Path(sys.argv[1]), Path(sys.argv[2])

@@ -15,7 +15,7 @@ from kdgov.distillation import StudentStart, distill
 from kdgov.distillation.data.collation import prepare
 from kdgov.distillation.data.examples import read_examples
 from kdgov.distillation.learner import Learner
-from kdgov.distillation.students import keep_layers
+from kdgov.distillation.starts.kept_stacks import keep_layers
 from kdgov.errors import InputError
 from kdgov.pipeline.context import open_release
 from kdgov.pipeline.distill import distill_step

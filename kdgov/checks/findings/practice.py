@@ -10,6 +10,7 @@ from kdgov.checks.findings.general_purpose_finding import general_purpose_findin
 from kdgov.checks.findings.rules import Stances
 from kdgov.declarations.cards import ModelCard
 from kdgov.declarations.distillation import Distillation, OnPolicy, SoftTargets, UniversalLogits
+from kdgov.declarations.release_parts.parts_kept import SidesKept
 from kdgov.finding import Finding
 from kdgov.quantities import quantity
 
@@ -120,12 +121,20 @@ def is_smaller(materials: ReleaseInputs) -> bool | None:
         return True
     if isinstance(student.keep_layers, list) and teacher:
         return len(set(student.keep_layers)) < int(teacher["layers"])
+    if isinstance(student.keep_layers, SidesKept) and teacher and (sides := _listed(student.keep_layers)):
+        return sum(sides) < int(teacher["layers"])
     if student.keep_layers is not None:
         return True
     own = materials.student.identity or _declared_size(materials.student.model_card)
     if own and teacher:
         return int(own["parameters"]) < int(teacher["parameters"])
     return None
+
+
+def _listed(keep: SidesKept) -> list[int]:
+    """How many layers each side keeps, where both are listed."""
+    sides = [len(set(side)) for side in (keep.encoder, keep.decoder) if isinstance(side, list)]
+    return sides if len(sides) == len(type(keep).model_fields) else []
 
 
 def _declared_size(card: ModelCard | None) -> Mapping[str, int]:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.load import Declared
+from kdgov.declarations.release_parts.parts_kept import KeptLayers, refuse_mismatch
 
 Previous = Literal["teacher", "student"]
 _STARTS = ("keep_layers", "config", "model")
@@ -17,7 +18,7 @@ _STARTS = ("keep_layers", "config", "model")
 class StageStart(Declared):
     """Where the model of a stage starts; exactly one key."""
 
-    keep_layers: list[int] | Literal["every_second", "first_and_last"] | None = None
+    keep_layers: KeptLayers | None = None
     """Layers of the model that teaches this stage."""
     config: str | None = None
     """A transformers ``config.json``."""
@@ -30,6 +31,7 @@ class StageStart(Declared):
     def _has_one_start(self) -> StageStart:
         if sum(getattr(self, key) is not None for key in _STARTS) != 1:
             raise ValueError(f"needs exactly one of {', '.join(_STARTS)}\nKeep one: it says where this stage's model starts.")
+        refuse_mismatch(None, self.keep_layers)
         if (self.model is None) != (self.license is None):
             raise ValueError("needs `model` and `license` together\nWrite the licence of the model that this stage starts from.")
         return self

@@ -42,10 +42,10 @@ class Passed:
 
     answer: Tensor
     """Last hidden state where the head is fused, logits otherwise; the batch first."""
-    hidden_states: tuple[Tensor, ...] = ()
-    """Output of every layer (of the decoder, where there is an encoder too), the embedding's left out."""
-    attentions: tuple[Tensor, ...] = ()
-    """(batch, heads, time, time) of every layer, likewise."""
+    hidden_states: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict)
+    """``decoder`` | ``encoder`` → output of every layer, the embedding's left out; the layers of a model of one stack are its decoder's."""
+    attentions: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict)
+    """``decoder`` | ``encoder`` | ``cross`` → (batch, heads, time, time of what is attended to) of every layer."""
     relations: Mapping[tuple[int, str], Tensor] = field(default_factory=dict)
     """(layer, ``query`` | ``key`` | ``value``) → (batch, time, width)."""
 
@@ -76,8 +76,8 @@ class Pass:
         answer = outputs[0] if self.head is not None else _answer(outputs)
         return Passed(
             answer=answer,
-            hidden_states=_of_the_writer(outputs, "hidden_states")[1:],
-            attentions=_of_the_writer(outputs, "attentions"),
+            hidden_states={side: states[1:] for side, states in _by_side(outputs, "hidden_states").items()},
+            attentions=_by_side(outputs, "attentions"),
             relations=relations,
         )
 
@@ -123,8 +123,11 @@ def where_asked(passed: Passed, batch: Mapping[str, Any]) -> Passed:
     return replace(passed, answer=only_positions(passed.answer, batch["positions"]))
 
 
-def _of_the_writer(outputs: Any, kind: str) -> tuple[Tensor, ...]:
-    return tuple(getattr(outputs, kind, None) or getattr(outputs, f"decoder_{kind}", None) or ())
+def _by_side(outputs: Any, kind: str) -> dict[str, tuple[Tensor, ...]]:
+    # Two stacks name whose outputs they are; one stack does not.
+    names = {"decoder": (kind, f"decoder_{kind}"), "encoder": (f"encoder_{kind}",), "cross": (f"cross_{kind}",)}
+    found = {side: next((value for name in known if (value := getattr(outputs, name, None))), None) for side, known in names.items()}
+    return {side: tuple(values) for side, values in found.items() if values}
 
 
 def _first_output(caught: dict[str, Tensor]) -> Any:

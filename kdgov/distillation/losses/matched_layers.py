@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kdgov.checkpoints.layer_stacks import ONLY
 from kdgov.declarations.distillation import Attention, AttentionRelation, HiddenStates
 from kdgov.distillation.losses import layer_losses as layers
 from kdgov.distillation.losses.forward import Passed, Wanted
+from kdgov.distillation.starts.kept_stacks import model_depths
 from kdgov.errors import InputError
 
 FeatureTerm = HiddenStates | Attention | AttentionRelation
@@ -60,17 +62,20 @@ class MatchedLayers:
             relations=tuple(sorted(relations)),
         )
 
-    def add_projections(self, mine: Sequence[int], theirs: Sequence[int]) -> None:
+    def add_projections(self, mine: Passed, theirs: Passed) -> None:
         """Make a learned projection wherever matched layers differ in width.
 
         Args:
-            mine: width of each hidden state of the student.
+            mine: a pass of the student, with hidden states.
             theirs: of the teacher.
         """
         for place, (term, pairs) in enumerate(zip(self._terms, self._pairs, strict=True)):
-            for theirs_at, mine_at in pairs if isinstance(term, HiddenStates) else ():
-                if mine[mine_at] != theirs[theirs_at]:
-                    self.projections[f"{place}_{mine_at}"] = nn.Linear(mine[mine_at], theirs[theirs_at], bias=False)
+            if not isinstance(term, HiddenStates):
+                continue
+            own, taught = (layers.widths(_shown(passed.hidden_states, term)) for passed in (mine, theirs))
+            for theirs_at, mine_at in pairs:
+                if own[mine_at] != taught[theirs_at]:
+                    self.projections[f"{place}_{mine_at}"] = nn.Linear(own[mine_at], taught[theirs_at], bias=False)
 
     def sum_of(self, place: int, mine: Passed, theirs: Passed | None, batch: Mapping[str, Any]) -> Tensor:
         """Weighted sum of one term over a batch, without its factor.
@@ -93,15 +98,14 @@ class MatchedLayers:
     ) -> Tensor:
         theirs_at, mine_at = pair
         if isinstance(term, HiddenStates):
-            student = layers.as_positions(mine.hidden_states[mine_at])
-            teacher = layers.as_positions(theirs.hidden_states[theirs_at])
+            student = layers.as_positions(_shown(mine.hidden_states, term)[mine_at])
+            teacher = layers.as_positions(_shown(theirs.hidden_states, term)[theirs_at])
             name = f"{place}_{mine_at}"
             student = self.projections[name](student) if name in self.projections else student
-            return layers.hidden_distance(student, teacher, _attended(batch, student), distance=term.distance)
+            return layers.hidden_distance(student, teacher, _attended(batch, student, term.side), distance=term.distance)
         if isinstance(term, Attention):
-            return layers.attention_distance(
-                mine.attentions[mine_at], theirs.attentions[theirs_at], _attended(batch, mine.attentions[mine_at][:, 0])
-            )
+            maps = _shown(mine.attentions, term)[mine_at]
+            return layers.attention_distance(maps, _shown(theirs.attentions, term)[theirs_at], _attended(batch, maps[:, 0], term.side))
         distances = [
             layers.relation_distance(
                 mine.relations[mine_at, kind],
@@ -113,6 +117,12 @@ class MatchedLayers:
             for kind in term.relations
         ]
         return torch.stack(distances).mean(0)
+
+
+def _shown(by_side: Mapping[str, tuple[Tensor, ...]], term: HiddenStates | Attention) -> tuple[Tensor, ...]:
+    if term.side in by_side:
+        return by_side[term.side]
+    raise InputError(f"{term.kind}: a model shows none of its {term.side}", where="distillation.terms", mend="Remove the term.")
 
 
 def switch_off_layer_drop(model: Any) -> None:
@@ -127,21 +137,29 @@ def switch_off_layer_drop(model: Any) -> None:
 def _pairs_of(term: FeatureTerm, teacher: Any | None, student: Any) -> list[tuple[int, int]]:
     if teacher is None:
         raise InputError(f"{term.kind} needs a teacher whose weights are at hand", where="distillation.terms", mend="Remove it.")
-    counts = [_depth(model.config) for model in (teacher, student)]
+    depths = [model_depths(model) for model in (teacher, student)]
+    side = getattr(term, "side", "decoder")
+    if side != "decoder" and any(ONLY in one for one in depths):
+        raise InputError(
+            f"{term.kind}: `side: {side}` is for models of an encoder and a decoder", where="distillation.terms", mend="Remove `side:`."
+        )
+    counts = [one[ONLY] if ONLY in one else one["encoder" if side == "encoder" else "decoder"] for one in depths]
     return layers.layer_pairs(term.layers, teacher=counts[0], student=counts[1], where=f"distillation.terms: {term.kind}.layers")
 
 
-def _depth(config: Any) -> int:
-    depths = getattr(config, "depths", None)
-    if isinstance(depths, list):
-        return len(depths)
-    decoder = next((value for key in ("num_decoder_layers", "decoder_layers") if (value := getattr(config, key, None))), None)
-    return int(decoder or config.num_hidden_layers)
-
-
-def _attended(batch: Mapping[str, Any], state: Tensor) -> Tensor:
+def _attended(batch: Mapping[str, Any], state: Tensor, side: str = "decoder") -> Tensor:
     """(batch, positions) 1 where a position is real: all of them where the inputs have no length (images)."""
+    if side == "encoder":
+        return _read(batch["inputs"].get("attention_mask"), state)
     positions = torch.arange(state.shape[1], device=state.device)
     if "lengths" not in batch:
         return torch.ones(state.shape[:2], device=state.device)
     return (positions < batch["lengths"][:, None]).float()
+
+
+def _read(mask: Tensor | None, state: Tensor) -> Tensor:
+    """Positions of an encoder that hold something; one that hears turns many samples into one position, and Whisper masks none."""
+    if mask is None:
+        return torch.ones(state.shape[:2], device=state.device)
+    places = torch.arange(state.shape[1], device=mask.device) * mask.shape[1] // state.shape[1]
+    return mask[:, places].float()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgov.distillation.data.collation import Prepared
-from kdgov.distillation.students import keep_layers
+from kdgov.distillation.starts.kept_stacks import keep_layers
 from kdgov.errors import InputError
 
 Index = Mapping[str, Tensor]

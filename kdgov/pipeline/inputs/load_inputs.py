@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdgov.checkpoints.digests import remembered_digest
-from kdgov.checkpoints.identity import model_identity, resolve_model
+from kdgov.checkpoints.identity import model_identity, read_config, resolve_model
 from kdgov.checkpoints.layer_choice import refuse_absent_starts
+from kdgov.checkpoints.layer_stacks import depths_of
 from kdgov.checkpoints.tasks import refuse_unfit_recipes
 from kdgov.checkpoints.weights.packed_weights import refuse_packed_models
 from kdgov.checks.cards.logged_body import read_logged
@@ -26,7 +27,7 @@ def load_release_inputs(context: ReleaseContext) -> ReleaseInputs:
     """
     release, where = context.release, str(context.path)
     teacher_identity = _identity(context, release.teacher.model, release.teacher.revision) if release.teacher.model else {}
-    refuse_absent_starts(release, int(teacher_identity.get("layers") or 0), context.path_of, file=where)
+    refuse_absent_starts(release, _depths(context) if teacher_identity else {}, context.path_of, file=where)
     refuse_unfit_recipes(release, context.path_of)
     refuse_packed_models(release, context.path_of)
     teacher = model_facts(
@@ -94,6 +95,12 @@ def _identity(context: ReleaseContext, name: str, revision: str | None) -> Mappi
     if not is_local and (revision is None or len(revision) != 40) and not name.startswith((".", "/")):
         return {}
     return model_identity(resolve_model(name, beside=context.path, revision=revision)).as_json()
+
+
+def _depths(context: ReleaseContext) -> Mapping[str, int]:
+    """Layers of the teacher's stacks, whose identity is known."""
+    teacher = context.release.teacher
+    return depths_of(read_config(resolve_model(str(teacher.model), beside=context.path, revision=teacher.revision)))
 
 
 def suite_files(context: ReleaseContext) -> tuple[SuiteFile, ...]:

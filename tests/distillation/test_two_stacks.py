@@ -1,0 +1,228 @@
+"""Models that read with one stack of layers and write with another: each side is chosen and matched on its own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+import transformers
+
+from kdgov.checkpoints.layer_stacks import depths_of
+from kdgov.checkpoints.loading import freeze, load_model
+from kdgov.checkpoints.tasks import refuse_unfit_terms
+from kdgov.declarations.distillation import Distillation
+from kdgov.distillation.data.collation import prepare
+from kdgov.distillation.data.examples import read_examples
+from kdgov.distillation.distillation_run import distill
+from kdgov.distillation.learner import Learner
+from kdgov.distillation.starts.kept_stacks import keep_layers, model_depths
+from kdgov.distillation.students import StudentStart
+from kdgov.errors import InputError
+from tests.distillation import worlds
+
+SHAPE = {
+    "vocab_size": 40,
+    "d_model": 16,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 8,
+    "decoder_ffn_dim": 8,
+}
+BERT = {"vocab_size": 40, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 8}
+
+
+def t5(encoder, decoder):
+    sizes = {"vocab_size": 40, "d_model": 16, "d_kv": 8, "d_ff": 8, "num_heads": 2, "decoder_start_token_id": 0}
+    return transformers.T5ForConditionalGeneration(transformers.T5Config(**sizes, num_layers=encoder, num_decoder_layers=decoder))
+
+
+def bart(encoder, decoder):
+    return transformers.BartForConditionalGeneration(transformers.BartConfig(**SHAPE, encoder_layers=encoder, decoder_layers=decoder))
+
+
+def marian(encoder, decoder):
+    config = transformers.MarianConfig(**SHAPE, encoder_layers=encoder, decoder_layers=decoder, pad_token_id=0, decoder_start_token_id=0)
+    return transformers.MarianMTModel(config)
+
+
+def whisper(encoder, decoder):
+    config = transformers.WhisperConfig(**SHAPE, encoder_layers=encoder, decoder_layers=decoder, num_mel_bins=8, pad_token_id=0)
+    return transformers.WhisperForConditionalGeneration(config)
+
+
+def moonshine(encoder, decoder):
+    sizes = {
+        "vocab_size": 40,
+        "hidden_size": 16,
+        "intermediate_size": 8,
+        "encoder_num_attention_heads": 2,
+        "decoder_num_attention_heads": 2,
+    }
+    config = transformers.MoonshineConfig(**sizes, encoder_num_hidden_layers=encoder, decoder_num_hidden_layers=decoder)
+    return transformers.MoonshineForConditionalGeneration(config)
+
+
+def two_berts(encoder, decoder):
+    read = transformers.BertConfig(**BERT, num_hidden_layers=encoder)
+    written = transformers.BertConfig(**BERT, num_hidden_layers=decoder, is_decoder=True, add_cross_attention=True)
+    return transformers.EncoderDecoderModel(transformers.EncoderDecoderConfig.from_encoder_decoder_configs(read, written))
+
+
+FAMILIES = [t5, bart, marian, whisper, moonshine, two_berts]
+LISTS = ("layers", "block", "layer")
+
+
+def numbered(model):
+    """(side, layer) → its weights in order, and every other weight by its name."""
+    found = {}
+    for name, weight in model.state_dict().items():
+        parts = name.split(".")
+        side = next((part for part in parts if part in ("encoder", "decoder")), None)
+        place = next((n for n, part in enumerate(parts[:-1]) if part in LISTS and parts[n + 1].isdigit()), None)
+        key = name if side is None or place is None else (side, int(parts[place + 1]), ".".join(parts[place + 2 :]))
+        found[key] = weight
+    return found
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        ({"encoder": [0, 3], "decoder": [1]}, {"encoder": [0, 3], "decoder": [1]}),
+        ({"decoder": "first_and_last"}, {"encoder": [0, 1, 2, 3], "decoder": [0, 2]}),
+        ({"encoder": "every_second"}, {"encoder": [0, 2], "decoder": [0, 1, 2]}),
+        ("every_second", {"encoder": [0, 2], "decoder": [0, 2]}),
+        ([1, 2], {"encoder": [1, 2], "decoder": [1, 2]}),
+    ],
+)
+def test_each_side_keeps_the_layers_named_for_it_and_nothing_else_changes(family, keep, kept):
+    torch.manual_seed(0)
+    teacher = family(4, 3)
+    student = keep_layers(teacher, keep)
+    assert model_depths(student) == {side: len(layers) for side, layers in kept.items()}
+    assert depths_of(json.loads(student.config.to_json_string(use_diff=False))) == model_depths(student)
+    held, made = numbered(teacher), numbered(student)
+    only_first = "relative_attention_bias"
+    for key, weight in made.items():
+        source = (key[0], kept[key[0]][key[1]], key[2]) if isinstance(key, tuple) and only_first not in key[2] else key
+        torch.testing.assert_close(weight, held[source], rtol=0, atol=0)
+    assert {key[:2] for key in made if isinstance(key, tuple)} == {(side, n) for side, layers in kept.items() for n in range(len(layers))}
+
+
+@pytest.mark.parametrize(
+    ("keep", "said"),
+    [
+        ([0, 3], "names layer 3; the teacher's decoder has layers 0 to 2"),
+        ({"encoder": [4]}, "names layer 4; the teacher's encoder has layers 0 to 3"),
+        ({"decoder": [2, 0]}, "not in rising order"),
+        ({"decoder": []}, "is empty"),
+    ],
+)
+def test_layers_that_a_side_does_not_have_are_refused(keep, said):
+    with pytest.raises(InputError, match=said):
+        keep_layers(bart(4, 3), keep)
+
+
+def test_sides_of_a_model_of_one_stack_are_refused():
+    with pytest.raises(InputError, match="the teacher has one stack of layers"):
+        keep_layers(transformers.BertModel(transformers.BertConfig(**BERT, num_hidden_layers=2)), {"decoder": [0]})
+
+
+def recipe(*terms, **further):
+    return Distillation.model_validate({"terms": list(terms), "steps": 2, "batch_size": 3, **further})
+
+
+def term(kind, side, **further):
+    return {"kind": kind, "side": side, "layers": "last", **further}
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pairs")
+    rows = [{"prompt": "the cat " * n + "sat", "completion": " a b c d e"[: 2 * n]} for n in (1, 2, 4)]
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    worlds.t5(folder / "t5")
+    return folder
+
+
+def learner_and_batch(pairs, *terms):
+    said = recipe(*terms)
+    prepared = prepare("seq2seq_lm", read_examples([pairs / "pairs.jsonl"]), pairs / "t5", said)
+    teacher = freeze(load_model(pairs / "t5", "seq2seq_lm", attention="eager"))
+    student = keep_layers(load_model(pairs / "t5", "seq2seq_lm", attention="eager"), {"encoder": [0, 2], "decoder": [1]}).eval()
+    return Learner(student, teacher, said, task="seq2seq_lm").eval(), prepared
+
+
+TERMS = [
+    term("hidden_states", "encoder", distance="mse"),
+    term("hidden_states", "decoder", distance="cosine"),
+    term("attention", "encoder"),
+    term("attention", "decoder"),
+    term("attention", "cross"),
+]
+
+
+def by_definition(which, outputs, batch):
+    """The sum of one term over a batch, position by position."""
+    mine, theirs = outputs
+    reads, writes = batch["inputs"]["attention_mask"].sum(1), batch["lengths"]
+    kind, side = which["kind"], which["side"]
+    shown = {("hidden_states", side): f"{side}_hidden_states", ("attention", "cross"): "cross_attentions"}.get(
+        (kind, side), f"{side}_attentions"
+    )
+    a, b = (getattr(one, shown)[-1].double() for one in (mine, theirs))
+    total = 0.0
+    for row in range(len(reads)):
+        positions = int(reads[row] if side == "encoder" else writes[row])
+        x, y = a[row], b[row]
+        if kind == "attention":
+            x, y = (one.mean(0).clamp_min(1e-9) for one in (x, y))
+            x, y = (one / one.sum(-1, keepdim=True) for one in (x, y))
+            values = (y * (y.log() - x.log())).sum(-1)
+        elif which["distance"] == "mse":
+            values = (x - y).square().mean(-1)
+        else:
+            values = 1 - torch.cosine_similarity(x, y, dim=-1)
+        total += float(values[:positions].mean()) * int(writes[row])
+    return total
+
+
+@pytest.mark.parametrize("which", TERMS, ids=lambda one: f"{one['kind']}-{one['side']}")
+def test_a_term_compares_the_side_it_names_over_real_positions(which, pairs):
+    learner, prepared = learner_and_batch(pairs, which)
+    items = list(enumerate(prepared.items))
+    batch = prepared.collate(items)
+    loss, parts = learner(batch)
+    with torch.no_grad():
+        outputs = [one(**batch["inputs"], output_hidden_states=True, output_attentions=True) for one in (learner.student, learner.teacher)]
+    assert float(parts[2]) == pytest.approx(by_definition(which, outputs, batch), rel=1e-4)
+    alone = sum(float(learner(prepared.collate([item]))[1][2]) for item in items)
+    assert float(parts[2]) == pytest.approx(alone, rel=1e-5)
+    loss.backward()
+    taught = {
+        name.split(".")[0] for name, one in learner.student.named_parameters() if one.grad is not None and float(one.grad.abs().sum())
+    }
+    # The decoder's first layer looks at itself before it looks at what was read.
+    beside = set() if which["side"] == "encoder" else {"decoder"} if which in TERMS[3:4] else {"encoder", "decoder"}
+    assert taught == {"shared"} | (beside or {"encoder"})
+
+
+def test_both_sides_of_a_whisper_are_trained_and_what_was_kept_is_recorded(tmp_path):
+    worlds.whisper(tmp_path / "whisper", layers=3)
+    worlds.spoken(tmp_path / "words", 4, separator=" ")
+    said = recipe({"kind": "soft_targets"}, *TERMS)
+    keep = {"encoder": [0, 2], "decoder": "first_and_last"}
+    record = distill(said, tmp_path / "whisper", StudentStart(keep_layers=keep), [tmp_path / "words/spoken.jsonl"], tmp_path / "out")
+    assert record.student_start["keep_layers"] == keep
+    steps = json.loads((tmp_path / "out/losses.json").read_text())
+    assert all(step[name] > 0 for step in steps for name in ("hidden_states", "hidden_states_2", "attention", "attention_2", "attention_3"))
+    config = json.loads((tmp_path / "out/student/config.json").read_text())
+    assert (config["encoder_layers"], config["decoder_layers"]) == (2, 2)
+
+
+@pytest.mark.parametrize("task", ["causal_lm", "masked_lm", "ctc", "text_classification"])
+@pytest.mark.parametrize(("kind", "side"), [("hidden_states", "encoder"), ("attention", "cross")])
+def test_a_side_that_a_task_does_not_have_is_refused(task, kind, side):
+    with pytest.raises(InputError, match=f"{kind}: `side: {side}` is for models of an encoder and a decoder, not for {task}"):
+        refuse_unfit_terms(recipe({"kind": kind, "side": side}), task)
