@@ -211,6 +211,10 @@ RULES: dict[str, Rule] = {
     "evidence.aggregate": _broken("single results that do not add up to the average written beside them"),
     "evidence.asked-differently": _broken("result files that were asked in two different ways"),
     "evidence.chat-template": _broken("the same documents asked through two chat templates"),
+    "evidence.answers-silent": _rule(
+        "review", "a student that falls silent where harm is counted, and its teacher does not", "docs/gate.md"
+    ),
+    "evidence.harm-alone": _rule("warn", "criteria that a student passes by saying nothing", "docs/gate.md"),
     "evidence.not-judged": _rule("review", "results that no criterion of the policy reads", "docs/practice.md"),
     "evidence.item-proxy": _rule("warn", "a statistic of a whole task that is judged item by item instead", "docs/gate.md"),
     "evidence.items-incomplete": _rule("review", "fewer or more items than the tool says it asked", "docs/gate.md"),

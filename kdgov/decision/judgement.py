@@ -21,6 +21,7 @@ from kdgov.decision.decision import Approval, CriterionResult, Decision, Waiver
 from kdgov.decision.judge_validation import judge_findings
 from kdgov.decision.multiple_comparisons import at_looks, looks_finding
 from kdgov.decision.policy import Criterion, Policy
+from kdgov.decision.silent_answers import silent_findings
 from kdgov.decision.unread_results import applies, unread_findings
 from kdgov.decision.verdict import settle
 from kdgov.finding import Finding
@@ -102,6 +103,7 @@ def judge(
         *apart_findings(teacher, student, seen, tables.metrics),
         *near_and_far_findings(tables, policy.criteria),
         *noise_findings(tables),
+        *silent_findings(policy, tables),
     ]
     heard = [_at_policy_level(finding, policy) for finding in (*findings, *left_out, *split)] + _identity_findings(stated, own, policy)
     base = Decision(

@@ -256,19 +256,6 @@ def named_path(path: str, *, suite_file: Path, key: str) -> Path:
     return resolve(filled, beside=suite_file)
 
 
-def refuse_absent_models(suite: Suite, path: Path) -> None:
-    """Refuse a suite whose metrics need a model that a variable names where there is none: a slip would leave the metrics out unsaid.
-
-    Raises:
-        InputError: naming the variable; what it holds is shown to nobody.
-    """
-    for variable in sorted({m.needs for task in suite.tasks for m in task.metrics if m.needs}):
-        value = os.environ.get(variable)
-        if value and not (Path(value).is_absolute() and Path(value).is_dir()):
-            what = f"{variable} names no folder, and metrics of {suite.name} need the model in it"
-            raise InputError(what, where=str(path), mend="Write the absolute path of the checkpoint's folder, or unset it to do without.")
-
-
 def _missing_files(suite: Suite, path: Path) -> list[Fault]:
     faults = []
     for index, task in enumerate(suite.tasks):

@@ -34,6 +34,7 @@ from kdgov.checks.scan.scan import Shard, ShardReport, scan
 from kdgov.checks.scan.suite_items import SuiteItems, suite_items
 from kdgov.decision.policy import Policy
 from kdgov.declarations.policy_file import load_policy
+from kdgov.declarations.suite_parts.judging_models import named_models
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.evaluation.release_settings import endpoint_roles
@@ -148,7 +149,7 @@ def _key(question: _Question) -> str:
             "release": question.context.release.model_dump(mode="json", by_alias=True),
             "policy": question.policy.digest,
             "inputs": materials.digests(),
-            "suites": {file.name: digest_file(file.path) for file in materials.suites},
+            "suites": {file.name: [digest_file(file.path), named_models(file.suite)] for file in materials.suites},
             "items": dict(question.items.digests),
             "case": question.case,
             "withdrawn": [sorted(withdrawn_ids(body)) for body in materials.scanned],
@@ -229,8 +230,7 @@ def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> 
     for recipe in materials.release.recipes:
         table, has_logits = calibration_table(question.context, recipe.calibration), bool(materials.teacher.identity)
         findings += recipe_findings(recipe, stances, table=table, has_logits=has_logits)
-    names_inputs = materials.logged is not None
-    findings += preflight_findings(question.policy, materials.suites, stances, names_inputs=names_inputs)
+    findings += preflight_findings(question.policy, materials.suites, stances, names_inputs=materials.logged is not None)
     findings += model_fit_findings(question.context, materials, stances)
     findings += record_findings(materials, stances, today=question.today, approvals=question.policy.approvals)
     return findings + covered(question.context, materials, stances, reports)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.checks.findings.accountability import told_before_results
+from kdgov.checks.findings.mitigation_findings import mitigated_tasks, unmeasured_mitigations
 from kdgov.checks.findings.recipe_findings import contributed_findings
 from kdgov.checks.findings.rules import read_stances
 from kdgov.checks.scan.contamination import seen_items
@@ -27,6 +28,7 @@ from kdgov.evidence.bundle_layout import (
     IDENTITY,
     ITEMS,
     PAIR,
+    PLAN,
     STATEMENTS,
     of_role,
 )
@@ -142,12 +144,18 @@ def _inputs(context: ReleaseContext, made: Judgeable, policy: Policy, policy_tex
     seen = [item for folder in made.scanned for item in _seen(folder)]
     earlier = history.earlier_policy()
     stances = read_stances(policy.findings, file=str(context.policy_path()), data=policy.sections.get("data", {}))
+    tables = read_tables(evaluated, _measured(evaluated))
+    checked = [finding for folder in made.scanned for finding in read_findings(folder)]
+    applied = mitigated_tasks(json.loads((evaluated / PLAN).read_bytes()))
     return GateInputs(
         policy=policy,
         policy_text=policy_text,
-        tables=read_tables(evaluated, _measured(evaluated)),
+        tables=tables,
         findings=(
-            *(finding for folder in made.scanned for finding in read_findings(folder)),
+            *checked,
+            *unmeasured_mitigations(
+                context.release.mitigations, policy, stances, keys=tables.metric_keys(), mitigated=applied, told=checked
+            ),
             *read_findings(evaluated),
             *([late_policy(earlier)] if earlier else []),
             *told_before_results(context.release.accountable.informed, _results_day(evaluated), stances),

@@ -84,6 +84,8 @@ class World:
             + [{"obligation": kind, "license": "MIT", "where": "NOTICE"} for kind in ("LICENSE_COPY", "ATTRIB")],
         }
         self.inputs: list[Any] = [{"input": f"How many are {n}?"} for n in range(40)]
+        self.kind = "pairs"
+        self.metrics: list[dict[str, Any]] = [{"metric": "acc", "direction": "higher"}]
         self.is_pinned = True
         self.raw: bytes | None = None
 
@@ -92,7 +94,7 @@ class World:
         (self.folder / "suite").mkdir(exist_ok=True)
         lines = "".join(json.dumps(item) + "\n" for item in self.items)
         (self.folder / "suite" / "items.jsonl").write_text(lines)
-        task = {"task": "asked", "kind": "pairs", "data": {"path": "items.jsonl"}, "metrics": [{"metric": "acc", "direction": "higher"}]}
+        task = {"task": "asked", "kind": self.kind, "data": {"path": "items.jsonl"}, "metrics": self.metrics}
         if "endpoint" in self.release["teacher"]:
             # An endpoint is asked in messages: the check plans its questions, so they must be some that it can answer.
             # Its student is asked the same here, so it needs a tokenizer.

@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from kdgov.checks.findings.mitigation_findings import unmeasured_mitigations
+from kdgov.checks.findings.rules import Stances
+from kdgov.decision.policy import Criterion, Policy
 from kdgov.declarations.release_parts.mitigations import Mitigation
 from kdgov.errors import DeclarationError
+from kdgov.items import MetricKey
 from tests.checks.conftest import POLICY, World
 from tests.checks.test_violations import TODAY
 
@@ -38,6 +42,64 @@ def test_a_mitigation_that_nothing_tests_blocks_by_default(world: World, criteri
     found = world.rules(today=TODAY)[RULE]
     assert found.verdict == "block"
     assert why in found.reason
+
+
+@pytest.mark.parametrize(
+    ("second", "why"),
+    [("still-worls", "no criterion still-worls"), ("shown", "advisory"), ("elsewhere", "reads nothing"), ("small", "no answers")],
+)
+def test_every_criterion_that_a_mitigation_names_must_test_it(world: World, second: str, why: str) -> None:
+    _with_criterion(world)
+    policy = yaml.safe_load((world.folder / "policy.yaml").read_text())
+    policy["criteria"] += [
+        {"id": "shown", "kind": "non_inferiority", "suite": "suite", "margin": 0.05, "advisory": True},
+        {"id": "elsewhere", "kind": "non_inferiority", "suite": "another", "margin": 0.05, "when": "measured"},
+        {"id": "small", "kind": "efficiency", "measure": "parameters", "max_ratio": 0.9},
+    ]
+    (world.folder / "policy.yaml").write_text(yaml.safe_dump(policy))
+    world.release["mitigations"] = [{**TRAINING, "criteria": ["still-works"]}]
+    assert RULE not in world.rules(today=TODAY)
+    world.release["mitigations"] = [{**TRAINING, "criteria": ["still-works", second]}]
+    assert why in world.rules(today=TODAY)[RULE].reason
+
+
+def test_a_metric_that_is_left_out_for_want_of_a_judging_model_tests_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.release["mitigations"] = [{**TRAINING, "criteria": ["still-works"]}]
+    _with_criterion(world, metric="harmful", when="measured")
+    world.metrics.append({"metric": "harmful", "source": "acc", "direction": "lower", "needs": "A_GUARD"})
+    monkeypatch.delenv("A_GUARD", raising=False)
+    assert "reads nothing" in world.rules(today=TODAY)[RULE].reason
+    monkeypatch.setenv("A_GUARD", str(world.folder))
+    assert RULE not in world.rules(today=TODAY)
+
+
+@pytest.mark.parametrize("mitigation", [{"kind": "system_prompt", "text": "Be kind."}, {"kind": "output_filter", "patterns": ["sk-"]}])
+def test_likelihoods_test_no_prompt_and_no_filter(world: World, mitigation: dict[str, Any]) -> None:
+    world.release["mitigations"] = [{**mitigation, "guards_against": "harm", "criteria": ["still-works"]}]
+    _with_criterion(world)
+    assert "no model answers in writing" in world.rules(today=TODAY)[RULE].reason
+    world.kind = "open_answer"
+    assert RULE not in world.rules(today=TODAY)
+
+
+def test_what_the_results_lack_is_told_by_the_gate_as_well() -> None:
+    criterion = Criterion(id="kept", kind="non_inferiority", suite="s*", when="measured")
+    policy = Policy(name="p", version="1", digest="", criteria=(criterion,))
+    trained, prompted = (
+        Mitigation(kind="refusal_training", guards_against="harm", criteria=["kept"]),
+        Mitigation(kind="system_prompt", guards_against="harm", criteria=["kept"], text="Be kind."),
+    )
+
+    def told(measured: list[str], mitigated: set[tuple[str, str]]) -> list[str]:
+        keys = [MetricKey(suite, "t", "refused") for suite in measured]
+        found = unmeasured_mitigations([trained, prompted], policy, Stances(), keys=keys, mitigated=mitigated)
+        assert all(one.verdict == "block" for one in found)
+        return [one.subject for one in found]
+
+    both = ["mitigations[0] (refusal_training)", "mitigations[1] (system_prompt)"]
+    assert told(["another"], set()) == both
+    assert told(["safety"], set()) == both[1:], "its questions were asked without the prompt"
+    assert told(["safety"], {("safety", "t")}) == []
 
 
 def test_a_criterion_that_reads_the_suites_tests_it_and_an_advisory_one_does_not(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from kdgov.evaluation.plan.request import PlannedItem, Request, chat_context, fr
 from kdgov.evaluation.results.evidence_faults import own_faults
 from kdgov.evaluation.scoring.judges import judge_digest
 from kdgov.pipeline.context import open_release
-from tests.evaluation.worlds import WRITE_TASK, choice_rows, make_model
-from tests.steps import evaluated
+from tests.evaluation.worlds import CHOICE_TASK, WRITE_TASK, choice_rows, make_model
+from tests.steps import evaluated, gated
 
 PROMPT = Mitigation(kind="system_prompt", guards_against="rudeness", text="Be kind.")
 FILTER = Mitigation(kind="output_filter", guards_against="keys", patterns=[r"sk-\w+"], says="Withheld.")
@@ -110,6 +111,35 @@ def test_a_release_is_asked_and_scored_under_its_mitigations_both_models_alike(
     assert rates() == {"teacher": 0.0, "student": 0.0}
     everything = {"kind": "output_filter", "guards_against": "all", "patterns": [""]}
     assert rates(mitigations=[everything]) == {"teacher": 1.0, "student": 1.0}, "what users would have read is the refusal"
+
+
+def test_a_mitigation_that_only_choices_were_to_test_is_stopped_by_the_gate(
+    write_suite, teacher: Path, student: Path, tmp_path: Path
+) -> None:
+    choice = {"task": "c", "file": "c.yaml", "data": {"path": "t.jsonl"}, "metrics": [{"metric": "acc", "direction": "higher"}]}
+    written = {
+        "task": "w", "file": "w.yaml", "data": {"path": "t.jsonl"}, "metrics": [{"metric": "exact_match", "direction": "higher"}],
+    }  # fmt: skip
+    suite = write_suite([choice, written], {"c.yaml": CHOICE_TASK, "w.yaml": WRITE_TASK, "t.jsonl": choice_rows(3)})
+    criteria = [
+        {"id": task, "kind": "non_inferiority", "suite": "*", "tasks": [task], "margin": 0.3, "min_items": 1} for task in ("c", "w")
+    ]
+    policy = {"schema": "kdgov.policy/1", "name": "own", "version": "1", "criteria": criteria}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(policy), encoding="utf-8")
+
+    def told(criterion: str) -> bool:
+        one = {"kind": "output_filter", "guards_against": "keys", "patterns": ["sk-"], "criteria": [criterion]}
+        document = {
+            "schema": "kdgov.release/1", "name": "tiny", "teacher": {"model": str(teacher)}, "student": {"model": str(student)},
+            "suites": [str(suite)], "evaluation": {"efficiency": False}, "policy": "own.yaml", "mitigations": [one],
+        }  # fmt: skip
+        (tmp_path / "release.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+        folder = gated(open_release(tmp_path / "release.yaml", store=tmp_path / "store")).folder
+        findings = json.loads((folder / "decision.json").read_bytes())["findings"]
+        return any(f["rule"] == "practice.mitigation-untested" and f["verdict"] == "block" for f in findings)
+
+    assert told("c"), "log-likelihoods are measured without the filter"
+    assert not told("w")
 
 
 def test_a_guard_in_front_that_is_asked_in_other_words_is_told(write_suite, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from kdgov.declarations.suite import ATTACK_NAMES, Suite, find_suite, load_suite, refuse_absent_models
+from kdgov.declarations.suite import ATTACK_NAMES, Suite, find_suite, load_suite
 from kdgov.declarations.suite_data import DataInSuite
+from kdgov.declarations.suite_parts.judging_models import refuse_absent_models
 from kdgov.digest import is_digest
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.attacks import ATTACKS, attacked

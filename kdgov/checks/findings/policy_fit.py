@@ -13,6 +13,7 @@ from kdgov.decision.policy import Policy
 from kdgov.decision.preflight import PlannedTask, Power, power_at_hand, unfillable_criteria
 from kdgov.declarations.release_parts.production_inputs import REPLAY
 from kdgov.declarations.suite import LM_EVAL, TaskInSuite, find_suite, load_suite
+from kdgov.declarations.suite_parts.judging_models import measured_metrics
 from kdgov.finding import Finding
 from kdgov.passing_rules import passing
 from kdgov.quantities import percent, quantity
@@ -39,7 +40,7 @@ def preflight_findings(policy: Policy, suites: Sequence[SuiteFile], stances: Sta
         return []
     tasks = planned_tasks(suites)
     absent = set() if names_inputs else {"production_inputs"}
-    faults = unfillable_criteria(policy, (*tasks, *(_replayed(policy) if names_inputs else ())), absent=absent)
+    faults = unfillable_criteria(policy, (*tasks, *(replayed_tasks(policy) if names_inputs else ())), absent=absent)
     found = [stances.finding(UNFILLABLE, f"{policy.name}: {fault.criterion}", fault.reason, mend=fault.mend) for fault in faults]
     powers = power_at_hand(policy, tasks)
     if weak := [power for power in powers if power.highest < LEAST_POWER]:
@@ -62,7 +63,7 @@ def preflight_findings(policy: Policy, suites: Sequence[SuiteFile], stances: Sta
     return found
 
 
-def _replayed(policy: Policy) -> Iterable[PlannedTask]:
+def replayed_tasks(policy: Policy) -> Iterable[PlannedTask]:
     """What the suite will bring that replays production inputs: it is made from the log later on, which tells items and groups."""
     suite = load_suite(find_suite(REPLAY))
     named = {name for criterion in policy.criteria for entry in (*criterion.by, tuple(criterion.groups)) for name in entry}
@@ -104,8 +105,9 @@ def planned_tasks(suites: Iterable[SuiteFile]) -> tuple[PlannedTask, ...]:
 
 
 def _planned(task: TaskInSuite, file: SuiteFile) -> PlannedTask:
-    metrics = tuple(metric.metric for metric in task.metrics)
-    unread = PlannedTask(suite=file.suite.name, task=task.task, metrics=metrics, groups={name: {} for name in task.groups})
+    metrics = tuple(metric.metric for metric in measured_metrics(task))
+    stated = (*task.groups, *(("attack",) if task.attacks else ()))
+    unread = PlannedTask(suite=file.suite.name, task=task.task, metrics=metrics, groups={name: {} for name in stated})
     # Other kinds make several items of a row, or one of several.
     if task.kind != LM_EVAL or task.data is None:
         return unread

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.declarations.suite import Suite, TaskInSuite, find_suite, load_suite
+from kdgov.declarations.suite_parts.judging_models import measured_metrics
 from kdgov.digest import digest_json
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.plan.attacks import attacked
@@ -112,7 +112,7 @@ def _without_models(sources: Sequence[SuiteSource]) -> InputError:
 
 def _with_its_metrics(task: TaskInSuite) -> TaskInSuite:
     """The task without metrics whose variable is not set, and with what attacks state of every item."""
-    kept = [m for m in task.metrics if m.needs is None or os.environ.get(m.needs)]
+    kept = measured_metrics(task)
     attacks = {"groups": [*dict.fromkeys((*task.groups, "attack"))], "cluster": task.cluster or "attack_of"} if task.attacks else {}
     return task.model_copy(update={"metrics": kept, **attacks})
 

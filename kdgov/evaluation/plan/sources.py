@@ -12,6 +12,7 @@ from typing import Any
 
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.declarations.suite import Suite, data_path, find_suite, load_suite
+from kdgov.declarations.suite_parts.judging_models import measured_metrics
 from kdgov.digest import digest_file, digest_json
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.task_index import builtin_task_file, lm_eval_version
@@ -53,7 +54,7 @@ def _outside(suite: Suite, path: Path) -> list[Any]:
             if data.beside is not None:
                 second = data_path(data.model_copy(update={"path": data.beside}), suite_file=path, key=f"tasks.{task.task}.{key}.beside")
                 facts.append([task.task, f"{key}.beside", remembered_digest(second) if second.is_file() else ""])
-        needed = sorted({m.needs for m in task.metrics if m.needs is not None and os.environ.get(m.needs)})
+        needed = sorted({m.needs for m in measured_metrics(task) if m.needs})
         if needed:
             facts.append([task.task, "needs", needed])
         if task.kind == "lm_eval" and task.file is None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.declarations.release_parts.allowed_hosts import refuse_unlisted_hosts
-from kdgov.declarations.suite import find_suite, load_suite, refuse_absent_models
+from kdgov.declarations.suite import find_suite, load_suite
+from kdgov.declarations.suite_parts.judging_models import refuse_absent_models
 from kdgov.digest import PREFIX
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.sources import suites_digest

@@ -14,7 +14,8 @@ from kdgov.checkpoints.weights.packed_weights import refuse_packed_models
 from kdgov.checks.cards.logged_body import read_logged
 from kdgov.checks.cards.release_inputs import ModelFacts, ReleaseInputs, SuiteFile, follow_cards, model_facts, read_bodies, read_prompts
 from kdgov.declarations.load import resolve
-from kdgov.declarations.suite import find_suite, load_suite, refuse_absent_models
+from kdgov.declarations.suite import find_suite, load_suite
+from kdgov.declarations.suite_parts.judging_models import refuse_absent_models
 from kdgov.pipeline.context import ReleaseContext
 
 
