@@ -39,3 +39,12 @@ def test_help_answers_in_a_fraction_of_a_second():
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     assert min(seconds) < 0.4, seconds
+
+
+def test_only_kdgovs_own_processes_change_how_often_garbage_is_collected():
+    kept = "import gc; before = gc.get_threshold(); import kdgov.cli.app; assert gc.get_threshold() == before"
+    subprocess.run([sys.executable, "-c", kept], check=True)
+    lines = ["import gc, sys", "from kdgov.cli.app import main", "sys.argv = ['kdgov', '--version']"]
+    rare = "\n".join([*lines, "try: main()", "finally: print(gc.get_threshold()[0])"])
+    done = subprocess.run([sys.executable, "-c", rare], capture_output=True, text=True, check=True)
+    assert int(done.stdout.splitlines()[-1]) >= 100_000

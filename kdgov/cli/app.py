@@ -20,6 +20,7 @@ from typer.core import TyperCommand, TyperGroup
 from kdgov import __version__
 from kdgov.cli.error_boundary import USAGE_ERROR, fault_of, print_faults
 from kdgov.errors import EXIT_ENVIRONMENT, EXIT_INPUT, Fault
+from kdgov.processes import collect_rarely
 from kdgov.visible_text import visible
 
 WORKFLOW = "Release workflow"
@@ -183,6 +184,7 @@ def _root(
 
 def main() -> None:
     """Entry point of the `kdgov` script."""
+    collect_rarely()
     _write_utf8()
     if not {"-h", "--help"}.isdisjoint(sys.argv[1:]):
         _load_help_pages()

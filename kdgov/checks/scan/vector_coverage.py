@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.vq import kmeans2
 
 FOLDS = 5
 NEIGHBOURS = 10
@@ -92,6 +91,8 @@ def _kinds(places: Floats, seed: int) -> tuple[Floats, NDArray[np.int64]]:
     with warnings.catch_warnings():
         # An empty kind is dissolved below.
         warnings.simplefilter("ignore", UserWarning)
+        from scipy.cluster.vq import kmeans2  # noqa: PLC0415 - loads for an eighth of a second: only where vectors are compared
+
         centres, _ = kmeans2(places, wanted, minit="++", seed=seed, iter=30)
     while True:
         kinds = _squares(places, centres).argmin(axis=1)

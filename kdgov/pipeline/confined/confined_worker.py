@@ -19,12 +19,14 @@ from typing import Any, BinaryIO
 
 from kdgov.errors import KdgovError
 from kdgov.pipeline.confined.landlock import confine
+from kdgov.processes import collect_rarely
 
 _DIE_WITH_PARENT = 1
 
 
 def main(descriptor: int) -> None:
     """Serve until standard input ends."""
+    collect_rarely()
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(descriptor, "w", encoding="utf-8")
     # What a suite prints is for people, and nothing is read from where the requests come from.
