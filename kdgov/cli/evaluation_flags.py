@@ -48,7 +48,9 @@ def refuse_idle(with_what: str, flags: Mapping[str, Any]) -> None:
             raise InputError(f"{flag} has no effect with {with_what}", mend="Leave it out.")
 
 
-def single_settings(flags: Mapping[str, Any], *, address: str, served_as: str, model: Path | None, unproven: bool) -> BackendSettings:
+def single_settings(
+    flags: Mapping[str, Any], *, address: str, served_as: str, key_variable: str, model: Path | None, unproven: bool
+) -> BackendSettings:
     """How ``kdgov evaluate --model`` asks its model, from the same keys as ``evaluation:``.
 
     Raises:
@@ -66,14 +68,15 @@ def single_settings(flags: Mapping[str, Any], *, address: str, served_as: str, m
     backend = document["backend"] = str(document.get("backend", "hf")).replace("local-completions", "completions")
     is_served = backend in ("completions", "chat")
     if not is_served:
-        refuse_idle(f"--backend {backend}", {"--address": address, "--served-as": served_as, "--unproven": unproven})
+        refuse_idle(f"--backend {backend}", {"--address": address, "--served-as": served_as, "--key-variable": key_variable,
+                                               "--unproven": unproven})  # fmt: skip
         refuse_idle(f"--backend {backend}", {"--concurrency": document.get("concurrency")})
     elif not address:
         raise InputError(f"--backend {backend} has no --address", mend="Give the endpoint's base URL, such as http://127.0.0.1:8000/v1.")
     else:
         base = address.rstrip("/").removesuffix("/completions").removesuffix("/chat")
         name = served_as or (model.name if model is not None else "")
-        document["endpoint"] = {"base_url": base, "model": name, "api": backend}
+        document["endpoint"] = {"base_url": base, "model": name, "api": backend, **({"key_variable": key_variable} if key_variable else {})}
     said = validate(document, EvaluationSettings, file="command line")
     if backend == "chat":
         raise InputError(

@@ -13,6 +13,11 @@ from kdgov.declarations.load import Declared
 _OWN_KEYS = ("model", "messages", "prompt", "stream", "n")
 
 
+def usual_key(base_url: str) -> str | None:
+    """The variable that holds the key of an address where none is named; None where none is sent."""
+    return "OPENAI_API_KEY" if urlsplit(base_url).hostname == "api.openai.com" else None
+
+
 class TokenPrice(Declared):
     """What an endpoint charges."""
 
@@ -73,7 +78,7 @@ class Endpoint(Declared):
         """The variable that holds the key of this address; None where none is sent."""
         if self.key_variable is not None:
             return self.key_variable
-        return "OPENAI_API_KEY" if urlsplit(self.base_url).hostname == "api.openai.com" else None
+        return usual_key(self.base_url)
 
     @property
     def address(self) -> str:

@@ -252,7 +252,7 @@ class Release(Staged):
 
 
 def load_release(path: Path, *, settings: Mapping[str, Any] | None = None) -> Release:
-    """Read a release file and check that every file it names is there; ``settings`` are keys set on the command line.
+    """Read a release file, with ``settings`` from the command line; every file it names must be there, and every key have an effect.
 
     Raises:
         DeclarationError: naming every fault at once.
@@ -264,7 +264,10 @@ def load_release(path: Path, *, settings: Mapping[str, Any] | None = None) -> Re
         for key, name in named_files(release)
         if not resolve(name, beside=path).exists()
     ]
-    if faults:
+    # Here: what keys come to is told of a whole release.
+    from kdgov.declarations.effects.idle_keys import idle_keys  # noqa: PLC0415
+
+    if faults := [*faults, *idle_keys(release, path)]:
         raise DeclarationError(faults)
     return release
 

@@ -8,10 +8,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from kdgov.declarations.effects.asked_endpoints import asked_endpoints
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import Release
-from kdgov.declarations.release_parts.evaluation_settings import RoleSettings
-from kdgov.errors import InputError, UnavailableError
+from kdgov.declarations.release_parts.evaluation_settings import ENDPOINT_BACKENDS, RoleSettings
+from kdgov.errors import UnavailableError
 from kdgov.evaluation.backends.settings import BackendSettings, refuse_former_variables
 
 BATCH_TOKENS = 4096
@@ -21,27 +22,15 @@ _SHARDS = 2
 _ACCELERATORS = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
-def endpoint_roles(release: Release) -> dict[str, Endpoint]:
-    """Role → endpoint, for every model of the release that can only be asked."""
-    declared = {"teacher": release.teacher.endpoint, "student": release.student.endpoint}
-    return {role: endpoint for role, endpoint in declared.items() if endpoint is not None}
-
-
 def asks_in_messages(release: Release) -> bool:
     """Whether a model of the release is asked through a chat endpoint, so that every question is put to all of them in messages."""
-    return bool(endpoint_roles(release)) or any(chat_endpoint(release, role) is not None for role in ("teacher", "student"))
+    return bool(asked_endpoints(release))
 
 
 def asks_baseline(release: Release) -> bool:
     """Whether the untrained student is asked beside the two: what the distillation brought is the difference to it."""
     wanted = release.evaluation.baseline
     return release.distillation is not None and (release.teacher.endpoint is not None if wanted is None else wanted)
-
-
-def chat_endpoint(release: Release, role: str) -> Endpoint | None:
-    """The chat endpoint that answers for a role whose weights are at hand; None where they answer here."""
-    said = release.evaluation.of(role)
-    return said.endpoint if said.backend == "chat" else None
 
 
 def how_for(release: Release, role: str, source: Path | Endpoint, *, stored: Collection[str] = ()) -> BackendSettings:
@@ -68,16 +57,15 @@ def settings_of(said: RoleSettings, *, stored: Collection[str] = (), proves: boo
     """Declared settings of a model that is at hand, with every ``auto`` resolved.
 
     Raises:
-        InputError: where one model is to be spread over several devices by a backend that does not, or beside one named device.
         UnavailableError: where it is to be spread, and the machine has fewer than two accelerators.
     """
-    if said.devices == "shard":
-        _refuse_shard(said)
+    refuse_few_accelerators(said)
     served: dict[str, Any] = {}
     if said.backend == "completions" and said.endpoint is not None:
-        served = {"address": said.endpoint.url, "served_as": said.endpoint.model}
+        served = {"address": said.endpoint.url, "served_as": said.endpoint.model, "connection": _connection(said, said.endpoint)}
     return BackendSettings(
-        backend="local-completions" if said.backend == "completions" else said.backend or "hf",
+        # Only two models are ever served: whoever answers beside them (a root, a baseline) is asked here.
+        backend={"completions": "local-completions", "chat": "hf"}.get(said.backend or "hf", said.backend or "hf"),
         device=resolved_device(said.device or "auto") if not served else "cpu",
         dtype=resolved_dtype(said.dtype or "auto", stored),
         devices=said.devices or "auto",
@@ -88,18 +76,25 @@ def settings_of(said: RoleSettings, *, stored: Collection[str] = (), proves: boo
     )
 
 
-def _refuse_shard(said: RoleSettings) -> None:
-    if said.backend not in (None, "hf", "hf-plain"):
-        mend = "Remove it; an engine spreads a model by settings of its own."
-        raise InputError(f"evaluation.devices: shard has no effect on backend {said.backend}", where="evaluation", mend=mend)
-    if said.device not in (None, "auto", "cuda"):
-        mend = "Remove `device`, or `devices`: a model that is spread takes every accelerator."
-        raise InputError(f"evaluation.devices: shard contradicts device: {said.device}", where="evaluation", mend=mend)
+def _connection(said: RoleSettings, endpoint: Endpoint) -> Endpoint:
+    # One request carries many prompts: several at a time only where somebody says so.
+    stated = endpoint.concurrency if "concurrency" in endpoint.model_fields_set else 1
+    return endpoint.model_copy(update={"concurrency": said.concurrency or stated})
+
+
+def refuse_few_accelerators(*models: RoleSettings) -> None:
+    """Nothing, unless a model is to be spread over accelerators that this machine does not have.
+
+    Raises:
+        UnavailableError: saying how many there are.
+    """
+    if not any(said.devices == "shard" and said.backend not in ENDPOINT_BACKENDS for said in models):
+        return
     if (found := accelerators()) < _SHARDS:
         raise UnavailableError(
             f"evaluation.devices: shard spreads one model over at least two accelerators, and this machine has {found or 'none'}",
             where="evaluation",
-            mend="Leave it out (`devices: auto`), evaluate on such a machine, or serve the model and name its address (`backend: chat`).",
+            mend="Leave it out (`--set evaluation.devices=auto`), or serve the model and name its address.",
         )
 
 

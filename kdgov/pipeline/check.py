@@ -37,7 +37,7 @@ from kdgov.declarations.policy_file import load_policy
 from kdgov.declarations.suite_parts.judging_models import named_models
 from kdgov.digest import digest_file, digest_json, write_atomic
 from kdgov.errors import InputError
-from kdgov.evaluation.release_settings import endpoint_roles
+from kdgov.evaluation.release_settings import asks_in_messages, refuse_few_accelerators
 from kdgov.evidence.bundle_layout import CARDS, CONTAMINATION, FINDINGS, LICENCE_ANSWER, LICENCE_CASE
 from kdgov.finding import Finding
 from kdgov.pipeline.confined.suite_calls import refuse_foreign_hosts
@@ -73,6 +73,7 @@ def check_step(
         UnavailableError: if a pinned hub model is not at hand and the hub cannot be reached.
     """
     refuse_foreign_hosts(context)
+    refuse_few_accelerators(*map(context.release.evaluation.of, ("teacher", "student")))
     question = _question(context, today or datetime.datetime.now(tz=datetime.UTC).date())
     key = _key(question)
     # Told anew each time: every answer that is kept makes the rest cheaper.
@@ -201,13 +202,11 @@ def _shards(materials: ReleaseInputs) -> tuple[list[Shard], list[Body]]:
 
 def _asked(question: _Question, reports: list[tuple[Body, ShardReport]]) -> list[Finding]:
     """What endpoints will be asked, and what they cannot answer; loads lm-eval where there is one."""
-    rows: Counter[str] = Counter()
-    for body, report in reports:
-        rows[body.key] += report.rows
-    if not endpoint_roles(question.materials.release):
+    rows = {body.key: sum(one.rows for owner, one in reports if owner is body) for body, _ in reports}
+    if not asks_in_messages(question.materials.release):
         return []
-    work = importlib.import_module("kdgov.pipeline.asked_models.endpoint_plan")
-    return list(work.endpoint_plan_findings(question.context, question.policy, rows))
+    plan = importlib.import_module("kdgov.pipeline.asked_models.endpoint_plan")
+    return list(plan.endpoint_plan_findings(question.context, question.policy, rows))
 
 
 def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> list[Finding]:

@@ -119,6 +119,19 @@ def test_the_check_says_before_anything_is_paid_what_is_not_applicable_and_what_
     assert "evidence.backend" not in found
 
 
+def test_weights_that_an_endpoint_answers_for_are_planned_like_an_endpoint(write_release: Write, teacher: Path, tmp_path: Path) -> None:
+    """DESIGN's own block: nothing that is paid is asked before it was told."""
+    served = {"backend": "chat", "endpoint": {"base_url": "http://127.0.0.1:9/v1", "model": "big-model", "price": PRICE}}
+    path = write_release("", teacher={"model": str(teacher)}, evaluation={"concurrency": 16, "teacher": served})
+    done = CliRunner().invoke(app, ["check", str(path), "--store", str(tmp_path / "store")])
+    told = " ".join(done.stdout.split())
+    assert "tiny/choice Not applicable: it needs log-probabilities" in told
+    assert "big-model at http://127.0.0.1:9/v1 will be asked 44 requests (44 to evaluate)" in told
+    assert "USD" in told
+    tried = CliRunner().invoke(app, ["check", str(path), "--store", str(tmp_path / "store"), "--estimate"])
+    assert "not in it: evaluation: an endpoint" in " ".join(tried.stdout.split())
+
+
 def test_the_check_stops_where_the_policy_does_not_allow_it_or_the_budget_is_too_small(write_release: Write, tmp_path: Path) -> None:
     path = write_release("http://127.0.0.1:9/v1", policy="policies/lm-eval.yaml", endpoint={"budget_usd": 1e-6})
     done = CliRunner().invoke(app, ["check", str(path), "--store", str(tmp_path / "store"), "--format", "json"])

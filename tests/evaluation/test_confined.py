@@ -20,6 +20,7 @@ from kdgov.evidence.trust_store import TrustStore, save_trust, trusted_key
 from kdgov.pipeline.confined.confined_process import ConfinedProcess, take
 from kdgov.pipeline.confined.landlock import is_available
 from kdgov.pipeline.confined.scrubbed_environment import scrubbed
+from kdgov.pipeline.confined.suite_calls import _key_variables
 from kdgov.pipeline.context import open_release
 from tests.evaluation.worlds import CHOICE_TASK, choice_rows
 from tests.steps import evaluated
@@ -164,6 +165,18 @@ def test_links_that_foreign_code_leaves_are_not_taken_over(tmp_path):
 )
 def test_what_is_handed_on(name, value, is_kept):
     assert (name in scrubbed({name: value}, keys=["JUDGE_API_KEY"])) is is_kept
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "keys"),
+    [
+        ({"base_url": "https://api.openai.com/v1"}, ["OPENAI_API_KEY"]),
+        ({"base_url": "https://api.openai.com/v1", "key_variable": "OTHER_API_KEY"}, ["OTHER_API_KEY"]),
+        ({"base_url": "https://llm.example.com/v1"}, []),
+    ],
+)
+def test_the_key_that_an_endpoint_is_asked_with_is_handed_on_also_where_it_is_the_usual_one(endpoint, keys):
+    assert sorted(_key_variables({"teacher": {"endpoint": endpoint}})) == keys
 
 
 def _reported(text: str) -> list[str]:

@@ -41,8 +41,10 @@ class _Completions(http.server.BaseHTTPRequestHandler):
     tokenizer: Any
     fault = ""
     asked: list[list[int]]
+    authorized: list[str | None]
 
     def do_POST(self) -> None:
+        type(self).authorized.append(self.headers["Authorization"])
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.fault == "down":
             self.send_error(503)
@@ -94,12 +96,14 @@ def serve() -> Iterator[Any]:
     def start(path: Path, fault: str = "") -> str:
         model = transformers.AutoModelForCausalLM.from_pretrained(path).eval()
         tokenizer = transformers.AutoTokenizer.from_pretrained(path)
-        handler = type("Handler", (_Completions,), {"model": model, "tokenizer": tokenizer, "fault": fault, "asked": []})
+        handler = type("Handler", (_Completions,), {"model": model, "tokenizer": tokenizer, "fault": fault, "asked": [], "authorized": []})
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         running.append(server)
+        start.handlers.append(handler)  # type: ignore[attr-defined]
         return f"http://127.0.0.1:{server.server_port}/v1/completions"
 
+    start.handlers = []  # type: ignore[attr-defined]
     yield start
     for server in running:
         server.shutdown()
@@ -125,6 +129,25 @@ def test_an_endpoint_gives_the_numbers_of_the_checkpoint_it_serves(tiny_suite: P
     assert ways == {"proven on 4 requests"}
     rules = {f.rule for f in compare_evidence(here.document, there.document) if f.stops}
     assert "evidence.backend" in rules, "an endpoint beside a checkpoint in this process is not comparable by default"
+
+
+def test_only_the_named_key_leaves_and_requests_in_flight_change_no_number(
+    tiny_suite: Path, teacher: Path, serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "not-for-this-address")
+    monkeypatch.setenv("VLLM_API_KEY", "for-it")
+    address = serve(teacher).removesuffix("/completions")
+    tables = []
+    for name, more in (("a", ()), ("b", ("--key-variable", "VLLM_API_KEY", "--concurrency", "4"))):
+        arguments = ["evaluate", "--model", str(teacher), "--suite", str(tiny_suite.parent), "--out", str(tmp_path / name)]
+        done = CliRunner().invoke(app, [*arguments, "--backend", "completions", "--address", address, *more])
+        assert done.exit_code == 0, done.output
+        tables.append(read_items(tmp_path / name / "items.parquet").to_rows())
+        seen = set(serve.handlers[0].authorized)
+        assert seen == ({"Bearer for-it"} if more else {None})
+        serve.handlers[0].authorized.clear()
+    for mine, other in zip(*tables, strict=True):
+        assert (mine["prediction"], mine["score"]) == (other["prediction"], other["score"])
 
 
 def test_two_endpoints_may_be_compared_whatever_their_addresses(

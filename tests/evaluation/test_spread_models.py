@@ -10,7 +10,7 @@ import torch
 
 from kdgov.checkpoints import placement
 from kdgov.declarations.release_parts.evaluation_settings import EvaluationSettings
-from kdgov.errors import InputError, UnavailableError
+from kdgov.errors import UnavailableError
 from kdgov.evaluation import release_settings
 from kdgov.evaluation.backends.distributed import own_device
 from kdgov.evaluation.backends.settings import BackendSettings
@@ -69,7 +69,7 @@ def test_cost_is_measured_on_the_spread_model(teacher: Path, two_places: list[di
     ],
 )
 def test_a_spread_that_cannot_be_is_refused(document: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(ValueError, match=says):
         settings_of(EvaluationSettings.model_validate(document).of("teacher"))
 
 

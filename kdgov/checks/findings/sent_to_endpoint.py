@@ -14,6 +14,7 @@ from kdgov.checks.findings.rules import Stances
 from kdgov.checks.pii.match import PERSONAL, SECRETS
 from kdgov.checks.scan.scan import ShardReport, unread_parts
 from kdgov.declarations.data_origin import PersonalData
+from kdgov.declarations.effects.asked_endpoints import endpoint_roles, serving_endpoints
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.finding import Finding
@@ -53,9 +54,9 @@ def _sent(materials: ReleaseInputs) -> Iterator[tuple[Body, Endpoint]]:
     cache = materials.release.distillation.cache if materials.release.distillation is not None else None
     if cache is not None and (engine := cache.asked(materials.release.teacher.endpoint)) is not None:
         yield from ((body, engine) for body in materials.bodies)
-    for endpoint in (materials.release.teacher.endpoint, materials.release.student.endpoint):
-        if endpoint is not None and materials.logged is not None:
-            yield materials.logged, endpoint
+    if materials.logged is not None:
+        asked = {**serving_endpoints(materials.release), **endpoint_roles(materials.release)}
+        yield from ((materials.logged, endpoint) for endpoint in asked.values())
 
 
 def _faults(

@@ -42,7 +42,7 @@ EXAMPLES = """
 Exit code 0: nothing stands against the release; 1: a finding blocks it or holds it for review; 2: invalid declaration.
 """
 
-CAN_PASS = "evidence.criterion-unfillable"
+TOLD_ANYWAY = ("evidence.criterion-unfillable", "evidence.endpoint-plan")
 """The one rule whose pass is told as well: whether this policy can pass on these suites."""
 _COLOURS = {"block": "red", "invalid": "red", "review": "yellow", "warn": "cyan", "pass": "green"}
 
@@ -136,7 +136,7 @@ def _tell(context: ReleaseContext, finished: CheckResult, *, every: bool, graph:
         if line not in told and (every or finding["verdict"] != "pass"):
             _print_finding(finding)
         told.add(line)
-        if not every and finding["verdict"] == "pass" and finding["rule"] == CAN_PASS:
+        if not every and finding["verdict"] == "pass" and finding["rule"] in TOLD_ANYWAY:
             typer.echo(finding["reason"])
     for plan in finished.generation:
         over = " (the budget may end it early)" if plan["is_within_budget"] is False else ""

@@ -74,6 +74,7 @@ def evaluate(
     change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP)] = None,
     address: Annotated[str, typer.Option(help="Endpoint's base URL; with --model and --backend completions or chat.")] = "",
     served_as: Annotated[str, typer.Option(help="The model's name at the endpoint; default the folder's.")] = "",
+    key_variable: Annotated[str, typer.Option(help="Environment variable that holds the endpoint's key, such as VLLM_API_KEY.")] = "",
     unproven: Annotated[bool, typer.Option("--unproven", help="Skip comparing the endpoint's answers with the checkpoint's.")] = False,
     allow_code: Annotated[list[Path] | None, typer.Option(help="Folder whose code the suites' task files may run; repeatable.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Host that the suites' judges may ask, with --model; repeatable.")] = None,
@@ -95,6 +96,7 @@ def evaluate(
             raise InputError("--allow-host has no effect on a release", mend="List the host in the release: `allowed_hosts: [HOST]`.")
         if release is not None:
             refuse_idle("a release", {"--suite": suite, "--out": out, "--task": task, "--address": address, "--served-as": served_as,
+                                      "--key-variable": key_variable,
                                       "--unproven": unproven, "--until-decided": until_decided, "--teacher": teacher,
                                       "--batch": batch})  # fmt: skip
             settings = changed_settings(change, {**flags, "limit": limit, "efficiency": efficiency})
@@ -105,7 +107,7 @@ def evaluate(
                 raise typer.Exit(EXIT_BLOCKED)
             return
         refuse_idle("--model", {"--set": change, "--store": store, "--efficiency/--no-efficiency": None if efficiency is None else True})
-        how = single_settings(flags, address=address, served_as=served_as, model=model, unproven=unproven)
+        how = single_settings(flags, address=address, served_as=served_as, key_variable=key_variable, model=model, unproven=unproven)
         if until_decided is not None or teacher is not None:
             refuse_idle("--until-decided", {"--labels": labels, "--address": address})
             pair: dict[str, Any] = {"teacher": teacher, "model": model, "out": out, "suites": suite, "policy": until_decided}
@@ -163,10 +165,11 @@ def _single(
     from kdgov.pipeline.confined.suite_calls import SuiteCalls
     from kdgov.safe_parse import json_file
 
+    keys = [how.connection.key_name] if how.connection is not None and how.connection.key_name else []
     with (
         progress_bars() as progress,
         allowed_code(code),
-        SuiteCalls(suites, beside=None, store=out, progress=progress, hosts=hosts) as calls,
+        SuiteCalls(suites, beside=None, store=out, progress=progress, hosts=hosts, keys=keys) as calls,
     ):
         calls.call("evaluate_alone", further=(out,), model=model, suites=suites, out=out, tasks=tasks, limit=limit, how=how, labels=labels)
     return dict(json_file(out / EVALUATION))

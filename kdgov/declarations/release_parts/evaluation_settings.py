@@ -102,9 +102,13 @@ class EvaluationSettings(Declared):
 
     @model_validator(mode="after")
     def _has_effect(self) -> EvaluationSettings:
-        for name, said in (("evaluation", self), ("evaluation.teacher", self.of("teacher")), ("evaluation.student", self.of("student"))):
-            if fault := _without_effect(said, name):
+        for role in ("teacher", "student"):
+            if fault := _without_effect(self.of(role), getattr(self, role), f"evaluation.{role}"):
                 raise ValueError(fault)
+        # What both models share has an effect where one of them takes it.
+        faults = [_without_effect(self.of(role), self, "evaluation") for role in ("teacher", "student")]
+        if all(faults):
+            raise ValueError(faults[0])
         return self
 
     def of(self, role: str) -> RoleSettings:
@@ -114,13 +118,20 @@ class EvaluationSettings(Declared):
         return RoleSettings.model_construct(**{**common, **{n: v for n in RoleSettings.model_fields if (v := getattr(own, n)) is not None}})
 
 
-def _without_effect(said: RoleSettings | EvaluationSettings, name: str) -> str:
-    if said.endpoint is not None and said.backend not in ENDPOINT_BACKENDS:
-        return f"names {name}.endpoint, which backend {said.backend} does not ask\nWrite `backend: chat` or `completions`, or remove it."
-    if said.backend in ENDPOINT_BACKENDS:
-        own = {"device": ("auto", None), "dtype": ("auto", None), "devices": ("auto", None), "batch_tokens": ("auto", None)}
-        if idle := [key for key, plain in own.items() if getattr(said, key) not in plain]:
-            return f"sets {name}.{idle[0]}, which an endpoint decides for itself\nRemove it."
-        if said.endpoint is not None and said.endpoint.api != said.backend:
-            return f"asks {name}.endpoint with api {said.endpoint.api} by backend {said.backend}\nWrite the same for both."
+def _without_effect(said: RoleSettings, own: RoleSettings | EvaluationSettings, name: str) -> str:
+    """What is set under ``name`` and has no effect on a model for which ``said`` holds; empty where all has one."""
+    backend = said.backend or "hf"
+    stated = [key for key in ("device", "dtype", "devices", "batch_tokens") if getattr(own, key) not in ("auto", None)]
+    if own.endpoint is not None and backend not in ENDPOINT_BACKENDS:
+        return f"names {name}.endpoint, which backend {backend} does not ask\nWrite `backend: chat` or `completions`, or remove it."
+    if own.endpoint is not None and own.endpoint.api != backend:
+        return f"asks {name}.endpoint with api {own.endpoint.api} by backend {backend}\nWrite the same for both."
+    if stated and backend in ENDPOINT_BACKENDS:
+        return f"sets {name}.{stated[0]}, which an endpoint decides for itself\nRemove it."
+    if "device" in stated and backend == "vllm":
+        return f"sets {name}.device, which vLLM decides for itself: it takes the kind it was installed for\nRemove it."
+    if "devices" in stated and backend == "vllm":
+        return f"sets {name}.devices: shard, which has no effect on backend vllm\nRemove it; an engine spreads by its own settings."
+    if "devices" in stated and said.device not in ("auto", "cuda", None):
+        return f"sets {name}.devices: shard, which contradicts device: {said.device}\nRemove one: a spread model takes every accelerator."
     return ""

@@ -49,18 +49,19 @@ class Mitigation(Declared):
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Mitigation:
+        guards, speaks = self.model or self.form or self.prompt, self.says != SAYS
         needed = {
-            "refusal_training": not (self.text or self.file or self.model or self.patterns),
-            "system_prompt": (self.text is None) != (self.file is None) and not (self.model or self.patterns),
+            "refusal_training": not (self.text or self.file or self.patterns or guards or speaks),
+            "system_prompt": (self.text is None) != (self.file is None) and not (self.patterns or guards or speaks),
             "guard_model": bool(self.model and self.form) and not (self.text or self.file or self.patterns),
-            "output_filter": bool(self.patterns) and not (self.text or self.file or self.model),
+            "output_filter": bool(self.patterns) and not (self.text or self.file or guards),
         }
         if not needed[self.kind]:
             wanted = {
-                "refusal_training": "neither text, file, model nor patterns: it is in the weights",
+                "refusal_training": "no text, file, model, patterns or words of its own: it is in the weights",
                 "system_prompt": "`text` or `file`, one of them, and nothing else",
-                "guard_model": "`model` and `form`, and nothing else",
-                "output_filter": "`patterns`, and nothing else",
+                "guard_model": "`model` and `form` (and `prompt`, `says`), and nothing else",
+                "output_filter": "`patterns` (and `says`), and nothing else",
             }[self.kind]
             raise ValueError(f"is of kind {self.kind}, which takes {wanted}\nWrite these keys alone.")
         return self

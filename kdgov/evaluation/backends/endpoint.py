@@ -7,11 +7,15 @@ tokenizer and its identity; that the engine really holds those weights is tried 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+import os
+import types
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,8 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.utils import resolve_max_length
 
 from kdgov.checkpoints.loading import load_tokenizer, task_of
+from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.endpoints.transport import HOSTS_VARIABLE, refuse_host
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.backends.hugging_face.generation import answer_length
 from kdgov.evaluation.backends.hugging_face.hf_model import HuggingFaceModel, load_asked_model, observed_digest
@@ -154,22 +160,30 @@ def _endpoint(path: Path, asked: HuggingFaceModel, how: BackendSettings, sent: l
             mend="Give the whole address of the completions endpoint, such as http://127.0.0.1:8000/v1/completions.",
         )
     api_models.tqdm = functools.partial(_tqdm_of(api_models), disable=True)
+    # What gathers requests in flight draws a bar of its own that nothing switches off.
+    api_models.tqdm_asyncio = types.SimpleNamespace(gather=_gather)
+    name = how.served_as or path.name
+    reached = how.connection or Endpoint(base_url=how.address.removesuffix("/completions"), model=name, terms="", concurrency=1)
     lm = LocalCompletionsAPI(
         base_url=how.address,
-        model=how.served_as or path.name,
+        model=name,
         tokenizer=str(path),
         tokenizer_backend="huggingface",
         # The ids of a text are those of the hf backend: with the tokenizer's own special tokens.
         add_bos_token=asked.encode("x")[:1] == [asked.prefix_id],
         max_length=asked.max_length + 2,
         batch_size=BATCH,
-        num_concurrent=1,
+        num_concurrent=reached.concurrency,
+        **_patience(reached),
+        # Always one: without any, lm-eval sends OPENAI_API_KEY to whatever address it asks.
+        header=_header(reached),
     )
     create, parse = lm._create_payload, lm.parse_logprobs  # noqa: SLF001 - where a request leaves
 
     def noting(messages: Any, **options: Any) -> Any:
         sent.extend([list(ids) for ids in messages])
-        return create(messages, **options)
+        # With several requests in flight lm-eval would leave the end of text out of the stops.
+        return create(messages, **{"eos": lm.eos_string, **options})
 
     def checked(outputs: Any, tokens: Any = None, ctxlens: Any = None, **options: Any) -> Any:
         choices = [c for out in (outputs if isinstance(outputs, list) else [outputs]) for c in out["choices"]]
@@ -180,6 +194,26 @@ def _endpoint(path: Path, asked: HuggingFaceModel, how: BackendSettings, sent: l
 
     lm._create_payload, lm.parse_logprobs = noting, checked  # noqa: SLF001
     return lm
+
+
+def _patience(endpoint: Endpoint) -> dict[str, int]:
+    """What somebody wrote of it; lm-eval's own numbers otherwise."""
+    said = {"max_retries": ("retries", endpoint.retries + 1), "timeout": ("timeout_s", math.ceil(endpoint.timeout_s))}
+    return {name: value for name, (key, value) in said.items() if key in endpoint.model_fields_set}
+
+
+def _header(endpoint: Endpoint) -> dict[str, str]:
+    try:
+        refuse_host(endpoint)
+    except ValueError as error:
+        raise InputError(str(error), where=endpoint.address, mend=f"Correct the address, or {HOSTS_VARIABLE}.") from error
+    key = os.environ.get(endpoint.key_name, "") if endpoint.key_name else ""
+    return {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+
+
+async def _gather(*tasks: Awaitable[Any], desc: str) -> list[Any]:
+    del desc
+    return await asyncio.gather(*tasks)
 
 
 def _tqdm_of(module: Any) -> Any:
@@ -224,13 +258,14 @@ def _named_vllm() -> Iterator[None]:
 
 
 def _reached(ask: Callable[[], Any], name: str) -> Any:
-    import requests  # noqa: PLC0415 - present with every backend that is served
+    import aiohttp  # noqa: PLC0415 - both are present with every backend that is served
+    import requests  # noqa: PLC0415
 
     try:
         return ask()
-    except requests.RequestException as error:
+    except (requests.RequestException, aiohttp.ClientError, TimeoutError) as error:
         raise UnavailableError(
-            f"{name}: the endpoint gave no answer: {str(error).splitlines()[0][:200]}",
+            f"{name}: the endpoint gave no answer: {(str(error).splitlines() or [type(error).__name__])[0][:200]}",
             mend="Start it, correct its address, and run the same command again: what was answered is kept.",
         ) from error
     except (KeyError, TypeError, ValueError, IndexError, AssertionError) as error:

@@ -38,6 +38,8 @@ class BackendSettings:
     """Endpoint of ``local-completions``; where a model is reached does not say how it was asked."""
     served_as: str = ""
     """Name the endpoint knows the model by."""
+    connection: Endpoint | None = None
+    """How that address is reached: key, requests in flight, seconds, repetitions. No answer hangs on it."""
     proves: bool = True
     """Whether an endpoint is tried against the checkpoint on this machine before it is believed."""
     endpoint: Endpoint | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from kdgov.checkpoints.bounded_templates import chat_text
@@ -11,11 +12,12 @@ from kdgov.checkpoints.identity import resolve_model
 from kdgov.checkpoints.loading import load_tokenizer
 from kdgov.decision.policy import Policy
 from kdgov.declarations.distillation import TeacherText
+from kdgov.declarations.effects.asked_endpoints import asked_endpoints
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.messages import NotApplicable
 from kdgov.evaluation.plan.replay_inputs import replay_inputs
-from kdgov.evaluation.release_settings import asks_in_messages, endpoint_roles
+from kdgov.evaluation.release_settings import asks_in_messages
 from kdgov.finding import Finding
 from kdgov.finding_rules import RULES
 from kdgov.passing_rules import passing
@@ -50,7 +52,7 @@ def endpoint_plan_findings(context: ReleaseContext, policy: Policy, rows: Mappin
     with suite_calls(context) as calls:
         questions = calls.call("endpoint_questions", context=replace(context, progress=silent))
     _refuse_unfit_template(context, questions["messages"])
-    roles = endpoint_roles(release)
+    roles = asked_endpoints(release)
     found = [_not_applicable(NotApplicable(**{**one, "metrics": tuple(one["metrics"])})) for one in questions["left"]]
     if len(roles) == 1 and "backend" not in policy.allowed_differences:
         found.append(_unlike(next(iter(roles)), policy))
@@ -62,15 +64,19 @@ def endpoint_plan_findings(context: ReleaseContext, policy: Policy, rows: Mappin
 
 
 def _refuse_unfit_template(context: ReleaseContext, messages: Mapping[str, list[dict[str, Any]]]) -> None:
-    """Nothing, if the student's own chat template takes the messages of every task.
+    """Nothing, if the chat template of every model that is asked here takes the messages of every task.
 
     Raises:
         InputError: naming the task whose messages it does not take, such as a system message that its family does not know.
     """
-    student = context.release.student
-    if student.model is None:
-        return
-    folder = resolve_model(student.model, beside=context.path, revision=student.revision)
+    elsewhere = asked_endpoints(context.release)
+    for role, model in (("teacher", context.release.teacher), ("student", context.release.student)):
+        if model.model and role not in elsewhere:
+            folder = resolve_model(model.model, beside=context.path, revision=model.revision)
+            _refuse_messages(folder, messages)
+
+
+def _refuse_messages(folder: Path, messages: Mapping[str, list[dict[str, Any]]]) -> None:
     tokenizer = load_tokenizer(folder)
     if not getattr(tokenizer, "chat_template", None):
         return
@@ -103,7 +109,7 @@ def _unlike(role: str, policy: Policy) -> Finding:
         check="evidence",
         verdict="invalid",
         subject="backend",
-        reason=f"The {role} can only be asked at its endpoint and the other model here, and policy {policy.name} does not allow that.",
+        reason=f"The {role} is asked at its endpoint and the other model here, and policy {policy.name} does not allow that.",
         mend="Judge by policies/black-box.yaml, or let the policy allow it: `allowed_differences: [backend]`.",
         rule=_BACKEND,
         source=RULES[_BACKEND].source,

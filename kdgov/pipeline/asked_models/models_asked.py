@@ -10,6 +10,7 @@ from typing import Any
 from kdgov.checkpoints.endpoint_identity import Identity, endpoint_identity, identity_of
 from kdgov.checkpoints.identity import ModelIdentity, resolve_model
 from kdgov.checks.cards.release_inputs import ReleaseInputs
+from kdgov.declarations.effects.asked_endpoints import chat_endpoint
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import resolve
 from kdgov.declarations.suite_parts.suite_options import file_field
@@ -17,7 +18,7 @@ from kdgov.digest import digest_json
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.replay_inputs import data_digest, replay_inputs
 from kdgov.evaluation.plan.sources import suites_digest
-from kdgov.evaluation.release_settings import asks_baseline, asks_in_messages, chat_endpoint, how_for
+from kdgov.evaluation.release_settings import asks_baseline, asks_in_messages, how_for
 from kdgov.evaluation.scoring.judge_labels import read_labels
 from kdgov.evidence.bundle_layout import PAIR
 from kdgov.pipeline.asked_models.release_mitigations import mitigations_digest
@@ -71,6 +72,7 @@ def asked_models(context: ReleaseContext, teacher: Path | Endpoint, student: Pat
         # An endpoint may answer for weights that are at hand: their identity, its answers. It serves the two models alone.
         served = chat_endpoint(release, role) if role in PAIR and isinstance(model, Path) else None
         how = how_for(release, _LIKE.get(role, role), served or model, stored=stored)
+        how = _here(how) if role in _LIKE else how
         key = digest_json({**common, "how": how.key_json(), "model": who.as_json()})
         found.append(Asked(role=role, source=served or model, identity=who, how=how, key=key))
     if isinstance(student, Path) and isinstance(found[1].identity, ModelIdentity):
@@ -80,12 +82,16 @@ def asked_models(context: ReleaseContext, teacher: Path | Endpoint, student: Pat
 
 def _control(student: Path, asked: Asked, common: Mapping[str, Any]) -> Asked:
     # The control is drawn here and asked here, whatever answers for the others: an endpoint serves no untrained model.
-    how = asked.how
-    if how.address or how.endpoint is not None:
-        how = replace(how, backend="hf", address="", endpoint=None)
+    how = _here(asked.how)
     identity = asked.identity.as_json()
     shape = {**common, "how": how.key_json(), "config": identity["config"], "tokenizer": identity["tokenizer"]}
     return Asked(role="control", source=student, identity=asked.identity, how=how, key=digest_json({**shape, "control": 1}))
+
+
+def _here(how: BackendSettings) -> BackendSettings:
+    """As one is asked, but by its weights: an address answers for the two models alone."""
+    is_elsewhere = how.address or how.endpoint is not None
+    return replace(how, backend="hf", address="", served_as="", connection=None, endpoint=None) if is_elsewhere else how
 
 
 def stored_types(*models: Path | Endpoint) -> frozenset[str]:

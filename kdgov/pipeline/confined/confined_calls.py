@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.auditing.registry.snapshot import VersionShown
+from kdgov.declarations.effects.asked_endpoints import asked_endpoints
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.policy_file import load_named_policy
 from kdgov.declarations.suite_parts.suite_options import file_field
@@ -17,7 +18,7 @@ from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.replay_inputs import replay_inputs, suite_coverage
 from kdgov.evaluation.plan.request import messages_of
 from kdgov.evaluation.plan.suite_code import allowed_code
-from kdgov.evaluation.release_settings import asks_in_messages, endpoint_roles
+from kdgov.evaluation.release_settings import asks_in_messages
 from kdgov.pipeline.asked_models.release_mitigations import release_mitigations
 from kdgov.pipeline.confined.media_marks import media_coverage
 from kdgov.pipeline.context import ReleaseContext
@@ -116,7 +117,7 @@ def endpoint_questions(*, context: ReleaseContext, code: Sequence[Path], progres
     estimate = importlib.import_module("kdgov.pipeline.asked_models.asking_estimate").evaluation_estimate
     with allowed_code(code):
         plan, left = release_questions(replace(context, progress=progress))
-    roles = endpoint_roles(context.release)
+    roles = asked_endpoints(context.release)
     return {
         "left": [asdict(one) for one in left],
         "asked": {role: asdict(estimate(plan, context, role, at)) for role, at in roles.items()},

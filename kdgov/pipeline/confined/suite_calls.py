@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kdgov.declarations.endpoint_declaration import usual_key
 from kdgov.declarations.release_parts.allowed_hosts import refuse_unlisted_hosts
 from kdgov.declarations.suite import find_suite, load_suite
 from kdgov.declarations.suite_parts.judging_models import refuse_absent_models
@@ -45,6 +46,7 @@ class SuiteCalls:
         progress: Progress,
         declared: Mapping[str, Any] | None = None,
         hosts: Sequence[str] = (),
+        keys: Sequence[str] = (),
     ) -> None:
         """Look whose suites they are.
 
@@ -55,6 +57,7 @@ class SuiteCalls:
             progress: called as ``progress(label, done, total)``.
             declared: what else names endpoints and their key variables: the release.
             hosts: hosts that the suites' judges may ask, where there is no release to list them.
+            keys: variables with keys of endpoints that are asked, where there is no release to name them.
 
         Raises:
             InputError: if a judge asks a host that nobody listed, or allowed code would run beside keys, in one of several processes.
@@ -68,7 +71,7 @@ class SuiteCalls:
         for suite, file in zip(loaded, files, strict=True):
             refuse_absent_models(suite, file)
         documents = (declared or {}, *(suite.model_dump() for suite in loaded))
-        self._keys = sorted({key for document in documents for key in _key_variables(document)})
+        self._keys = sorted({*keys, *(key for document in documents for key in _key_variables(document))})
         self._code = allowed_folders()
         self._process: ConfinedProcess | None = None
         self._is_foreign = bool(self._code) or any(not _is_shipped(file) for file in files)
@@ -153,6 +156,9 @@ def _is_shipped(suite: Path) -> bool:
 
 def _key_variables(document: Any) -> Iterator[str]:
     if isinstance(document, Mapping):
+        address, names_one = document.get("base_url"), any(document.get(field) for field in _KEY_FIELDS)
+        if isinstance(address, str) and not names_one and (usual := usual_key(address)) is not None:
+            yield usual
         for name, value in document.items():
             if name in _KEY_FIELDS and isinstance(value, str):
                 yield value

@@ -14,7 +14,7 @@ from typing import Any
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.release import DataDeclaration, Release
 from kdgov.declarations.suite_judge import JUDGES, JudgeInSuite
-from kdgov.evaluation.release_settings import endpoint_roles
+from kdgov.evaluation.release_settings import asks_in_messages
 from kdgov.pipeline.confined.release_calls import suite_calls
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.distill import distill_step
@@ -130,7 +130,7 @@ def _asks_endpoint(context: ReleaseContext) -> tuple[str, ...]:
         return ("training, and evaluation after it: an endpoint writes the examples, and asking it costs money (see kdgov check)",)
     judges = [judge for file in suite_files(context) for judge in file.suite.judges.values()]
     replayed = release.production_inputs.judge if release.production_inputs is not None else None
-    if endpoint_roles(release) or any(may_cost(judge) for judge in (*judges, *([replayed] if replayed is not None else []))):
+    if asks_in_messages(release) or any(may_cost(judge) for judge in (*judges, *([replayed] if replayed is not None else []))):
         return ("evaluation: an endpoint or a judge answers, and asking it may cost money (see kdgov check)",)
     return ()
 

@@ -1,0 +1,34 @@
+"""Which endpoints answer for the two models of a release."""
+
+from __future__ import annotations
+
+from kdgov.declarations.endpoint_declaration import Endpoint
+from kdgov.declarations.release import Release
+from kdgov.declarations.release_parts.evaluation_settings import ENDPOINT_BACKENDS
+
+ROLES = ("teacher", "student")
+
+
+def endpoint_roles(release: Release) -> dict[str, Endpoint]:
+    """Role → endpoint, for every model of the release that can only be asked."""
+    declared = {"teacher": release.teacher.endpoint, "student": release.student.endpoint}
+    return {role: endpoint for role, endpoint in declared.items() if endpoint is not None}
+
+
+def serving_endpoints(release: Release) -> dict[str, Endpoint]:
+    """Role → endpoint that answers for it by ``backend: chat`` or ``completions``, while its weights are at hand."""
+    alone = endpoint_roles(release)
+    said = {role: release.evaluation.of(role) for role in ROLES if role not in alone}
+    return {role: one.endpoint for role, one in said.items() if one.endpoint is not None and one.backend in ENDPOINT_BACKENDS}
+
+
+def chat_endpoint(release: Release, role: str) -> Endpoint | None:
+    """The chat endpoint that answers for a role whose weights are at hand; None where they answer here."""
+    served = serving_endpoints(release).get(role)
+    return served if served is not None and served.api == "chat" else None
+
+
+def asked_endpoints(release: Release) -> dict[str, Endpoint]:
+    """Role → endpoint that is asked in messages: its own, or the chat endpoint that serves its weights."""
+    served = {role: at for role in ROLES if (at := chat_endpoint(release, role)) is not None}
+    return {**endpoint_roles(release), **served}
