@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
-from kdgov.declarations.load import Declared, load, resolve
+from kdgov.declarations.load import Declared
 from kdgov.declarations.release_parts.accountable import Accountable
 from kdgov.declarations.release_parts.allowed_hosts import HostName
 from kdgov.declarations.release_parts.endpoint_terms import terms_ask_the_teacher
@@ -22,9 +19,7 @@ from kdgov.declarations.release_parts.organization import Organization
 from kdgov.declarations.release_parts.parts_kept import KeptLayers, Prune, refuse_mismatch
 from kdgov.declarations.release_parts.price import Price as Price
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs, replayed_once
-from kdgov.declarations.release_parts.set_keys import with_settings
 from kdgov.declarations.release_parts.stages import Staged, last_stage_is_the_recipe
-from kdgov.errors import DeclarationError, Fault
 from kdgov.license.vocabulary import Distribution
 
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[^/:%\"'<>\x00-\x1f]+$")]
@@ -249,48 +244,3 @@ class Release(Staged):
                 "Add `distillation:`, or name the trained student under `student.model`."
             )
         return self
-
-
-def load_release(path: Path, *, settings: Mapping[str, Any] | None = None) -> Release:
-    """Read a release file, with ``settings`` from the command line; every file it names must be there, and every key have an effect.
-
-    Raises:
-        DeclarationError: naming every fault at once.
-        InputError: if the file itself cannot be read.
-    """
-    release = load(path, Release, changed=(lambda document: with_settings(document, settings)) if settings else None)
-    faults = [
-        Fault(file=str(path), key=key, what=f"names {name!r}, which does not exist", mend=_mend(key, name))
-        for key, name in named_files(release)
-        if not resolve(name, beside=path).exists()
-    ]
-    # Here: what keys come to is told of a whole release.
-    from kdgov.declarations.effects.idle_keys import idle_keys  # noqa: PLC0415
-
-    if faults := [*faults, *idle_keys(release, path)]:
-        raise DeclarationError(faults)
-    return release
-
-
-def _mend(key: str, name: str) -> str:
-    mend = "Correct the path: it is relative to this file, then to the working folder."
-    if not key.startswith("data") or not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w-]*", name):
-        return mend
-    fixed = f"hf download {name} --repo-type dataset --revision COMMIT --local-dir DATA"
-    return f"{mend} A dataset of the Hub is read from its files, not by its name: `{fixed}`, then name a file of DATA."
-
-
-def named_files(release: Release) -> list[tuple[str, str]]:
-    """Key and name of every local file a release refers to (models are left to `kdgov.checkpoints`, which knows hub ids)."""
-    named = [("teacher.card", release.teacher.card), ("student.card", release.student.card), ("student.config", release.student.config)]
-    named += [("student.license_text", release.student.license_text)]
-    named += [(f"stages[{index}].student.config", stage.student.config) for index, stage in enumerate(release.stages) if stage.student]
-    for index, item in enumerate(release.data):
-        named.append((f"data[{index}].card" if item.card else f"data[{index}].path", item.card or item.path))
-    cache = release.distillation.cache if release.distillation is not None else None
-    named += [(f"distillation.cache.files[{index}]", name) for index, name in enumerate(cache.files if cache is not None else ())]
-    if (inputs := release.production_inputs) is not None:
-        named += [("production_inputs.path", inputs.path), ("production_inputs.card", inputs.card)]
-    named += [(f"judge_labels[{index}]", name) for index, name in enumerate(release.judge_labels)]
-    named += [(f"mitigations[{index}].file", one.file) for index, one in enumerate(release.mitigations)]
-    return [(key, name) for key, name in named if name is not None]

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kdgov.declarations.effects.release_file import load_release
 from kdgov.declarations.load import resolve
-from kdgov.declarations.release import Release, load_release
+from kdgov.declarations.release import Release
 from kdgov.errors import InputError
 from kdgov.pipeline.finished_work.store import Store
 from kdgov.progress import Progress, silent

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kdgov.checkpoints.layer_choice import refuse_absent_starts
-from kdgov.declarations.release import load_release
+from kdgov.declarations.effects.release_file import load_release
 from kdgov.errors import DeclarationError
 from tests.conftest import ROOT
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kdgov.declarations.release import load_release
+from kdgov.declarations.effects.release_file import load_release
 from kdgov.errors import DeclarationError
 
 AT = {"base_url": "http://127.0.0.1:9/v1", "model": "m"}

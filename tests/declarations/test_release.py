@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from kdgov.declarations.effects.release_file import load_release
 from kdgov.declarations.load import validate
-from kdgov.declarations.release import Release, load_release
+from kdgov.declarations.release import Release
 from kdgov.errors import DeclarationError
 
 SMALL = {

@@ -12,8 +12,8 @@ import kdgov
 from kdgov.checkpoints.identity import model_identity
 from kdgov.cli.app import app
 from kdgov.declarations.distillation import Distillation
+from kdgov.declarations.effects.release_file import load_release
 from kdgov.declarations.endpoint_declaration import Endpoint
-from kdgov.declarations.release import load_release
 from kdgov.distillation import StudentStart, distill
 from kdgov.errors import DeclarationError, InputError
 from kdgov.pipeline.check import check_step

@@ -9,7 +9,7 @@ import torch
 import yaml
 from pydantic import ValidationError
 
-from kdgov.declarations.release import load_release
+from kdgov.declarations.effects.release_file import load_release
 from kdgov.distillation import StudentStart, distill
 from kdgov.distillation.mixture.mixed_distribution import Mixture, mean_distribution
 from kdgov.errors import InputError

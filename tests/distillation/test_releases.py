@@ -12,7 +12,7 @@ import yaml
 
 from kdgov.checkpoints.identity import model_identity
 from kdgov.declarations.distillation import LOSSES, Term
-from kdgov.declarations.release import load_release
+from kdgov.declarations.effects.release_file import load_release
 from kdgov.pipeline.context import open_release
 from kdgov.pipeline.distill import distill_step
 from tests.distillation import worlds

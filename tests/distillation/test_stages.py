@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from kdgov.checkpoints.identity import model_identity
-from kdgov.declarations.release import Release, load_release
+from kdgov.declarations.effects.release_file import load_release
+from kdgov.declarations.release import Release
 from kdgov.errors import DeclarationError
 from kdgov.pipeline.context import open_release
 from kdgov.pipeline.distill import distill_step

@@ -13,8 +13,8 @@ import yaml
 from safetensors.torch import load_file
 
 from kdgov.declarations.distillation import Distillation
+from kdgov.declarations.effects.release_file import load_release
 from kdgov.declarations.endpoint_declaration import Endpoint
-from kdgov.declarations.release import load_release
 from kdgov.distillation import StudentStart, distill
 from kdgov.distillation.data.collation import prepare
 from kdgov.distillation.data.examples import read_examples

@@ -28,8 +28,8 @@ import yaml
 
 from kdgov.checkpoints.bounded_templates import BoundedChatEnvironment, rendered
 from kdgov.declarations.cards import load_card
+from kdgov.declarations.effects.release_file import load_release
 from kdgov.declarations.policy_file import load_policy
-from kdgov.declarations.release import load_release
 from kdgov.declarations.suite import load_suite
 from kdgov.digest import digest_file
 from kdgov.errors import KdgovError

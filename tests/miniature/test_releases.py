@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdgov.declarations.release import load_release
+from kdgov.declarations.effects.release_file import load_release
 
 ROOT = Path(__file__).parents[2] / "registry/releases"
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 
 from kdgov.cli.app import app
 from kdgov.decision.statistics.sizes.sample_size import items_needed
+from kdgov.declarations.effects.release_file import load_release
 from kdgov.declarations.policy_file import load_policy
-from kdgov.declarations.release import load_release
 from kdgov.declarations.suite import load_suite
 from kdgov.errors import InputError
 from kdgov.scaffold.item_files import read_item_files

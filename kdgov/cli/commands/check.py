@@ -174,7 +174,7 @@ def _print_rules(output_format: CheckFormat) -> None:
 def _print_release(release: Path, output_format: CheckFormat, settings: dict[str, Any]) -> None:
     import yaml
 
-    from kdgov.declarations.release import load_release
+    from kdgov.declarations.effects.release_file import load_release
 
     document = load_release(release, settings=settings).model_dump(mode="json", by_alias=True)
     if output_format is CheckFormat.json:
