@@ -17,6 +17,7 @@ from kdgov.declarations.load import Declared, load, resolve
 from kdgov.declarations.named_row import NamedRow
 from kdgov.declarations.suite_data import DataInSuite, HubInSuite
 from kdgov.declarations.suite_judge import DEFAULT_JUDGE, JudgeInSuite
+from kdgov.declarations.suite_parts.copies_of_data import in_the_format_at_hand
 from kdgov.declarations.suite_parts.media_folders import as_data_file
 from kdgov.declarations.suite_parts.suite_options import option_fault
 from kdgov.errors import DeclarationError, Fault, InputError
@@ -220,10 +221,14 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PRIVATE", re.I
 def data_path(data: DataInSuite, *, suite_file: Path, key: str = "data.path") -> Path:
     """Where a suite's data file lies, with ``${NAME}`` filled in from the environment; a folder of images or sounds as its list.
 
+    A user's own copy may lie there as another kind of table than the suite names.
+
     Raises:
-        InputError: if the environment variable is not set.
+        InputError: if the environment variable is not set, or several copies lie there.
     """
-    return as_data_file(named_path(data.path, suite_file=suite_file, key=key))
+    path = named_path(data.path, suite_file=suite_file, key=key)
+    is_table = "${" in data.path and data.digest is None and data.records is None and not data.nested
+    return as_data_file(in_the_format_at_hand(path, named=data.path, key=key, where=str(suite_file)) if is_table else path)
 
 
 def named_path(path: str, *, suite_file: Path, key: str) -> Path:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 
 from kdgov.declarations.suite import ATTACK_NAMES, Suite, find_suite, load_suite
@@ -114,6 +116,65 @@ def test_a_line_that_does_not_fit_the_pattern_is_named(data: Path) -> None:
     (data / "odd.txt").write_text("1 fits\nfits not\n", encoding="utf-8")
     with pytest.raises(InputError, match="line 2 does not fit"):
         read_data(DataInSuite(path=str(data / "odd.txt"), pattern=r"\d+ (?P<s>.*)"), suite_file=data / "suite.yaml")
+
+
+def _saved_as(path: Path, ending: str) -> Path:
+    """The file's rows in another table format, in its place."""
+    rows = read_rows(path)
+    path.unlink()
+    other = path.with_suffix(ending)
+    if ending == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), other)
+    elif ending == ".jsonl":
+        other.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    else:
+        with other.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), delimiter="\t" if ending == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(rows)
+    return other
+
+
+@pytest.mark.parametrize(
+    ("suite", "file", "endings"),
+    [
+        ("wildguardtest", "wildguardtest/wildguard_test.parquet", (".csv", ".jsonl")),
+        ("toxigen", "toxigen/annotated_test.csv", (".parquet", ".tsv")),
+        ("hallucination", "simpleqa/simple_qa_test_set.csv", (".parquet", ".jsonl")),
+        ("strongreject", "strongreject/strongreject_dataset.csv", (".tsv", ".parquet")),
+        ("sorry-bench", "sorry-bench/question.jsonl", (".parquet",)),
+    ],
+)
+def test_a_copy_in_another_table_format_holds_the_same_questions(data: Path, suite: str, file: str, endings: tuple[str, ...]) -> None:
+    def asked() -> list[list[tuple[str, str]]]:
+        return [[(item.item_id, item.prompt_digest) for item in task.items] for task in build_plan(read_suites([suite])).tasks]
+
+    first, path = asked(), data / file
+    for ending in endings:
+        path = _saved_as(path, ending)
+        assert asked() == first, ending
+    (data / file).write_bytes(path.read_bytes())
+    (data / file).rename(path.with_suffix(".csv.gz"))
+    with pytest.raises(InputError, match="lie in its place"):
+        build_plan(read_suites([suite]))
+
+
+@pytest.mark.parametrize(
+    ("suite", "file", "content", "said"),
+    [
+        ("toxigen", "toxigen/annotated_test.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:31a1\nsize 5\n", "Git LFS"),
+        ("stereoset", "stereoset/dev.json", '[{"id": "1", "target": "a", "sentences": []}]', "It is a list"),
+        ("stereoset", "stereoset/dev.json", '{"stereotype": [], "anti-stereotype": []}', "the keys stereotype, anti-stereotype"),
+        ("strongreject", "strongreject/strongreject_dataset.csv", "category,source,goal\nx,y,z\n", "columns are category, goal, source"),
+        ("sycophancy", "sycophancy/sycophancy_on_nlp_survey.jsonl", '{"prompt": "p", "corrects": [" (B)"]}\n', "fields are corrects"),
+        ("wildguardtest", "wildguardtest/wildguard_test.parquet", "version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+    ],
+)
+def test_another_version_of_a_file_is_refused_with_what_it_holds(data: Path, suite: str, file: str, content: str, said: str) -> None:
+    (data / file).write_text(content, encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        build_plan(read_suites([suite]))
+    assert said in str(refused.value)
 
 
 @pytest.mark.usefixtures("data")

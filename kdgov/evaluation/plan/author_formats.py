@@ -28,7 +28,11 @@ def records_of(document: Any, path: str, *, where: str) -> Any:
     """
     found, missing = _at(document, path)
     if missing:
-        raise InputError(f"records: the document has no {path!r}", where=where, mend="Name the keys that lead to the list, joined by dots.")
+        seen = (
+            f"has the keys {', '.join(map(str, [*document][:12]))}" if isinstance(document, Mapping) else f"is a {type(document).__name__}"
+        )
+        mend = f"It {seen}; name the keys that lead to the list, joined by dots."
+        raise InputError(f"records: the document has no {path!r}", where=where, mend=mend)
     return found
 
 
@@ -121,7 +125,8 @@ def _parsed(row: Row, pattern: str, number: int, where: str) -> Row:
 def _pivoted(row: Row, name: str, by: str, value: str, where: str) -> Row:
     entries = row.get(name)
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
-        raise InputError(f"pivot: {name!r} is not a list of objects in every row", where=where, mend="Name the list of entries.")
+        seen = f"The columns of such a row are {', '.join(sorted(map(str, row)))}; name the list of entries."
+        raise InputError(f"pivot: {name!r} is not a list of objects in every row", where=where, mend=seen)
     return {**row, **{str(entry.get(by)): entry.get(value) for entry in entries}}
 
 

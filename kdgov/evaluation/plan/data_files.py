@@ -22,6 +22,7 @@ from kdgov.errors import InputError
 from kdgov.safe_parse import json_value
 
 Row = dict[str, Any]
+_POINTER = b"version https://git-lfs.github.com/spec/"
 _WHOLE = "The file is cut short or was edited: get it again from its authors."
 csv.field_size_limit(1 << 26)
 
@@ -36,6 +37,7 @@ def read_rows(path: Path) -> list[Row]:
     if suffixes[-2:] in ([".txt", ".test"], [".txt", ".dev"]):
         suffixes = suffixes[:-1]  # WinoBias names its text files so
     kind = (suffixes[:-1] if suffixes[-1:] == [".gz"] else suffixes)[-1:] or [""]
+    _refuse_pointer(path)
     match kind[0]:
         case ".parquet":
             return _parquet_rows(path)
@@ -49,6 +51,14 @@ def read_rows(path: Path) -> list[Row]:
             return [{"text": line} for line in text_of(path).splitlines() if line.strip()]
         case other:
             raise InputError(f"has an unknown kind {other!r}", where=str(path), mend="Use .jsonl, .json, .csv, .tsv, .parquet or .txt.")
+
+
+def _refuse_pointer(path: Path) -> None:
+    """A repository cloned without Git LFS holds three lines in the place of a large file, which read as a table of one column."""
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            mend = "Run `git lfs pull` in its repository, or download the file itself."
+            raise InputError("is a pointer of Git LFS and not the file it stands for", where=str(path), mend=mend)
 
 
 def text_of(path: Path) -> str:
@@ -70,6 +80,7 @@ def document_of(path: Path) -> Any:
     Raises:
         InputError: if it is none.
     """
+    _refuse_pointer(path)
     try:
         return json_value(text_of(path), where=str(path))
     except InputError as error:
