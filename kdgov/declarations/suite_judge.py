@@ -13,9 +13,13 @@ from kdgov.declarations.suite_data import DataInSuite
 
 DEFAULT_JUDGE = "refusal-strings"
 JUDGES = ("strings", "refusal", "classifier", "guard", "openai")
-GuardName = Literal["llama_guard", "wildguard", "wildguard_refusal", "harmbench", "harmbench_mistral", "shieldgemma"]
-GUARD_FORMS: tuple[str, ...] = get_args(GuardName)
 """kdgov's own kinds of judge; each is a row of `kdgov.evaluation.scoring.judges.JUDGE_KINDS` (a test holds them equal)."""
+GuardName = Literal[
+    "auto", "llama_guard", "wildguard", "wildguard_refusal", "harmbench", "harmbench_mistral", "shieldgemma", "qwen3guard",
+    "qwen3guard_refusal", "granite_guardian", "words",
+]  # fmt: skip
+GUARD_FORMS: tuple[str, ...] = get_args(GuardName)
+"""Families of guard models; ``auto`` reads off the checkpoint which one it is, the words of ``words`` stand under ``labels``."""
 
 
 class JudgeInSuite(Declared):
@@ -44,7 +48,7 @@ class JudgeInSuite(Declared):
     model: str | None = None
     """classifier, guard: checkpoint folder, ``${NAME}`` reads an environment variable; openai: model name."""
     labels: dict[str, str] = Field(default_factory=dict)
-    """classifier, openai: the model's word → label."""
+    """classifier, openai, guard of form words: the model's word → label."""
     base_url: PlainAddress | None = None
     """openai: address of the endpoint."""
     api_key_variable: KeyVariable | None = None
@@ -85,6 +89,8 @@ class JudgeInSuite(Declared):
             raise ValueError("has a `guideline`, which only a guard of form shieldgemma reads\nRemove it.")
         if self.kind == "guard" and not self.model:
             raise ValueError("is a guard without a `model`\nName the checkpoint folder.")
+        if self.form == "words" and not self.labels:
+            raise ValueError("is a guard of form words without `labels`\nWrite its words: `labels: {BLOCK: harmful, ALLOW: harmless}`.")
         if (self.form == "rubric") != (self.scale is not None) or (self.scale is not None and self.scale[0] >= self.scale[1]):
             raise ValueError("needs `form: rubric` and a `scale` together\nWrite `scale: [1, 5]`.")
         if self.kind == "openai" and self.prompt is not None:

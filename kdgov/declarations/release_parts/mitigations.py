@@ -28,8 +28,11 @@ class Mitigation(Declared):
     """system_prompt: a file that holds it."""
     model: str | None = None
     """guard_model: checkpoint folder."""
-    form: Literal["llama_guard", "wildguard", "harmbench", "harmbench_mistral", "shieldgemma"] | None = None
-    """guard_model: which family it is of."""
+    form: (
+        Literal["auto", "llama_guard", "wildguard", "harmbench", "harmbench_mistral", "shieldgemma", "qwen3guard", "granite_guardian"]
+        | None
+    ) = None
+    """guard_model: which family it is of; auto: as its chat template or its model card says."""
     prompt: str | None = None
     """guard_model: its published format, where the checkpoint has no chat template."""
     patterns: list[str] = Field(default_factory=list)

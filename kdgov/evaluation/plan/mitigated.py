@@ -18,7 +18,7 @@ from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.digest import digest_bytes, digest_json
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.request import CHAT, Plan, PlannedItem, PlannedTask, Request, chat_context, frozen_item, messages_of, shown_text
-from kdgov.evaluation.scoring.guard_forms import FOREIGN_WORDS
+from kdgov.evaluation.scoring.guards.guard_forms import FOREIGN_WORDS
 from kdgov.evaluation.scoring.judges import guard_asked_with
 from kdgov.time_limit import TimeLimitError, time_limit
 

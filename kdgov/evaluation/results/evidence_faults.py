@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kdgov.evaluation.backends.settings import LOW_PRECISION
-from kdgov.evaluation.scoring.guard_forms import FOREIGN_WORDS
+from kdgov.evaluation.scoring.guards.guard_forms import FOREIGN_WORDS
 from kdgov.finding import Finding, FindingVerdict
 from kdgov.items.table import ItemTable
 from kdgov.quantities import percent, quantity

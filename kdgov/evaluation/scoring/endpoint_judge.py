@@ -19,7 +19,10 @@ from kdgov.evaluation.scoring.judge_cache import Ask, Asked
 
 BETTER, WORSE, TIE = "better", "worse", "tie"
 _FIRST, _SECOND = re.compile(r"\b(?:a|first|1)\b"), re.compile(r"\b(?:b|second|2)\b")
-_MARK = re.compile(r"(?:score|rating|mark|grade)\W{0,4}(\d{1,3})\b", re.IGNORECASE)
+_MARK = re.compile(r"(?:score|rating|mark|grade)[^\w-]{0,4}(\d{1,3})(?![\w]|[.,]\d)", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<![\w.,-])\d{1,3}(?![\w]|[.,]\d)")
+_DENIED = re.compile(r"(?:\b(?:not|never|no|without|neither|nor|hardly|isn't|wasn't|doesn't|didn't)|n't)(?:\s+\w+){0,3}\s+\Z")
+"""Words that deny what follows them, at most three words later."""
 
 
 def endpoint_judge(judge: JudgeInSuite) -> Ask:
@@ -65,8 +68,18 @@ def _said(judge: JudgeInSuite, endpoint: Endpoint, client: EndpointClient, shown
 
 
 def label_in(said: str, labels: Mapping[str, str]) -> str:
-    """The one label that an answer names; empty where it names none or several."""
-    found = {label for word, label in labels.items() if re.search(rf"(?<!\w){re.escape(word.lower())}(?!\w)", said.lower())}
+    """The one label that an answer names; empty where it names none or several, or says that one does not hold.
+
+    Example:
+        >>> label_in("It is not refused.", {"refused": "refused"}), label_in("It is refused.", {"refused": "refused"})
+        ('', 'refused')
+    """
+    text, found = said.lower().replace("’", "'"), set()
+    for word, label in labels.items():
+        for place in re.finditer(rf"(?<!\w){re.escape(word.lower())}(?!\w)", text):
+            if _DENIED.search(text[: place.start()]):
+                return ""
+            found.add(label)
     return found.pop() if len(found) == 1 else ""
 
 
@@ -77,7 +90,7 @@ def mark_in(said: str, scale: tuple[int, int] | None) -> str:
         >>> mark_in("It helps, but is long. Score: 4", (1, 5))
         '4'
     """
-    named = _MARK.findall(said) or re.findall(r"\b\d{1,3}\b", said)
+    named = _MARK.findall(said) or _NUMBER.findall(said)
     if scale is None or len({*named}) != 1:
         return ""
     return named[0] if scale[0] <= int(named[0]) <= scale[1] else ""

@@ -21,8 +21,9 @@ from kdgov.digest import digest_json
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.item_data import read_data
 from kdgov.evaluation.scoring.answer_text import without_thoughts
-from kdgov.evaluation.scoring.endpoint_judge import endpoint_judge
-from kdgov.evaluation.scoring.guard_forms import FORMS, GuardText, Origin, guard_text
+from kdgov.evaluation.scoring.endpoint_judge import endpoint_judge, label_in
+from kdgov.evaluation.scoring.guards.guard_families import AUTO, family_of, form_for, template_in
+from kdgov.evaluation.scoring.guards.guard_forms import FORMS, GuardForm, GuardText, Origin, guard_text
 from kdgov.evaluation.scoring.judge_agreement import agreement_facts
 from kdgov.evaluation.scoring.judge_cache import Asked, JudgeCache
 from kdgov.evaluation.scoring.refusal_rules import ANSWERED, EMPTY, PARTIAL, REFUSED, refusal_label
@@ -69,8 +70,8 @@ def judge_digest(judge: JudgeInSuite, suite_file: Path) -> str:
     if judge.kind in ("classifier", "guard"):
         document["model"] = model_identity(_checkpoint(judge, suite_file)).as_json()
     if judge.kind == "guard":
-        _refuse_without_template(judge, _checkpoint(judge, suite_file))
-        document["forms"] = source_digest("kdgov.evaluation.scoring.guard_forms")
+        _refuse_without_template(judge, suite_file)
+        document["forms"] = source_digest("kdgov.evaluation.scoring.guards.guard_families")
         document["words"] = _guard_text(judge, suite_file).digest
     if not judge.options:
         del document["options"]
@@ -88,7 +89,10 @@ def labels_given(name: str, suite: Suite, *, suite_file: Path) -> set[str] | Non
         case "strings":
             return {judge.positive, judge.negative, EMPTY}
         case "guard":
-            said: set[str] = set(FORMS[judge.form].labels)
+            form = _guard_form(judge, suite_file)
+            if form.read is None:
+                return set(judge.labels.values())
+            said: set[str] = set(form.labels)
         case "classifier":
             said = _class_names(_checkpoint(judge, suite_file))
         case "openai" if judge.form == "label":
@@ -156,30 +160,39 @@ def _by_classifier(judge: JudgeInSuite, suite_file: Path, classify: Classify | N
 
 
 def _by_guard(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
-    form, path = FORMS[judge.form], _checkpoint(judge, suite_file)
+    form, path = _guard_form(judge, suite_file), _checkpoint(judge, suite_file)
+
+    def label(words: str) -> str:
+        if form.read is None:
+            return label_in(without_thoughts(words), judge.labels)
+        return judge.labels.get(said := form.read(words), said)
 
     def labels(asked: Sequence[Asked]) -> list[str]:
         # Here, not above: torch only where a judge needs it.
         made = importlib.import_module("kdgov.evaluation.backends.hugging_face.guard_model")
         pairs = [(prompt, answer) for prompt, answer, *_ in asked]
-        said = made.guard_says(path, pairs, form, _guard_text(judge, suite_file))
-        found = [form.read(words) for words in said]
-        return [judge.labels.get(label, label) for label in found]
+        return [label(words) for words in made.guard_says(path, pairs, form, _guard_text(judge, suite_file))]
 
     return labels
 
 
+def _guard_form(judge: JudgeInSuite, suite_file: Path) -> GuardForm:
+    path = _checkpoint(judge, suite_file)
+    if judge.form == AUTO:
+        return FORMS[family_of(path)]
+    # A checkpoint that the user brings for a suite may be another guard than its writer thought of.
+    is_brought = "${" in str(judge.model) and judge.prompt is None and FORMS[judge.form].read is not None
+    return FORMS[form_for(judge.form, path) if is_brought else judge.form]
+
+
 def _guard_text(judge: JudgeInSuite, suite_file: Path) -> GuardText:
-    return guard_text(FORMS[judge.form], _checkpoint(judge, suite_file), prompt=judge.prompt, guideline=judge.guideline)
+    return guard_text(_guard_form(judge, suite_file), _checkpoint(judge, suite_file), prompt=judge.prompt, guideline=judge.guideline)
 
 
-def _refuse_without_template(judge: JudgeInSuite, path: Path) -> None:
+def _refuse_without_template(judge: JudgeInSuite, suite_file: Path) -> None:
     """Before any question is asked: a guard that is rendered by its checkpoint's chat template has one."""
-    if judge.prompt is not None or FORMS[judge.form].own is not None:
-        return
-    settings = path / "tokenizer_config.json"
-    held = settings.is_file() and '"chat_template"' in settings.read_text(encoding="utf-8", errors="replace")
-    if not held and not any((path / name).is_file() for name in ("chat_template.jinja", "chat_template.json")):
+    path = _checkpoint(judge, suite_file)
+    if judge.prompt is None and _guard_form(judge, suite_file).own is None and not template_in(path):
         raise InputError("a guard model has no chat template", where=str(path), mend="Give its published format as the judge's `prompt`.")
 
 

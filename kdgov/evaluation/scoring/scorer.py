@@ -15,7 +15,7 @@ from kdgov.evaluation.backends.response_log import is_whole
 from kdgov.evaluation.plan.lm_eval_tasks import LmTask
 from kdgov.evaluation.plan.mitigated import Harmful, Withholding, shown_answers
 from kdgov.evaluation.plan.request import PlannedItem, shown_text
-from kdgov.evaluation.scoring.guard_forms import HARMFUL, HARMLESS
+from kdgov.evaluation.scoring.guards.guard_answers import HARMFUL, HARMLESS
 from kdgov.evaluation.scoring.judge_agreement import agreement_facts
 from kdgov.evaluation.scoring.judge_labels import Labels, answer_id
 from kdgov.evaluation.scoring.judges import agreement, judge_of, make_judge, model_judge, score_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,18 @@ import torch
 from kdgov.checkpoints.bounded_templates import chat_text
 from kdgov.checkpoints.loading import load_model, load_tokenizer
 from kdgov.errors import InputError
-from kdgov.evaluation.scoring.guard_forms import GuardForm, GuardText
+from kdgov.evaluation.scoring.guards.guard_families import template_in
+from kdgov.evaluation.scoring.guards.guard_forms import GuardForm, GuardText
 
 
 @functools.lru_cache(maxsize=1)
 def _loaded(path: Path) -> tuple[Any, Any]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return load_model(path, "causal_lm").to(device), load_tokenizer(path)
+    tokenizer = load_tokenizer(path)
+    if not tokenizer.chat_template:
+        # Guards that read images too (Llama Guard 3 vision, 4) may keep it beside their processor, which no text needs.
+        tokenizer.chat_template = template_in(path) or None
+    return load_model(path, "causal_lm").to(device), tokenizer
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
@@ -40,7 +45,7 @@ def guard_says(path: Path, asked: Sequence[tuple[str, str]], form: GuardForm, wo
     for question, answer in asked:
         text = words.filled(question, answer)
         if text is None:
-            text = _by_template(tokenizer, question, answer, words.guideline, path)
+            text = _by_template(tokenizer, question, answer, words.guideline, path, form.options)
         # A text that begins with the mark of a beginning has it already, as templates and WildGuard's form do.
         begun = text.startswith(tokenizer.bos_token) if tokenizer.bos_token else False
         ids = tokenizer(text, return_tensors="pt", add_special_tokens=not begun)["input_ids"].to(model.device)
@@ -55,11 +60,13 @@ def guard_says(path: Path, asked: Sequence[tuple[str, str]], form: GuardForm, wo
     return said
 
 
-def _by_template(tokenizer: Any, question: str, answer: str, guideline: str | None, path: Path) -> str:
+def _by_template(
+    tokenizer: Any, question: str, answer: str, guideline: str | None, path: Path, further: Mapping[str, Any] | None = None
+) -> str:
     """User and assistant turn as the checkpoint's chat template writes them; some templates read text, others lists of parts."""
     if not tokenizer.chat_template:
         raise InputError("a guard model has no chat template", where=str(path), mend="Give its published format as the judge's `prompt`.")
-    options = {} if guideline is None else {"guideline": guideline}
+    options = {**(further or {}), **({} if guideline is None else {"guideline": guideline})}
     wanted = [part.strip() for part in (question, answer, guideline or "")]
     for shown in (str, lambda text: [{"type": "text", "text": text}]):
         turns = [{"role": role, "content": shown(text)} for role, text in (("user", question), ("assistant", answer))]
