@@ -15,6 +15,7 @@ from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.results.evaluation_run import evaluate
+from kdgov.evaluation.results.evidence_faults import own_faults
 from kdgov.evaluation.scoring.judges import agreement, judge_facts, judge_of, make_judge, string_label
 from tests.evaluation.worlds import WRITE_TASK, choice_rows
 
@@ -153,6 +154,8 @@ def test_an_answer_that_a_judge_could_not_label_is_missing_and_not_zero(write_su
     path = write_suite([task], {"t.yaml": WRITE_TASK, "t.jsonl": choice_rows(3)}, judges={"far": far})
     found = evaluate(build_plan(read_suites([str(path)])), teacher, tmp_path / "o", cache=tmp_path / "c")
     assert found.document["tasks"][0]["not_finite"] == 3
+    said = [f.reason for f in own_faults("student", found.document) if f.rule == "evidence.not-finite"]
+    assert "the judge far, which gave 3 answers no label," in said[0]
 
 
 def test_the_command_prints_the_refusal_rate_and_not_a_metric_that_the_suite_does_not_name(

@@ -50,7 +50,7 @@ def own_faults(who: str, document: Document) -> list[Finding]:
                     f"{who} {name}",
                     f"{quantity(task['not_finite'], 'value is', 'values are')} not finite, such as that of "
                     f"{', '.join(task['not_finite_items'][:3])}: "
-                    "the model, the scorer or the judge failed on them.",
+                    f"{_who_failed(task['judges'])} failed on them.",
                     "Correct what failed; a failed item is missing, not zero.",
                     items=task["not_finite_items"],
                 )
@@ -84,6 +84,12 @@ def own_faults(who: str, document: Document) -> list[Finding]:
                 found.append(_other_words(f"{name} {judge}", facts["asked_with"]))
     guards = {words for task in document["tasks"] for words in task["settings"].get("mitigations", {}).get("guards_asked_with", ())}
     return [*found, *(_other_words("mitigations", words, "the release") for words in sorted(guards))]
+
+
+def _who_failed(judges: Mapping[str, Mapping[str, Any]]) -> str:
+    silent = [f"the judge {name}, which gave {facts['unlabelled']} answers no label," for name, facts in sorted(judges.items())
+              if facts.get("unlabelled")]  # fmt: skip
+    return " and ".join(silent) or "the model, the scorer or the judge"
 
 
 def _other_words(subject: str, origin: str, declared_in: str = "the suite") -> Finding:

@@ -152,6 +152,8 @@ class Scorer:
                 judge = make_judge(metric.judge, self.suite, suite_file=self.suite_file, classify=judging.classify, cache=judging.cache)
                 labels_of[metric.judge] = judge(asked if declared.form == "pairwise" else [one[:2] for one in asked])
                 facts[metric.judge] = agreement(metric.judge, self.suite, judge, suite_file=self.suite_file)
+                if unlabelled := labels_of[metric.judge].count(""):
+                    facts[metric.judge]["unlabelled"] = unlabelled
                 both = [(named[i.item_id], label) for i, label in zip(items, labels_of[metric.judge], strict=True) if named.get(i.item_id)]
                 if both:
                     facts[metric.judge]["on_this_model"] = agreement_facts([(str(a), b) for a, b in both])
