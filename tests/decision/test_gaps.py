@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from kdgov.decision.decision import CriterionResult
 from kdgov.decision.judgement import judge
+from kdgov.decision.policy import Criterion
 from kdgov.declarations.policy_file import parse_policy
 from kdgov.errors import DeclarationError
 from kdgov.items import ItemTable, MetricDeclaration
@@ -18,10 +20,10 @@ GROUPS = ("a", "b", "c", "d")
 
 
 def _policy(**keys: Any) -> Any:
-    said = ", ".join(f"{name}: {value}" for name, value in keys.items())
+    said = ", ".join(f"{name}: {value}" for name, value in {"by": "[group]", **keys}.items())
     return parse_policy(
         "schema: kdgov.policy/1\nname: p\nversion: '1'\ncriteria:\n"
-        f"  - {{id: g, kind: gap, suite: s, by: [group], min_items: 30, {said}}}\n"
+        f"  - {{id: g, kind: gap, suite: s, min_items: 30, {said}}}\n"
     )  # fmt: skip
 
 
@@ -66,6 +68,15 @@ def test_groups_that_are_small_or_alone_never_pass() -> None:
     (found,) = _results(_policy(ceiling=0.5), few, few)
     assert found.verdict == "inconclusive"
     assert "fewer than 30 items in b (20)" in found.reason
+
+
+def test_a_pattern_that_stands_for_no_attribute_is_no_pass_beside_another_criterion() -> None:
+    rows = [{"suite": "s", "task": "t", "item_id": str(i), "metric": "correct", "score": float(i % 10 > 0)} for i in range(400)]
+    bare, policy = ItemTable.from_rows(rows), _policy(ceiling=0.5, by="['*']")
+    other = Criterion(id="kept", kind="non_inferiority", suite="s", direction="higher", margin=0.1)
+    found = judge(bare, bare, replace(policy, criteria=(*policy.criteria, other)), metrics=(DECLARED,))
+    assert {r.id: r.verdict for r in found.criteria} == {"g": "invalid", "kept": "pass"}
+    assert found.verdict == "invalid"
 
 
 def test_equalized_odds_need_predictions_labels_and_a_positive_one() -> None:

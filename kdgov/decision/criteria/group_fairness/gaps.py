@@ -25,8 +25,13 @@ def judge_gaps(cell: Cell, tables: Tables) -> Iterator[CriterionResult]:
     if isinstance(rates, str):
         yield cell.result("invalid", rates)
         return
+    sets = attribute_sets(cell.criterion.by, cell.pairs)
+    if not sets:
+        # A pattern stands for what the items state: where they state nothing, silence would be taken for no gap.
+        yield cell.result("invalid", f"a gap is between groups, and no item of {cell.key} states an attribute that `by` stands for")
+        return
     for rate in rates:
-        for attributes in attribute_sets(cell.criterion.by, cell.pairs):
+        for attributes in sets:
             masks = {" & ".join(values): mask & rate.taken for values, mask in group_masks(cell.pairs, attributes).items()}
             if masks:
                 yield from _of_attribute(cell, rate, " & ".join(attributes), masks)
