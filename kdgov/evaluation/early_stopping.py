@@ -122,7 +122,7 @@ def _part(plan: Plan, waiting: dict[str, list[PlannedItem]], sizes: dict[str, in
     for task in plan.tasks:
         if (size := sizes.get(task.name, 0)) > 0:
             taken, waiting[task.name] = waiting[task.name][:size], waiting[task.name][size:]
-            tasks.append(replace(task, items=tuple(sorted(taken, key=lambda item: item.item_id))))
+            tasks.append(replace(task, items=tuple(sorted(taken, key=lambda item: item.item_id)), of_suite=0))
     return Plan(tasks=tuple(tasks))
 
 

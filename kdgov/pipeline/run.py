@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from kdgov.errors import InputError
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.distill import distill_step
@@ -200,7 +201,13 @@ def run_release(
     A stopping finding ends it before any compute, one on the teacher's text before any training.
     A refused decision is recorded, so that the risk team sees it, but never
     promoted. What is recorded and promoted is the very decision that was judged, also when the policy is edited meanwhile.
+
+    Raises:
+        InputError: if it is to end at a step that the release does not have.
     """
+    if until == "generate" and not teacher_text_terms(context):
+        mend = "Name another step: check, distill, evaluate, gate, record or promote."
+        raise InputError("--until generate has no effect: no teacher writes in this release", where=str(context.path), mend=mend)
     way = StepTaker(context=context, options=options or StepOptions())
     stopped_by: StoppedBy = ""
     for name in PIPELINE:

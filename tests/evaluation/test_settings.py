@@ -96,6 +96,22 @@ def test_flags_of_evaluate_reach_the_models_and_stand_in_the_evidence(release: P
     assert not (folder / "efficiency.json").exists()
 
 
+def test_a_limit_says_in_the_evidence_how_much_the_suite_would_have_asked(release: Path, tmp_path: Path) -> None:
+    for limit, told in ((5, 24), (24, None), (99, None)):
+        done = _run("evaluate", str(release), "--store", str(tmp_path / "s"), "--limit", str(limit), "--format", "json")
+        folder = Path(json.loads(done.stdout)["folder"])
+        assert {task.get("of_suite") for task in json.loads((folder / "teacher" / "evidence.json").read_text())["tasks"]} == {told}
+        rules = [f["rule"] for f in json.loads((folder / "findings.json").read_text())["findings"]]
+        assert rules.count("evidence.limited") == (2 if told else 0)
+
+
+def test_a_run_never_goes_past_a_step_that_it_does_not_have(release: Path, tmp_path: Path) -> None:
+    done = _run("run", str(release), "--store", str(tmp_path / "s"), "--until", "generate")
+    assert done.exit_code == 2
+    assert "no teacher writes in this release" in done.stderr
+    assert not (tmp_path / "s" / "steps").exists()
+
+
 def test_a_run_ends_where_it_is_told_to(release: Path, tmp_path: Path) -> None:
     done = _run("run", str(release), "--store", str(tmp_path / "s"), "--until", "distill", "--format", "json")
     assert done.exit_code in (0, 1), done.output

@@ -63,6 +63,21 @@ def _reviewed(folder: Path) -> list:
     return list(review_decision(BundleReader(folder), Rejudged(document=document, canonical=again.canonical)))
 
 
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_what_a_limit_cut_short_follows_from_its_evidence_and_is_never_promoted(tmp_path: Path, role: str) -> None:
+    made = bundle(tmp_path / "bundle", weights=checkpoint(tmp_path / "weights"))
+    before = _derived(made)
+    path = made / role / "evidence.json"
+    evidence = json.loads(path.read_bytes())
+    evidence["tasks"] = [{"suite": "safety", "task": "refusal", "items": 350, "of_suite": 400}]
+    path.write_bytes(canonical_json(evidence))
+    write_manifest(made)
+    found = _derived(made)
+    assert found.refusals == before.refusals
+    (limited,) = [refusal for refusal in found.against_promotion if refusal not in before.against_promotion]
+    assert str(limited).startswith("limited: only 350 of 400 items of safety/refusal were asked, by a limit")
+
+
 def test_the_gate_names_the_code_that_judged():
     assert judging_code()["kdgov"]
     assert judging_code()["source"].startswith("sha256:")

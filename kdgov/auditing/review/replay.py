@@ -91,7 +91,7 @@ def _replayed(material: BundleReader, model: Path | None, sample: int, progress:
         leaves = dict((sealed.get(task.name) or {}).get("leaves") or {})
         same = [found for item in task.items if (found := _as_sealed(item, leaves.get(item.item_id))) is not None]
         if same:
-            whole.append(replace(task, items=tuple(same)))
+            whole.append(replace(task, items=tuple(same), of_suite=0))
         if not leaves:
             yield unverifiable("replay", task.name, "The sealed plan does not know this task.")
         elif task.scorer is not None and task.scorer.compares:
@@ -101,7 +101,7 @@ def _replayed(material: BundleReader, model: Path | None, sample: int, progress:
             yield unverifiable("replay", task.name, told, mend="Replay with the suites of the release.", required=True)
         else:
             chosen = sorted(same, key=lambda item: item.leaf)[:sample]
-            drawn.append(replace(task, items=tuple(chosen)))
+            drawn.append(replace(task, items=tuple(chosen), of_suite=0))
     for role in asked:
         yield from scores_again(material, role, Plan(tasks=tuple(whole)))
     if "student" not in asked and model is not None:

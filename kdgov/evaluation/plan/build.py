@@ -72,7 +72,7 @@ def build_plan(
         UnavailableError: if hub data are missing.
     """
     wanted = [(source, _with_its_metrics(task)) for source in sources for task in source.suite.tasks if _is_wanted(task, tasks)]
-    named = [(source, _limited(task, limit)) for source, task in wanted if task.metrics]
+    named = [(source, task) for source, task in wanted if task.metrics]
     if wanted and not named:
         raise _without_models(sources)
     if not named:
@@ -87,7 +87,7 @@ def build_plan(
         if hub in absent:
             continue
         try:
-            planned.append(_plan_task(source, task, first=first))
+            planned.append(_plan_task(source, _limited(task, limit), first=first, own_limit=task.limit))
         except UnavailableError as error:
             # Whoever sets up a mirror wants to know at once all that it must hold.
             absent[hub] = (task, error)
@@ -137,7 +137,7 @@ def _limited(task: TaskInSuite, limit: int | None) -> TaskInSuite:
     return task if limit is None else task.model_copy(update={"limit": min(limit, task.limit or limit)})
 
 
-def _plan_task(source: SuiteSource, declared: TaskInSuite, *, first: int | None) -> PlannedTask:
+def _plan_task(source: SuiteSource, declared: TaskInSuite, *, first: int | None, own_limit: int | None) -> PlannedTask:
     where = f"{source.path}: tasks.{declared.task}"
     judges = _judges(source, declared, where)
     built: LmTask | None = None
@@ -174,6 +174,7 @@ def _plan_task(source: SuiteSource, declared: TaskInSuite, *, first: int | None)
         settings=settings,
         metrics=tuple(m.model_dump() for m in declared.metrics),
         of_whole=len(docs),
+        of_suite=min(len(docs), own_limit or len(docs)),
         scorer=scorer,
     )
 

@@ -95,6 +95,8 @@ class PlannedTask:
     """Metric declarations, as the suite states them."""
     of_whole: int
     """Items of the whole set, before ``limit`` drew from it."""
+    of_suite: int = 0
+    """Items that the suite itself would ask, with the ``limit`` it declares; 0 where nobody says."""
     scorer: Any = field(default=None, compare=False, repr=False)
     """Turns an item's answers into rows; in memory only."""
 
@@ -102,6 +104,11 @@ class PlannedTask:
     def name(self) -> str:
         """``suite/task``."""
         return f"{self.suite}/{self.task}"
+
+    @property
+    def in_part(self) -> dict[str, int]:
+        """How many items the suite would have had asked, where fewer were; empty where all were."""
+        return {"of_suite": self.of_suite} if self.of_suite > len(self.items) else {}
 
     @property
     def root(self) -> str:
@@ -138,6 +145,7 @@ def _task_json(task: PlannedTask, *, with_items: bool) -> dict[str, Any]:
         "root": task.root,
         "items": len(task.items),
         "of_whole": task.of_whole,
+        **task.in_part,
         "requests": sum(len(i.requests) for i in task.items),
         "settings": dict(task.settings),
         "metrics": [dict(m) for m in task.metrics],

@@ -86,6 +86,7 @@ def task_evidence(
         "settings": dict(task.settings),
         "items": len(task.items),
         "of_whole": task.of_whole,
+        **task.in_part,
         "requests": len(record.answers),
         "answers": record.digest,
         "delivered": digest_json([a.delivered for a in record.answers]),

@@ -105,6 +105,11 @@ def _other_words(subject: str, origin: str, declared_in: str = "the suite") -> F
 
 
 def other_sizes(teacher: Document, student: Document) -> list[Finding]:
+    """Tasks of which fewer items, or more, were asked than belong to them."""
+    return [*_rows_of_copies(teacher, student), *_asked_in_part(teacher, student)]
+
+
+def _rows_of_copies(teacher: Document, student: Document) -> list[Finding]:
     """Copies of public sets that keep another number of rows than their authors publish: half a file, or another version of it."""
     found = []
     for name, task in sorted({**by_name(teacher), **by_name(student)}.items()):
@@ -120,6 +125,26 @@ def other_sizes(teacher: Document, student: Document) -> list[Finding]:
                     mend="Get the file again if it is cut short; a part taken on purpose belongs in a suite of its own.",
                     rule=f"{RULE}.data-rows",
                     details={"rows": rows, "published": published},
+                )
+            )
+    return found
+
+
+def _asked_in_part(teacher: Document, student: Document) -> list[Finding]:
+    """Tasks of which somebody had only some items asked (``limit``): good for a look, and promoted by no registry."""
+    found = []
+    for name, task in sorted({**by_name(teacher), **by_name(student)}.items()):
+        items, whole = int(task.get("items") or 0), int(task.get("of_suite") or 0)
+        if items < whole:
+            found.append(
+                Finding(
+                    check="evidence",
+                    verdict="warn",
+                    subject=name,
+                    reason=f"A limit had {items:,} of the suite's {whole:,} items asked: a look, on which nothing is promoted.",
+                    mend="Evaluate without `evaluation.limit` (`--limit`) before you release.",
+                    rule=f"{RULE}.limited",
+                    details={"items": items, "of_suite": whole},
                 )
             )
     return found

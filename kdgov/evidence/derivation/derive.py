@@ -22,7 +22,7 @@ from kdgov.decision.decision import Decision
 from kdgov.digest import digest_file, digest_json
 from kdgov.errors import InputError
 from kdgov.evidence.bundle import bundle_digest, compare_bundle
-from kdgov.evidence.bundle_layout import DECISION, EVALUATION, IDENTITY, PLAN, RELEASE, STATEMENTS, of_role
+from kdgov.evidence.bundle_layout import DECISION, EVALUATION, IDENTITY, PAIR, PLAN, RELEASE, STATEMENTS, of_role
 from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.evidence.derivation.decision_difference import decision_differences
 from kdgov.evidence.derivation.evaluation_statement import EvaluationStanding, evaluation_standing
@@ -98,6 +98,7 @@ def derive(folder: Path, predicate: Mapping[str, Any], asker: Asker) -> Derivati
         return Derivation(refusals=(_refusal("evidence", told, _RECORD),))
     try:
         bundle = BundleReader(folder)
+        asked_in_part = tuple(_asked_in_part(bundle))
         evaluated = evaluation_standing(bundle, asker.trust, received=asker.received)
         faults = [
             *_decision_faults(bundle, decision, predicate),
@@ -111,7 +112,9 @@ def derive(folder: Path, predicate: Mapping[str, Any], asker: Asker) -> Derivati
     except (OSError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         told = f"the evidence is not of the shape that the gate writes ({type(error).__name__})"
         return Derivation(refusals=(_refusal("evidence", told, _RECORD),))
-    return Derivation(refusals=tuple(faults), verdict=decision.verdict, **_ruled(decision, predicate, asker, evaluated))
+    ruled = _ruled(decision, predicate, asker, evaluated)
+    ruled["ruled_out"] = (*asked_in_part, *ruled["ruled_out"])
+    return Derivation(refusals=tuple(faults), verdict=decision.verdict, **ruled)
 
 
 def seal_fault(folder: Path, predicate: Mapping[str, Any]) -> str:
@@ -215,6 +218,16 @@ def _plan_faults(bundle: BundleReader, again: Decision) -> Iterator[Refusal]:
     if len(set(roots.values())) != 1 or not roots[PLAN]:
         told = "; ".join(f"{place} says {str(root)[:19]}…" if root else f"{place} names none" for place, root in roots.items())
         yield _refusal("plan", f"teacher and student did not answer one plan: {told}", "Evaluate both on one plan.")
+
+
+def _asked_in_part(bundle: BundleReader) -> Iterator[Refusal]:
+    """A limit makes a look of an evaluation: whoever may choose how much is asked may choose what passes."""
+    for role in PAIR:
+        for task in bundle.evaluations[role].get("tasks", ()):
+            if int(task.get("items") or 0) < int(task.get("of_suite") or 0):
+                told = f"only {task['items']:,} of {task['of_suite']:,} items of {task['suite']}/{task['task']} were asked, by a limit"
+                yield _refusal("limited", told, "Evaluate all of them: leave `evaluation.limit` (`--limit`) out.")
+                return
 
 
 def _permission_signers(decision: Decision) -> dict[str, tuple[str, ...]]:
