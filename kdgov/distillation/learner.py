@@ -31,7 +31,7 @@ from kdgov.distillation.losses.fused_loss import KeptTargets, LogitTerms, Target
 from kdgov.distillation.losses.label_losses import per_class, per_label, squared_error, two_classes
 from kdgov.distillation.losses.logit_requests import logit_terms, on_policy_terms
 from kdgov.distillation.losses.matched_layers import FEATURES, FeatureTerm, MatchedLayers
-from kdgov.distillation.memory import rows_at_once
+from kdgov.distillation.memory import give_back_before_gradients, rows_at_once
 from kdgov.distillation.mixture.mixed_distribution import Mixture
 from kdgov.errors import InputError
 
@@ -67,6 +67,7 @@ class Learner(nn.Module):
     ) -> None:
         super().__init__()
         self.student = student
+        give_back_before_gradients(student)
         self._problem: Problem = problem
         self._is_causal = task == "causal_lm"
         self._chunk_tokens = recipe.chunk_tokens

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ import yaml
 from kdgov.checkpoints.identity import model_identity
 from kdgov.distillation import StudentStart, distill
 from kdgov.distillation.losses.fused_loss import LogitTerms
-from kdgov.distillation.memory import kept_heap, memory_advice, rows_at_once
+from kdgov.distillation.memory import give_back, give_back_before_gradients, kept_heap, memory_advice, rows_at_once
 from kdgov.errors import InputError, UnavailableError
 from kdgov.pipeline.calibrate import calibrate_step
 from kdgov.pipeline.context import open_release
@@ -134,6 +135,32 @@ def test_memory_freed_in_one_step_serves_the_next():
         pages_zeroed()
         # Ten times 32 MB in pages of 4 kB would be 78,000.
         assert pages_zeroed() < 2000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc is told how to keep memory")
+def test_kept_memory_is_given_back_before_a_gradient_that_could_not_use_it(monkeypatch):
+    def resident_mb():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+    embedding = torch.nn.Embedding(1_000_000, 20)
+    small = torch.nn.Embedding(10, 20)
+    give_back_before_gradients(torch.nn.ModuleList([embedding, small]))
+    assert not small._forward_hooks
+    with kept_heap():
+        loss = embedding(torch.tensor([3, 3, 5])).sum()
+        activations = [torch.ones(1_000_000) for _ in range(30)]
+        del activations
+        kept, given_back = resident_mb(), []
+
+        def watched(coming):
+            give_back(coming)
+            given_back.append(resident_mb())
+
+        monkeypatch.setattr("kdgov.distillation.memory.give_back", watched)
+        loss.backward()
+    # 30 blocks of 4 MB lay there for the next step.
+    assert given_back[0] < kept - 100
+    assert embedding.weight.grad[[3, 4, 5], 0].tolist() == [2.0, 0.0, 1.0]
 
 
 def test_nothing_asked_of_the_logits_is_a_mistake_of_the_caller():

@@ -17,6 +17,7 @@ from kdgov.checkpoints.tokenizer_mapping import KnownIds
 from kdgov.declarations.distillation import Divergence
 from kdgov.distillation.losses.divergence import divergence
 from kdgov.distillation.losses.known_rows import LogitBlock, known_logits
+from kdgov.distillation.memory import give_back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +206,7 @@ class _HiddenLoss(torch.autograd.Function):
         size = weight.shape[0] if known is None else known.size
         rows, matrix = hidden.detach().to(kind), weight.detach()[:size].to(kind)
         by_hidden = torch.empty_like(hidden) if wants_hidden else None
+        give_back(weight)
         by_weight = torch.zeros_like(weight) if wants_weight else None
         by_bias = torch.zeros_like(bias) if wants_bias and bias is not None else None
         loss, parts = weights.new_zeros(()), weights.new_zeros(2)
