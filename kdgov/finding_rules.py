@@ -176,6 +176,7 @@ RULES: dict[str, Rule] = {
     "evidence.duplicates": _broken("items that occur twice"),
     "evidence.items": _broken("item tables that do not match one to one"),
     "evidence.table": _broken("an item table that is not the one its evidence describes"),
+    "evidence.group": _broken("a group that averages other tasks, or otherwise, for one of the two models"),
     "evidence.polarity": _broken("two suites that disagree on which way is better"),
     "evidence.same-model": _broken("teacher and student are one model"),
     "evidence.items-changed": _broken("results that are not those the evidence sealed"),
@@ -248,6 +249,7 @@ RULES: dict[str, Rule] = {
         "warn", "teacher and student use different chat templates, as two models may", "docs/evaluation.md"
     ),
     "evidence.looks": _rule("warn", "a student chosen among several on the same items", "docs/gate.md"),
+    "evidence.group-task-lost": _rule("warn", "a task that lost inside a group's mean that holds", "docs/gate.md"),
     "evidence.not-applicable": _rule("warn", "criteria whose condition does not hold: not checked", "docs/practice.md"),
     "evidence.not-measured": _rule("warn", "a quantity that nothing measured", "docs/gate.md"),
     "evidence.policy-newer": _rule(

@@ -58,6 +58,9 @@ PASSING: dict[str, Scope] = {
         looks_for="criteria that no suite can fill, or that ask for more items or groups than there are",
         never=("whether the student will pass",),
     ),
+    "evidence.group-means": Scope(
+        looks_for="means of groups of tasks that no criterion names", never=("whether a mean is good enough: its tasks are judged",)
+    ),
     "evidence.identical": Scope(looks_for="differences in what was asked and how"),
     "evidence.endpoint-identity": Scope(
         looks_for="a second model or fingerprint among the answers", never=("which weights lie behind the name",)

@@ -12,8 +12,9 @@ import pytest
 
 from kdgov import extensions
 from kdgov.declarations.distillation import LOSSES, SoftTargets
-from kdgov.declarations.suite import LM_EVAL, TASK_KINDS, Suite, TaskInSuite
+from kdgov.declarations.suite import Suite
 from kdgov.declarations.suite_judge import JUDGES
+from kdgov.declarations.suite_parts.suite_task import LM_EVAL, TASK_KINDS, TaskInSuite
 from kdgov.errors import InputError, UnavailableError
 from kdgov.items import read_items
 from kdgov.items.readers.item_readers import READERS

@@ -11,6 +11,7 @@ from typing import Any
 from kdgov.decision.criteria.assay_sensitivity import not_checked_finding
 from kdgov.decision.criteria.calibration import unmeasured
 from kdgov.decision.criteria.comparison_cells import Cell, Tables, blank, cells_of
+from kdgov.decision.criteria.group_means import group_findings, with_tasks
 from kdgov.decision.criteria.kinds import KINDS, Kind
 from kdgov.decision.criteria.sampling_designs.batch_noise import noise_findings, with_noise
 from kdgov.decision.criteria.sampling_designs.batches import held_by_batches
@@ -104,6 +105,7 @@ def judge(
         *near_and_far_findings(tables, policy.criteria),
         *noise_findings(tables),
         *silent_findings(policy, tables),
+        *group_findings(results, tables.metrics, (tables.teacher, tables.student)),
     ]
     heard = [_at_policy_level(finding, policy) for finding in (*findings, *left_out, *split)] + _identity_findings(stated, own, policy)
     base = Decision(
@@ -156,6 +158,7 @@ def _judge_cell(cell: Cell | CriterionResult, tables: Tables, kind: Kind) -> Ite
         )
         for judged in kind.judge(cell, tables):
             result = with_noise(held_by_batches(judged, cell), cell, tables)
+            result = with_tasks(result, cell.pairs, cell.scale, cell.margin)
             yield replace(result, reason=result.reason + cut) if cut else result
 
 

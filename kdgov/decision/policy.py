@@ -135,6 +135,10 @@ class Criterion:
             return False
         return any(fnmatchcase(key.task, task) for task in self.tasks)
 
+    def names_group(self, key: MetricKey) -> bool:
+        """Whether the criterion speaks of a group's mean: by its name in full, for a pattern means single tasks."""
+        return fnmatchcase(key.suite, self.suite) and fnmatchcase(key.metric, self.metric) and key.task in self.tasks
+
     def absent_tasks(self, keys: Iterable[MetricKey]) -> tuple[str, ...]:
         """Tasks named in full, without a pattern, that none of the metrics belongs to."""
         there = {key.task for key in keys}

@@ -30,6 +30,8 @@ class PlannedTask:
     """Items; None where they are not at hand yet."""
     clusters: int | None = None
     """Distinct clusters among them; None as for the items."""
+    is_group: bool = False
+    """Whether it is a group of tasks, whose mean a criterion may name in full."""
     groups: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: MappingProxyType({}))
     """Attribute → value → items; an attribute the task declares and whose items are not at hand has no values."""
 
@@ -37,6 +39,11 @@ class PlannedTask:
     def place(self) -> str:
         """``suite/task``."""
         return f"{self.suite}/{self.task}"
+
+    def is_read_by(self, criterion: Criterion, metric: str) -> bool:
+        """Whether a criterion speaks of one of its metrics."""
+        key = MetricKey(self.suite, self.task, metric)
+        return criterion.names_group(key) if self.is_group else criterion.matches(key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +100,7 @@ def _faults(criterion: Criterion, tasks: Sequence[PlannedTask]) -> list[Unfillab
     def fault(reason: str, mend: str) -> list[Unfillable]:
         return [Unfillable(criterion=criterion.id, reason=reason, mend=mend)]
 
-    cells = [(task, metric) for task in tasks for metric in task.metrics if criterion.matches(MetricKey(task.suite, task.task, metric))]
+    cells = [(task, metric) for task in tasks for metric in task.metrics if task.is_read_by(criterion, metric)]
     wanted = "/".join((criterion.suite, "|".join(criterion.tasks), criterion.metric))
     if not cells:
         there = sorted({f"{task.place}/{metric}" for task in tasks for metric in task.metrics})
@@ -170,7 +177,7 @@ def power_at_hand(policy: Policy, tasks: Sequence[PlannedTask]) -> tuple[Power, 
             continue
         for task in tasks:
             for metric in task.metrics:
-                if task.items and criterion.matches(MetricKey(task.suite, task.task, metric)):
+                if task.items and task.is_read_by(criterion, metric):
                     found.append(_power(criterion, task, metric))
     return tuple(found)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kdgov.decision.criteria.calibration import is_left_out
 from kdgov.decision.criteria.comparison_cells import Tables
+from kdgov.decision.criteria.group_means import groups_named
 from kdgov.decision.policy import Criterion, Policy
 from kdgov.finding import Finding, FindingVerdict
 from kdgov.items import MetricKey
@@ -26,7 +27,7 @@ def applies(criterion: Criterion, tables: Tables) -> bool:
     ``when: production_inputs`` holds as soon as the release names inputs or results of such a suite are there, so that leaving
     the results out of a release with inputs is still invalid. ``when: measured`` holds where there are rows.
     """
-    if criterion.when == "always" or any(criterion.matches(key) for key in tables.metric_keys()):
+    if criterion.when == "always" or any(criterion.matches(key) for key in tables.metric_keys()) or groups_named(criterion, tables.metrics):
         return True
     return criterion.when == "production_inputs" and tables.names_inputs
 
@@ -62,6 +63,9 @@ def _reads(criterion: Criterion, key: MetricKey, tables: Tables) -> bool:
     # A criterion that looks at some items only (`where`) leaves the others unread.
     if criterion.kind == "efficiency" or criterion.where:
         return False
+    if any(key in declared.member_keys() for declared in groups_named(criterion, tables.metrics)):
+        # A group's mean is read off the scores of its tasks; what is lost inside it stands in the result, and in a finding.
+        return True
     return criterion.matches(key) and not is_left_out(criterion, key, tables)
 
 

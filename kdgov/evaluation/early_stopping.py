@@ -15,7 +15,7 @@ from kdgov.decision.decision import CriterionResult, Decision
 from kdgov.decision.judgement import judge
 from kdgov.decision.policy import Criterion, Policy
 from kdgov.errors import InputError
-from kdgov.evaluation.plan.request import Plan, PlannedItem, PlannedTask
+from kdgov.evaluation.plan.request import Plan, PlannedGroup, PlannedItem, PlannedTask
 from kdgov.evaluation.results.compare_results import compare_results
 from kdgov.evaluation.results.further_batches import with_batches
 from kdgov.items import MetricKey
@@ -85,7 +85,7 @@ def ask_until_decided(plan: Plan, policy: Policy, ask: Ask, *, batch: int = BATC
     if not any(criterion.sequential for criterion in policy.criteria):
         what = f"{policy.name} has no criterion that may be looked at after every batch"
         raise InputError(what, where="--until-decided", mend="Write `sequential: true` on the criterion before any result is known.")
-    stoppable = {task.name for task in plan.tasks if is_stoppable(task, policy)}
+    stoppable = {task.name for task in plan.tasks if is_stoppable(task, policy, plan.groups)}
     waiting = {task.name: _in_order(task) for task in plan.tasks}
     asked: list[tuple[Results, Results]] = []
     still_open, decision = {task.name for task in plan.tasks}, None
@@ -98,14 +98,23 @@ def ask_until_decided(plan: Plan, policy: Policy, ask: Ask, *, batch: int = BATC
     return EarlyStop(batches=len(asked), tasks=stops, decision=decision)
 
 
-def is_stoppable(task: PlannedTask, policy: Policy) -> bool:
-    """Whether every criterion that reads the task may be looked at after every batch, and its items are independent."""
+def is_stoppable(task: PlannedTask, policy: Policy, groups: Sequence[PlannedGroup] = ()) -> bool:
+    """Whether every criterion that reads the task may be looked at after every batch, and its items are independent.
+
+    A criterion on a group's mean reads all of its tasks, each as a whole.
+    """
+    if any(group.suite == task.suite and task.task in group.tasks and _names(c, group) for group in groups for c in policy.criteria):
+        return False
     reading = [c for c in policy.criteria if not c.advisory and _reads(c, task)]
     return bool(reading) and all(c.sequential for c in reading) and len({item.cluster for item in task.items}) == len(task.items)
 
 
 def _reads(criterion: Criterion, task: PlannedTask) -> bool:
     return any(criterion.matches(MetricKey(task.suite, task.task, str(metric["metric"]))) for metric in task.metrics)
+
+
+def _names(criterion: Criterion, group: PlannedGroup) -> bool:
+    return not criterion.advisory and criterion.names_group(MetricKey(group.suite, group.group, group.metric))
 
 
 def _in_order(task: PlannedTask) -> list[PlannedItem]:
@@ -123,7 +132,7 @@ def _part(plan: Plan, waiting: dict[str, list[PlannedItem]], sizes: dict[str, in
         if (size := sizes.get(task.name, 0)) > 0:
             taken, waiting[task.name] = waiting[task.name][:size], waiting[task.name][size:]
             tasks.append(replace(task, items=tuple(sorted(taken, key=lambda item: item.item_id)), of_suite=0))
-    return Plan(tasks=tuple(tasks))
+    return plan.part(tasks)
 
 
 def _decided(asked: Sequence[tuple[Results, Results]], policy: Policy) -> Decision:

@@ -11,9 +11,10 @@ from typing import Any, Protocol
 from kdgov.checkpoints.endpoint_identity import Identity
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import Release
-from kdgov.declarations.suite import MetricInSuite, Suite, find_suite, load_suite
+from kdgov.declarations.suite import Suite, find_suite, load_suite
 from kdgov.declarations.suite_data import DataInSuite
 from kdgov.declarations.suite_judge import JudgeInSuite
+from kdgov.declarations.suite_parts.suite_metric import MetricInSuite
 from kdgov.digest import digest_json, write_atomic
 from kdgov.evaluation.backends.hugging_face.no_skill_control import make_control
 from kdgov.evaluation.backends.settings import BackendSettings

@@ -22,10 +22,12 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from kdgov.checkpoints.loading import load_model, load_tokenizer
-from kdgov.declarations.suite import MetricInSuite, Suite, TaskInSuite
+from kdgov.declarations.suite import Suite
 from kdgov.declarations.suite_data import HubInSuite
+from kdgov.declarations.suite_parts.suite_metric import MetricInSuite
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
+from kdgov.declarations.suite_parts.task_index import builtin_task_file, lm_eval_version
 from kdgov.evaluation.plan.build import SuiteSource, build_plan
-from kdgov.evaluation.plan.task_index import builtin_task_file, lm_eval_version
 from kdgov.evaluation.results.evaluation_run import evaluate
 
 DIGITS = 4

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from kdgov.cli.app import app
 from kdgov.declarations.load import validate
-from kdgov.declarations.suite import TASK_KINDS, Suite, find_suite, load_suite, shipped_suites
+from kdgov.declarations.suite import Suite, find_suite, load_suite, shipped_suites
 from kdgov.declarations.suite_parts.suite_options import OPTIONS
+from kdgov.declarations.suite_parts.suite_task import TASK_KINDS
 from kdgov.errors import DeclarationError, InputError
 from kdgov.evaluation.plan.suite_catalogue import hub_dataset, not_pinned, pin, suite_facts
 from kdgov.evaluation.task_kinds.catalogue import KINDS

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from kdgov.checks.pii.redaction import masked
-from kdgov.declarations.suite import TaskInSuite
 from kdgov.declarations.suite_parts.suite_options import OPTIONS
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.plan.request import PlannedItem, frozen_item

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from kdgov.declarations.suite import ATTACK_NAMES, Suite, find_suite, load_suite
+from kdgov.declarations.suite import Suite, find_suite, load_suite
 from kdgov.declarations.suite_data import DataInSuite
 from kdgov.declarations.suite_parts.judging_models import refuse_absent_models
+from kdgov.declarations.suite_parts.suite_task import ATTACK_NAMES
 from kdgov.digest import is_digest
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.attacks import ATTACKS, attacked

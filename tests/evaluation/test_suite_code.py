@@ -9,13 +9,13 @@ import pytest
 
 from kdgov.decision.judgement import _at_policy_level
 from kdgov.declarations.policy_file import load_named_policy
-from kdgov.declarations.suite import TaskInSuite
 from kdgov.declarations.suite_data import DataInSuite
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
+from kdgov.declarations.suite_parts.task_index import builtin_task_file
 from kdgov.digest import digest_file
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.lm_eval_tasks import build_lm_task, freeze_docs
 from kdgov.evaluation.plan.suite_code import allowed_code, suite_code
-from kdgov.evaluation.plan.task_index import builtin_task_file
 from kdgov.evaluation.results.comparability import _suite_code, stopping
 
 MARK = "pwned"

@@ -389,3 +389,49 @@ def test_a_folder_of_hidden_files_alone_is_read(tmp_path):
     foreign.deepeval(tmp_path / ".deepeval", SCORES)
     (tmp_path / ".deepeval" / "test_run_1.json").rename(tmp_path / ".deepeval" / ".latest_test_run.json")
     assert scores_of(read_results(tmp_path), "Exact") == SCORES
+
+
+def grouped_run(folder, *, weighted: bool = False, children: tuple[str, ...] = ("qa", "maths"), stated: float | None = None) -> None:
+    """Two tasks of 7 and 14 items that a group averages, as lm_eval 0.4.13 writes them."""
+    scores = {"qa": SCORES, "maths": [*SCORES, *[0.0] * 7]}
+    (folder / "m").mkdir(parents=True)
+    results, day = {}, "2026-11-20T10-11-12.131415"
+    for task, values in scores.items():
+        rows = [json.dumps(lm_eval_record(n, choices=4, acc=s)) for n, s in enumerate(values)]
+        (folder / "m" / f"samples_{task}_{day}.jsonl").write_text("\n".join(rows) + "\n")
+        results[task] = {"acc,none": sum(values) / len(values), "sample_len": len(values)}
+    by_size = [results[task]["sample_len"] if weighted else 1 for task in children]
+    mean = sum(results[t]["acc,none"] * n for t, n in zip(children, by_size, strict=True)) / sum(by_size)
+    group = {"skills": {"acc,none": mean if stated is None else stated, "acc_stderr,none": 0.1, "sample_len": 21}}
+    document = {
+        "results": {**results, **group},
+        "groups": group,
+        "group_subtasks": {"skills": list(children)},
+        "higher_is_better": {"skills": {"acc": True}, "qa": {"acc": True}, "maths": {"acc": True}},
+        "configs": {"qa": {}, "maths": {}},
+    }
+    (folder / "m" / f"results_{day}.json").write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_a_group_of_lm_eval_is_read_with_its_tasks_and_how_it_weighs_them(weighted, tmp_path):
+    grouped_run(tmp_path, weighted=weighted)
+    results = read_results(tmp_path)
+    (group,) = [m for m in results.metrics if m.members]
+    assert (group.task, group.metric, group.members, group.weighted) == ("skills", "acc", ("qa", "maths"), weighted)
+    assert not [f for f in results.findings if f.stops]
+
+
+def test_a_groups_number_that_its_tasks_do_not_give_is_invalid(tmp_path):
+    grouped_run(tmp_path, stated=0.9)
+    results = read_results(tmp_path)
+    assert [f.subject for f in results.findings if f.rule == "evidence.aggregate"] == ["skills/acc,none"]
+    assert not [m for m in results.metrics if m.members]
+
+
+def test_a_task_without_samples_stays_a_part_of_its_group(tmp_path):
+    grouped_run(tmp_path)
+    next((tmp_path / "m").glob("samples_maths*")).unlink()
+    results = read_results(tmp_path)
+    assert [m.members for m in results.metrics if m.members] == [("qa", "maths")]
+    assert "evidence.samples-missing" in {f.rule for f in results.findings}

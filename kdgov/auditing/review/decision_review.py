@@ -208,6 +208,7 @@ def _recomputed_root(material: BundleReader) -> Iterator[AuditFinding]:
                 "plan", f"plan {name}", "The root does not follow from the task's own items and settings.", mend="The plan was changed."
             )
         named.append(digest_json({"task": name, "root": root}))
+    named += [digest_json(group) for group in material.plan.get("groups") or ()]
     if merkle_root(named) == material.plan.get("root"):
         told = (
             f"The root was computed again from {quantity(sum(len(t['leaves']) for t in tasks), 'item')} of {quantity(len(tasks), 'task')}."

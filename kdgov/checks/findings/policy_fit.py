@@ -12,8 +12,9 @@ from kdgov.checks.scan.suite_items import item_rows
 from kdgov.decision.policy import Policy
 from kdgov.decision.preflight import PlannedTask, Power, power_at_hand, unfillable_criteria
 from kdgov.declarations.release_parts.production_inputs import REPLAY
-from kdgov.declarations.suite import LM_EVAL, TaskInSuite, find_suite, load_suite
+from kdgov.declarations.suite import find_suite, load_suite
 from kdgov.declarations.suite_parts.judging_models import measured_metrics
+from kdgov.declarations.suite_parts.suite_task import LM_EVAL, TaskInSuite
 from kdgov.finding import Finding
 from kdgov.passing_rules import passing
 from kdgov.quantities import percent, quantity
@@ -101,7 +102,18 @@ def planned_tasks(suites: Iterable[SuiteFile]) -> tuple[PlannedTask, ...]:
     Raises:
         InputError: if an item file cannot be read.
     """
-    return tuple(_planned(task, file) for file in suites for task in file.suite.tasks)
+    return tuple(found for file in suites for found in _planned_of(file))
+
+
+def _planned_of(file: SuiteFile) -> list[PlannedTask]:
+    tasks = [_planned(task, file) for task in file.suite.tasks]
+    items = {task.task: task.items for task in tasks}
+    for group in file.suite.task_groups:
+        for mean in group.means:
+            counts = [items.get(task) for task in dict.fromkeys(mean.tasks)]
+            known = None if None in counts else sum(count or 0 for count in counts)
+            tasks.append(PlannedTask(suite=file.suite.name, task=group.name, metrics=(mean.metric,), items=known, is_group=True))
+    return tasks
 
 
 def _planned(task: TaskInSuite, file: SuiteFile) -> PlannedTask:

@@ -11,9 +11,10 @@ from typing import Any
 from kdgov.checks.cards.release_inputs import SuiteFile
 from kdgov.checks.scan.contamination import WHOLE_TEXT_WORDS, SuiteItem
 from kdgov.checks.scan.shards import Tally, read_rows
-from kdgov.declarations.suite import TaskInSuite, data_path
+from kdgov.declarations.suite import data_path
 from kdgov.declarations.suite_data import DataInSuite
 from kdgov.declarations.suite_parts.suite_options import file_field
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.digest import digest_file
 from kdgov.errors import InputError
 from kdgov.items.text_digest import hidden_name

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from kdgov.checkpoints.class_names import ORDER_MEND, ClassNames, first_difference, is_numbered, label_fault, order_fault, positive_fault
 from kdgov.checks.cards.release_inputs import SuiteFile
 from kdgov.checks.scan.suite_items import item_rows
-from kdgov.declarations.suite import TaskInSuite
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.errors import Fault
 
 

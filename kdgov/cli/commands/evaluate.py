@@ -228,4 +228,9 @@ def _print_single(document: dict[str, Any], output_format: EvaluateFormat) -> No
         # The suite's own metrics: a task's aggregates know nothing of judges, and call by another name what the suite calls its own.
         own = [f"{name} {_mean(found)}" for name, found in sorted(task.get("means", {}).items())]
         typer.echo(f"{task['suite']}/{task['task']:<24} {task['items']:>6} items  {', '.join(own)}")
+    for group in document.get("groups", ()):
+        value = "unknown" if group["value"] is None else f"{group['value']:.4f}"
+        named = f" ({group['alias']})" if group["alias"] else ""
+        how = "items" if group["weighted"] else "tasks"
+        typer.echo(f"{group['suite']}/{group['group']}{named}  mean of {len(group['tasks'])} tasks by {how}: {group['metric']} {value}")
     typer.echo(f"plan {document['plan']}")

@@ -64,6 +64,11 @@ def show_suite(name: Annotated[str, typer.Argument(help="Suite name or folder.")
         typer.echo(f"{facts['name']}: {facts['title']}\nlicence {facts['license']}\n\n{facts['description']}\n")
         for task in facts["tasks"]:
             _print_task(task)
+        for group in facts.get("groups", ()):
+            named = f" ({group['alias']})" if group["alias"] else ""
+            typer.echo(f"  {group['group']}{named}: stands for {quantity(len(group['tasks']), 'task')}")
+            for mean in group["means"]:
+                typer.echo(f"    {mean}")
 
 
 @suites_app.command("pin", epilog=EXAMPLES)

@@ -15,7 +15,7 @@ from kdgov.decision.decision import CriterionResult, Verdict
 from kdgov.decision.statistics.clusters import Codes
 from kdgov.decision.statistics.distributions import gamma_isf, gamma_sf
 from kdgov.decision.statistics.intervals import ShiftedInterval, p_worse
-from kdgov.decision.statistics.methods import Estimate, absolute, is_binary
+from kdgov.decision.statistics.methods import Estimate, is_binary
 from kdgov.decision.statistics.paired import Values
 from kdgov.decision.statistics.sizes.sample_size_projection import items_to_settle, settling_items
 from kdgov.decision.wording import number
@@ -38,20 +38,20 @@ def judge_level(cell: Cell, scores: Values, *, floor: float | None = None, ceili
         return cell.result("invalid", "the criterion names neither floor nor ceiling")
     if cell.scale.direction is None:
         return cell.result("invalid", f"nothing says whether higher or lower {cell.key.metric} is better; name `direction`")
-    estimate = absolute(scores, clusters=cell.pairs.clusters, reach=cell.scale.reach)
-    mean = float(scores.mean())
+    estimate = cell.pairs.level(scores, reach=cell.scale.reach)
+    mean = cell.pairs.mean(scores)
     distance = mean - limit if floor is not None else limit - mean
     low, high = estimate.interval.bounds(cell.criterion.alpha)
     bound, upper = (low - limit, high - limit) if floor is not None else (limit - high, limit - low)
     verdict: Verdict = "pass" if bound >= 0 else "fail" if upper < 0 else "inconclusive"
-    too_few = cell.pairs.n < cell.min_items
-    if verdict == "pass" and (too_few or estimate.hindrance):
+    too_few, hindrance = cell.pairs.n < cell.min_items, estimate.hindrance or cell.unevenness
+    if verdict == "pass" and (too_few or hindrance):
         verdict = "inconclusive"
     result = replace(
         cell.result(verdict, ""),
         reference="absolute",
         clusters=estimate.clusters,
-        teacher=float(cell.pairs.teacher.mean()) if scores is cell.pairs.student else None,
+        teacher=cell.pairs.mean(cell.pairs.teacher) if scores is cell.pairs.student else None,
         student=mean,
         difference=distance,
         bound=bound,
@@ -62,7 +62,7 @@ def judge_level(cell: Cell, scores: Values, *, floor: float | None = None, ceili
         p_worse=_p_beyond(cell, estimate, limit, is_floor=floor is not None) if verdict == "fail" else None,
         details={"limit": limit, "limit_kind": "floor" if floor is not None else "ceiling"},
     )
-    return replace(result, reason=_level_reason(cell, result, limit, floor is not None, what, estimate.hindrance, too_few))
+    return replace(result, reason=_level_reason(cell, result, limit, floor is not None, what, hindrance, too_few))
 
 
 def _level_items(cell: Cell, estimate: Estimate, limit: float) -> int | None:

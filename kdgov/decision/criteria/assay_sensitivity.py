@@ -17,7 +17,7 @@ from kdgov.decision.criteria.paired_items import Mismatch, pool
 from kdgov.decision.criteria.pairing import match
 from kdgov.decision.decision import CriterionResult
 from kdgov.decision.statistics.intervals import exact_bounds
-from kdgov.decision.statistics.methods import absolute, compare, is_binary
+from kdgov.decision.statistics.methods import is_binary
 from kdgov.decision.wording import number, signed
 from kdgov.finding import Finding
 
@@ -63,7 +63,7 @@ def with_assay(result: CriterionResult, cell: Cell, tables: Tables, *, room: flo
 
 
 def _cannot_tell(result: CriterionResult, cell: Cell, said: _Advantage, needed: float) -> CriterionResult:
-    teacher = _shown(float(cell.pairs.teacher.mean()), cell)
+    teacher = _shown(cell.pairs.mean(cell.pairs.teacher), cell)
     plain = f"{said.source} scores {_shown(said.level, cell)} where the teacher scores {teacher}"
     if result.verdict != "pass":
         return replace(result, assay=f"cannot tell: {plain}")
@@ -88,7 +88,7 @@ def _advantage(cell: Cell, tables: Tables) -> _Advantage | None:
     if stated is not None:
         filled = np.where(np.isnan(stated), np.nan if cell.scale.chance is None else cell.scale.chance, stated)
         if not np.isnan(filled).any():
-            return _over_level(cell, float(filled.mean()), "guessing among each item's choices")
+            return _over_level(cell, cell.pairs.mean(filled), "guessing among each item's choices")
     if cell.scale.chance is not None:
         return _over_level(cell, cell.scale.chance, "the chance level")
     binary = is_binary(cell.pairs.teacher) and is_binary(cell.pairs.student)
@@ -103,14 +103,15 @@ def _over_control(cell: Cell, tables: Tables) -> _Advantage | None:
     kept = [part for part in parts if not isinstance(part, Mismatch)]
     if not kept or len(kept) < len(parts):
         return None
-    both = scale.clipped(pool(kept))[0]
+    # A control answers the teacher's very items: the strata of a group are the same.
+    both = replace(scale.clipped(pool(kept))[0], strata=cell.pairs.strata)
     control, skilled = both.teacher, both.student
     if cell.criterion.threshold is not None:
         limit = cell.criterion.threshold
         control, skilled = (control >= limit).astype(np.float64), (skilled >= limit).astype(np.float64)
     turned = better(control, scale.direction), better(skilled, scale.direction)
-    bound = compare(*turned, clusters=both.clusters, reach=scale.reach).interval.bounds(alpha)[0]
-    return _Advantage(proven=bound, source="a model that knows nothing", level=float(control.mean()))
+    bound = both.difference(*turned, reach=scale.reach).interval.bounds(alpha)[0]
+    return _Advantage(proven=bound, source="a model that knows nothing", level=both.mean(control))
 
 
 def _over_level(cell: Cell, level: float | None, source: str, *, is_chance: bool = True) -> _Advantage | None:
@@ -118,7 +119,7 @@ def _over_level(cell: Cell, level: float | None, source: str, *, is_chance: bool
         return None
     teacher = better(cell.pairs.teacher, cell.scale.direction)
     turned = (1.0 - level if is_binary(teacher) else -level) if cell.scale.direction == "lower" else level
-    low = absolute(teacher, clusters=cell.pairs.clusters, reach=cell.scale.reach).interval.bounds(cell.criterion.alpha)[0]
+    low = cell.pairs.level(teacher, reach=cell.scale.reach).interval.bounds(cell.criterion.alpha)[0]
     return _Advantage(proven=low - turned, source=source, level=level, is_chance=is_chance)
 
 

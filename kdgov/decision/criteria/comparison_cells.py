@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kdgov.decision.criteria.group_means import group_fault, group_pairs, groups_named
 from kdgov.decision.criteria.groups import attribute_sets, group_masks
 from kdgov.decision.criteria.metric_scale import Scale, scale_of
 from kdgov.decision.criteria.paired_items import Mismatch, Pairs, pool
@@ -104,6 +105,14 @@ class Cell:
         wanted = self.criterion.min_group_items
         return wanted if self.group and wanted is not None else self.criterion.min_items
 
+    @property
+    def unevenness(self) -> str:
+        """Why a group's mean tells less than its items would, where that is less than the policy asks for; empty elsewhere."""
+        if self.pairs.n < self.min_items or self.pairs.worth >= self.min_items:
+            return ""
+        worth = f"its tasks weigh so unevenly that the mean tells no more than {self.pairs.worth:.0f} equal items would"
+        return f"{worth}, and the policy asks for {self.min_items}"
+
     def result(self, verdict: Verdict, reason: str, **found: Any) -> CriterionResult:
         """A result of this cell with everything known before judging, and what was found."""
         if "clusters" not in found:
@@ -156,18 +165,38 @@ def _contradiction(criterion: Criterion, key: MetricKey, metrics: tuple[MetricDe
 
 def cells_of(criterion: Criterion, tables: Tables, reference: Reference = "teacher") -> Iterator[Cell | CriterionResult]:
     """Every cell a criterion has to judge; a result instead where a cell cannot be built."""
+    named = groups_named(criterion, tables.metrics)
     matching = [key for key in tables.metric_keys() if criterion.matches(key)]
-    if not matching:
+    if not matching and not named:
         what = f"no rows match suite {criterion.suite!r}, tasks {', '.join(criterion.tasks)}, metric {criterion.metric!r}"
         yield blank(criterion, "invalid", f"{what}: a criterion that judges nothing proves nothing")
         return
     if reference == "teacher":
-        for task in criterion.absent_tasks(matching):
+        for task in criterion.absent_tasks([*matching, *(MetricKey(m.suite, m.task, m.metric) for m in named)]):
             where = f"suite {criterion.suite!r}, metric {criterion.metric!r}"
             why = f"`tasks` names {task!r}, and neither model has rows for it in {where}: a task without rows proves nothing"
             yield replace(blank(criterion, "invalid", why), task=task)
+    for declared in named:
+        yield _group_cell(criterion, declared, tables, reference)
     for keys in _bundles(criterion, matching):
         yield from _cells_of_bundle(criterion, keys, tables, reference)
+
+
+def _group_cell(criterion: Criterion, declared: MetricDeclaration, tables: Tables, reference: Reference) -> Cell | CriterionResult:
+    """The cell of a group's mean: every task of the group has to be there."""
+    key = MetricKey(declared.suite, declared.task, declared.metric)
+    scale = scale_of(criterion, key, tables.metrics)
+    parts = [tables.pairs(member, scale, reference) for member in declared.member_keys()]
+    reason = group_fault(criterion) or _contradiction(criterion, key, tables.metrics)
+    reason = reason or next((part.reason for part in parts if isinstance(part, Mismatch)), "")
+    if reason:
+        return replace(blank(criterion, "invalid", f"the group {key}: {reason}", key), reference=reference)
+    whole = group_pairs(declared, [part for part in parts if not isinstance(part, Mismatch)], tables.teacher)
+    if isinstance(whole, Mismatch):
+        return replace(blank(criterion, "invalid", whole.reason, key), reference=reference)
+    pairs, clipped = scale.clipped(whole)
+    cell = Cell(criterion=criterion, key=key, scale=scale, pairs=_binarised(pairs, criterion), reference=reference, clipped=clipped)
+    return cell if criterion.threshold is None else replace(cell, scale=replace(scale, low=0.0, high=1.0))
 
 
 def _bundles(criterion: Criterion, keys: Sequence[MetricKey]) -> list[list[MetricKey]]:

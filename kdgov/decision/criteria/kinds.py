@@ -82,7 +82,7 @@ def _gap(cell: Cell, tables: Tables) -> Results:
 
 
 def _retention(cell: Cell, tables: Tables) -> Results:
-    room = (1.0 - cell.criterion.share) * abs(float(cell.pairs.teacher.mean()))
+    room = (1.0 - cell.criterion.share) * abs(cell.pairs.mean(cell.pairs.teacher))
     yield with_assay(judge_retention(cell), cell, tables, room=room)
     yield from _levels(cell)
 

@@ -13,7 +13,7 @@ from kdgov.decision.criteria.paired_items import Pairs
 from kdgov.decision.decision import CriterionResult, Verdict
 from kdgov.decision.statistics.conclusion import conclude
 from kdgov.decision.statistics.intervals import ShiftedInterval, p_worse
-from kdgov.decision.statistics.methods import Estimate, absolute, compare, is_binary
+from kdgov.decision.statistics.methods import Estimate, is_binary
 from kdgov.decision.statistics.paired import Values
 from kdgov.decision.statistics.sizes.sample_size_projection import items_to_settle, max_or_none
 from kdgov.quantities import plain_number
@@ -51,7 +51,7 @@ def _largest_loss(cell: Cell) -> float | None:
 
 
 def _difference(pairs: Pairs, teacher: Values, student: Values, reach: float | None, *, worst: float | None = None) -> Estimate:
-    return compare(teacher, student, clusters=pairs.clusters, reach=reach, worst=worst)
+    return pairs.difference(teacher, student, reach=reach, worst=worst)
 
 
 def _worst(cell: Cell) -> float | None:
@@ -74,7 +74,7 @@ def _judge_target(cell: Cell) -> CriterionResult:
     flip = 1.0 if is_binary(pairs.teacher) and is_binary(pairs.student) else 0.0
     rising = _difference(pairs, pairs.teacher, pairs.student, reach)
     falling = _difference(pairs, flip - pairs.teacher, flip - pairs.student, reach)
-    low, high = absolute(pairs.teacher, clusters=pairs.clusters, reach=reach).interval.bounds(_SIGN_ALPHA)
+    low, high = pairs.level(pairs.teacher, reach=reach).interval.bounds(_SIGN_ALPHA)
     if low <= ideal <= high:
         return conclude_cell(cell, (falling, rising))
     mirror = flip - pairs.teacher
@@ -96,10 +96,10 @@ def conclude_cell(cell: Cell, estimates: tuple[Estimate, ...], *, values: tuple[
     """
     alpha, margin = cell.criterion.alpha, cell.margin
     found = conclude(estimates, margin=margin, alpha=alpha)
-    decisive, hindrance = found.decisive, found.hindrance
+    decisive, hindrance = found.decisive, found.hindrance or cell.unevenness
     too_few = cell.pairs.n < cell.min_items
-    verdict: Verdict = "inconclusive" if found.verdict == "pass" and too_few else found.verdict
-    teacher, student = values or (float(cell.pairs.teacher.mean()), float(cell.pairs.student.mean()))
+    verdict: Verdict = "inconclusive" if found.verdict == "pass" and (too_few or hindrance) else found.verdict
+    teacher, student = values or (cell.pairs.mean(cell.pairs.teacher), cell.pairs.mean(cell.pairs.student))
     needed = None
     if verdict == "inconclusive":
         sizes = {"n": cell.pairs.n, "min_items": cell.min_items}

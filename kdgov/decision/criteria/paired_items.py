@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kdgov.decision.statistics.clusters import Codes
+from kdgov.decision.statistics.methods import Estimate, absolute, compare
 from kdgov.decision.statistics.paired import Values
+from kdgov.decision.statistics.stratified import Strata, absolute_strata, compare_strata
 from kdgov.items import MetricKey
 from kdgov.items.table import Indices
 
@@ -56,6 +58,29 @@ class Pairs:
     """Rows of the teacher's table, per key."""
     student_rows: tuple[Indices, ...]
     """Rows of the student's table, per key."""
+    strata: Strata | None = None
+    """The tasks of a group, each counting as the group says; None where every item counts alike."""
+
+    def mean(self, scores: Values) -> float:
+        """Mean of the items, or of the group."""
+        return float(scores.mean()) if self.strata is None else self.strata.mean(scores)
+
+    def difference(self, teacher: Values, student: Values, *, reach: float | None, worst: float | None = None) -> Estimate:
+        """The interval of the mean difference of two sets of scores of these items."""
+        if self.strata is None:
+            return compare(teacher, student, clusters=self.clusters, reach=reach, worst=worst)
+        return compare_strata(teacher, student, self.strata, clusters=self.clusters, reach=reach, worst=worst)
+
+    def level(self, scores: Values, *, reach: float | None) -> Estimate:
+        """The interval of the mean of one set of scores of these items."""
+        if self.strata is None:
+            return absolute(scores, clusters=self.clusters, reach=reach)
+        return absolute_strata(scores, self.strata, clusters=self.clusters, reach=reach)
+
+    @property
+    def worth(self) -> float:
+        """How many items of equal weight would tell as much."""
+        return float(self.n) if self.strata is None else self.strata.worth
 
     def select(self, kept: npt.NDArray[np.bool_]) -> Pairs:
         """The pairs where ``kept`` is True."""

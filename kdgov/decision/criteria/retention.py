@@ -8,7 +8,7 @@ from kdgov.decision.criteria.comparison_cells import Cell
 from kdgov.decision.decision import CriterionResult
 from kdgov.decision.statistics.conclusion import conclude
 from kdgov.decision.statistics.intervals import p_worse
-from kdgov.decision.statistics.methods import compare, is_binary
+from kdgov.decision.statistics.methods import is_binary
 from kdgov.decision.statistics.sizes.sample_size_projection import items_to_settle
 from kdgov.quantities import plain_number, quantity
 
@@ -24,11 +24,11 @@ def judge_retention(cell: Cell) -> CriterionResult:
     pairs = cell.pairs
     binary = is_binary(pairs.teacher) and is_binary(pairs.student)
     reach = 1.0 if binary else cell.scale.high
-    estimate = compare(share * pairs.teacher, pairs.student, clusters=pairs.clusters, reach=reach)
+    estimate = pairs.difference(share * pairs.teacher, pairs.student, reach=reach)
     found = conclude((estimate,), margin=0.0, alpha=cell.criterion.alpha)
-    teacher, student = float(pairs.teacher.mean()), float(pairs.student.mean())
-    too_few = cell.pairs.n < cell.min_items
-    verdict = "inconclusive" if found.verdict == "pass" and too_few else found.verdict
+    teacher, student = pairs.mean(pairs.teacher), pairs.mean(pairs.student)
+    too_few, hindrance = cell.pairs.n < cell.min_items, found.hindrance or cell.unevenness
+    verdict = "inconclusive" if found.verdict == "pass" and (too_few or hindrance) else found.verdict
     needed = None
     if verdict == "inconclusive":
         sizes = {"n": pairs.n, "min_items": cell.min_items}
@@ -41,7 +41,7 @@ def judge_retention(cell: Cell) -> CriterionResult:
     limits = f"at least {100 * least:.1f} %, asked {plain_number(100 * share)} %"
     asked = f"{quantity(pairs.n, 'item')}, the policy asks for {cell.min_items}" if too_few else ""
     many = f"about {quantity(needed, 'item')} would decide it" if needed else "no practical number of items would decide it"
-    open_ = "; ".join(filter(None, ("inconclusive", asked, found.hindrance))) if asked or found.hindrance else f"inconclusive; {many}"
+    open_ = "; ".join(filter(None, ("inconclusive", asked, hindrance))) if asked or hindrance else f"inconclusive; {many}"
     end = {"pass": "holds", "fail": "blocked"}.get(verdict, open_)
     return replace(
         cell.result(verdict, f"{said} ({limits}): {end}"),

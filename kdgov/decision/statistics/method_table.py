@@ -74,6 +74,11 @@ GATE_METHODS: tuple[Method, ...] = (
         demanded=_newcombe,
     ),
     Method(
+        name="stratified",
+        shape="the mean of a group of tasks: each task's own bound, their distances added as squares",
+        source="Zou and Donner 2008, Statistics in Medicine 27:1693",
+    ),
+    Method(
         name="newcombe/deff",
         shape="0/1 in clusters: counts divided by the design effect, t quantile",
         source=_CR3,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from kdgov.errors import InputError
 
 if TYPE_CHECKING:
-    from kdgov.declarations.suite import MetricInSuite, Suite, TaskInSuite
+    from kdgov.declarations.suite import Suite
+    from kdgov.declarations.suite_parts.suite_metric import MetricInSuite
+    from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 
 
 def measured_metrics(task: TaskInSuite) -> list[MetricInSuite]:

@@ -87,7 +87,7 @@ ATTACKS: Mapping[str, Attack] = {
     "code": _code,
     "many_shot": _many_shot,
 }
-"""Name → wrapping, in the order of the documentation; a test holds the names to `kdgov.declarations.suite.ATTACK_NAMES`."""
+"""Name → wrapping, in the order of the documentation; a test holds the names to `suite_task.ATTACK_NAMES`."""
 
 
 def attacked(

@@ -9,8 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from kdgov.declarations.suite import Suite, TaskInSuite, find_suite, load_suite
+from kdgov.declarations.suite import Suite, find_suite, load_suite
 from kdgov.declarations.suite_parts.judging_models import measured_metrics
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.digest import digest_json
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.plan.attacks import attacked
@@ -18,6 +19,7 @@ from kdgov.evaluation.plan.author_formats import blank
 from kdgov.evaluation.plan.item_data import Row, data_facts, draw, group_of, read_data
 from kdgov.evaluation.plan.lm_eval_tasks import ANY_TEMPLATE, LmTask, build_lm_task, freeze_docs
 from kdgov.evaluation.plan.media import with_digests
+from kdgov.evaluation.plan.planned_groups import planned_groups
 from kdgov.evaluation.plan.request import Plan, PlannedItem, PlannedTask, Request, frozen_item, hidden_names, jsonable
 from kdgov.evaluation.scoring.judges import judge_facts, labels_given
 from kdgov.evaluation.scoring.scorer import Scorer
@@ -71,12 +73,13 @@ def build_plan(
         InputError: if a suite, a task file or its data are at fault.
         UnavailableError: if hub data are missing.
     """
-    wanted = [(source, _with_its_metrics(task)) for source in sources for task in source.suite.tasks if _is_wanted(task, tasks)]
+    chosen = [(source, task) for source in sources for task in source.suite.tasks if _is_wanted(task, source.suite, tasks)]
+    wanted = [(source, _with_its_metrics(task)) for source, task in chosen]
     named = [(source, task) for source, task in wanted if task.metrics]
     if wanted and not named:
         raise _without_models(sources)
     if not named:
-        known = ", ".join(t.task for source in sources for t in source.suite.tasks)
+        known = ", ".join(name for source in sources for name in _names_in(source.suite))
         raise InputError(f"no task matches {', '.join(tasks)}", mend=f"The suites have {known}.")
     planned: list[PlannedTask] = []
     absent: dict[str, tuple[TaskInSuite, UnavailableError]] = {}
@@ -99,7 +102,8 @@ def build_plan(
         raise _joined(list(absent.values()))
     if progress is not None:
         progress("Freezing the plan", len(named), len(named))
-    return Plan(tasks=tuple(sorted(planned, key=lambda t: (t.suite, t.task))))
+    in_order = tuple(sorted(planned, key=lambda t: (t.suite, t.task)))
+    return Plan(tasks=in_order, groups=planned_groups([source.suite for source in sources], in_order))
 
 
 def _without_models(sources: Sequence[SuiteSource]) -> InputError:
@@ -110,6 +114,10 @@ def _without_models(sources: Sequence[SuiteSource]) -> InputError:
     )
 
 
+def _names_in(suite: Suite) -> list[str]:
+    return [*(group.name for group in suite.task_groups), *(task.task for task in suite.tasks)]
+
+
 def _with_its_metrics(task: TaskInSuite) -> TaskInSuite:
     """The task without metrics whose variable is not set, and with what attacks state of every item."""
     kept = measured_metrics(task)
@@ -117,8 +125,10 @@ def _with_its_metrics(task: TaskInSuite) -> TaskInSuite:
     return task.model_copy(update={"metrics": kept, **attacks})
 
 
-def _is_wanted(task: TaskInSuite, patterns: Sequence[str]) -> bool:
-    return not patterns or any(fnmatchcase(task.task, p) for p in patterns)
+def _is_wanted(task: TaskInSuite, suite: Suite, patterns: Sequence[str]) -> bool:
+    """Whether a pattern fits the task, or names a group or tag that it belongs to."""
+    names = {task.task, *(group.name for group in suite.task_groups if task.task in group.tasks)}
+    return not patterns or any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
 def _joined(absent: Sequence[tuple[TaskInSuite, UnavailableError]]) -> UnavailableError:

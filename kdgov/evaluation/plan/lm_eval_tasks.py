@@ -24,7 +24,9 @@ from lm_eval.api.task import ConfigurableTask, Task, TaskConfig
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from kdgov.checkpoints.bounded_templates import BoundedEnvironment, rendered
-from kdgov.declarations.suite import TaskInSuite
+from kdgov.declarations.suite_parts.lm_eval_config import task_file_of
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
+from kdgov.declarations.suite_parts.task_index import lm_eval_version
 from kdgov.digest import canonical_json, digest_file, digest_json
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.plan.attacks import attacked
@@ -32,7 +34,6 @@ from kdgov.evaluation.plan.item_data import Row, data_facts, read_data
 from kdgov.evaluation.plan.request import CHAT, Request, jsonable
 from kdgov.evaluation.plan.sources import hub_commit
 from kdgov.evaluation.plan.suite_code import suite_code
-from kdgov.evaluation.plan.task_index import builtin_task_file, lm_eval_version
 
 # Not part of a task's meaning: where it lies on this machine.
 _ROW_FAULTS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
@@ -92,13 +93,14 @@ def build_lm_task(declared: TaskInSuite, *, suite_file: Path) -> LmTask:
         UnavailableError: if its hub data are not here and the hub is not reachable.
     """
     where = f"{suite_file}: tasks.{declared.task}"
-    name = declared.lm_eval or declared.task
-    file = (suite_file.parent / declared.file) if declared.file else builtin_task_file(name, where=where)
-    code = suite_code(file, where=where)
-    config = dict(load_yaml(file, resolve_func=True))
+    file = task_file_of(declared, suite_file)
+    written = {**(declared.config or {}), **declared.overrides}
+    code = suite_code(file, where=where, written=written)
+    config = {**({} if file is None else load_yaml(file, resolve_func=True)), **written}
     for key in ("tag", "group", "task_list"):
         config.pop(key, None)
-    _refuse_unknown_keys(config, file)
+    config.setdefault("task", declared.task)
+    _refuse_unknown_keys(config, file or suite_file)
     data_facts = _point_at_data(config, declared, suite_file)
     if declared.num_fewshot is not None:
         config["num_fewshot"] = declared.num_fewshot
@@ -209,9 +211,11 @@ def _absent_data(config: Mapping[str, Any], declared: TaskInSuite, where: str) -
     )
 
 
-def _settings(task: Task, declared: TaskInSuite, file: Path, data_facts: Mapping[str, Any], foreign: Mapping[str, str]) -> dict[str, Any]:
+def _settings(
+    task: Task, declared: TaskInSuite, file: Path | None, data_facts: Mapping[str, Any], foreign: Mapping[str, str]
+) -> dict[str, Any]:
     config = {k: v for k, v in task.dump_config().items() if k not in _PLACES}
-    code = {p.name: digest_file(p) for p in sorted(file.parent.glob("*.py"))}
+    code = {} if file is None else {p.name: digest_file(p) for p in sorted(file.parent.glob("*.py"))}
     return {
         "lm_eval": lm_eval_version(),
         "output_type": str(task.OUTPUT_TYPE),

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdgov.declarations.suite import TaskInSuite, data_path
+from kdgov.declarations.suite import data_path
 from kdgov.declarations.suite_parts.suite_options import file_field
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.digest import canonical_json, digest_file
 from kdgov.errors import InputError
 

@@ -44,7 +44,7 @@ def answerable(plan: Plan) -> tuple[Plan, tuple[NotApplicable, ...]]:
         else:
             metrics = tuple(str(m["metric"]) for m in task.metrics)
             left.append(NotApplicable(task=task.name, needs=needs, items=len(task.items), metrics=metrics))
-    return Plan(tasks=tuple(kept)), tuple(left)
+    return plan.part(kept), tuple(left)
 
 
 def _needs(task: PlannedTask) -> str | None:

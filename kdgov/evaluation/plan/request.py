@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from kdgov.digest import canonical_json, digest_json, merkle_root
@@ -117,16 +117,50 @@ class PlannedTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedGroup:
+    """One metric that a group averages over its tasks."""
+
+    suite: str
+    """Suite name."""
+    group: str
+    """Name of the group in policies and reports."""
+    alias: str
+    """Name for people; empty where it has none."""
+    metric: str
+    """Metric of the tasks."""
+    tasks: tuple[str, ...]
+    """Tasks that are averaged; one that is named twice counts twice."""
+    weighted: bool
+    """Whether every item counts alike; else every task does."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dictionary, with lists."""
+        return {**asdict(self), "tasks": list(self.tasks)}
+
+    def holds(self, names: Sequence[str]) -> bool:
+        """Whether every one of its tasks is among these names, ``suite/task``."""
+        return {f"{self.suite}/{task}" for task in self.tasks} <= {*names}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything both models will be asked."""
 
     tasks: tuple[PlannedTask, ...]
     """Frozen tasks, sorted by suite and task."""
+    groups: tuple[PlannedGroup, ...] = ()
+    """What groups average over their tasks."""
 
     @property
     def root(self) -> str:
-        """Merkle root over the tasks' roots."""
-        return merkle_root(digest_json({"task": t.name, "root": t.root}) for t in self.tasks)
+        """Merkle root over the tasks' roots and the definitions of groups."""
+        tasks = [digest_json({"task": t.name, "root": t.root}) for t in self.tasks]
+        return merkle_root([*tasks, *(digest_json(group.as_json()) for group in self.groups)])
+
+    def part(self, tasks: Sequence[PlannedTask]) -> Plan:
+        """A plan of some tasks, with the groups that still are whole."""
+        names = [task.name for task in tasks]
+        return Plan(tasks=tuple(tasks), groups=tuple(group for group in self.groups if group.holds(names)))
 
     def as_json(self, *, with_items: bool = True) -> dict[str, Any]:
         """The plan as a document: roots and, per item, its digests; never the items' text, which may be licensed."""
@@ -134,6 +168,7 @@ class Plan:
             "schema": "kdgov.plan/1",
             "root": self.root,
             "tasks": [_task_json(t, with_items=with_items) for t in self.tasks],
+            **({"groups": [group.as_json() for group in self.groups]} if self.groups else {}),
         }
 
 

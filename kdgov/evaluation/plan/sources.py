@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.declarations.suite import Suite, data_path, find_suite, load_suite
 from kdgov.declarations.suite_parts.judging_models import measured_metrics
+from kdgov.declarations.suite_parts.lm_eval_config import task_file_of
+from kdgov.declarations.suite_parts.task_index import lm_eval_version
 from kdgov.digest import digest_file, digest_json
 from kdgov.errors import InputError
-from kdgov.evaluation.plan.task_index import builtin_task_file, lm_eval_version
 
 
 def suites_digest(names: Sequence[str], *, beside: Path | None) -> str:
@@ -38,7 +40,8 @@ def _counts(path: Path) -> bool:
 
 
 def _outside(suite: Suite, path: Path) -> list[Any]:
-    facts: list[Any] = []
+    # A group's own files may lie with lm-eval: what they say of means and tasks is told here, what of a task below it.
+    facts: list[Any] = [[group.name, digest_json(asdict(group))] for group in suite.task_groups]
     for task in suite.tasks:
         for key, data in (("data", task.data), ("fewshot_data", task.fewshot_data)):
             if data is None:
@@ -58,8 +61,10 @@ def _outside(suite: Suite, path: Path) -> list[Any]:
         if needed:
             facts.append([task.task, "needs", needed])
         if task.kind == "lm_eval" and task.file is None:
-            file = builtin_task_file(task.lm_eval or task.task, where=f"{path}: tasks.{task.task}")
-            facts.append([task.task, digest_file(file), hub_commit(task.hub.id, task.hub.revision) if task.hub else ""])
+            definition = task_file_of(task, path)
+            defined = digest_json(task.config) if definition is None else digest_file(definition)
+            facts.append([task.task, defined, hub_commit(task.hub.id, task.hub.revision) if task.hub else ""])
+            facts += [[task.task, "overrides", digest_json(task.overrides)]] if task.overrides else []
     return facts
 
 

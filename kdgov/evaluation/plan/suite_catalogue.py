@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.checkpoints.digests import remembered_digest
-from kdgov.declarations.suite import SUITE_FILE, MetricInSuite, Suite, TaskInSuite, data_path, find_suite, load_suite
+from kdgov.declarations.suite import SUITE_FILE, Suite, data_path, find_suite, load_suite
+from kdgov.declarations.suite_parts.expanded_groups import SuiteGroup
+from kdgov.declarations.suite_parts.lm_eval_config import task_file_of
+from kdgov.declarations.suite_parts.suite_metric import MetricInSuite
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.digest import write_atomic
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.plan.item_data import read_data
 from kdgov.evaluation.plan.sources import hub_commit
-from kdgov.evaluation.plan.task_index import builtin_task_file
 
 _INCLUDE = re.compile(rb"^[\"']?include[\"']?:[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
 
@@ -35,6 +38,7 @@ def suite_facts(name: str) -> dict[str, Any]:
         "description": suite.description.strip(),
         "file": str(path),
         "tasks": [_task_facts(suite, task, path) for task in suite.tasks],
+        **({"groups": [_group_facts(group) for group in suite.task_groups]} if suite.task_groups else {}),
     }
 
 
@@ -56,6 +60,13 @@ def _task_facts(suite: Suite, task: TaskInSuite, path: Path) -> dict[str, Any]:
         "available": is_here,
         "missing": "" if is_here else f"dataset {hub}; fetch it once, or set HF_ENDPOINT to a mirror",
     }
+
+
+def _group_facts(group: SuiteGroup) -> dict[str, Any]:
+    means = [
+        f"{mean.metric}: mean of {len(mean.tasks)} tasks, each {'item' if mean.weighted else 'task'} counts alike" for mean in group.means
+    ]
+    return {"group": group.name, "alias": group.alias, "tasks": list(group.tasks), "means": means}
 
 
 def _file_facts(suite: Suite, task: TaskInSuite, path: Path) -> dict[str, Any]:
@@ -85,10 +96,14 @@ def hub_dataset(task: TaskInSuite, path: Path) -> str:
 
 
 def _stated(task: TaskInSuite, path: Path, key: str) -> str:
+    for written in (task.overrides, task.config or {}):
+        if key in written:
+            return str(written[key] or "")
     # A file's own key goes before that of the file it includes. Read as text: lm-eval's YAML runs code.
     pattern = re.compile(rf"^[\"']?{key}[\"']?:[ \t]*[\"']?([\w./-]+)".encode(), re.MULTILINE)
-    file = (path.parent / task.file) if task.file else builtin_task_file(task.lm_eval or task.task, where=str(path))
-    for _ in range(5):
+    file = task_file_of(task, path)
+    for _ in range(0 if file is None else 5):
+        assert file is not None  # noqa: S101 - as just asked
         text = file.read_bytes()
         if found := pattern.search(text):
             return "" if found[1] in (b"null", b"None") else found[1].decode()

@@ -18,9 +18,9 @@ from typing import Any
 
 import yaml
 
+from kdgov.declarations.suite_parts.task_index import lm_eval_tasks_folder
 from kdgov.digest import digest_file
 from kdgov.errors import InputError
-from kdgov.evaluation.plan.task_index import lm_eval_tasks_folder
 from kdgov.safe_parse import guard_yaml
 
 _ALLOWED: contextvars.ContextVar[tuple[Path, ...]] = contextvars.ContextVar("kdgov-allowed-code", default=())
@@ -61,23 +61,29 @@ def allowed_folders() -> tuple[Path, ...]:
     return _ALLOWED.get()
 
 
-def suite_code(file: Path, *, where: str) -> dict[str, str]:
-    """Name → digest of the code outside lm-eval that a task file runs; empty for most.
+def suite_code(file: Path | None, *, where: str, written: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Name → digest of the code outside lm-eval that a task runs; empty for most.
+
+    Args:
+        file: its task file; None where a suite or a group defines it in place.
+        where: place for messages.
+        written: what the suite itself writes of the task.
 
     Raises:
         InputError: if it runs code in a folder that nobody allowed, or the file cannot be read.
     """
     builtin = lm_eval_tasks_folder().resolve()
-    if builtin in file.resolve().parents:
-        return {}
-    foreign = [code for code in _named(file, where) if not _is_builtin(code, builtin)]
+    named = list(_scripts(written or {}))
+    if file is not None and builtin not in file.resolve().parents:
+        named += _named(file, where)
+    foreign = [code for code in named if not _is_builtin(code, builtin)]
     allowed = _ALLOWED.get()
     refused = [c for c in foreign if c.file is None or not any(folder in c.file.parents for folder in allowed)]
     if refused:
         raise InputError(
             f"its task file runs code: {', '.join(sorted({code.name for code in refused}))}",
             where=where,
-            mend=f"Write the prompt as a template, or read that code and allow its folder: {_FLAG} {file.parent}",
+            mend=f"Write the prompt as a template, or read that code and allow its folder: {_FLAG} {file.parent if file else 'FOLDER'}",
         )
     folders = {code.file.parent for code in foreign if code.file is not None}
     # A function may import its neighbours: all of the folder's code is named.

@@ -10,7 +10,18 @@ from collections.abc import Collection, Sequence
 
 from kdgov.checkpoints.class_names import first_difference
 from kdgov.evaluation.results.endpoint_findings import endpoint_findings
-from kdgov.evaluation.results.evidence_faults import RULE, Document, by_name, invalid, other_sizes, own_faults, pairing_faults, table_faults
+from kdgov.evaluation.results.evidence_faults import (
+    RULE,
+    Document,
+    by_name,
+    few,
+    invalid,
+    other_declarations,
+    other_sizes,
+    own_faults,
+    pairing_faults,
+    table_faults,
+)
 from kdgov.finding import Finding
 from kdgov.items.table import ItemTable
 from kdgov.passing_rules import passing
@@ -41,7 +52,7 @@ def compare_evidence(
         *_classes(teacher, student),
         *_how(teacher, student),
         *_versions(teacher, student),
-        *_declarations(teacher, student),
+        *other_declarations(teacher, student),
         *_may_move(teacher, student),
         *other_sizes(teacher, student),
         *_suite_code(teacher, student),
@@ -230,25 +241,12 @@ def _may_move(teacher: Document, student: Document) -> list[Finding]:
             check="evidence",
             verdict="review",
             subject=hub,
-            reason=f"The hub dataset of {', '.join(tasks)} has no pinned revision: it can change before anyone repeats this.",
+            reason=f"The hub dataset of {few(tasks)} has no pinned revision: it can change before anyone repeats this.",
             mend="Copy the suite's folder, run `kdgov suites pin FOLDER` where the data are, and name that folder in the release.",
             rule=MAY_MOVE,
             details={"tasks": tasks},
         )
         for hub, tasks in unpinned.items()
-    ]
-
-
-def _declarations(teacher: Document, student: Document) -> list[Finding]:
-    if teacher["metrics"] == student["metrics"]:
-        return []
-    return [
-        invalid(
-            "polarity",
-            "metrics",
-            "The suites declare the metrics differently for the two models.",
-            "Evaluate both with the same suite files.",
-        )
     ]
 
 

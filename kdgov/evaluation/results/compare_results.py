@@ -19,7 +19,7 @@ from kdgov.evidence.bundle_layout import EVALUATION_SIGNATURE
 from kdgov.finding import Finding
 from kdgov.items import ItemTable, MetricDeclaration
 from kdgov.items.assumed_ranges import assumed_ranges
-from kdgov.items.metric import declaration_for
+from kdgov.items.metric import declaration_for, other_groups
 from kdgov.items.reader import evidence_finding
 from kdgov.items.results import Results
 
@@ -59,7 +59,13 @@ def compare_results(teacher: Results, student: Results, policy: Policy) -> Compa
     """
     _refuse_one_folder_twice(teacher, student)
     tasks = _templated(teacher, student)
-    findings = [*_own(teacher, student), *_evidence(teacher, student), *_asked(teacher, student), *_polarity(teacher, student)]
+    findings = [
+        *_own(teacher, student),
+        *_evidence(teacher, student),
+        *_asked(teacher, student),
+        *_polarity(teacher, student),
+        *_groups(teacher, student),
+    ]
     first, second = teacher.table, student.table
     if tasks:
         findings.append(_two_templates(tasks))
@@ -142,6 +148,17 @@ def _polarity(teacher: Results, student: Results) -> list[Finding]:
             reason = f"The teacher was judged by {ours.judge or 'nobody named'}, the student by {theirs.judge or 'nobody named'}."
             found.append(evidence_finding("asked-differently", str(key), reason, "Let one judge score both models."))
     return found
+
+
+def _groups(teacher: Results, student: Results) -> list[Finding]:
+    """Groups that the two sides' files define otherwise; two evaluations by kdgov are compared by their evidence."""
+    if teacher.evidence is not None and student.evidence is not None:
+        return []
+    if not (other := other_groups(teacher.metrics, student.metrics)):
+        return []
+    named = ", ".join(other[:_NAMED]) + (f" and {len(other) - _NAMED} more" if len(other) > _NAMED else "")
+    reason = f"The group's mean {named} is made of other tasks, or weighs them otherwise, for one of the two models."
+    return [evidence_finding("group", "groups", reason, "Run both models on the same groups with one version of the tool.")]
 
 
 def _templated(teacher: Results, student: Results) -> list[str]:

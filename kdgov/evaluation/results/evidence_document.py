@@ -14,6 +14,7 @@ from kdgov.digest import digest_json
 from kdgov.evaluation.backends.response_log import Record
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.media import FILE
+from kdgov.evaluation.plan.planned_groups import group_declaration, group_value
 from kdgov.evaluation.plan.request import Plan, PlannedItem, PlannedTask, shown_text
 from kdgov.evaluation.scoring.scores import ItemScore
 from kdgov.items.metric import MetricDeclaration
@@ -133,11 +134,20 @@ def evidence_document(
         "how": how.as_json(),
         "versions": library_versions(),
         "tasks": list(tasks),
-        "metrics": [d.as_json() for t in plan.tasks for d in declarations_of(t)],
+        "metrics": [d.as_json() for d in _declared(plan)],
+        **({"groups": [{**group.as_json(), "value": group_value(group, table)} for group in plan.groups]} if plan.groups else {}),
         "items": table.content_digest,
         "rows": len(table),
         **({"endpoint": dict(endpoint)} if endpoint is not None else {}),
     }
+
+
+def _declared(plan: Plan) -> list[MetricDeclaration]:
+    found = [declared for task in plan.tasks for declared in declarations_of(task)]
+    sizes = {(task.suite, task.task): len(task.items) for task in plan.tasks}
+    for group in plan.groups:
+        found.append(group_declaration(group, found, {task: n for (suite, task), n in sizes.items() if suite == group.suite}))
+    return found
 
 
 def declarations_of(task: PlannedTask) -> list[MetricDeclaration]:

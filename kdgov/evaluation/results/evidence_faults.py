@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,14 @@ import numpy as np
 from kdgov.evaluation.backends.settings import LOW_PRECISION
 from kdgov.evaluation.scoring.guards.guard_forms import FOREIGN_WORDS
 from kdgov.finding import Finding, FindingVerdict
+from kdgov.items.metric import MetricDeclaration, other_groups
 from kdgov.items.table import ItemTable
 from kdgov.quantities import percent, quantity
 
 Document = Mapping[str, Any]
 RULE = "evidence"
 _JUDGE_DOUBT = 0.9
+_NAMED = 9
 
 
 def by_name(document: Document) -> dict[str, Mapping[str, Any]]:
@@ -102,6 +104,23 @@ def _other_words(subject: str, origin: str, declared_in: str = "the suite") -> F
         mend="Keep the model card (README.md) with the text it prints beside the weights, or give that text as the guard's `prompt`.",
         rule=f"{RULE}.judge-wording",
     )
+
+
+def few(names: Sequence[str]) -> str:
+    """The first of many names, and how many more there are."""
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
+def other_declarations(teacher: Document, student: Document) -> list[Finding]:
+    """Metrics that the suites declare otherwise for one of the two models, and groups that average other tasks, or otherwise."""
+    if teacher["metrics"] == student["metrics"]:
+        return []
+    sides = [[MetricDeclaration(**row) for row in document["metrics"]] for document in (teacher, student)]
+    if not (other := other_groups(*sides)):
+        reason = "The suites declare the metrics differently for the two models."
+        return [invalid("polarity", "metrics", reason, "Evaluate both with the same suite files.")]
+    reason = f"The group's mean {few(other)} is made of other tasks, or weighs them otherwise, for one of the two models."
+    return [invalid("group", "groups", reason, "Evaluate both with the same suite files and one version of lm-eval.")]
 
 
 def other_sizes(teacher: Document, student: Document) -> list[Finding]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kdgov.declarations.suite import Suite, TaskInSuite
+from kdgov.declarations.suite import Suite
 from kdgov.declarations.suite_judge import JudgeInSuite
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.response_log import is_whole
 from kdgov.evaluation.plan.lm_eval_tasks import LmTask

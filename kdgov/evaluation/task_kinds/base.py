@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kdgov.declarations.suite import TaskInSuite
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.item_data import Row
 from kdgov.evaluation.plan.request import PlannedItem, Request

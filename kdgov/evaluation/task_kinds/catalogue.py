@@ -1,7 +1,7 @@
 """Kinds of task that lm-eval lacks, by name: which metrics each can give, and how it asks and scores.
 
 A kind is one module of this package, named as suites write it, whose ``KIND`` is the row; its name stands in
-`kdgov.declarations.suite.TASK_KINDS`. Packages add kinds through the entry points ``kdgov.task_kinds``. A suite declares which
+`suite_task.TASK_KINDS`. Packages add kinds through the entry points ``kdgov.task_kinds``. A suite declares which
 of a kind's metrics it uses and which way each is better.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 
-from kdgov.declarations.suite import LM_EVAL, TASK_KINDS
+from kdgov.declarations.suite_parts.suite_task import LM_EVAL, TASK_KINDS
 from kdgov.evaluation.task_kinds.base import Kind
 from kdgov.extensions import ExtensionTable
 

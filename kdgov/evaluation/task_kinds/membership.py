@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kdgov.declarations.suite import TaskInSuite
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.request import PlannedItem, Request
 from kdgov.evaluation.scoring.scores import ItemScore

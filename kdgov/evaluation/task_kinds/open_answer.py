@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Undefined
 
 from kdgov.checkpoints.bounded_templates import BoundedEnvironment, rendered
-from kdgov.declarations.suite import TaskInSuite
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.request import PlannedItem, Request, chat_context
 from kdgov.evaluation.scoring.refusal_rules import abstains

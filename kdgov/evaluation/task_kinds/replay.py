@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kdgov.declarations.suite import TaskInSuite
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.evaluation.plan.item_data import Row
 from kdgov.evaluation.plan.request import PlannedItem, Request
 from kdgov.evaluation.scoring.scores import ItemScore

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kdgov.declarations.suite import TaskInSuite
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.digest import canonical_json
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.request import PlannedItem, Request, chat_context

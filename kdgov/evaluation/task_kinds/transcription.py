@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kdgov.declarations.suite import TaskInSuite
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.edit_counts import Normalisation, edits, normalised
 from kdgov.evaluation.plan.media import file_context

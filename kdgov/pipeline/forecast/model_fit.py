@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from kdgov.checkpoints.tasks import SPEECH, task_of
 from kdgov.checks.cards.release_inputs import ReleaseInputs
 from kdgov.checks.findings.rules import Stances
-from kdgov.declarations.suite import TASK_KINDS
+from kdgov.declarations.suite_parts.suite_task import TASK_KINDS
 from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext

@@ -166,7 +166,7 @@ def _error(result: CriterionResult, cell: Cell, variance: float) -> float:
         half = max(abs((result.difference or 0.0) - (result.bound or 0.0)), abs((result.upper or 0.0) - (result.difference or 0.0)))
         alpha = 1.0 - (result.confidence or 0.95)
         return half / normal_quantile(1.0 - alpha) * math.sqrt(variance / max(spread, variance))
-    return math.sqrt(variance / max(result.n, 1))
+    return math.sqrt(variance / max(result.n if cell.pairs.strata is None else cell.pairs.worth, 1))
 
 
 def _wider(result: CriterionResult, cell: Cell, bound: float, extra: float) -> float:

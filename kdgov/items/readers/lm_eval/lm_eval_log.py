@@ -7,6 +7,7 @@ the filters follow each other in blocks; later versions write JSON lines under `
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from kdgov.items.formats.source import Source
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.per_item_rules import PerItem, Unjudged, per_item, rule_of
 from kdgov.items.reader import Claim, Reader, Reading, evidence_finding, item_proxy, not_judged
+from kdgov.items.readers.lm_eval.lm_eval_groups import read_groups
 from kdgov.items.readers.lm_eval.lm_eval_results import SUITE, Results, directions, is_results_file, read_results, results_of, settings
 from kdgov.items.readers.lm_eval.lm_eval_samples import Sample, chances, paragraph_question, samples_of
 
@@ -68,6 +70,7 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
             )
         by_task[name] = source
         tasks.append(_read_task(source, name, results_of(name, date, all_results)))
+    groups = read_groups(all_results, _means(tasks))
     asked: dict[str, str] = {}
     for task in tasks:
         asked |= settings(task.name, task.results)
@@ -75,11 +78,23 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
             asked[f"{task.name}: {DOCUMENTS}"] = digest_bytes("\n".join(sorted(set(task.logged.values()))).encode())
     return Reading(
         rows=[row for task in tasks for row in task.rows],
-        metrics=(*(declared for task in tasks for declared in _declared(task)), *_declared_elsewhere(all_results, by_task)),
-        findings=(*(found for task in tasks for found in _findings(task)), *_without_samples(all_results, by_task)),
+        metrics=(
+            *groups.metrics,
+            *(declared for task in tasks for declared in _declared(task)),
+            *_declared_elsewhere(all_results, by_task),
+        ),
+        findings=(*(f for task in tasks for f in _findings(task)), *groups.findings, *_without_samples(all_results, by_task)),
         asked=asked,
         model=next((str(r.document["model_name"]) for r in all_results if r.document.get("model_name")), ""),
     )
+
+
+def _means(tasks: Sequence[_Task]) -> dict[tuple[str, str], tuple[float, int]]:
+    scores: dict[tuple[str, str], list[float]] = {}
+    for task in tasks:
+        for row in task.rows:
+            scores.setdefault((task.name, row["metric"]), []).append(float(row["score"]))
+    return {key: (math.fsum(values) / len(values), len(values)) for key, values in scores.items()}
 
 
 def _task_of(source: Source, all_results: Sequence[Results]) -> tuple[str, str]:

@@ -1,0 +1,116 @@
+"""A suite that names a group: its tasks are asked once, its mean stands in the evidence of both models, and a criterion decides on it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdgov.decision.judgement import judge
+from kdgov.decision.policy import Criterion, Policy
+from kdgov.evaluation.early_stopping import is_stoppable
+from kdgov.evaluation.plan.build import build_plan, read_suites
+from kdgov.evaluation.plan.request import Plan
+from kdgov.evaluation.plan.sources import suites_digest
+from kdgov.evaluation.plan.suite_catalogue import suite_facts
+from kdgov.evaluation.results.compare_results import compare_results
+from kdgov.evaluation.results.evaluation_run import evaluate
+from kdgov.items.results import read_results
+from tests.evaluation.worlds import CHOICE_TASK, choice_rows
+
+ACC = {"metric": "acc", "direction": "higher", "chance": 0.25, "range": [0, 1]}
+
+
+def entries(*, weighted: bool = False, members: tuple[Any, ...] = ("first", "second")) -> list[dict[str, Any]]:
+    own = [{"task": n, "file": f"{n}.yaml", "data": {"path": f"{n}.jsonl"}, "metrics": [ACC]} for n in ("first", "second")]
+    mean = {"metric": "acc", "weight_by_size": weighted}
+    return [
+        *own,
+        {"task": "both", "group": {"task": list(members), "group_alias": "Both", "aggregate_metric_list": [mean]}, "metrics": [ACC]},
+    ]
+
+
+@pytest.fixture
+def grouped(write_suite):
+    """Writes the suite of `entries`: two tasks of 16 and 24 items, and a group of them."""
+
+    def write(**keys: Any) -> Path:
+        files = {"first.yaml": {**CHOICE_TASK, "task": "first"}, "second.yaml": {**CHOICE_TASK, "task": "second"}}
+        return write_suite(entries(**keys), {**files, "first.jsonl": choice_rows(16), "second.jsonl": choice_rows(24, seed=3)})
+
+    return write
+
+
+def plan_of(path: Path, **options: Any) -> Plan:
+    return build_plan(read_suites([str(path)]), **options)
+
+
+def test_the_mean_stands_in_the_evidence_and_a_criterion_decides_on_it(grouped, teacher, student, tmp_path):
+    plan = plan_of(grouped())
+    assert [task.task for task in plan.tasks] == ["first", "second"]
+    sides = {}
+    for role, model in (("teacher", teacher), ("student", student)):
+        found = evaluate(plan, model, tmp_path / role, cache=tmp_path / "answers")
+        means = [task["aggregates"]["acc,none"] for task in found.document["tasks"]]
+        (group,) = found.document["groups"]
+        # As lm-eval's own Group.aggregate: the plain mean of the tasks' numbers where weight_by_size is false.
+        assert group["value"] == pytest.approx(sum(means) / 2, abs=1e-12)
+        assert (group["group"], group["alias"], group["tasks"]) == ("both", "Both", ["first", "second"])
+        sides[role] = read_results(tmp_path / role)
+    kept = Criterion(id="kept", kind="non_inferiority", suite="tiny", tasks=("both",), margin=0.9, assay="skip")
+    policy = Policy(name="p", version="1", digest="sha256:" + "0" * 64, criteria=(kept,))
+    compared = compare_results(sides["teacher"], sides["student"], policy)
+    decision = judge(compared.teacher, compared.student, policy, metrics=compared.metrics, findings=compared.findings)
+    (result,) = decision.criteria
+    values = [json.loads((tmp_path / role / "evidence.json").read_text())["groups"][0]["value"] for role in ("teacher", "student")]
+    assert [result.teacher, result.student] == pytest.approx(values, abs=1e-12)
+    assert (result.verdict, result.n) == ("pass", 40)
+    assert "evidence.not-judged" not in {f.rule for f in decision.findings}
+
+
+def test_lm_eval_itself_gives_the_same_number(grouped, teacher, tmp_path):
+    from lm_eval.api.group import Group
+    from lm_eval.config.group import AggMetricConfig
+
+    for weighted in (True, False):
+        found = evaluate(plan_of(grouped(weighted=weighted)), teacher, tmp_path / str(weighted), cache=tmp_path / "answers").document
+        leaves = {t["task"]: {**t["aggregates"], "sample_len": t["items"]} for t in found["tasks"]}
+
+        class Named(Group):
+            def get_all_tasks(self, recursive=True, names=tuple(leaves)):
+                return [type("T", (), {"task_name": name})() for name in names]
+
+        theirs = Named(name="both", aggregate_metric_list=[AggMetricConfig(metric="acc", weight_by_size=weighted)]).aggregate(leaves)
+        assert found["groups"][0]["value"] == pytest.approx(theirs["acc,none"], abs=1e-12)
+
+
+def test_another_definition_of_a_group_is_another_plan_and_another_key(grouped):
+    roots, keys = set(), set()
+    for change in ({}, {"weighted": True}, {"members": ("second",)}, {"members": ("first", {"group": "x", "task": ["first", "second"]})}):
+        path = grouped(**change)
+        roots.add(plan_of(path).root)
+        keys.add(suites_digest([str(path)], beside=None))
+    assert len(roots) == len(keys) == 4
+
+
+def test_a_group_is_chosen_by_name_and_a_part_of_it_has_no_mean(grouped):
+    path = grouped()
+    assert [t.task for t in plan_of(path, tasks=["both"]).tasks] == ["first", "second"]
+    assert plan_of(path, tasks=["both"]).groups
+    assert plan_of(path, tasks=["first"]).groups == ()
+    facts = suite_facts(str(path))["groups"]
+    assert facts == [
+        {"group": "both", "alias": "Both", "tasks": ["first", "second"], "means": ["acc: mean of 2 tasks, each task counts alike"]}
+    ]
+
+
+def test_a_task_that_a_groups_mean_reads_is_not_stopped_early(grouped):
+    plan = plan_of(grouped())
+    criteria = [Criterion(id=n, kind="non_inferiority", suite="tiny", tasks=(n,), sequential=n == "first") for n in ("first", "both")]
+    apart, whole = (Policy(name="p", version="1", digest="sha256:" + "0" * 64, criteria=tuple(kept)) for kept in (criteria[:1], criteria))
+    first = replace(plan.tasks[0], items=tuple(replace(item, cluster=item.item_id) for item in plan.tasks[0].items))
+    assert is_stoppable(first, apart, plan.groups)
+    assert not is_stoppable(first, whole, plan.groups)
