@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from kdgov.processes import collect_rarely
+
 ROOT = Path(__file__).parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+collect_rarely()  # as the command does: a twenty-fifth of the tests' time
 
 
 LONGEST_FIRST = ("release", "real", "postgres", "sqlite")  # groups that keep one worker busy for minutes
