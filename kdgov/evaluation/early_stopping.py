@@ -7,6 +7,7 @@ not raise its error. What a criterion with any other bound reads is asked as a w
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -99,14 +100,22 @@ def ask_until_decided(plan: Plan, policy: Policy, ask: Ask, *, batch: int = BATC
 
 
 def is_stoppable(task: PlannedTask, policy: Policy, groups: Sequence[PlannedGroup] = ()) -> bool:
-    """Whether every criterion that reads the task may be looked at after every batch, and its items are independent.
+    """Whether every criterion that reads the task may be looked at after every batch, and its items stand alone or in equal clusters.
 
     A criterion on a group's mean reads all of its tasks, each as a whole.
     """
     if any(group.suite == task.suite and task.task in group.tasks and _names(c, group) for group in groups for c in policy.criteria):
         return False
     reading = [c for c in policy.criteria if not c.advisory and _reads(c, task)]
-    return bool(reading) and all(c.sequential for c in reading) and len({item.cluster for item in task.items}) == len(task.items)
+    is_alone = len(task.items) == len({item.cluster for item in task.items})
+    # Tasks that are judged together make one sequence, in which clusters of two would stand beside single items.
+    return bool(reading) and all(c.sequential and (is_alone or not c.pooled) for c in reading) and _cluster_size(task) > 0
+
+
+def _cluster_size(task: PlannedTask) -> int:
+    """Items of every cluster; 0 where clusters differ in size."""
+    sizes = {*Counter(item.cluster for item in task.items).values()}
+    return sizes.pop() if len(sizes) == 1 else 0
 
 
 def _reads(criterion: Criterion, task: PlannedTask) -> bool:
@@ -118,18 +127,24 @@ def _names(criterion: Criterion, group: PlannedGroup) -> bool:
 
 
 def _in_order(task: PlannedTask) -> list[PlannedItem]:
-    """Items in an order that no result has chosen."""
+    """Items in an order that no result has chosen, those of one cluster behind each other."""
 
-    def place(item: PlannedItem) -> bytes:
-        return hashlib.blake2b(f"{task.task}\0{item.item_id}".encode(), digest_size=8).digest()
+    def place(name: str) -> bytes:
+        return hashlib.blake2b(f"{task.task}\0{name}".encode(), digest_size=8).digest()
 
-    return sorted(task.items, key=place)
+    names: dict[str, list[str]] = {}
+    for item in task.items:
+        names.setdefault(item.cluster, []).append(item.item_id)
+    at = {cluster: place(min(members)) for cluster, members in names.items()}
+    return sorted(task.items, key=lambda item: (at[item.cluster], item.cluster, place(item.item_id)))
 
 
 def _part(plan: Plan, waiting: dict[str, list[PlannedItem]], sizes: dict[str, int]) -> Plan:
     tasks = []
     for task in plan.tasks:
         if (size := sizes.get(task.name, 0)) > 0:
+            # Clusters are asked whole.
+            size = -(-size // (whole := max(_cluster_size(task), 1))) * whole
             taken, waiting[task.name] = waiting[task.name][:size], waiting[task.name][size:]
             tasks.append(replace(task, items=tuple(sorted(taken, key=lambda item: item.item_id)), of_suite=0))
     return plan.part(tasks)

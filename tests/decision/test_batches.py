@@ -63,6 +63,18 @@ def test_a_student_at_the_margin_rarely_passes_at_any_batch():
 
 
 @pytest.mark.nightly
+def test_the_same_of_clusters_whose_items_change_together():
+    passed = 0
+    for run in range(300):
+        sides: list[list[ItemTable]] = [[], []]
+        for batch in (1, 2, 3):
+            for side, scores in zip(sides, pair(np.random.default_rng([run, batch]), 100, loss=0.05), strict=True):
+                side.append(_clustered(np.repeat(scores, 3), 3, batch, first=100 * batch))
+        passed += any(result(sides[0][:k], sides[1][:k]).verdict == "pass" for k in (1, 2, 3))
+    assert passed / 300 <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 300)
+
+
+@pytest.mark.nightly
 def test_the_same_over_many_batches():
     assert ever_passes(300, 6, 250) <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 300)
 
@@ -116,21 +128,36 @@ def test_no_other_bound_passes_on_items_that_were_added_after_a_look():
     assert judge(*at_once, parse_policy(POLICY % "")).criteria[0].verdict == "pass"
 
 
-def test_clusters_and_open_ranges_are_not_judged_in_batches():
+def _clustered(scores: np.ndarray, size: int, batch: int = 1, *, first: int = 0) -> ItemTable:
+    common = {"suite": "s", "task": "t", "metric": "m", "batch": batch}
+    return ItemTable.from_rows(
+        [{**common, "item_id": f"{batch}-{n}", "score": float(s), "cluster": str(first + n // size)} for n, s in enumerate(scores)]
+    )
+
+
+def test_clusters_of_one_size_are_judged_by_their_means():
+    """Every draw counts three times, and decides no more than it does once."""
+    teacher, student = pair(np.random.default_rng(6), 900, loss=0.0)
+    once = result([table(teacher, 1)], [table(student, 1)])
+    sides = [_clustered(np.repeat(one, 3), 3) for one in (teacher, student)]
+    found = judge(*sides, parse_policy(SEQUENTIAL)).criteria[0]
+    assert (found.verdict, found.n, found.clusters) == ("pass", 2700, 900)
+    assert found.bound == pytest.approx(once.bound, abs=0.01), "in another order of the hash"
+    assert found.details["enough"] % 3 == 0
+    lost = [_clustered(np.repeat(one, 3), 3) for one in pair(np.random.default_rng(7), 900, loss=0.3, differ=0.4)]
+    assert judge(*lost, parse_policy(SEQUENTIAL)).criteria[0].verdict == "fail"
+
+
+def test_clusters_in_pieces_or_of_several_sizes_and_open_ranges_are_not_judged_in_batches():
     rng = np.random.default_rng(6)
     teacher, student = pair(rng, 900, loss=0.0)
-    clustered = [
-        ItemTable.from_rows(
-            [
-                {"suite": "s", "task": "t", "metric": "m", "item_id": str(n), "score": float(s), "cluster": str(n // 9)}
-                for n, s in enumerate(one)
-            ]
-        )
-        for one in (teacher, student)
-    ]
-    found = judge(*clustered, parse_policy(SEQUENTIAL)).criteria[0]
-    assert found.verdict == "inconclusive"
-    assert "clusters" in found.reason
+    uneven = judge(*(_clustered(one, 7) for one in (teacher, student)), parse_policy(SEQUENTIAL)).criteria[0]
+    assert uneven.verdict == "inconclusive"
+    assert "differ in size" in uneven.reason
+    halves = [[_clustered(one[:450], 2), _clustered(one[450:], 2, 2)] for one in (teacher, student)]
+    torn = judge(*(joined_batches(side) for side in halves), parse_policy(SEQUENTIAL)).criteria[0]
+    assert torn.verdict == "inconclusive"
+    assert "spread over several batches" in torn.reason
     numbers = [[table(one * 3.5, 1)] for one in (teacher, student)]
     assert result(*numbers, SEQUENTIAL.replace(" range: [0, 1],", "")).verdict == "inconclusive"
 

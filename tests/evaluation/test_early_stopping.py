@@ -93,7 +93,7 @@ def test_a_student_near_the_margin_is_asked_everything():
 
 
 def test_what_another_bound_reads_is_asked_as_a_whole_in_the_first_batch():
-    plan = Plan(tasks=(planned("fixed", 900), planned("free", 900), planned("grouped", 900, cluster=9), planned("unread", 70)))
+    plan = Plan(tasks=(planned("fixed", 900), planned("free", 900), planned("grouped", 900, cluster=7), planned("unread", 70)))
     text = POLICY % ("fr*", 0.05, SEQUENTIAL)
     further = "".join(
         f"  - {{id: {name}, kind: non_inferiority, suite: tiny, tasks: [{task}], direction: higher, margin: 0.1, assay: skip{keys}}}\n"
@@ -109,6 +109,17 @@ def test_what_another_bound_reads_is_asked_as_a_whole_in_the_first_batch():
     }  # fmt: skip
     # The other task came in one batch, and its bound may pass: it was looked at once.
     assert next(r for r in found.decision.criteria if r.id == "whole").verdict == "pass"
+
+
+def test_clusters_of_one_size_are_asked_whole_and_stop_early():
+    plan = Plan(tasks=(planned("grouped", 900, cluster=3),))
+    pair = Pair(plan, np.random.default_rng(1))
+    found = ask_until_decided(plan, parse_policy(POLICY % ("*", 0.1, SEQUENTIAL)), pair, batch=100)
+    assert len(pair.parts[0].tasks[0].items) == 102
+    for part in pair.parts:
+        owners = [item.cluster for item in part.tasks[0].items]
+        assert all(owners.count(owner) == 3 for owner in owners)
+    assert (found.tasks[0].verdict, found.saved > 0.4) == ("pass", True)
 
 
 def test_no_item_is_asked_twice_and_none_is_chosen_by_its_place():
