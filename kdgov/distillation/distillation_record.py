@@ -78,7 +78,7 @@ def code_version() -> Mapping[str, str]:
     return {"kdgov": __version__, "distill": source_digest("kdgov.distillation.distillation_run")}
 
 
-def environment(*, threads: int, device: str, processes: int) -> dict[str, Any]:
+def environment(*, threads: int, device: str, processes: int, sharding: str = "none") -> dict[str, Any]:
     """What the run stood on: the digest of all installed versions, the main ones by name, and the machine's kind."""
     versions = {str(d.metadata["Name"]).lower(): d.version for d in metadata.distributions() if d.metadata["Name"]}
     main = {name: versions[name] for name in ("torch", "transformers", "accelerate", "tokenizers", "safetensors") if name in versions}
@@ -90,6 +90,7 @@ def environment(*, threads: int, device: str, processes: int) -> dict[str, Any]:
         "threads": threads,
         "device": device,
         "processes": processes,
+        "sharding": sharding,
     }
 
 

@@ -28,7 +28,7 @@ from kdgov.distillation.loop.held_out import Watch, split
 from kdgov.distillation.loop.longest_input import refuse_too_long
 from kdgov.distillation.loop.loss_log import LOSS_LINES, LossLog
 from kdgov.distillation.loop.models_fit import warnings_of, with_fitted_vocabulary
-from kdgov.distillation.loop.training_arguments import argument_faults, training_arguments
+from kdgov.distillation.loop.training_arguments import argument_faults, refuse_unready, training_arguments
 from kdgov.distillation.losses.embeddings import Pooling, pooling_of
 from kdgov.distillation.memory import kept_heap, memory_advice
 from kdgov.distillation.mixture.teachers_at_hand import load_further
@@ -39,7 +39,7 @@ from kdgov.distillation.students import StudentStart, build_student
 from kdgov.distillation.teacher_cache.cache import cached_collator
 from kdgov.distillation.teacher_cache.opened_cache import opened_cache
 from kdgov.distillation.training import DistillationTrainer
-from kdgov.distillation.training_progress import last_whole_checkpoint, training_curves
+from kdgov.distillation.training_progress import agreed_checkpoint, training_curves
 from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import TRAINING_CURVES
 from kdgov.processes import is_first, world_size
@@ -91,6 +91,7 @@ def distill(
     """
     output.mkdir(parents=True, exist_ok=True)
     root = cache_root or output.parent / "teacher-cache"
+    refuse_unready(recipe, output / _CHECKPOINTS, world_size=world_size(), has_adapter=student.adapter is not None)
     with memory_advice(recipe), kept_heap():
         material = gather_inputs(
             recipe, teacher, student, data_files, output,
@@ -128,7 +129,7 @@ def _run(material: DistillationInputs, output: Path, progress: Progress) -> Dist
         settle(one, batch)
     before = [memory_sums(one) for one in (teacher, *further)]
     trainer = _trainer(material, learner, collate, planned, kept_out, output, progress)
-    resume_from = last_whole_checkpoint(output / _CHECKPOINTS, material.run) if (output / _CHECKPOINTS).is_dir() else None
+    resume_from = agreed_checkpoint(output / _CHECKPOINTS, material.run)
     with compiler_faults():
         trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     if [memory_sums(one) for one in (teacher, *further)] != before or _identities_now(material) != _identities(material):

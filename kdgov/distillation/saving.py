@@ -55,10 +55,7 @@ def save_student(trainer: DistillationTrainer, output: Path, material: Distillat
     """Write the student under ``output/student`` with its tokenizer, and an adapter's own weights beside it."""
     recipe, folder = material.recipe, output / STUDENT
     dtype = getattr(torch, recipe.save_dtype or recipe.dtype)
-    state = None
-    if trainer.is_fsdp_enabled:
-        whole = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-        state = {name.removeprefix("student."): tensor.to(dtype) for name, tensor in whole.items() if name.startswith("student.")}
+    state = _gathered(trainer, dtype)
     if trainer.is_world_process_zero():
         model = trainer.accelerator.unwrap_model(trainer.model).student
         with without_bars():
@@ -70,6 +67,19 @@ def save_student(trainer: DistillationTrainer, output: Path, material: Distillat
             model.to(dtype).save_pretrained(str(folder), state_dict=state)
         copy_companions(material.tokenizer_path, folder)
     trainer.accelerator.wait_for_everyone()
+
+
+def _gathered(trainer: DistillationTrainer, dtype: torch.dtype) -> dict[str, Any] | None:
+    """The student's whole weights, put together from their shards; None where there are none."""
+    if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        return None
+    student = trainer.accelerator.unwrap_model(trainer.model).student
+    own = {name for name, _ in student.named_parameters()}
+    # Second names of tied weights: put together, each would be a tensor of its own.
+    second = {name for name, _ in student.named_parameters(remove_duplicate=False)} - own
+    whole = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    named = {name.removeprefix("student."): tensor.to(dtype) for name, tensor in whole.items() if name.startswith("student.")}
+    return {name: tensor for name, tensor in named.items() if name not in second}
 
 
 def _unpacked(material: DistillationInputs, form: str, output: Path) -> Any:
@@ -115,7 +125,10 @@ def record_of(
             trainer.rows(), learner.factors, matched=learner.matched_terms, sampled_factor=learner.sampled_factor
         ),
         environment=provenance.environment(
-            threads=torch.get_num_threads(), device=trainer.args.device.type, processes=trainer.args.world_size
+            threads=torch.get_num_threads(),
+            device=trainer.args.device.type,
+            processes=trainer.args.world_size,
+            sharding="fsdp" if trainer.is_fsdp_enabled else "deepspeed" if trainer.is_deepspeed_enabled else "none",
         ),
         code=provenance.code_version(),
     )

@@ -19,6 +19,7 @@ from transformers.trainer_callback import PrinterCallback, TrainerControl, Train
 from kdgov.distillation.data.tokenization import item_ids, weigh
 from kdgov.distillation.loop.held_out import Watch
 from kdgov.distillation.loop.loss_log import LossLog
+from kdgov.distillation.loop.sharding import shard_on_a_cpu
 from kdgov.distillation.training_progress import Teller
 from kdgov.errors import InputError
 from kdgov.progress import Progress
@@ -77,6 +78,11 @@ class DistillationTrainer(Trainer):
         self._log.restart([], [])
         for teacher in options["model"].teachers:
             teacher.to(self.args.device)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """As transformers does it, with shards on a CPU as well."""
+        super().create_accelerator_and_postprocess()
+        shard_on_a_cpu(self)
 
     def compute_loss_context_manager(self) -> contextlib.ExitStack:
         """Autocast, on a CPU as well."""
@@ -161,7 +167,7 @@ class DistillationTrainer(Trainer):
             learner = self.accelerator.unwrap_model(self.model)
             with self.compute_loss_context_manager():
                 measured = self.watch.measure(learner, state.global_step, self.args.device)
-            if self.is_world_process_zero():
+            if self.watch.rule.keep_best and self.is_world_process_zero():
                 self.watch.keep(_distinct(self._learning_state()), state.global_step)
             self._log.add({"held_out": measured})
             if self.args.report_to:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainerCallback
 
 from kdgov.digest import tree_manifest, write_atomic
+from kdgov.processes import is_first
 from kdgov.progress import DETAIL, Progress
 
 WHOLE = "kdgov-checkpoint.json"
@@ -39,6 +41,9 @@ class Teller(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Seal the checkpoint just written, and drop older ones."""
+        if args.world_size > 1:
+            # The others write into it too: their random numbers, and their shards.
+            torch.distributed.barrier()
         if not state.is_world_process_zero:
             return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
@@ -61,6 +66,14 @@ def last_whole_checkpoint(folder: Path, run: str) -> Path | None:
             return candidate
         shutil.rmtree(candidate)
     return None
+
+
+def agreed_checkpoint(folder: Path, run: str) -> Path | None:
+    """`last_whole_checkpoint` as the first process finds it, for all that train together: each alone might find another."""
+    found = [last_whole_checkpoint(folder, run) if is_first() and folder.is_dir() else None]
+    if torch.distributed.is_initialized():
+        torch.distributed.broadcast_object_list(found, src=0)
+    return found[0]
 
 
 def training_curves(rows: Sequence[Mapping[str, float]], scheduler: Any) -> dict[str, Any]:

@@ -45,7 +45,7 @@ from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import SCAN_REPORTS, CheckResult
 from kdgov.pipeline.forecast.model_fit import model_fit_findings
 from kdgov.pipeline.generation.asked_terms import planned_generation
-from kdgov.pipeline.inputs.inputs_at_hand import calibration_table, covered, refuse_other_classes
+from kdgov.pipeline.inputs.inputs_at_hand import calibration_table, covered, refuse_unready
 from kdgov.pipeline.inputs.load_inputs import load_release_inputs
 from kdgov.source_digest import source_digest
 
@@ -125,7 +125,7 @@ class _Question:
 
 def _question(context: ReleaseContext, today: datetime.date) -> _Question:
     materials = load_release_inputs(context)
-    refuse_other_classes(context, materials)
+    refuse_unready(context, materials)
     policy = load_policy(context.policy_path())
     choices = dict(policy.sections.get("license", {}).get("choices", {}))
     # Texts are named by content: a place on disk must not reach the findings.

@@ -12,9 +12,14 @@ from safetensors.torch import load_file
 
 from kdgov.declarations.distillation import Distillation
 from kdgov.distillation import StudentStart, distill
+from kdgov.distillation.loop.sharding import refuse_unready_shards
+from kdgov.distillation.loop.training_arguments import training_arguments
 from kdgov.errors import InputError, UnavailableError
+from kdgov.pipeline.check import check_step
+from kdgov.pipeline.context import open_release
 from kdgov.progress import work_of
 from tests.distillation.conftest import sentences
+from tests.distillation.test_work import release
 
 HALF = [{"kind": "soft_targets", "weight": 0.5}, {"kind": "hard_labels", "weight": 0.5}]
 
@@ -180,7 +185,8 @@ REFUSED = {
     "use_liger_kernel": (True, "fused_head"),
     "learning_rate": (0.1, "recipe's own keys"),
     "optim": ("none such", "transformers takes"),
-    "fsdp": ("full_shard", "torchrun"),
+    "resume_from_checkpoint": ("last", "goes on by itself"),
+    "logging_steps": (10, "losses.jsonl"),
 }
 
 
@@ -192,10 +198,54 @@ def test_arguments_that_would_be_ignored_are_refused_with_the_key_to_use(key, te
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("changes", [{"trainer": {"deepspeed": {"zero_optimization": {"stage": 2}}}}, {"report_to": ["comet_ml"]}])
-def test_a_missing_package_is_named(changes, teacher, texts, tmp_path):
-    with pytest.raises(UnavailableError, match="deepspeed|comet"):
-        run(teacher, texts, tmp_path, held_out={"share": 0.2}, **changes)
+MISSING = {
+    "deepspeed": ({"trainer": {"deepspeed": {"zero_optimization": {"stage": 2}}}}, "deepspeed"),
+    "tracker": ({"report_to": ["comet_ml"]}, "comet"),
+    "optimiser": ({"trainer": {"optim": "apollo_adamw"}}, "apollo"),
+    "one process": ({"trainer": {"fsdp": True}}, "fsdp: shards a student over several processes, and this is one alone"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(MISSING))
+def test_what_is_missing_is_named_before_anything_is_read(case, texts, tmp_path):
+    changes, said = MISSING[case]
+    with pytest.raises(UnavailableError, match=said):
+        run(tmp_path / "no-teacher-is-there", texts, tmp_path, **changes)
+
+
+def test_the_check_tells_that_deepspeed_is_not_installed(teacher, texts, tmp_path):
+    path = release(tmp_path, teacher, texts, trainer={"deepspeed": {"zero_optimization": {"stage": 2}}})
+    with pytest.raises(UnavailableError, match="deepspeed: needs a package"):
+        check_step(open_release(path, store=tmp_path / "store"))
+
+
+SHARDED = {
+    "keep_best": ({"held_out": {"share": 0.2}}, None, "the best student's weights cannot be put together"),
+    "adapter": ({}, {"r": 2}, "an adapter cannot be merged"),
+    "on_policy": ({"terms": [{"kind": "on_policy"}]}, None, "a student cannot write samples"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(SHARDED))
+def test_what_shards_cannot_be_combined_with_is_refused(case):
+    changes, adapter, said = SHARDED[case]
+    asked = Distillation.model_validate({"terms": [{"kind": "soft_targets"}], "trainer": {"fsdp": True}, **changes})
+    with pytest.raises(InputError, match=said):
+        refuse_unready_shards(asked, world_size=2, has_adapter=adapter is not None)
+
+
+def test_one_process_takes_one_accelerator(tmp_path, monkeypatch):
+    """Transformers copies a model to every accelerator of a machine, and gives each a whole batch."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    asked = Distillation.model_validate({"terms": [{"kind": "soft_targets"}], "batch_size": 8})
+    arguments = training_arguments(asked, tmp_path)
+    assert (arguments.n_gpu, arguments.train_batch_size) == (1, 8)
+
+
+def test_processes_that_would_train_apart_are_refused(tmp_path):
+    asked = Distillation.model_validate({"terms": [{"kind": "soft_targets"}], "batch_size": 8})
+    with pytest.raises(UnavailableError, match="2 processes should train together, and transformers joins 1"):
+        training_arguments(asked, tmp_path, world_size=2)
 
 
 @pytest.mark.nightly

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainingArguments
+from transformers import Trainer, TrainingArguments
+from transformers.integrations import get_reporting_integration_callbacks
 
 from kdgov.declarations.distillation import Distillation
-from kdgov.distillation.loop.compiled_student import COMPILING
+from kdgov.distillation.loop.compiled_student import COMPILING, compile_options
+from kdgov.distillation.loop.sharding import refuse_unready_shards
 from kdgov.errors import DeclarationError, Fault, InputError, UnavailableError
 
 _SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
@@ -40,6 +42,9 @@ _ELSEWHERE = {
     "dataloader_drop_last": _FIXED,
     "use_liger_kernel": "Remove it: head and loss are fused already (`fused_head`).",
     "push_to_hub": "Remove it: a student goes out after the gate.",
+    **dict.fromkeys(("resume_from_checkpoint", "ignore_data_skip", "save_only_model"), "Remove it: a killed run goes on by itself."),
+    **dict.fromkeys(("logging_steps", "logging_first_step"), "Remove it: every step is logged (`losses.jsonl`, `report_to`)."),
+    **dict.fromkeys(("do_train", "do_predict", "label_names", "include_num_input_tokens_seen"), "Remove it."),
 }  # fmt: skip
 """Arguments that would be ignored, or break what is promised → what to write instead."""
 
@@ -85,11 +90,43 @@ def training_arguments(recipe: Distillation, folder: Path, *, world_size: int = 
         "log_level": "error",
     }
     _refuse_unsuitable(recipe, ours)
+    if world_size > 1 and not torch.accelerator.is_available():
+        # Not told of the CPU, each process would train alone, on its share of every batch.
+        ours["use_cpu"] = True
     said = {_RENAMED.get(key, key): value for key, value in recipe.trainer.items() if key not in COMPILING}
     with argument_faults():
         arguments = TrainingArguments(**{**ours, **said})
-    _refuse_sharded_best(recipe, is_alone=world_size == 1)
+    if arguments.world_size != world_size:
+        raise UnavailableError(
+            f"{world_size} processes should train together, and transformers joins {arguments.world_size}",
+            where="distillation.trainer",
+            mend="Start as many processes as there are accelerators, with torchrun or accelerate launch; `--calibrate` takes one.",
+        )
+    # One process has one accelerator: a model copied to all of a machine's would get as many times the batch.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
+
+
+def refuse_unready(recipe: Distillation, folder: Path, *, world_size: int = 1, has_adapter: bool = False) -> None:
+    """Nothing, if all that `trainer:` and `report_to:` ask for is known and at hand; asked before anything is read.
+
+    Args:
+        recipe: whose keys they are.
+        folder: where checkpoints will lie.
+        world_size: processes that train together.
+        has_adapter: whether the student is an adapter on a base.
+
+    Raises:
+        InputError: for keys that are not known, do nothing here, or cannot be combined.
+        UnavailableError: for a package that is not installed, and shards in one process alone.
+    """
+    compile_options(recipe)
+    refuse_unready_shards(recipe, world_size=world_size, has_adapter=has_adapter)
+    arguments = training_arguments(recipe, folder, world_size=world_size)
+    with argument_faults():
+        for tracker in get_reporting_integration_callbacks(arguments.report_to):
+            tracker()
+        Trainer.get_optimizer_cls_and_kwargs(arguments, torch.nn.Linear(1, 1))
 
 
 @contextmanager
@@ -113,7 +150,7 @@ def _unsuitable(error: Exception) -> InputError:
     return InputError(
         f"is not what transformers takes: {_first_line(error)}",
         where="distillation.trainer, distillation.report_to",
-        mend="Use keys of transformers.TrainingArguments; sharding needs several processes, started by torchrun or accelerate launch.",
+        mend="Use keys of transformers.TrainingArguments.",
     )
 
 
@@ -142,11 +179,3 @@ def _refuse_unsuitable(recipe: Distillation, ours: Mapping[str, Any]) -> None:
     ]
     if faults:
         raise DeclarationError(faults)
-
-
-def _refuse_sharded_best(recipe: Distillation, *, is_alone: bool) -> None:
-    """After what is missing for sharding at all has been told; one process alone has no FSDP, which the trainer says."""
-    is_sharded = recipe.trainer.get("deepspeed") or (recipe.trainer.get("fsdp") and not is_alone)
-    if recipe.held_out is not None and recipe.held_out.keep_best and is_sharded:
-        said = "cannot put together the best student's weights where they are sharded"
-        raise DeclarationError([Fault(file="distillation.held_out", key="keep_best", what=said, mend="Set `keep_best: false`.")])

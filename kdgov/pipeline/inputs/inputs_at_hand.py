@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from kdgov.checks.scan.logged_inputs import read_log
 from kdgov.checks.scan.scan import ShardReport
 from kdgov.checks.scan.suite_labels import label_faults, order_faults
 from kdgov.digest import digest_file, is_digest
-from kdgov.errors import DeclarationError
+from kdgov.errors import DeclarationError, UnavailableError
 from kdgov.evaluation.plan.replay_inputs import fitting_answer
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
@@ -38,12 +39,22 @@ def calibration_table(context: ReleaseContext, named: str | None) -> dict[str, A
     return value if isinstance(value, dict) and {"rows", "proposal"} <= value.keys() else None
 
 
-def refuse_other_classes(context: ReleaseContext, materials: ReleaseInputs) -> None:
-    """Refuse labels that are no class of a model, and models that mean different classes by one number.
+def refuse_unready(context: ReleaseContext, materials: ReleaseInputs) -> None:
+    """Refuse a package that training needs and that is not installed, and what `_refuse_other_classes` refuses.
 
     Raises:
+        UnavailableError: naming the package.
         DeclarationError: with every task at fault.
     """
+    if any(recipe.trainer.get("deepspeed") for recipe in materials.release.recipes) and importlib.util.find_spec("deepspeed") is None:
+        told = "deepspeed: needs a package that is not installed: deepspeed"
+        mend = "`pip install deepspeed` here and where it is trained, or use `fsdp: true`, which needs no further package."
+        raise UnavailableError(told, where=f"{context.path}: distillation.trainer", mend=mend)
+    _refuse_other_classes(context, materials)
+
+
+def _refuse_other_classes(context: ReleaseContext, materials: ReleaseInputs) -> None:
+    """Labels that are no class of a model, and models that mean different classes by one number."""
     release, models = context.release, {}
     if materials.teacher.identity and (names := class_names(_folder(context, release.teacher.model, release.teacher.revision))):
         models["teacher"] = names
