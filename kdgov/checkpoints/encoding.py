@@ -48,6 +48,11 @@ def encode_batch(tokenizer: Any, texts: Sequence[str], *, special: bool | None =
     return found
 
 
+def without_end(ids: list[int], end: int | None) -> list[int]:
+    """Ids without the end that some tokenizers append by themselves (BERT's [SEP], T5's </s>): behind a prompt nothing has ended."""
+    return ids[:-1] if len(ids) > 1 and ids[-1] == end else ids
+
+
 def in_blocks(items: Sequence[Item], encode: Callable[[Sequence[Item]], Any]) -> Iterator[tuple[Item, Any, int]]:
     """Every item in order, with what ``encode`` made of its block and its row there; only one block's encoding is held at a time."""
     for start in range(0, len(items), BLOCK):

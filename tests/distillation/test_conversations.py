@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from kdgov.checkpoints.encoding import encode_batch
-from kdgov.declarations.distillation import Distillation
+from kdgov.declarations.distillation import Distillation, TeacherText
 from kdgov.distillation.data.conversation import opened_when_asked, render
 from kdgov.distillation.data.examples import Example, read_examples
 from kdgov.distillation.data.row_shapes import RowError, content_of
 from kdgov.distillation.data.tokenization import TokenCollator, tokenized
+from kdgov.distillation.generation.journal import Journal
+from kdgov.distillation.generation.local_writer import write_locally
+from kdgov.distillation.generation.prompts import asks_of
 from kdgov.errors import InputError
+from kdgov.progress import silent
+from kdgov.recording.flavors.pyfunc_loader import VerifiedPredictor
 from tests.distillation.chat_templates import CONVERSATIONS, TEMPLATES, chat_tokenizer
+from tests.distillation.conftest import llama
 
 GOLDEN = Path(__file__).with_name("golden")
 
@@ -69,6 +76,37 @@ def test_one_beginning_of_text_in_training_and_in_evaluation():
     asked = tokenizer.apply_chat_template(list(_example("one").messages)[:1], tokenize=False, add_generation_prompt=True)
     (prompt,) = encode_batch(tokenizer, [asked])
     assert made.ids.tolist()[: len(prompt)] == prompt
+
+
+# Three templates that write a beginning of text themselves, and one that leaves it to the tokenizer.
+@pytest.mark.parametrize("template", ["bos-twice", "llama-3", "gemma-3", "chatml"])
+@pytest.mark.parametrize("is_rendered", [False, True])
+def test_a_teacher_writes_and_a_released_student_answers_after_the_ids_that_are_trained(template, is_rendered, tmp_path):
+    """The same prompt as a conversation, and as a text that somebody rendered: one beginning in training, writing and serving."""
+    tokenizer = chat_tokenizer(TEMPLATES[template])
+    turns = [{"role": "user", "content": "Name a tree."}, {"role": "assistant", "content": "Oak."}]
+    asked = tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True)
+    example = Example(item_id="e", prompt=asked, completion="Oak.") if is_rendered else Example(item_id="e", messages=tuple(turns))
+    (learnt,) = tokenized([example], tokenizer, Distillation(max_length=4096)).examples
+    (expected,) = encode_batch(tokenizer, [asked])
+    trained = learnt.ids.tolist()[: learnt.counted.tolist().index(True)]
+    # Blanks at the end of a prompt count as the answer's, as in lm-eval.
+    assert expected[: len(trained)] == trained
+    assert not tokenizer.decode(expected[len(trained) :]).strip()
+    assert expected.count(tokenizer.bos_token_id) == 1
+    tokenizer.save_pretrained(tmp_path)
+    model = llama(len(tokenizer))
+    model.save_pretrained(tmp_path)
+    seen = []
+    kept = Journal(tmp_path / "journal")
+    term = TeacherText(kind="teacher_text", max_new_tokens=2)
+    asks = asks_of(term, [Example(item_id="e", prompt=asked) if is_rendered else Example(item_id="e", messages=tuple(turns[:1]))], seed=0)
+    write_locally(term, asks, tmp_path, kept, seed=0, progress=silent)
+    assert kept[asks[0].key].input_tokens == len(expected)
+    loaded = SimpleNamespace(model=model, tokenizer=tokenizer, processor=None, report=None)
+    model.generate = lambda **given: seen.append(given["input_ids"][0].tolist()) or given["input_ids"]
+    VerifiedPredictor(loaded).predict([asked], {"max_new_tokens": 2})
+    assert seen == [expected]
 
 
 def test_a_template_that_strips_reasoning_is_refused_with_the_items_name():

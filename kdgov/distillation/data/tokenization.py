@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from kdgov.checkpoints.encoding import encode_batch
+from kdgov.checkpoints.encoding import encode_batch, without_end
 from kdgov.declarations.distillation import Distillation
 from kdgov.distillation.data.conversation import LossOn, Rendered, render
 from kdgov.distillation.data.examples import Example, stretches
@@ -186,12 +186,8 @@ def _encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:
         return []
     # Read once: transformers looks a special token up anew every time it is asked for.
     end = tokenizer.eos_token_id
-    return [_without_end(ids, end) for ids in encode_batch(tokenizer, texts)]
-
-
-def _without_end(ids: list[int], end: int | None) -> list[int]:
-    # Some tokenizers append an end by themselves (BERT's [SEP], T5's </s>); it is put back once, by `_ended`.
-    return ids[:-1] if len(ids) > 1 and ids[-1] == end else ids
+    # An end that the tokenizer appends is put back once, by `_ended`.
+    return [without_end(ids, end) for ids in encode_batch(tokenizer, texts)]
 
 
 def _ended(ids: list[int], end: int | None) -> list[int]:

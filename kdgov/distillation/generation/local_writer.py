@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from kdgov.checkpoints.bounded_templates import chat_text
+from kdgov.checkpoints.encoding import encode_batch, without_end
 from kdgov.checkpoints.loading import freeze, load_model, load_tokenizer
 from kdgov.checkpoints.media.sound_readers import Listener, listener
 from kdgov.checkpoints.media.transcribing import transcribed
@@ -40,7 +41,6 @@ def write_locally(term: TeacherText, asks: Sequence[Ask], teacher_path: Path, jo
         _transcribe(wanted, teacher_path, journal, progress, len(batches))
         return
     tokenizer = load_tokenizer(teacher_path)
-    tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     teacher = freeze(load_model(teacher_path, "causal_lm", dtype=None if torch.cuda.is_available() else torch.float32))
@@ -81,21 +81,18 @@ def _heard(ask: Ask, model: Any, reader: Listener) -> Answer:
 
 
 def _written(term: TeacherText, batch: Sequence[Ask], teacher: Any, tokenizer: Any, name: str) -> list[Answer]:
-    made: list[Answer] = []
-    # A template writes its own special tokens; a plain prompt gets the tokenizer's.
-    for is_chat in (False, True):
-        part = [ask for ask in batch if bool(ask.conversation) is is_chat]
-        if not part:
-            continue
-        shown = [_shown(ask, tokenizer) for ask in part]
-        given = tokenizer(shown, return_tensors="pt", padding=True, return_token_type_ids=False, add_special_tokens=not is_chat)
-        given = {key: tensor.to(teacher.device) for key, tensor in given.items()}
-        with torch.no_grad():
-            written = teacher.generate(**given, pad_token_id=tokenizer.pad_token_id, **_options(term))
-        start = given["input_ids"].shape[1]
-        for ask, prompt, row, mask in zip(part, given["input_ids"], written, given["attention_mask"], strict=True):
-            made.append(_answer(ask, prompt, row, start, int(mask.sum()), tokenizer, teacher, name))
-    return made
+    # The student is trained on the same ids, and is asked with them: one beginning, no end behind the prompt.
+    shown = encode_batch(tokenizer, [_shown(ask, tokenizer) for ask in batch])
+    rows = [without_end(ids, tokenizer.eos_token_id) for ids in shown]
+    longest = max(map(len, rows))
+    ids = torch.tensor([[tokenizer.pad_token_id] * (longest - len(row)) + row for row in rows], device=teacher.device)
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=teacher.device)
+    with torch.no_grad():
+        written = teacher.generate(input_ids=ids, attention_mask=mask, pad_token_id=tokenizer.pad_token_id, **_options(term))
+    return [
+        _answer(ask, prompt, row, longest, int(read.sum()), tokenizer, teacher, name)
+        for ask, prompt, row, read in zip(batch, ids, written, mask, strict=True)
+    ]
 
 
 def _options(term: TeacherText) -> dict[str, Any]:

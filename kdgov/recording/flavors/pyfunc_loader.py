@@ -70,8 +70,9 @@ class VerifiedPredictor:
         is_decoder = self._task.task == "text-generation"
         limit = self._positions()
         count = max(1, min(count, limit - 1)) if is_decoder else count
-        encoded = self._tokenizer(text, return_tensors="pt", truncation=False)
-        ids = encoded["input_ids"][:, -(limit - count if is_decoder else limit) :]
+        # As it was judged: a text that begins with the mark of a beginning gets no second one.
+        encoding = importlib.import_module("kdgov.checkpoints.encoding")
+        ids = torch.tensor(encoding.encode_batch(self._tokenizer, [text]))[:, -(limit - count if is_decoder else limit) :]
         if ids.shape[1] == 0:
             return ""
         padding = self._tokenizer.pad_token_id if self._tokenizer.pad_token_id is not None else self._tokenizer.eos_token_id
