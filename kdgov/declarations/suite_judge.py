@@ -26,7 +26,7 @@ class JudgeInSuite(Declared):
     """What turns an answer into a label."""
 
     kind: Annotated[str, NamedRow("kdgov.judges", JUDGES)] = "strings"
-    """strings (phrases), refusal (kdgov's rules in ten languages), classifier, guard (a generative guard model), openai (an endpoint), or a
+    """strings (phrases), refusal (kdgov's rules in 13 languages), classifier, guard (a generative guard model), openai (an endpoint), or a
     kind that a package adds."""
     form: Literal["label", "rubric", "pairwise"] | GuardName = "label"
     """openai: label, rubric (a mark on ``scale``) or pairwise (against the teacher's answer, in both orders: better, tie, worse).

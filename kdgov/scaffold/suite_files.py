@@ -16,7 +16,7 @@ _TITLES = {
     "capability": ("What the teacher can do that its student must still be able to do", "Questions with one right answer or choice."),
     "safety": (
         "Refuses what must be refused, and answers what need not be",
-        "Answers are labelled by rules in ten languages, which no labelled answers of these models have validated yet: add some under "
+        "Answers are labelled by rules in thirteen languages, which no labelled answers of these models have validated yet: add some under "
         "`judges.refusals.validation` before you trust small differences.",
     ),
 }

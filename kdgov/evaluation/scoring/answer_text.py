@@ -15,21 +15,46 @@ from kdgov.safe_parse import json_value
 
 MARKS = str.maketrans(
     {"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "「": '"', "」": '"'}
-    | {"，": ",", "。": ". ", "！": "! ", "？": "? ", "：": ": ", "；": "; "}
+    | {"，": ",", "。": ". ", "！": "! ", "？": "? ", "：": ": ", "；": "; ", "।": ". ", "؟": "? ", "،": ", ", "؛": "; "}
 )
-_THOUGHTS = re.compile(r"<(think|thinking|thought|reasoning)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-_THOUGHTS_CLOSED_ONLY = re.compile(r"\A.*?</(think|thinking|thought|reasoning)>", re.DOTALL | re.IGNORECASE)
+_TAG = r"think|thinking|thoughts?|reasoning|reflection|scratchpad|inner_monologue|seed:think"
+_FORMS = (
+    (rf"<(?:{_TAG})>", rf"</(?:{_TAG})>"),
+    (r"\[THINK\]", r"\[/THINK\]"),
+    (r"◁think▷", r"◁/think▷"),
+    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),
+    (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),
+    (r"<\|channel\|>analysis<\|message\|>", r"<\|channel\|>final<\|message\|>"),
+    (r"\A\s*(?-i:analysis(?=[A-Z]))", r"assistantfinal"),
+    (r"<unused94>thought", r"<unused95>"),
+    (r"\A\s*here is my thought process:", r"here is my response:"),
+)
+"""What opens and closes thoughts, by family of models; the sixth and seventh are one format, with and without its special tokens."""
+_THOUGHTS = [
+    (re.compile(opens, re.IGNORECASE), re.compile(f"{opens}.*?(?:{closes}|\\Z)", re.DOTALL | re.IGNORECASE)) for opens, closes in _FORMS
+]
+_CLOSED_ONLY = re.compile(f"\\A.*(?:{'|'.join(closes for _, closes in _FORMS[:6])})", re.DOTALL | re.IGNORECASE)
 _MARKUP = re.compile(r"[*_#>|\[\]]+|^\s*[-•]\s+|^(?:assistant|ai|response|answer)\s*:", re.MULTILINE)
-_SPECIAL = re.compile(r"</?s>|<\|[^|>\n]{1,24}\|>|\[/?(?:s|inst|out)\]", re.IGNORECASE)
+_SPECIAL = re.compile(r"</?(?:s|answer|response|output|solution)>|<\|[^|>\n]{1,40}\|>|\[/?(?:s|inst|out)[\]>]", re.IGNORECASE)
+_NEXT_TURN = re.compile(r"(?<=[.!?])(?:assistant|user)(?=\s|\Z).*", re.DOTALL)
+"""The header of a turn that should have ended the answer, as decoders leave it that drop special tokens."""
+_VOWEL_POINTS = re.compile("[\u064b-\u0652\u0640]")
 _NUMBERED = re.compile(r"^\s*(\d{1,2})[.)]\s+", re.MULTILINE)
 
 
 def without_thoughts(answer: str) -> str:
-    """An answer without what the model thought before it; an unclosed thought swallows the rest."""
-    if not re.search(r"<(?:think|thinking|thought|reasoning)>", answer, re.IGNORECASE):
-        # Some templates put the opening mark into the prompt: only the closing one is in the answer.
-        return _THOUGHTS_CLOSED_ONLY.sub("", answer)
-    return _THOUGHTS.sub("", answer)
+    """An answer without what the model thought before it, in the forms of common families; an unclosed thought swallows the rest.
+
+    Example:
+        >>> without_thoughts("[THINK]I can't help?[/THINK]Two.")
+        'Two.'
+    """
+    for opens, thought in _THOUGHTS:
+        if opens.search(answer):
+            answer = thought.sub("", answer)
+    answer = _NEXT_TURN.sub("", answer)
+    # Some templates put the opening mark into the prompt: only the closing one is in the answer.
+    return _CLOSED_ONLY.sub("", answer)
 
 
 def unwrapped(said: str) -> str:
@@ -45,6 +70,6 @@ def unwrapped(said: str) -> str:
 
 def plain(text: str) -> str:
     """A text in lower case with straight quotes, single spaces and no markup."""
-    composed = unicodedata.normalize("NFKC", _SPECIAL.sub(" ", text)).translate(MARKS).lower()
+    composed = _VOWEL_POINTS.sub("", unicodedata.normalize("NFKC", _SPECIAL.sub(" ", text)).translate(MARKS).lower())
     lines = _NUMBERED.sub(r"\1) ", _MARKUP.sub(" ", composed))
     return re.sub(r"[ \t]+", " ", lines).strip().lstrip("\"'[( \n").strip()

@@ -42,7 +42,7 @@ _MARKS = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"',
 
 
 def judge_of(name: str, suite: Suite) -> JudgeInSuite:
-    """A suite's judge by name; ``refusal-strings`` without phrases of its own is the built-in set of rules in ten languages."""
+    """A suite's judge by name; ``refusal-strings`` without phrases of its own is the built-in set of rules in thirteen languages."""
     declared = suite.judges.get(name, JudgeInSuite())
     if name != DEFAULT_JUDGE or declared.kind != "strings" or declared.starts_with or declared.contains:
         return declared
