@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import transformers
 
+from kdgov.checkpoints.identity import read_config
 from kdgov.checkpoints.tasks import Task as Task
 from kdgov.checkpoints.tasks import task_of as task_of
 from kdgov.checkpoints.weights.packed_weights import refuse_missing_package
@@ -28,6 +29,15 @@ AUTO_CLASSES: Mapping[Task, Any] = {
     "speech_to_text": transformers.AutoModelForSpeechSeq2Seq,
     "ctc": transformers.AutoModelForCTC,
 }
+
+
+def _auto_class(path: Path, task: Task) -> Any:
+    if task != "causal_lm":
+        return AUTO_CLASSES[task]
+    # A decoder with an eye beside it: some types transformers also lists among language models, others (LLaVA) not.
+    mappings, kind = transformers.models.auto.modeling_auto, str(read_config(path).get("model_type"))
+    sees = kind in mappings.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES and kind not in mappings.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    return transformers.AutoModelForImageTextToText if sees else AUTO_CLASSES[task]
 
 
 def load_model(
@@ -57,7 +67,7 @@ def load_model(
     options |= {"device_map": device_map} if device_map is not None else {}
     try:
         with without_bars():
-            model, report = AUTO_CLASSES[task].from_pretrained(str(path), output_loading_info=True, **options)
+            model, report = _auto_class(path, task).from_pretrained(str(path), output_loading_info=True, **options)
     except (MemoryError, ValueError, KeyError, OSError, RuntimeError, ImportError, AttributeError) as error:
         if is_out_of_memory(error):
             raise UnavailableError(

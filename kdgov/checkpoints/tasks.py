@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from kdgov.checkpoints.identity import read_config
 from kdgov.declarations.distillation import Distillation
@@ -73,14 +73,23 @@ def task_of(path: Path) -> Task:
         return "audio_classification"
     if name.endswith("ForConditionalGeneration") and config.get("model_type") in _SOUND_WRITERS:
         return "speech_to_text"
+    if name.endswith("ForConditionalGeneration") and _reads_more_than_text(config):
+        return "causal_lm"
     for ending, task in _ENDINGS:
         if name.endswith(ending):
             return task
     raise InputError(
         f"architecture {name} does not say what the model does",
         where=str(path / "config.json"),
-        mend=f"Set `distillation.task` to one of {', '.join(get_args(Task))}.",
+        mend=f"Name a checkpoint of a class that transformers has for one of {', '.join(get_args(Task))}; to distil it, set "
+        "`distillation.task`.",
     )
+
+
+def _reads_more_than_text(config: Mapping[str, Any]) -> bool:
+    """Whether a decoder of text has an eye or an ear beside it (Gemma 3, LLaVA): asked in text alone, it is a language model."""
+    is_decoder = isinstance(config.get("text_config"), Mapping) and not config.get("is_encoder_decoder")
+    return is_decoder and any(isinstance(config.get(f"{sense}_config"), Mapping) for sense in ("vision", "audio"))
 
 
 def unfit_terms(kinds: Iterable[str], task: Task) -> list[str]:

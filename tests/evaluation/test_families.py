@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import transformers
+import yaml
 
+from kdgov.checks.cards.release_inputs import SuiteFile
+from kdgov.checks.findings.rules import Stances
+from kdgov.declarations.suite import load_suite
+from kdgov.errors import InputError
+from kdgov.evaluation.backends.hugging_face.hf_model import load_asked_model
+from kdgov.evaluation.backends.hugging_face.model_faults import named_fault
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.results.evaluation_run import evaluate
+from kdgov.pipeline.context import open_release
+from kdgov.pipeline.forecast.model_fit import model_fit_findings
 from tests.evaluation.worlds import make_tokenizer
 
+_TEXT = {
+    "vocab_size": 320, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8,
+    "num_key_value_heads": 2, "max_position_embeddings": 256, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2,
+}  # fmt: skip
+_EYE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "image_size": 28, "patch_size": 14}
 FAMILIES: dict[str, tuple[Any, Any]] = {
     "mamba": (
         transformers.MambaForCausalLM,
@@ -23,6 +39,16 @@ FAMILIES: dict[str, tuple[Any, Any]] = {
         transformers.T5ForConditionalGeneration,
         transformers.T5Config(vocab_size=320, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=2,
                               eos_token_id=1, pad_token_id=2),
+    ),
+    # Decoders with an eye beside them, asked in text alone; LLaVA is none of transformers' own language models.
+    "gemma3": (
+        transformers.Gemma3ForConditionalGeneration,
+        transformers.Gemma3Config(text_config=_TEXT, vision_config=_EYE, mm_tokens_per_image=4),
+    ),
+    "llava": (
+        transformers.LlavaForConditionalGeneration,
+        transformers.LlavaConfig(text_config=transformers.LlamaConfig(**_TEXT), vision_config=transformers.CLIPVisionConfig(**_EYE),
+                                 image_token_index=5),
     ),
 }  # fmt: skip
 
@@ -53,3 +79,41 @@ def test_both_kinds_of_question_are_answered_and_texts_have_their_length(tiny_su
         text = tokenizer.decode(wrote, skip_special_tokens=True)
         assert said[item.item_id] == text.split("\n")[0].split(".")[0]
         assert len(wrote) <= 12
+
+
+def _bert(folder: Path, **keys: Any) -> Path:
+    folder.mkdir()
+    make_tokenizer(folder)
+    config = transformers.BertConfig(
+        vocab_size=320, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4, initializer_range=0.2, **keys
+    )
+    transformers.BertLMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_model_that_looks_ahead_is_refused_by_name_where_it_is_loaded_and_at_the_check(tiny_suite: Path, tmp_path: Path) -> None:
+    ahead = _bert(tmp_path / "ahead")
+    with pytest.raises(InputError, match="BertLMHeadModel looks ahead"):
+        load_asked_model(ahead)
+    assert load_asked_model(_bert(tmp_path / "causal", is_decoder=True)).is_causal
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    named = {"architectures": ["LLaDAModelLM"], "model_type": "llada", "auto_map": {"AutoModelForCausalLM": "modeling.LLaDAModelLM"}}
+    (odd / "config.json").write_text(json.dumps(named))
+    release = tmp_path / "release.yaml"
+    document = {"schema": "kdgov.release/1", "name": "r", "teacher": {"model": str(ahead)}, "student": {"model": str(odd)}}
+    release.write_text(yaml.safe_dump({**document, "suites": [str(tiny_suite.parent)]}))
+    materials: Any = SimpleNamespace(suites=[SuiteFile(path=tiny_suite, suite=load_suite(tiny_suite), name="tiny")])
+    found = model_fit_findings(open_release(release, store=tmp_path / "s"), materials, Stances())
+    assert {(f.rule, f.verdict) for f in found} == {("evidence.model-cannot-answer", "block")}
+    assert [f.subject.split()[0] for f in found] == ["teacher", "student"]
+    assert "looks ahead" in found[0].reason
+    assert "transformers does not have (LLaDAModelLM)" in found[1].reason
+
+
+def test_an_error_of_the_models_own_code_names_model_and_task() -> None:
+    model, path = torch.nn.Linear(2, 2), Path("m")
+    with pytest.raises(InputError, match="Linear cannot answer write: RuntimeError: mat1 and mat2"), named_fault(model, path, "write"):
+        model(torch.zeros(1, 3))
+    with pytest.raises(RuntimeError, match="out of memory"), named_fault(model, path, "write"):
+        raise RuntimeError("CUDA out of memory")

@@ -27,6 +27,7 @@ from kdgov.evaluation.backends.hugging_face.generation import (
 from kdgov.evaluation.backends.hugging_face.hf_model import HuggingFaceModel, ids_digest
 from kdgov.evaluation.backends.hugging_face.likelihood import Scorable, allows_packing, packed, score_packs
 from kdgov.evaluation.backends.hugging_face.lm_eval_hflm import PlainBackend
+from kdgov.evaluation.backends.hugging_face.model_faults import named_fault
 from kdgov.evaluation.backends.response_log import Answered, AnswerLog, Record, number
 from kdgov.evaluation.plan.request import PlannedTask, Request
 from kdgov.progress import Progress
@@ -95,7 +96,8 @@ def ask_task(
         for number, (name, run) in enumerate(batches):
             if name in reached or number % world != rank:
                 continue
-            answers = run()
+            with named_fault(asker.asked.model, asker.asked.path, task.name):
+                answers = run()
             log.append(stream, name, answers)
             reached[name] = answers
             done += 1

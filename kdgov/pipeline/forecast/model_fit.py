@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+from kdgov.checkpoints.identity import read_config
 from kdgov.checkpoints.tasks import SPEECH, task_of
 from kdgov.checks.cards.release_inputs import ReleaseInputs
 from kdgov.checks.findings.rules import Stances
@@ -12,6 +15,8 @@ from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
 
+_LOOK_AHEAD = ("xlnet", "xlm", "flaubert")
+_ENCODERS = ("bert", "roberta", "electra", "camembert", "xlm-roberta", "megatron-bert", "roformer", "rembert", "data2vec-text", "ernie")
 RULE = "evidence.model-cannot-answer"
 _CLASSIFIERS = ("text_classification", "image_classification", "audio_classification")
 _WRITERS = ("causal_lm", "seq2seq_lm")
@@ -34,11 +39,12 @@ def model_fit_findings(context: ReleaseContext, materials: ReleaseInputs, stance
         if unanswered := [name for name, kind in named if not _fits(kind, does)]:
             shown = ", ".join(unanswered[:4]) + (" …" if len(unanswered) > 4 else "")
             kinds = " or ".join(_kinds_of(does)) or "none that kdgov has"
+            told = f"It is {does}" if does.startswith("of ") else f"It is a model for {does}"
             found.append(
                 stances.finding(
                     RULE,
                     f"{role} {model}",
-                    f"It is a model for {does}, and cannot answer {shown}.",
+                    f"{told}, and cannot answer {shown}.",
                     mend=f"Name suites whose tasks it answers (kinds: {kinds}), or another model.",
                 )
             )
@@ -49,11 +55,25 @@ def _does(context: ReleaseContext, model: str | None) -> str | None:
     if model is None:
         return None
     folder = context.path_of(model)
-    try:
-        return task_of(folder) if (folder / "config.json").is_file() else None
-    except InputError:
-        # Loading it says so in its own words.
+    if not (folder / "config.json").is_file():
         return None
+    try:
+        return _odd(folder) or task_of(folder)
+    except InputError as error:
+        return f"of no kind that is asked here ({error.what})"
+
+
+def _odd(folder: Path) -> str:
+    """What keeps an architecture from being asked whatever its class is called: it looks ahead, or its code lies in the checkpoint."""
+    config = read_config(folder)
+    kind, name = str(config.get("model_type")), str((config.get("architectures") or ["none"])[0])
+    if kind in _LOOK_AHEAD or (kind in _ENCODERS and name.endswith("LMHeadModel") and not config.get("is_decoder")):
+        return f"of a kind that looks ahead ({name}), whose likelihoods are none"
+    if config.get("auto_map"):
+        known = importlib.import_module("transformers.models.auto.configuration_auto").CONFIG_MAPPING_NAMES
+        if kind not in known:
+            return f"of an architecture that transformers does not have ({name}): code of a checkpoint is never run"
+    return ""
 
 
 def _fits(kind: str, does: str) -> bool:

@@ -20,6 +20,7 @@ from kdgov.checkpoints.loading import load_tokenizer, task_of
 from kdgov.checkpoints.placement import load_placed
 from kdgov.declarations.release_parts.evaluation_settings import Reasoning
 from kdgov.errors import InputError
+from kdgov.evaluation.backends.hugging_face.causality import refuse_looking_ahead
 from kdgov.evaluation.plan.request import CHAT
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -170,6 +171,8 @@ def load_asked_model(path: Path, *, dtype: str = "float32", device: str = "cpu",
         )
     tokenizer = load_tokenizer(path)
     model, place = load_placed(path, task, dtype=DTYPES[dtype], device=device, shard=shard)
+    if task == "causal_lm":
+        refuse_looking_ahead(model, path, place)
     return wrap_model(model, tokenizer, path=path, device=place)
 
 
