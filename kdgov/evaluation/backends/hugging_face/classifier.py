@@ -15,10 +15,9 @@ from kdgov.checkpoints.loading import load_processor, load_tokenizer, task_of
 from kdgov.checkpoints.media.media_files import read_image, read_sound
 from kdgov.checkpoints.placement import load_placed
 from kdgov.errors import InputError
-from kdgov.evaluation.backends.asked_twice import AGAIN_ITEMS
 from kdgov.evaluation.backends.hugging_face.hf_model import DTYPES, ids_digest
-from kdgov.evaluation.backends.response_log import Answered, AnswerLog, Record
-from kdgov.evaluation.plan.item_data import draw
+from kdgov.evaluation.backends.hugging_face.resumed_batches import asked_again_in_batches, asked_in_batches
+from kdgov.evaluation.backends.response_log import AnswerLog, Record
 from kdgov.evaluation.plan.media import FILE, media_folder, planned_file
 from kdgov.evaluation.plan.request import PlannedTask
 
@@ -136,18 +135,11 @@ def ask_classifier(task: PlannedTask, model: ClassifierModel, log: AnswerLog, *,
     # Longest first, so that a batch pads little; the order depends on the texts alone.
     order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].context), i))
     batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
-    reached = log.reached()
-    with log.appending() as stream:
-        for number, batch in enumerate(batches):
-            if f"c{number}" not in reached:
-                answers = _answers(task, model, [requests[i].context for i in batch])
-                reached[f"c{number}"] = [
-                    Answered(index=i, answer=a, delivered=d, is_truncated=cut) for i, (a, d, cut) in zip(batch, answers, strict=True)
-                ]
-                log.append(stream, f"c{number}", reached[f"c{number}"])
-            if progress is not None:
-                progress(task.name, number + 1, len(batches))
-    return log.seal({a.index: a for n in range(len(batches)) for a in reached[f"c{n}"]})
+
+    def ask(batch: Sequence[int]) -> list[Classified]:
+        return _answers(task, model, [requests[i].context for i in batch])
+
+    return asked_in_batches(task, log, batches, ask, mark="c", progress=progress)
 
 
 def refuse_other_labels(task: PlannedTask, model: ClassifierModel) -> None:
@@ -173,16 +165,10 @@ def class_facts(task: PlannedTask, model: ClassifierModel) -> dict[str, Any]:
 
 def classified_again(task: PlannedTask, model: ClassifierModel) -> dict[str, list[Any]]:
     """Some texts classified a second time among other neighbours: item → its answers. Files are read one by one and have none."""
-    chosen = [task.items[n] for n in draw([item.item_id for item in task.items], limit=AGAIN_ITEMS, seed=1)]
-    asked = [(item.item_id, request.context) for item in chosen for request in item.requests]
-    if not asked or asked[0][1].startswith(FILE):
+    contexts = [request.context for item in task.items for request in item.requests]
+    if not contexts or contexts[0].startswith(FILE):
         return {}
-    size = max(1, BATCH // 3)
-    answers = [answer for n in range(0, len(asked), size) for answer, _, _ in model.answers([text for _, text in asked[n : n + size]])]
-    found: dict[str, list[Any]] = {}
-    for (name, _), answer in zip(asked, answers, strict=True):
-        found.setdefault(name, []).append(answer)
-    return found
+    return asked_again_in_batches(task, model.answers, size=max(1, BATCH // 3))
 
 
 def _answers(task: PlannedTask, model: ClassifierModel, contexts: Sequence[str]) -> list[Classified]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,10 +15,10 @@ from kdgov.checkpoints.placement import load_placed
 from kdgov.checkpoints.tasks import task_of
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
-from kdgov.evaluation.backends.asked_twice import AGAIN_ITEMS
 from kdgov.evaluation.backends.hugging_face.hf_model import DTYPES, ids_digest
-from kdgov.evaluation.backends.response_log import Answered, AnswerLog, Record
-from kdgov.evaluation.plan.item_data import draw, read_data
+from kdgov.evaluation.backends.hugging_face.resumed_batches import Said, asked_again_in_batches, asked_in_batches
+from kdgov.evaluation.backends.response_log import AnswerLog, Record
+from kdgov.evaluation.plan.item_data import read_data
 from kdgov.evaluation.plan.request import PlannedTask
 from kdgov.evaluation.task_kinds.retrieval import CORPUS, RANKED, documents_of
 
@@ -106,35 +107,22 @@ def ask_encoder(task: PlannedTask, model: EncoderModel, log: AnswerLog, *, progr
     """
     requests = [request for item in task.items for request in item.requests]
     batches = [range(start, min(start + BATCH, len(requests))) for start in range(0, len(requests), BATCH)]
-    reached = log.reached()
-    answer = _answering(task, model) if any(f"e{n}" not in reached for n in range(len(batches))) else None
-    with log.appending() as stream:
-        for number, batch in enumerate(batches):
-            if f"e{number}" not in reached and answer is not None:
-                found = answer([requests[index].context for index in batch])
-                reached[f"e{number}"] = [
-                    Answered(index=i, answer=a, delivered=d, is_truncated=cut) for i, (a, d, cut) in zip(batch, found, strict=True)
-                ]
-                log.append(stream, f"e{number}", reached[f"e{number}"])
-            if progress is not None:
-                progress(task.name, number + 1, len(batches))
-    return log.seal({a.index: a for n in range(len(batches)) for a in reached[f"e{n}"]})
+    # The documents are encoded where some query still has to be.
+    answering = functools.cache(lambda: _answering(task, model))
+
+    def ask(batch: Sequence[int]) -> list[Said]:
+        return answering()([requests[index].context for index in batch])
+
+    return asked_in_batches(task, log, batches, ask, mark="e", progress=progress)
 
 
 def encoded_again(task: PlannedTask, model: EncoderModel) -> dict[str, list[Any]]:
     """Some items asked a second time in batches a third as large: item → its answers."""
-    chosen = [task.items[n] for n in draw([item.item_id for item in task.items], limit=AGAIN_ITEMS, seed=1)]
-    asked, size = [(item.item_id, request.context) for item in chosen for request in item.requests], BATCH // 3
-    answer = _answering(task, model, size=size)
-    found: dict[str, list[Any]] = {}
-    for start in range(0, len(asked), size):
-        part = asked[start : start + size]
-        for (name, _), (said, _, _) in zip(part, answer([text for _, text in part]), strict=True):
-            found.setdefault(name, []).append(said)
-    return found
+    size = BATCH // 3
+    return asked_again_in_batches(task, _answering(task, model, size=size), size=size)
 
 
-def _answering(task: PlannedTask, model: EncoderModel, *, size: int = BATCH) -> Callable[[Sequence[str]], list[tuple[Any, str, bool]]]:
+def _answering(task: PlannedTask, model: EncoderModel, *, size: int = BATCH) -> Callable[[Sequence[str]], list[Said]]:
     if task.kind == "tagging":
         return lambda contexts: [
             (None if tags is None else {"tags": tags}, digest, is_cut)
@@ -142,9 +130,9 @@ def _answering(task: PlannedTask, model: EncoderModel, *, size: int = BATCH) -> 
         ]
     names, corpus = _corpus(task, model, size)
 
-    def rank(contexts: Sequence[str]) -> list[tuple[Any, str, bool]]:
+    def rank(contexts: Sequence[str]) -> list[Said]:
         queries, entered = model.vectors(contexts)
-        found: list[tuple[Any, str, bool]] = []
+        found: list[Said] = []
         for row, (digest, is_cut) in zip(queries @ corpus.T, entered, strict=True):
             # Equal scores stand in the order of the ids, so that a ranking is one.
             order = sorted(range(len(names)), key=lambda n, row=row: (-float(row[n]), names[n]))[:RANKED]  # type: ignore[misc]

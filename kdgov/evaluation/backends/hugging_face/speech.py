@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from kdgov.checkpoints.placement import load_placed
 from kdgov.checkpoints.tasks import SPEECH, task_of
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.hugging_face.hf_model import DTYPES
-from kdgov.evaluation.backends.response_log import Answered, AnswerLog, Record
+from kdgov.evaluation.backends.hugging_face.resumed_batches import Said, asked_in_batches
+from kdgov.evaluation.backends.response_log import AnswerLog, Record
 from kdgov.evaluation.plan.media import media_folder, planned_file
 from kdgov.evaluation.plan.request import PlannedTask, Request
 
@@ -37,7 +39,7 @@ class SpeechModel:
     def _reader(self, language: str | None) -> Listener:
         return listener(self.path, self.task, language=None if self.task == "ctc" else language)
 
-    def answer(self, request: Request, folder: Path, index: int) -> Answered:
+    def answer(self, request: Request, folder: Path) -> Said:
         """What is heard in the sound of a request.
 
         Raises:
@@ -46,7 +48,7 @@ class SpeechModel:
         settings = request.generation
         file = planned_file(request.context, folder)
         found = transcribed(self.model, self.reader(settings.get("language")), file, most_tokens=int(settings["max_gen_toks"]))
-        return Answered(index=index, answer=found.text, delivered=found.entered, is_truncated=found.is_cut)
+        return found.text, found.entered, found.is_cut
 
 
 def ask_speech_model(task: PlannedTask, model: SpeechModel, log: AnswerLog, *, progress: Any = None) -> Record:
@@ -58,12 +60,8 @@ def ask_speech_model(task: PlannedTask, model: SpeechModel, log: AnswerLog, *, p
     requests = [r for item in task.items for r in item.requests]
     folder = media_folder(task.scorer.declared, task.scorer.suite_file)
     batches = [range(start, min(start + BATCH, len(requests))) for start in range(0, len(requests), BATCH)]
-    reached = log.reached()
-    with log.appending() as stream:
-        for number, batch in enumerate(batches):
-            if f"t{number}" not in reached:
-                reached[f"t{number}"] = [model.answer(requests[i], folder, i) for i in batch]
-                log.append(stream, f"t{number}", reached[f"t{number}"])
-            if progress is not None:
-                progress(task.name, number + 1, len(batches))
-    return log.seal({a.index: a for n in range(len(batches)) for a in reached[f"t{n}"]})
+
+    def ask(batch: Sequence[int]) -> list[Said]:
+        return [model.answer(requests[i], folder) for i in batch]
+
+    return asked_in_batches(task, log, batches, ask, mark="t", progress=progress)
