@@ -36,7 +36,7 @@ Judge = Callable[[Sequence[Asked]], list[str]]
 Classify = Callable[[Path, Sequence[str]], list[str]]
 """A classifier's checkpoint folder and texts → one label each."""
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 PAIRWISE = {"better": 1.0, "tie": 0.5, "worse": 0.0}
 _MARKS = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"'})
 

@@ -41,8 +41,8 @@ def guard_says(path: Path, asked: Sequence[tuple[str, str]], form: GuardForm, wo
             if it cannot be loaded.
     """
     model, tokenizer = _loaded(path)
-    said = []
-    for question, answer in asked:
+    said, marks = [], _marks(tokenizer)
+    for question, answer in ((_as_text(q, marks), _as_text(a, marks)) for q, a in asked):
         text = words.filled(question, answer)
         if text is None:
             text = _by_template(tokenizer, question, answer, words.guideline, path, form.options)
@@ -58,6 +58,20 @@ def guard_says(path: Path, asked: Sequence[tuple[str, str]], form: GuardForm, wo
                               pad_token_id=tokenizer.pad_token_id or tokenizer.eos_token_id or 0)  # fmt: skip
         said.append(str(tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)))
     return said
+
+
+def _marks(tokenizer: Any) -> list[str]:
+    """What stands for a token of its own, such as the end of a turn, the longest first."""
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    return sorted({*tokenizer.all_special_tokens, *(str(one) for one in added if one.special)}, key=len, reverse=True)
+
+
+def _as_text(text: str, marks: Sequence[str]) -> str:
+    """A text in which such marks are letters: an answer that writes the end of its turn and a verdict behind it is no verdict."""
+    for mark in marks:
+        if len(mark) > 1 and mark in text:
+            text = text.replace(mark, f"{mark[0]} {mark[1:]}")
+    return text
 
 
 def _by_template(
