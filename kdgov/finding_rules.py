@@ -56,6 +56,7 @@ RULES: dict[str, Rule] = {
     ),
     "provenance.student-unpinned": _rule("block", "the student's starting weights may change under the release", f"{AI_600_1} MS-2.5-005"),
     "provenance.model-changed": _rule("block", "a model is not the one its card describes", f"{AI_600_1} MS-2.5-005"),
+    "provenance.data-unpinned": _rule("block", "a data set of the Hub may change under the release", f"{AI_600_1} MS-2.5-005"),
     "provenance.file-missing": _rule("block", "a data file is absent", f"{AI_600_1} MS-2.5-005"),
     "provenance.file-unpinned": _rule("block", "a data file has no digest", f"{AI_600_1} MS-2.5-005"),
     "provenance.file-changed": _rule("block", "a data file changed since its digest was written", f"{AI_600_1} MS-2.5-005"),

@@ -14,6 +14,7 @@ from kdgov.declarations.release_parts.allowed_hosts import HostName
 from kdgov.declarations.release_parts.endpoint_terms import terms_ask_the_teacher
 from kdgov.declarations.release_parts.evaluation_settings import EvaluationSettings
 from kdgov.declarations.release_parts.further_teachers import licences_of_further_teachers
+from kdgov.declarations.release_parts.hub_data import HubData, is_hub_address
 from kdgov.declarations.release_parts.mitigations import Mitigation
 from kdgov.declarations.release_parts.organization import Organization
 from kdgov.declarations.release_parts.parts_kept import KeptLayers, Prune, refuse_mismatch
@@ -100,25 +101,24 @@ class StudentDeclaration(Declared):
         return self
 
 
-class DataDeclaration(Declared):
-    """One body of distillation data: a card that pins files and digests, or bare text files."""
+class DataDeclaration(HubData):
+    """One body of distillation data: a card that pins files and digests, bare text files, or a data set of the Hub."""
 
     card: str | None = None
-    """Dataset card file (`registry/datasets/*.yaml`)."""
+    """Dataset card file (`registry/datasets/*.yaml`); beside ``hub`` it says what the Hub's own card leaves open."""
     path: str | None = None
     """A text or JSON-lines file without a card; the checks will say what is then unknown."""
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Factor of the weight of each of its examples in the loss, beside a line's own ``weight``: 0.25 lets them count a quarter."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        return {"path": value} if isinstance(value, str) else value
-
     @model_validator(mode="after")
     def _has_one(self) -> DataDeclaration:
-        if (self.card is None) == (self.path is None):
-            raise ValueError("needs exactly one of card and path\nWrite `card:` for a described dataset or `path:` for a bare file.")
+        # A card beside `hub:` says what the Hub's own leaves open.
+        if (self.path is not None) + (self.hub is not None or self.card is not None) != 1:
+            raise ValueError(
+                "needs exactly one of card, path and hub\n"
+                "Write `card:` for a described dataset, `path:` for a bare file, or `hub: owner/name` with `revision:`."
+            )
         return self
 
 

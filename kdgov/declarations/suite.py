@@ -111,19 +111,6 @@ def load_suite(path: Path) -> Suite:
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PRIVATE", re.IGNORECASE)
 
 
-def data_path(data: DataInSuite, *, suite_file: Path, key: str = "data.path") -> Path:
-    """Where a suite's data file lies, with ``${NAME}`` filled in from the environment; a folder of images or sounds as its list.
-
-    A user's own copy may lie there as another kind of table than the suite names.
-
-    Raises:
-        InputError: if the environment variable is not set, or several copies lie there.
-    """
-    path = named_path(data.path, suite_file=suite_file, key=key)
-    is_table = "${" in data.path and data.digest is None and data.records is None and not data.nested
-    return as_data_file(in_the_format_at_hand(path, named=data.path, key=key, where=str(suite_file)) if is_table else path)
-
-
 def named_path(path: str, *, suite_file: Path, key: str) -> Path:
     """Where a file or folder that a suite names lies, with ``${NAME}`` filled in from the environment.
 
@@ -161,7 +148,7 @@ def _missing_files(suite: Suite, path: Path) -> list[Fault]:
             faults.append(_absent(path, f"tasks[{index}].file", task.file))
         for key, data in (("data", task.data), ("fewshot_data", task.fewshot_data)):
             # A user's own copy (with a variable) may be absent here: listing the suite must still work.
-            if data is not None and "${" not in data.path and not resolve(data.path, beside=path).exists():
+            if data is not None and data.path and "${" not in data.path and not resolve(data.path, beside=path).exists():
                 faults.append(_absent(path, f"tasks[{index}].{key}.path", data.path))
     return faults
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from kdgov.declarations.load import Declared
+from kdgov.declarations.release_parts.hub_data import HubData
 from kdgov.digest import is_digest
 
 
@@ -33,10 +34,10 @@ class Melt(Declared):
     """New column with its value."""
 
 
-class DataInSuite(Declared):
-    """A file of items: JSON lines, CSV or Parquet, plain or gzip."""
+class DataInSuite(HubData):
+    """A file of items: JSON lines, CSV or Parquet, plain or gzip; beside the suite or in a data set of the Hub."""
 
-    path: str
+    path: str = ""
     """File beside the suite; ``${NAME}`` reads an environment variable (a user's own copy of a public set)."""
     digest: str | None = None
     """``sha256:…`` of the file; shipped suites pin it, a user's own file may leave it to the plan's root."""
@@ -73,6 +74,11 @@ class DataInSuite(Declared):
     license: str | None = None
     """Licence of the items where it differs from the suite's."""
 
+    @property
+    def called(self) -> str:
+        """The file for people: its path, or the address of the data set that holds it."""
+        return self.path or self.address
+
     @field_validator("pattern", "remove")
     @classmethod
     def _is_a_pattern(cls, value: str | None) -> str | None:
@@ -80,6 +86,12 @@ class DataInSuite(Declared):
             return value if value is None else re.compile(value).pattern
         except re.error as error:
             raise ValueError(f"is not a regular expression: {error}\nCorrect it; named groups become columns.") from None
+
+    @model_validator(mode="after")
+    def _names_a_file(self) -> DataInSuite:
+        if bool(self.path) == (self.hub is not None):
+            raise ValueError("needs exactly one of path and hub\nWrite `path:` with a file, or `hub: owner/name` with `revision:`.")
+        return self
 
     @model_validator(mode="after")
     def _has_a_digest_form(self) -> DataInSuite:

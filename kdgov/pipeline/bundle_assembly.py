@@ -145,11 +145,13 @@ def _write_cards(folder: Path, context: ReleaseContext) -> None:
     release = context.release
     recipes = [one for one in (*(stage.distillation for stage in release.stages), release.distillation) if one is not None]
     further = [one.card for recipe in recipes for one in recipe.further_teachers]
-    named = [release.teacher.card, release.student.card, *further, *(item.card for item in release.data)]
-    for name in named:
-        if name is not None:
-            source = context.path_of(name)
-            write_atomic(folder / source.name, source.read_bytes())
+    named = [release.teacher.card, release.student.card, *further]
+    sources = [context.path_of(name) for name in named if name is not None]
+    sources += [context.data_card(item, f"data[{n}]") for n, item in enumerate(release.data) if item.path is None]
+    if (logged := release.production_inputs) is not None and logged.hub is not None:
+        sources.append(context.data_card(logged, "production_inputs"))
+    for source in sources:
+        write_atomic(folder / source.name, source.read_bytes())
 
 
 def _pretty(document: Mapping[str, Any]) -> bytes:

@@ -212,7 +212,7 @@ def _asked(question: _Question, reports: list[tuple[Body, ShardReport]]) -> list
 def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> list[Finding]:
     materials, stances, reports = question.materials, question.stances, media.reports
     findings = provenance_findings(materials, stances)
-    for body in (*materials.bodies, *([materials.logged] if materials.logged is not None else [])):
+    for body in (*materials.described, *([materials.logged] if materials.logged is not None else [])):
         findings += personal_data_findings(body, materials, stances, today=question.today)
     unseen = [key for key in index.not_testable if key not in media.looked_for]
     names = _names(question.names, reports)
@@ -267,7 +267,7 @@ def _write(
     for name, data in question.texts.items():
         write_atomic(folder / name, data)
     named = {name: model.card for name, model in materials.models.items()}
-    named |= {f"data-{n}": body.card for n, body in enumerate(materials.bodies)}
+    named |= {f"data-{n}": body.card for n, body in enumerate(materials.described)}
     named |= {"production-inputs": materials.logged.card} if materials.logged is not None else {}
     named |= {f"upstream-{n}": file for n, file in enumerate(materials.upstream.values())}
     # The kept reports served the resuming; what counts stands in SCAN_REPORTS, whoever scanned it.

@@ -10,10 +10,10 @@ import yaml
 
 from kdgov.checks.cards.draft_card import card_yaml, imported_card, new_model_card
 from kdgov.checks.cards.hub_export import hub_front_matter, hub_readme
-from kdgov.checks.cards.hub_front_matter import front_matter
 from kdgov.checks.cards.hub_identity import hub_identity
 from kdgov.checks.cards.interchange import card_beside_model, dataset_card_from_hub, license_of
 from kdgov.declarations.cards import DatasetCard, ModelCard, load_card
+from kdgov.hub.hub_front_matter import front_matter
 from kdgov.license.catalogue.named_licences import named_licenses
 from tests.conftest import real_folder
 

@@ -9,12 +9,12 @@ import pytest
 
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.endpoint_fields import key_variable, plain_address
-from kdgov.declarations.suite import data_path
 from kdgov.declarations.suite_data import DataInSuite
 from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.item_data import read_data
 from kdgov.http_post import post_json, without
+from kdgov.hub.suite_data import data_path
 
 SECRET = "hunter2-hunter2"
 

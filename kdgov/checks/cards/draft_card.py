@@ -18,7 +18,6 @@ from kdgov.checks.cards.beside.statements import with_words
 from kdgov.checks.cards.card_file import CardFile
 from kdgov.checks.cards.croissant import read_croissant, to_croissant
 from kdgov.checks.cards.hub_evidence import is_dataset_card
-from kdgov.checks.cards.hub_front_matter import front_matter, split_card
 from kdgov.checks.cards.hub_identity import card_title, hub_identity
 from kdgov.checks.cards.interchange import card_beside_model, dataset_card_from_hub, model_card_from_hub, name_of_folder
 from kdgov.checks.cards.known_facts import filled
@@ -29,6 +28,7 @@ from kdgov.declarations.load import resolve
 from kdgov.declarations.suite_parts.media_folders import as_data_file
 from kdgov.digest import digest_file, digest_json
 from kdgov.errors import Fault, InputError
+from kdgov.hub.hub_front_matter import front_matter, split_card
 from kdgov.quantities import quantity
 
 _ROWS_LOOKED_AT = 1000

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from kdgov.checks.cards.hub_fields import AS_WRITTEN, hub_fields
-from kdgov.checks.cards.hub_front_matter import split_card
 from kdgov.checks.cards.interchange import dataset_card_from_hub, model_card_from_hub
 from kdgov.checks.cards.known_facts import FILLED
 from kdgov.declarations.cards import Card, ModelCard
+from kdgov.hub.hub_front_matter import split_card
 
 
 def hub_front_matter(card: Card) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from kdgov.checks.cards.beside.other_names import contradicted_by_names, told_by
 from kdgov.checks.cards.beside.statements import is_said, narrows, with_packed, with_words
 from kdgov.checks.cards.beside.texts_beside import further_texts, license_texts, unreadable_texts
 from kdgov.checks.cards.hub_fields import AS_WRITTEN, hub_fields
-from kdgov.checks.cards.hub_front_matter import card_language, front_matter, names_of
 from kdgov.checks.cards.hub_identity import base_in_adapter, bases_in_merge, hub_identity, merge_files
 from kdgov.declarations.cards import DATASET_CARD, MODEL_CARD, DatasetCard, ModelCard
 from kdgov.declarations.load import validate
+from kdgov.hub.hub_front_matter import card_language, front_matter, names_of
 from kdgov.license.catalogue.expression import NOT_STATED, joined_by_and, ones, parse
 from kdgov.license.catalogue.facts import facts
 from kdgov.license.catalogue.named_licences import named_licenses

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from kdgov.checks.cards.release_inputs import Body, PathOf, beside, body_file, read_card
+from kdgov.checks.cards.release_inputs import Body, PathOf, beside, body_file, hub_card, read_card
 from kdgov.declarations.cards import DatasetCard
 from kdgov.declarations.release import Release
 from kdgov.digest import digest_file
@@ -21,10 +21,13 @@ def read_logged(release: Release, path_of: PathOf, *, where: str, digest_of: Cal
     declared = release.production_inputs
     if declared is None:
         return None
-    if declared.card is None:
+    if declared.hub is None and declared.card is None:
         name = str(declared.path)
         return Body(key="production_inputs", name=name, card=None, files=(body_file(name, path_of(name), None, digest_of),))
-    card = read_card(declared.card, path_of, key="production_inputs.card", where=where, kind=DatasetCard)
+    if declared.hub is not None:
+        card = hub_card(declared, path_of, key="production_inputs", where=where)
+    else:
+        card = read_card(str(declared.card), path_of, key="production_inputs.card", where=where, kind=DatasetCard)
     dataset = card.card
     assert isinstance(dataset, DatasetCard)
     named = [(file, beside(card.path, file.path)) for file in dataset.files]
@@ -36,9 +39,11 @@ def read_logged(release: Release, path_of: PathOf, *, where: str, digest_of: Cal
         log = body_file(named[0][0].path, named[0][1], named[0][0], digest_of)
     else:
         raise InputError(
-            f"production_inputs.card: {declared.card} names {len(named)} files",
+            f"production_inputs: {declared.card or declared.hub} names {len(named)} files",
             where=where,
-            mend="Name one file in the card, or say which under `production_inputs.path`.",
+            mend=f"Name one with `files:`, such as {named[0][0].path.partition('/')[2]}."
+            if declared.hub is not None and named
+            else "Name one file in the card, or say which under `production_inputs.path`.",
         )
     if not log.digest:
         raise InputError(f"production_inputs: {log.name} does not exist", where=where, mend="Correct the path of the log.")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from kdgov.checks.cards.beside.statements import with_words
 from kdgov.checks.cards.card_file import CardFile
-from kdgov.checks.cards.hub_front_matter import front_matter
 from kdgov.checks.cards.interchange import card_beside_model, dataset_card_from_hub
 from kdgov.declarations.cards import Card, ModelCard, load_card
 from kdgov.declarations.data_origin import Lineage
 from kdgov.digest import digest_file
 from kdgov.errors import InputError
+from kdgov.hub.hub_front_matter import front_matter
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 _NAMED = re.compile(r"^(?:name|id):\s*[\"']?(?P<name>[^\"'\n#]+?)[\"']?\s*$", re.MULTILINE)

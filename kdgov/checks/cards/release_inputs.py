@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.checks.cards.card_file import CardFile
+from kdgov.checks.cards.hub_data_card import hub_data_card
 from kdgov.checks.cards.interchange import card_beside_model, name_of_folder, told_by
 from kdgov.checks.cards.named_cards import find_named_card, named_without_card
 from kdgov.declarations.cards import Card, DatasetCard, ModelCard, load_card
 from kdgov.declarations.data_origin import DataFile, Generation, Lineage, PersonalData
 from kdgov.declarations.release import Release
+from kdgov.declarations.release_parts.hub_data import HubData, is_hub_address, named_by
 from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.declarations.suite import Suite
 from kdgov.declarations.suite_parts.media_folders import as_data_file
@@ -139,6 +141,11 @@ class ReleaseInputs:
         return {"teacher": self.teacher, "student": self.student} | {f"teacher-{n}": model for n, model in enumerate(self.further, 2)}
 
     @property
+    def described(self) -> tuple[Body, ...]:
+        """Data, and the prompts that have a card: what licences and provenance are asked of."""
+        return (*self.bodies, *(body for body in self.prompts if body.card is not None))
+
+    @property
     def scanned(self) -> tuple[Body, ...]:
         """Every body of texts that is scanned: data, prompts and production inputs."""
         return (*self.bodies, *self.prompts, *([self.logged] if self.logged is not None else []))
@@ -215,7 +222,8 @@ def read_bodies(release: Release, path_of: PathOf, *, where: str, digest_of: Cal
             file = body_file(item.path, path_of(item.path), None, digest_of)
             bodies.append(Body(key=key, name=item.path, card=None, files=(file,)))
             continue
-        card = read_card(str(item.card), path_of, key=f"{key}.card", where=where, kind=DatasetCard)
+        card = hub_card(item, path_of, key=key, where=where) if item.hub is not None else None
+        card = card or read_card(str(item.card), path_of, key=f"{key}.card", where=where, kind=DatasetCard)
         dataset = card.card
         assert isinstance(dataset, DatasetCard)
         files = tuple(body_file(f.path, beside(card.path, f.path), f, digest_of) for f in dataset.files)
@@ -223,14 +231,36 @@ def read_bodies(release: Release, path_of: PathOf, *, where: str, digest_of: Cal
     return tuple(bodies)
 
 
-def read_prompts(release: Release, path_of: PathOf, *, digest_of: Callable[[Path], str] = digest_file) -> tuple[Body, ...]:
-    """Every prompt file the recipe names, as a body without a card."""
+def hub_card(item: HubData, path_of: PathOf, *, key: str, where: str) -> CardFile:
+    """The card of a data set of the Hub that an entry names, with the release's own card beside it merged in.
+
+    Raises:
+        InputError: if there is no such data set, or a card is at fault.
+        UnavailableError: if it is not at hand and the hub cannot be reached.
+    """
+    named = getattr(item, "card", None)
+    own = read_card(named, path_of, key=f"{key}.card", where=where, kind=DatasetCard).path if named is not None else None
+    path = hub_data_card(item, where=f"{where}: {key}", own=own)
+    # A branch that a text names is known by where it leads, like everything else: the commit stands in the card.
+    return CardFile(card=load_card(path), path=path, name=item.address, digest=digest_file(path))
+
+
+def read_prompts(release: Release, path_of: PathOf, *, where: str, digest_of: Callable[[Path], str] = digest_file) -> tuple[Body, ...]:
+    """Every prompt file the recipe names, as a body; with a card where it is of a data set of the Hub.
+
+    Raises:
+        InputError: if such a data set or its card is at fault.
+        UnavailableError: if it is not at hand and the hub cannot be reached.
+    """
     terms = release.distillation.terms if release.distillation is not None else []
     named = [(n, term.prompts) for n, term in enumerate(terms) if isinstance(term, TeacherText) and term.prompts is not None]
-    return tuple(
-        Body(key=f"distillation.terms[{number}].prompts", name=name, card=None, files=(body_file(name, path_of(name), None, digest_of),))
-        for number, name in named
-    )
+    bodies = []
+    for number, name in named:
+        key = f"distillation.terms[{number}].prompts"
+        card = hub_card(named_by(name), path_of, key=key, where=where) if is_hub_address(name) else None
+        pinned = card.card.files[0] if card is not None and isinstance(card.card, DatasetCard) else None
+        bodies.append(Body(key=key, name=name, card=card, files=(body_file(name, path_of(name), pinned, digest_of),)))
+    return tuple(bodies)
 
 
 def follow_cards(start: Mapping[str, CardFile], path_of: PathOf) -> dict[str, CardFile]:

@@ -10,6 +10,7 @@ from kdgov.checks.cards.release_inputs import Body, BodyFile, ModelFacts, Releas
 from kdgov.checks.findings.rules import Stances
 from kdgov.declarations.cards import DatasetCard, ModelCard
 from kdgov.declarations.data_origin import Generation
+from kdgov.declarations.release_parts.hub_data import HubData, is_hub_address, named_by
 from kdgov.finding import Finding
 from kdgov.passing_rules import passing
 
@@ -26,9 +27,11 @@ def provenance_findings(materials: ReleaseInputs, stances: Stances) -> list[Find
     findings += _student_endpoint_findings(materials, stances)
     for model in materials.further:
         findings += _model_findings(model, stances)
-    for body in materials.bodies:
+    for body in materials.described:
         is_own = _is_own(body, materials.release.organization.name)
         findings += [*_body_findings(body, stances), *_generation_findings(body, stances, is_own=is_own)]
+    for body, declared in _hub_data(materials):
+        findings += _unpinned_data(body, declared, stances)
     if materials.release.distillation is None and not _says_how_it_was_taught(materials):
         findings.append(
             stances.finding(
@@ -149,6 +152,32 @@ def _card_findings(
             mend="Add what is known; write `unknown` where it truly is.",
             details={"fields": missing},
         )
+
+
+def _unpinned_data(body: Body, declared: HubData, stances: Stances) -> Iterable[Finding]:
+    """A data set of the Hub that is named without a commit, as `_model_findings` tells it of a model."""
+    if declared.hub is None or declared.is_pinned or body.dataset is None:
+        return
+    said = f"revision {declared.revision!r} is a name that can move" if declared.revision else "it has no revision"
+    yield stances.finding(
+        "provenance.data-unpinned",
+        f"{body.key} {declared.hub}",
+        f"A data set of the Hub needs a pinned revision: {said}; what is read now is commit {body.dataset.revision}.",
+        mend=f"Write `revision: {body.dataset.revision}` beside `hub:`.",
+        details={"found": body.dataset.revision},
+    )
+
+
+def _hub_data(materials: ReleaseInputs) -> Iterable[tuple[Body, HubData]]:
+    """Every body that the release names as a data set of the Hub, with how it is named."""
+    declared: dict[str, HubData] = {f"data[{index}]": item for index, item in enumerate(materials.release.data)}
+    if materials.release.production_inputs is not None:
+        declared["production_inputs"] = materials.release.production_inputs
+    for body in materials.scanned:
+        if (item := declared.get(body.key)) is not None:
+            yield body, item
+        elif is_hub_address(body.name):
+            yield body, named_by(body.name)
 
 
 def _body_findings(body: Body, stances: Stances) -> Iterable[Finding]:

@@ -76,7 +76,7 @@ def _expression_faults(materials: ReleaseInputs) -> Iterator[Fault]:
     if materials.release.student.license:
         yield from _fault_of(materials.release.student.license, materials.where, "student.license")
     models = [materials.teacher, materials.student, *materials.further]
-    named = [*(model.card for model in models), *(body.card for body in materials.bodies), *materials.upstream.values()]
+    named = [*(model.card for model in models), *(body.card for body in materials.described), *materials.upstream.values()]
     for file in {card.path: card for card in named if card is not None}.values():
         yield from _fault_of(file.card.license, str(file.path), "license")
         yield from _lineage_faults(file.card.lineage, str(file.path), "lineage")
@@ -173,7 +173,7 @@ def _student_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:
 
 def _data_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:
     uses = ["dataset_train"] + (["dataset_publish"] if materials.release.release.distribution == "data" else [])
-    return [_of_data(body, use, materials) for use in uses for body in materials.bodies]
+    return [_of_data(body, use, materials) for use in uses for body in materials.described]
 
 
 def _suite_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:

@@ -11,12 +11,12 @@ from typing import Any
 from kdgov.checks.cards.release_inputs import SuiteFile
 from kdgov.checks.scan.contamination import WHOLE_TEXT_WORDS, SuiteItem
 from kdgov.checks.scan.shards import Tally, read_rows
-from kdgov.declarations.suite import data_path
 from kdgov.declarations.suite_data import DataInSuite
 from kdgov.declarations.suite_parts.suite_options import file_field
 from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.digest import digest_file
 from kdgov.errors import InputError
+from kdgov.hub.suite_data import data_path
 from kdgov.items.text_digest import hidden_name
 from kdgov.quantities import quantity
 
@@ -69,7 +69,7 @@ def _path_of(task: TaskInSuite, suite_file: Path) -> tuple[Path | None, str]:
         path = data_path(task.data, suite_file=suite_file)
     except InputError as error:
         return None, error.what
-    return (path, "") if path.is_file() else (None, f"{task.data.path} does not exist")
+    return (path, "") if path.is_file() else (None, f"{task.data.called} does not exist")
 
 
 def item_rows(task: TaskInSuite, suite_file: Path) -> Iterator[tuple[str, Mapping[str, Any], Path]]:

@@ -10,6 +10,7 @@ from typing import Any
 from kdgov.declarations.effects.idle_keys import idle_keys
 from kdgov.declarations.load import load, resolve
 from kdgov.declarations.release import Release
+from kdgov.declarations.release_parts.hub_data import is_hub_address
 from kdgov.declarations.release_parts.set_keys import with_settings
 from kdgov.errors import DeclarationError, Fault
 
@@ -25,7 +26,7 @@ def load_release(path: Path, *, settings: Mapping[str, Any] | None = None) -> Re
     faults = [
         Fault(file=str(path), key=key, what=f"names {name!r}, which does not exist", mend=_mend(key, name))
         for key, name in named_files(release)
-        if not resolve(name, beside=path).exists()
+        if not is_hub_address(name) and not resolve(name, beside=path).exists()
     ]
     if faults := [*faults, *idle_keys(release, path)]:
         raise DeclarationError(faults)
@@ -34,10 +35,9 @@ def load_release(path: Path, *, settings: Mapping[str, Any] | None = None) -> Re
 
 def _mend(key: str, name: str) -> str:
     mend = "Correct the path: it is relative to this file, then to the working folder."
-    if not key.startswith("data") or not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w-]*", name):
+    if not key.startswith(("data[", "production_inputs")) or not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w-]*", name):
         return mend
-    fixed = f"hf download {name} --repo-type dataset --revision COMMIT --local-dir DATA"
-    return f"{mend} A dataset of the Hub is read from its files, not by its name: `{fixed}`, then name a file of DATA."
+    return f"{mend} A data set of the Hub is named as `{{hub: {name}, revision: COMMIT}}` (40 digits)."
 
 
 def named_files(release: Release) -> list[tuple[str, str]]:
@@ -46,7 +46,7 @@ def named_files(release: Release) -> list[tuple[str, str]]:
     named += [("student.license_text", release.student.license_text)]
     named += [(f"stages[{index}].student.config", stage.student.config) for index, stage in enumerate(release.stages) if stage.student]
     for index, item in enumerate(release.data):
-        named.append((f"data[{index}].card" if item.card else f"data[{index}].path", item.card or item.path))
+        named += [(f"data[{index}].card", item.card), (f"data[{index}].path", item.path)]
     cache = release.distillation.cache if release.distillation is not None else None
     named += [(f"distillation.cache.files[{index}]", name) for index, name in enumerate(cache.files if cache is not None else ())]
     if (inputs := release.production_inputs) is not None:

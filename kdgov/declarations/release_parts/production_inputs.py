@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from kdgov.declarations.load import Declared
+from kdgov.declarations.release_parts.hub_data import HubData
 from kdgov.declarations.suite_judge import JudgeInSuite
 
 REPLAY = "production-replay"
 """The shipped suite that asks logged inputs."""
 
 
-class ProductionInputs(Declared):
+class ProductionInputs(HubData):
     """The user's own logged inputs, replayed to both models and compared with the distillation data."""
 
     path: str | None = None
@@ -36,17 +36,14 @@ class ProductionInputs(Declared):
     limit: int = Field(default=2000, ge=1)
     """Largest number of distinct inputs that are replayed, drawn by hash over the whole log."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        return {"path": value} if isinstance(value, str) else value
-
     @model_validator(mode="after")
     def _names_a_log(self) -> ProductionInputs:
-        if self.path is None and self.card is None:
+        if self.path is None and self.card is None and self.hub is None:
             raise ValueError(
                 "names neither path nor card\nWrite `path:` with the file of logged inputs, or `card:` with a card that pins it."
             )
+        if self.path is not None and self.hub is not None:
+            raise ValueError("has both path and hub\nKeep one of them; `files:` names a file of the data set.")
         return self
 
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import Declared
+from kdgov.declarations.release_parts.hub_data import checked_address
 
 LANGUAGES = ("ar", "de", "el", "en", "es", "fr", "he", "hi", "it", "ja", "ko", "nl", "pl", "pt", "ru", "sv", "th", "tr", "uk", "zh")
 """ISO 639-1 codes that the language filter tells apart."""
@@ -183,8 +184,9 @@ class TeacherText(Declared):
 
     kind: Literal["teacher_text"]
     """Tag."""
-    prompts: str | None = None
-    """File with a ``prompt`` per line, or ``messages`` that end in a user's turn; absent: the prompts of the release's own data."""
+    prompts: Annotated[str, AfterValidator(checked_address)] | None = None
+    """File (or ``hf://datasets/owner/name@COMMIT/FILE``) with a ``prompt`` per line, or ``messages`` that end in a user's turn; absent:
+    the prompts of the release's own data."""
     prompt_template: str = "{prompt}"
     """How a prompt is put to the teacher; its digest is recorded. Conversations are put as they are."""
     system: str | None = None

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdgov.declarations.suite import data_path
 from kdgov.declarations.suite_data import DataInSuite
 from kdgov.digest import digest_file, digest_json
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.author_formats import blank, decoded, leaves, records_of, shaped, side_by_side
 from kdgov.evaluation.plan.data_files import document_of, read_rows
+from kdgov.hub.suite_data import data_path
 
 Row = dict[str, Any]
 
@@ -27,7 +27,7 @@ def read_data(data: DataInSuite, *, suite_file: Path, key: str = "data") -> tupl
     path = data_path(data, suite_file=suite_file, key=f"{key}.path")
     if not path.is_file():
         raise InputError(
-            f"{key}.path: {data.path!r} does not exist",
+            f"{key}.path: {data.called!r} does not exist",
             where=str(suite_file),
             # What a variable holds is shown to nobody: whoever writes a suite chooses which one is read.
             mend=f"Put your copy of the data at {data.path if '${' in data.path else path}, or correct the path.",
@@ -35,7 +35,7 @@ def read_data(data: DataInSuite, *, suite_file: Path, key: str = "data") -> tupl
     try:
         return _read(data, path, suite_file, key)
     except OSError as error:
-        what = f"{key}.path: {data.path!r} cannot be read: {error.strerror or error}"
+        what = f"{key}.path: {data.called!r} cannot be read: {error.strerror or error}"
         raise InputError(what, where=str(suite_file), mend="Check the file's permissions.") from error
     except InputError as error:
         if "${" not in data.path:
@@ -48,16 +48,16 @@ def _read(data: DataInSuite, path: Path, suite_file: Path, key: str) -> tuple[li
     found = digest_file(path)
     if data.digest is not None and found != data.digest:
         raise InputError(
-            f"{key}: {data.path!r} is not the pinned file: it has {found}, the suite pins {data.digest}",
+            f"{key}: {data.called!r} is not the pinned file: it has {found}, the suite pins {data.digest}",
             where=str(suite_file),
             mend="Restore the pinned file, or review the change and pin it with `kdgov suites pin`.",
         )
     rows = _beside(_rows_in(path, data), data, suite_file, key)
     digests = [found] if data.beside is None else [found, digest_file(_second(data, suite_file, key))]
-    rows = shaped(rows, data, where=data.path)
+    rows = shaped(rows, data, where=data.called)
     if missing := sorted({c for c in _read_columns(data) if rows and not any(c in row for row in rows)}):
         raise InputError(
-            f"{key}: {data.path!r} has no column {', '.join(missing)}",
+            f"{key}: {data.called!r} has no column {', '.join(missing)}",
             where=str(suite_file),
             mend=f"Its columns are {', '.join(sorted(set().union(*rows)))}.",
         )
@@ -67,14 +67,17 @@ def _read(data: DataInSuite, path: Path, suite_file: Path, key: str) -> tuple[li
     renamed = [row for row in renamed if not any(blank(row.get(c)) for c in data.drop_blank)]
     _refuse_blank(renamed, data, suite_file, key)
     if not renamed:
-        raise InputError(f"{key}: {data.path!r} keeps no row", where=str(suite_file), mend="Check `where`; an empty suite proves nothing.")
+        raise InputError(
+            f"{key}: {data.called!r} keeps no row", where=str(suite_file), mend="Check `where`; an empty suite proves nothing."
+        )
     return renamed, digests[0] if len(digests) == 1 else digest_json(digests)
 
 
 def data_facts(data: DataInSuite, digest: str, rows: Sequence[Row]) -> dict[str, Any]:
     """What a plan says of a task's data: digest, rows, and how many its authors publish where the suite says so."""
     published = {} if data.published_rows is None else {"published_rows": data.published_rows}
-    return {"digest": digest, "rows": len(rows), **published}
+    said = {} if data.hub is None else {"hub": data.hub, "revision": data.revision if data.is_pinned else None}
+    return {"digest": digest, "rows": len(rows), **published, **said}
 
 
 def _read_columns(data: DataInSuite) -> set[str]:
@@ -88,7 +91,7 @@ def _refuse_blank(rows: Sequence[Row], data: DataInSuite, suite_file: Path, key:
     for number, row in enumerate(rows, start=1):
         if empty := [column for column in data.filled if blank(row.get(column))]:
             raise InputError(
-                f"{key}: {data.path!r} has no text in column {data.columns.get(empty[0], empty[0])!r} of row {number} of those kept",
+                f"{key}: {data.called!r} has no text in column {data.columns.get(empty[0], empty[0])!r} of row {number} of those kept",
                 where=str(suite_file),
                 mend="The file is cut short or was edited: get it again from its authors, or take the row out.",
             )

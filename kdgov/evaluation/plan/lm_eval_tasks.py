@@ -192,7 +192,7 @@ def _other_columns(declared: TaskInSuite, where: str, error: Exception) -> Input
     """Whatever a task's own code makes of rows that lack what it reads."""
     assert declared.data is not None  # noqa: S101 - asked before
     return InputError(
-        f"the task's code cannot read a row of {declared.data.path!r}: {type(error).__name__}: {error}",
+        f"the task's code cannot read a row of {declared.data.called!r}: {type(error).__name__}: {error}",
         where=where,
         mend="A column is missing or blank: get the file again from its authors, or map its columns with `columns`.",
     )

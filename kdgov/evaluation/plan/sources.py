@@ -11,8 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from kdgov.hub.suite_data import data_path
 from kdgov.checkpoints.digests import remembered_digest
-from kdgov.declarations.suite import Suite, data_path, find_suite, load_suite
+from kdgov.declarations.suite import Suite, find_suite, load_suite
 from kdgov.declarations.suite_parts.judging_models import measured_metrics
 from kdgov.declarations.suite_parts.lm_eval_config import task_file_of
 from kdgov.declarations.suite_parts.task_index import lm_eval_version
@@ -49,7 +50,7 @@ def _outside(suite: Suite, path: Path) -> list[Any]:
             file = data_path(data, suite_file=path, key=f"tasks.{task.task}.{key}.path")
             if not file.is_file():
                 raise InputError(
-                    f"tasks.{task.task}.{key}.path: {data.path!r} does not exist",
+                    f"tasks.{task.task}.{key}.path: {data.called!r} does not exist",
                     where=str(path),
                     mend=f"Put your copy of the data at {file}.",
                 )

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kdgov.hub.suite_data import data_path
 from kdgov.checkpoints.digests import remembered_digest
-from kdgov.declarations.suite import SUITE_FILE, Suite, data_path, find_suite, load_suite
+from kdgov.declarations.suite import SUITE_FILE, Suite, find_suite, load_suite
 from kdgov.declarations.suite_parts.expanded_groups import SuiteGroup
 from kdgov.declarations.suite_parts.lm_eval_config import task_file_of
 from kdgov.declarations.suite_parts.suite_metric import MetricInSuite
@@ -73,7 +74,7 @@ def _file_facts(suite: Suite, task: TaskInSuite, path: Path) -> dict[str, Any]:
     assert task.data is not None  # noqa: S101 - the caller's own check
     facts: dict[str, Any] = {
         "license": task.data.license or suite.license,
-        "source": f"file {task.data.path}",
+        "source": f"file {task.data.called}",
         "revision": (task.data.digest or "not pinned")[:19],
     }
     try:
@@ -157,7 +158,7 @@ def pin(name: Path, *, from_hub: bool = False) -> list[dict[str, str]]:
         if task.hub is not None and commit and commit != task.hub.revision:
             text = _with_revision(text, task.hub.id, task.hub.revision, commit)
             written.append({"task": task.task, "key": "hub.revision", "value": commit})
-        if task.data is None or "${" in task.data.path:
+        if task.data is None or task.data.hub is not None or "${" in task.data.path:
             continue
         digest = remembered_digest(data_path(task.data, suite_file=path))
         if digest == task.data.digest:
@@ -185,7 +186,11 @@ def not_pinned(name: Path) -> dict[str, list[str]]:
     path = find_suite(str(name))
     found: dict[str, list[str]] = {}
     for task in load_suite(path).tasks:
-        if task.data is not None and task.data.digest is None:
+        if task.data is not None and task.data.hub is not None:
+            if task.data.is_pinned:
+                continue
+            reason = f"no commit of {task.data.hub} is said, write `revision:` with 40 digits"
+        elif task.data is not None and task.data.digest is None:
             variable = re.search(r"\$\{(\w+)\}", task.data.path)
             reason = f"the file is found by {variable[1]}, write its digest by hand" if variable else "the file has no digest"
         elif task.data is None and task.kind == "lm_eval" and (task.hub is None or task.hub.revision is None):

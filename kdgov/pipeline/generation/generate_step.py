@@ -129,7 +129,7 @@ def _verifier_files(context: ReleaseContext) -> list[Path]:
 
 def _names(context: ReleaseContext) -> list[str]:
     named = [term.prompts for term in teacher_text_terms(context) if term.prompts is not None]
-    return [*(Path(item.card or item.path or "").name for item in context.release.data), *(Path(name).name for name in named)]
+    return [*(Path(item.hub or item.card or item.path or "").name for item in context.release.data), *(Path(name).name for name in named)]
 
 
 def _facts(folder: Path) -> dict[str, Any]:

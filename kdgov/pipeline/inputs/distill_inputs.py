@@ -89,11 +89,11 @@ def weighed_files(context: ReleaseContext) -> list[tuple[Path, float]]:
         InputError: as `data_files` does.
     """
     files: list[tuple[Path, float]] = []
-    for item in context.release.data:
+    for index, item in enumerate(context.release.data):
         if item.path is not None:
             files.append((as_data_file(context.path_of(item.path)), item.weight))
             continue
-        card_path = context.path_of(str(item.card))
+        card_path = context.data_card(item, f"data[{index}]")
         card = load_dataset_card(card_path)
         if not card.files:
             raise InputError("names no file", where=str(card_path), mend="Add `files:` with the path and digest of each.")

@@ -53,8 +53,9 @@ def load_release_inputs(context: ReleaseContext) -> ReleaseInputs:
     bodies = read_bodies(release, context.path_of, where=where, digest_of=remembered_digest)
     logged = read_logged(release, context.path_of, where=where, digest_of=remembered_digest)
     bodies_with_cards = (*bodies, *([logged] if logged is not None else []))
+    prompts = read_prompts(release, context.path_of, where=where, digest_of=remembered_digest)
     further = _further(context)
-    named = [*(one.card for one in (teacher, student, *further)), *(body.card for body in bodies_with_cards)]
+    named = [*(one.card for one in (teacher, student, *further)), *(body.card for body in (*bodies_with_cards, *prompts))]
     cards = {file.name: file for file in named if file is not None}
     suites = suite_files(context)
     return ReleaseInputs(
@@ -64,7 +65,7 @@ def load_release_inputs(context: ReleaseContext) -> ReleaseInputs:
         student=student,
         further=further,
         bodies=bodies,
-        prompts=read_prompts(release, context.path_of, digest_of=remembered_digest),
+        prompts=prompts,
         logged=logged,
         suites=suites,
         upstream=follow_cards(cards, context.path_of),

@@ -7,10 +7,10 @@ from typing import Literal, TypeVar
 
 from kdgov.checks.cards.beside.gguf_metadata import GgufMetadata
 from kdgov.checks.cards.beside.readme_licence import licence_in_words
-from kdgov.checks.cards.hub_front_matter import split_card
 from kdgov.checks.cards.hub_identity import card_title
 from kdgov.declarations.cards import DatasetCard, ModelCard
 from kdgov.declarations.data_origin import Lineage
+from kdgov.hub.hub_front_matter import split_card
 from kdgov.license.catalogue.expression import joined_by_and, ones, parse
 from kdgov.license.catalogue.facts import facts
 

@@ -1,0 +1,180 @@
+"""A data set of the Hub in the place of a file: the same findings as for files, at every place that names data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kdgov.checks.cards.hub_data_card import hub_data_card
+from kdgov.checks.scan.suite_items import suite_items
+from kdgov.declarations.cards import load_dataset_card
+from kdgov.declarations.release_parts.hub_data import HubData, named_by
+from kdgov.digest import digest_bytes
+from kdgov.errors import DeclarationError, InputError, UnavailableError
+from kdgov.hub.data_set import hub_files, only_file
+from kdgov.pipeline.context import open_release
+from kdgov.pipeline.inputs.distill_inputs import distill_inputs
+from kdgov.pipeline.inputs.load_inputs import load_release_inputs
+from tests.checks.conftest import QUESTION, World
+from tests.checks.test_violations import TODAY
+from tests.hub.conftest import Hub
+
+README = "---\nlicense: {}\nlanguage: [en, de]\npretty_name: Some facts\n---\n# Some facts\n"
+
+
+def lines(count: int = 40, **last: str) -> str:
+    rows: list[Any] = [{"prompt": f"How many are {n}?", "completion": f"There are {n}."} for n in range(count)]
+    return "".join(json.dumps(row) + "\n" for row in (*rows, *([last] if last else [])))
+
+
+@pytest.fixture
+def made(tmp_path: Path, hub: Hub) -> World:
+    """A release with nothing to complain of, and a cache of the Hub beside it."""
+    (tmp_path / "world").mkdir()
+    return World(tmp_path / "world")
+
+
+def stops(world: World) -> dict[str, str]:
+    return {rule: finding.reason + finding.subject for rule, finding in world.rules(today=TODAY).items() if finding.verdict == "block"}
+
+
+def test_a_pinned_data_set_is_checked_as_files_with_a_card_are(made: World, hub: Hub) -> None:
+    commit = hub("me/facts", {"README.md": README.format("cc0-1.0"), "train.jsonl": lines(), "test.jsonl": lines(3)})
+    made.release["data"] = [{"hub": "me/facts", "revision": commit}]
+    assert not stops(made)
+    materials = load_release_inputs(open_release(made.write(), store=made.folder / "store"))
+    (body,) = materials.bodies
+    assert body.dataset is not None
+    assert (body.dataset.id, body.dataset.revision, body.dataset.license) == ("me/facts", commit, "cc0-1.0")
+    assert body.dataset.language == ["en", "de"]
+    assert [file.name for file in body.files] == ["facts/train.jsonl"]
+    inputs = distill_inputs(open_release(made.write(), store=made.folder / "store"))
+    assert [path.read_text() for path in inputs.data] == [lines()]
+
+
+def test_the_card_is_the_same_wherever_the_cache_lies(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = hub("me/facts", {"README.md": README.format("mit"), "train.jsonl": lines()})
+    first = hub_data_card(named_by(f"me/facts@{commit}"), where="x")
+    monkeypatch.setenv("KDGOV_CACHE", str(tmp_path / "elsewhere"))
+    second = hub_data_card(named_by(f"me/facts@{commit}"), where="x")
+    assert first != second
+    assert (first.name, first.read_bytes()) == (second.name, second.read_bytes())
+    assert str(tmp_path) not in first.read_text()
+
+
+@pytest.mark.parametrize("revision", [None, "main"])
+def test_what_no_commit_pins_is_read_and_blocks(made: World, hub: Hub, revision: str | None) -> None:
+    commit = hub("me/facts", {"README.md": README.format("mit"), "train.jsonl": lines()})
+    made.release["data"] = [{"hub": "me/facts", **({"revision": revision} if revision else {})}]
+    assert f"commit {commit}" in stops(made)["provenance.data-unpinned"]
+
+
+def test_a_licence_of_the_data_set_forbids_and_no_card_of_ours_lifts_that(made: World, hub: Hub) -> None:
+    commit = hub("me/facts", {"README.md": README.format("cc-by-nc-4.0"), "train.jsonl": lines()})
+    made.release["data"] = [{"hub": "me/facts", "revision": commit}]
+    assert "licence.deny" in stops(made)
+    made.release["data"][0]["card"] = "data.yaml"
+    made.data |= {"license": "MIT", "files": []}
+    assert "licence.deny" in stops(made)
+    assert load_dataset_card(hub_data_card(named_by(f"me/facts@{commit}"), where="x", own=made.folder / "data.yaml")).license is not None
+
+
+def test_secrets_items_and_a_changed_file_are_found_in_it(made: World, hub: Hub) -> None:
+    text = lines(prompt=f"Tell me this. {QUESTION}", completion="The key is AKIA" + "QZ7RTW2MNB4KXC9D.")
+    commit = hub("me/facts", {"README.md": README.format("mit"), "data/train-00000-of-00001.jsonl": text})
+    made.release["data"] = [{"hub": "me/facts", "revision": commit, "card": "data.yaml"}]
+    made.data["files"] = [{"path": "data/train-00000-of-00001.jsonl", "digest": "sha256:" + "0" * 64}]
+    found = stops(made)
+    assert {"privacy.secret-found", "contamination.verbatim", "provenance.file-changed"} <= set(found)
+    assert "facts/data/train-00000-of-00001.jsonl" in found["privacy.secret-found"]
+    with pytest.raises(InputError, match="is not what the card pins"):
+        distill_inputs(open_release(made.folder / "release.yaml", store=made.folder / "store"))
+
+
+def test_a_card_beside_it_says_what_the_hubs_leaves_open(made: World, hub: Hub) -> None:
+    commit = hub("me/facts", {"README.md": README.format("mit"), "LICENSE": "Some licence.", "train.jsonl": lines()})
+    (made.folder / "terms.txt").write_text("Our terms.")
+    made.data |= {
+        "license": None,
+        "license_text": "terms.txt",
+        "files": [],
+        "lineage": [{"use": "dataset_train", "name": "x", "card": "u.yaml"}],
+    }
+    (made.folder / "u.yaml").write_text(yaml.safe_dump({"schema": "kdgov.dataset_card/1", "name": "x", "license": "CC0-1.0"}))
+    made.release["data"] = [{"hub": "me/facts", "revision": commit, "card": "data.yaml"}]
+    path = made.write()
+    materials = load_release_inputs(open_release(path, store=made.folder / "store"))
+    assert {"u.yaml"} == {file.path.name for file in materials.upstream.values()}
+    card = materials.bodies[0].card
+    assert card is not None
+    assert card.card.license == "mit"
+    assert (card.path.parent / str(card.card.license_text)).read_text() == "Our terms."
+    assert "personal_data" in card.path.read_text()
+
+
+def test_production_inputs_prompts_and_suites_name_one_too(made: World, hub: Hub) -> None:
+    logged = "".join(json.dumps({"input": f"How many are {n}?"}) + "\n" for n in range(40))
+    asked = json.dumps({"id": "one", "question": QUESTION, "answer": "The eastern one"}) + "\n"
+    commit = hub("me/log", {"logged.jsonl": logged, "README.md": README.format("mit")})
+    items = hub("me/items", {"test.jsonl": asked, "train.jsonl": asked.replace("eastern", "western")})
+    secret = hub(
+        "me/prompts", {"p.jsonl": json.dumps({"prompt": "My key is AKIA" + "QZ7RTW2MNB4KXC9D"}), "README.md": README.format("cc-by-nc-4.0")}
+    )
+    made.release["production_inputs"] = {"hub": "me/log", "revision": commit}
+    made.release["distillation"]["terms"] = [{"kind": "teacher_text", "prompts": f"hf://datasets/me/prompts@{secret}"}]
+    path = made.write()
+    suite = yaml.safe_load((made.folder / "suite" / "suite.yaml").read_text())
+    suite["tasks"][0]["data"] = {"hub": "me/items", "revision": items, "split": "test"}
+    (made.folder / "suite" / "suite.yaml").write_text(yaml.safe_dump(suite))
+    materials = load_release_inputs(open_release(path, store=made.folder / "store"))
+    assert materials.logged is not None
+    assert materials.logged.files[0].path.read_text() == logged
+    found = suite_items(materials.suites)
+    assert (list(found.digests.values()), found.absent) == ([digest_bytes(asked.encode())], ())
+    assert materials.prompts[0].dataset is not None
+    assert materials.prompts[0].dataset.license == "cc-by-nc-4.0"
+    suite["tasks"][0]["data"].pop("split")
+    (made.folder / "suite" / "suite.yaml").write_text(yaml.safe_dump(suite))
+    assert "splits train, test" in suite_items(load_release_inputs(open_release(path, store=made.folder / "store")).suites).absent[0]
+
+
+def test_a_folder_of_images_is_one_data_file(hub: Hub) -> None:
+    commit = hub("me/pets", {f"train/{kind}/{n}.png": f"{kind}{n}" for kind in ("cat", "dog") for n in range(2)} | {"README.md": "x"})
+    card = load_dataset_card(hub_data_card(named_by(f"me/pets@{commit}"), where="x"))
+    assert [file.path for file in card.files] == ["pets/train"]
+
+
+def test_what_is_not_at_hand_is_one_fault(hub: Hub) -> None:
+    commit = hub("me/facts", {"data/train-00000-of-00002.jsonl": lines(), "README.md": "x"})
+    for item, lacking in ((named_by(f"me/facts@{commit}"), "data/train-00001-of-00002"), (named_by(f"me/other@{commit}"), "me/other")):
+        with pytest.raises(UnavailableError, match=lacking) as refused:
+            hub_files(item, where="release.yaml: data[0]")
+        assert "hf download" in refused.value.mend
+    two = hub("me/two", {"train.jsonl": lines(), "README.md": "x", "train-2.jsonl": lines()})
+    with pytest.raises(InputError, match="means 2 files"):
+        only_file(HubData(hub="me/two", revision=two), where="suite.yaml")
+
+
+def test_a_name_alone_is_refused_with_what_to_write(made: World, hub: Hub) -> None:
+    made.release["data"] = ["me/facts"]
+    with pytest.raises(DeclarationError, match="hub: me/facts, revision: COMMIT"):
+        open_release(made.write())
+
+
+def test_the_library_fetches_what_the_cache_lacks(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, hub_server: Any) -> None:
+    files = {"README.md": README.format("mit"), "train-a.jsonl": lines(), "train-b.jsonl": lines(5)}
+    commit = hub_server("me/served", files)
+    # Half of it was fetched by somebody before: names do not tell that, the hub does.
+    root = tmp_path / "hf" / "hub" / "datasets--me--served" / "snapshots" / commit
+    root.mkdir(parents=True)
+    (root / "train-a.jsonl").write_text(lines())
+    found = hub_files(named_by(f"me/served@{commit}"), where="release.yaml")
+    assert [path.name for path in found.paths] == ["train-a.jsonl", "train-b.jsonl"]
+    assert found.paths[1].read_text() == lines(5)
+    assert hub_files(HubData(hub="me/served"), where="release.yaml").commit == commit
+    with pytest.raises(InputError, match="the hub has no data set 'me/absent'"):
+        hub_files(named_by(f"me/absent@{commit}"), where="release.yaml")
