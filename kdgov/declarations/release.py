@@ -116,7 +116,7 @@ class DataDeclaration(HubData):
         # A card beside `hub:` says what the Hub's own leaves open.
         if (self.path is not None) + (self.hub is not None or self.card is not None) != 1:
             raise ValueError(
-                "needs exactly one of card, path and hub\n"
+                "needs exactly one of card and path, or hub\n"
                 "Write `card:` for a described dataset, `path:` for a bare file, or `hub: owner/name` with `revision:`."
             )
         return self

@@ -42,6 +42,12 @@ _PREFERRED = (".parquet", ".jsonl", ".json", ".csv")
 READ = "JSON lines, JSON, CSV, TSV, Parquet, text (plain, .gz, .bz2, .xz or .zst), and folders of images or sounds"
 
 
+class LackingFileError(InputError):
+    """A file that the data set's own card names and that is not among the names: the repository, or this copy of it, is not whole."""
+
+    pattern = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
     """What of a repository is meant."""
@@ -72,7 +78,8 @@ def chosen_files(names: Sequence[str], card: Mapping[str, Any], wanted: HubData,
     split = wanted.split or _default_split(list(splits), default, where)
     if split not in splits:
         raise InputError(f"has no split {split!r}", where=where, mend=f"Name one of its splits: {', '.join(splits)}.")
-    found = splits[split]
+    if isinstance(found := splits[split], InputError):
+        raise found
     if wanted.files is not None:
         asked = set(_matching(wanted.files, names, where))
         found = [name for name in found if name in asked]
@@ -99,14 +106,14 @@ def _refuse_script(names: Sequence[str], card: Mapping[str, Any], hub: str, wher
         )
 
 
-def _splits_of(names: Sequence[str], card: Mapping[str, Any], wanted: HubData, where: str) -> dict[str, list[str]]:
-    """Split → its files, in the configuration that is meant."""
+def _splits_of(names: Sequence[str], card: Mapping[str, Any], wanted: HubData, where: str) -> dict[str, list[str] | InputError]:
+    """Split → its files in the configuration that is meant, or why it has none."""
     configs = [one for one in _listed(card.get("configs")) if isinstance(one, Mapping)]
     if not configs:
         if wanted.config not in (None, "default"):
             mend = "Leave `config:` out, or name its files: `files: FOLDER/*`."
             raise InputError(f"has no configuration {wanted.config!r}: its card lists none", where=where, mend=mend)
-        return _inferred(names, where)
+        return dict(_inferred(names, where))
     config = _config(configs, wanted.config, where)
     folder = str(config.get("data_dir") or "").strip("/").removeprefix("./")
     within = [name for name in names if not folder or name.startswith(f"{folder}/")]
@@ -114,10 +121,15 @@ def _splits_of(names: Sequence[str], card: Mapping[str, Any], wanted: HubData, w
     whole = dict(zip(below, within, strict=True))
     if config.get("data_files") is None:
         return {split: [whole[name] for name in found] for split, found in _inferred(below, where).items()}
-    splits = {}
+    splits: dict[str, list[str] | InputError] = {}
     for split, patterns in _patterns(config["data_files"], where).items():
-        found = [name for pattern in patterns for name in _matching(pattern, below, where, said="its card's data_files")]
-        splits[split] = [whole[name] for name in dict.fromkeys(found)]
+        try:
+            found = [name for pattern in patterns for name in _matching(pattern, below, where, is_of_card=True)]
+        except InputError as fault:
+            # A cache may hold one split alone.
+            splits[split] = fault
+        else:
+            splits[split] = [whole[name] for name in dict.fromkeys(found)]
     return splits
 
 
@@ -174,7 +186,8 @@ def _inferred(names: Sequence[str], where: str) -> dict[str, list[str]]:
     return {"train": data}
 
 
-def _matching(pattern: str, names: Sequence[str], where: str, *, said: str = "files:") -> list[str]:
+def _matching(pattern: str, names: Sequence[str], where: str, *, is_of_card: bool = False) -> list[str]:
+    said = "its card's data_files" if is_of_card else "files:"
     plain = pattern.removeprefix("./").lstrip("/")
     try:
         form = re.compile(glob_translate(plain))
@@ -184,7 +197,11 @@ def _matching(pattern: str, names: Sequence[str], where: str, *, said: str = "fi
         ) from error
     if found := sorted(name for name in names if (name == plain or form.match(name)) and _counts(name, plain)):
         return found
-    raise InputError(f"{said} {pattern!r} names no file of it" + _shown(names), where=where, mend="Correct the pattern.")
+    fault = LackingFileError if is_of_card else InputError
+    refused = fault(f"{said} {pattern!r} names no file of it" + _shown(names), where=where, mend="Correct the pattern, or name `files:`.")
+    if isinstance(refused, LackingFileError):
+        refused.pattern = pattern
+    raise refused
 
 
 def _counts(name: str, pattern: str) -> bool:

@@ -16,9 +16,9 @@ from typing import Any
 from kdgov.declarations.release_parts.hub_data import COMMIT, HubData
 from kdgov.digest import is_dry, write_atomic
 from kdgov.errors import InputError, UnavailableError
-from kdgov.hub.data_layout import Chosen, chosen_files
+from kdgov.hub.data_layout import Chosen, LackingFileError, chosen_files
 from kdgov.hub.hub_front_matter import front_matter
-from kdgov.hub.snapshot import asked, cached_snapshot, fetched_snapshot, unreachable
+from kdgov.hub.snapshot import asked, cached_snapshot, fetched_snapshot, repository_folder, unreachable
 from kdgov.resources import cache_folder
 
 _CARD_FILES = ("README.md", "LICENSE*", "LICENCE*", "License*", "license*", "COPYING*", "NOTICE*")
@@ -120,12 +120,16 @@ def _place(hub: str, commit: str) -> Path:
 
 
 def _listing(hub: str, commit: str) -> list[str] | None:
-    """Names of every file at a commit, as the hub once told them: a commit never changes."""
-    try:
-        value = json.loads(_place(hub, commit).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return [str(name) for name in value] if isinstance(value, list) else None
+    """Names of every file at a commit, as the hub once told them, us or its own client: a commit never changes."""
+    for place in (_place(hub, commit), repository_folder(hub, "dataset") / "trees" / f"{commit}.json"):
+        try:
+            value = json.loads(place.read_bytes())
+        except (OSError, ValueError):
+            continue
+        names = value.get("files") if isinstance(value, dict) else value
+        if isinstance(names, (list, dict)) and names:
+            return sorted(str(name) for name in names)
+    return None
 
 
 def _asked_names(hub: str, commit: str, where: str) -> list[str]:
@@ -154,13 +158,15 @@ def _whole_in_cache(hub: str, commit: str, wanted: HubData, where: str, default:
     Names tell that none lacks where each is one of so many (``-00000-of-00003``), or where the entry names one file. Otherwise the hub is
     asked, and only where it cannot be reached the cache counts as it is: a person put it there.
     """
-    cached = cached_snapshot(hub, commit, kind="dataset")
-    names = [] if cached is None else sorted(path.relative_to(cached).as_posix() for path in cached.rglob("*") if path.is_file())
-    if cached is None or not names:
+    cached = repository_folder(hub, "dataset") / "snapshots" / commit
+    names = sorted(path.relative_to(cached).as_posix() for path in cached.rglob("*") if path.is_file())
+    if not names:
         return None
     card = front_matter(cached / "README.md") if (cached / "README.md").is_file() else {}
     try:
         chosen = chosen_files(names, card, wanted, where=where, default=default)
+    except LackingFileError as fault:
+        return _unless_reachable(hub, commit, where, unreachable(hub, commit, where, kind="dataset", lacks=fault.pattern))
     except InputError as fault:
         # What the cache lacks the hub may have: its answer decides, or the fault where it cannot be reached.
         return _unless_reachable(hub, commit, where, fault)

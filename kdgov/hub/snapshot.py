@@ -43,6 +43,12 @@ def cached_snapshot(name: str, revision: str, *, files: Sequence[str] | None = N
         return None
 
 
+def repository_folder(name: str, kind: Kind) -> Path:
+    """Where the local cache keeps a repository, whether it does or not."""
+    constants = importlib.import_module("huggingface_hub.constants")
+    return Path(constants.HF_HUB_CACHE) / f"{kind}s--{name.replace('/', '--')}"
+
+
 def fetched_snapshot(name: str, revision: str, beside: Path | str, *, files: Sequence[str], kind: Kind = "model") -> Path:
     """The folder of a snapshot with every wanted file; what the cache lacks is downloaded.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdgov.declarations.cards import DatasetCard, ModelCard
+from kdgov.declarations.release_parts.hub_data import HubData
 from kdgov.errors import InputError
 from kdgov.scaffold.suite_files import FOLDER
 
@@ -37,10 +38,14 @@ class ReleaseAnswers:
     what the teacher writes. Empty: every second layer of the teacher, distilled."""
     data: tuple[Path, ...] = ()
     """Text to distil on."""
+    hub_data: tuple[HubData, ...] = ()
+    """The same in data sets of the Hub, each with its commit."""
     items: tuple[Path, ...] = ()
     """Files of items."""
     inputs: tuple[Path, ...] = ()
     """Logged inputs without answers: both models are asked them, and compared."""
+    hub_inputs: tuple[HubData, ...] = ()
+    """The same as one file of a data set of the Hub."""
     organization: str = ""
     """Name of who releases."""
     distribution: str = "internal"
@@ -51,6 +56,16 @@ class ReleaseAnswers:
     """What a student trained elsewhere learned from its teacher: a use, such as ``logits``; empty: unsaid."""
     ours: frozenset[str] = frozenset()
     """Which of teacher, student, data and items are the organisation's own work."""
+
+    @property
+    def has_data(self) -> bool:
+        """Whether anything is named to distil on."""
+        return bool(self.data or self.hub_data)
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether logged inputs are named."""
+        return bool(self.inputs or self.hub_inputs)
 
     @property
     def is_asked(self) -> bool:
@@ -74,11 +89,13 @@ def refuse_faults(answers: ReleaseAnswers) -> None:
     Raises:
         InputError: naming the option.
     """
-    if not answers.items and not answers.inputs:
+    if not answers.items and not answers.has_inputs:
         mend = "Add --items FILE: questions with answers, choices, prompts to refuse; or --inputs FILE: logged inputs without answers."
         raise InputError("names no items", where="kdgov init", mend=mend)
+    if answers.hub_inputs and (answers.inputs or len(answers.hub_inputs) > 1):
+        raise InputError("--inputs names a data set of the Hub and more", where="kdgov init", mend="Name one file of logged inputs.")
     _refuse_words(answers)
-    if not answers.student and not answers.data:
+    if not answers.student and not answers.has_data:
         raise InputError(
             "names neither data to distil on nor a student", where="kdgov init", mend="Add --data FILE, or --student for one you trained."
         )
@@ -88,7 +105,7 @@ def refuse_faults(answers: ReleaseAnswers) -> None:
     if answers.is_asked and not answers.student:
         mend = "Add --student BASE: the model that learns from what the teacher writes (with --data), or that did so elsewhere."
         raise InputError("--teacher is an address, which has no layers to make a student of", where=answers.teacher, mend=mend)
-    if answers.student_is_asked and answers.data:
+    if answers.student_is_asked and answers.has_data:
         mend = "Leave --data out, or name the weights that learn from it."
         raise InputError("--student is an address, which nothing here can train", where=answers.student, mend=mend)
     if answers.student_is_asked and not (answers.student_served_as or answers.served_as):
@@ -124,10 +141,8 @@ def open_questions(cards: Mapping[str, ModelCard | DatasetCard], answers: Releas
     for path, card in cards.items():
         word = path.split("/")[1].removesuffix(".yaml")
         if card.license is None:
-            said.append(
-                f"registry/{path}: `license:` - the terms it came under; "
-                f"`{FIRST_PARTY}` where it is {answers.organization or 'your organisation'}'s own work (or --ours {word})."
-            )
+            own, option = answers.organization or "your organisation", f" (or --ours {word})" if word in _OURS else ""
+            said.append(f"registry/{path}: `license:` - the terms it came under; `{FIRST_PARTY}` where it is {own}'s own work{option}.")
         if isinstance(card, DatasetCard) and card.personal_data is None:
             said.append(f"registry/{path}: `personal_data:` - whether it holds data about people: false, or what and on which basis.")
     if answers.is_asked:
@@ -138,7 +153,7 @@ def open_questions(cards: Mapping[str, ModelCard | DatasetCard], answers: Releas
             said.append(
                 "release.yaml: `teacher.endpoint.terms:` - the terms its answers come under (or --terms); the release is held until then."
             )
-    if answers.student and not answers.learned_from and not (answers.is_asked and answers.data):
+    if answers.student and not answers.learned_from and not (answers.is_asked and answers.has_data):
         said.append(
             "registry/models/student.yaml: `lineage: [{use: logits, name: TEACHER, card: teacher.yaml}]` - what it learned "
             "(or --learned-from logits, generated_text …); the release is held until then."

@@ -20,6 +20,7 @@ from kdgov.declarations.file_schemas import declaration_schema
 from kdgov.declarations.load import validate
 from kdgov.declarations.release import Release
 from kdgov.scaffold.ci_jobs import JobSettings
+from kdgov.scaffold.hub_answers import hub_card_name, hub_card_to_complete, hub_entry
 from kdgov.scaffold.item_files import ItemTask, in_letters, read_item_files
 from kdgov.scaffold.release_answers import ADDRESS, FIRST_PARTY, HUB, ReleaseAnswers, open_questions, refuse_faults
 from kdgov.scaffold.repository import ci_files
@@ -72,7 +73,7 @@ def release_scaffold(folder: Path, answers: ReleaseAnswers, settings: JobSetting
     licence = FIRST_PARTY if "items" in answers.ours else None
     files |= suite_files(tasks, schema=_schema_line("suite", 2), licence=licence, context=_context(answers))
     asks = ("teacher",) * answers.is_asked + ("student",) * answers.student_is_asked
-    files["policies/own.yaml"] = _schema_line("policy", 1) + starter_policy(name, tasks, asked=asks, replays=bool(answers.inputs))
+    files["policies/own.yaml"] = _schema_line("policy", 1) + starter_policy(name, tasks, asked=asks, replays=answers.has_inputs)
     files |= {f"{SCHEMAS}/{kind}.json": json.dumps(declaration_schema(kind), indent=1) + "\n" for kind in _KINDS}
     files |= ci_files(replace(settings, policy="policies/own.yaml"))
     suites = tuple(sorted({task.suite for task in tasks}))
@@ -126,11 +127,17 @@ def _cards(folder: Path, answers: ReleaseAnswers) -> dict[str, ModelCard | Datas
         cards["datasets/inputs.yaml"] = new_dataset_card(answers.inputs, beside=folder / "registry" / "datasets")
     if answers.data:
         cards["datasets/data.yaml"] = new_dataset_card(answers.data, beside=folder / "registry" / "datasets")
+    for item in (*answers.hub_data, *answers.hub_inputs):
+        cards[hub_card_name(item)] = hub_card_to_complete(item, option="kdgov init")
     for path, card in cards.items():
         if path.split("/")[1].removesuffix(".yaml") in answers.ours:
             holder = answers.organization or None
             cards[path] = card.model_copy(update={"license": FIRST_PARTY, "rights_holder": holder, "issuer": answers.organization})
     return cards
+
+
+def _data(answers: ReleaseAnswers) -> list[dict[str, Any]]:
+    return [*([{"card": "registry/datasets/data.yaml"}] if answers.data else []), *(hub_entry(item) for item in answers.hub_data)]
 
 
 def _model_card(folder: Path, named: str, served_as: str = "") -> ModelCard:
@@ -153,15 +160,16 @@ def _release(folder: Path, name: str, answers: ReleaseAnswers, tasks: Sequence[I
     if answers.student:
         student = {**_student(folder, answers), "card": "registry/models/student.yaml"}
     outbound = cards["models/student.yaml" if answers.is_asked else "models/teacher.yaml"].license
-    recipe = _teacher_text(answers) if answers.is_asked and answers.data else None if answers.student else _DISTILLATION
+    recipe = _teacher_text(answers) if answers.is_asked and answers.has_data else None if answers.student else _DISTILLATION
     value: dict[str, Any] = {
         "schema": "kdgov.release/1",
         "name": name,
         "teacher": _teacher(folder, answers),
         "student": {**student, **({"license": outbound} if outbound else {}), **({"kind": "classifier"} if _classes(answers) else {})},
-        **({"data": [{"card": "registry/datasets/data.yaml"}]} if answers.data else {}),
+        **({"data": _data(answers)} if answers.has_data else {}),
         **({"distillation": recipe} if recipe is not None else {}),
         **({"production_inputs": {"card": "registry/datasets/inputs.yaml"}} if answers.inputs else {}),
+        **({"production_inputs": hub_entry(answers.hub_inputs[0])} if answers.hub_inputs else {}),
         "suites": [f"{FOLDER}/{suite}" for suite in dict.fromkeys(task.suite for task in tasks)],
         "policy": "policies/own.yaml",
         "release": {"distribution": answers.distribution},

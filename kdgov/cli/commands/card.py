@@ -60,7 +60,10 @@ class CardFormat(StrEnum):
 
 @app.command(epilog=NEW_EXAMPLES)
 def new(
-    paths: Annotated[list[Path] | None, typer.Argument(help="A model folder or GGUF file, or data files.", show_default=False)] = None,
+    about: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATHS]...", help="A model folder or GGUF file, data files, or owner/name@COMMIT of the Hub's data sets."),
+    ] = None,
     source: Annotated[Path | None, typer.Option("--from", help="Hub card (README.md) or Croissant file (.json) to import.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the dataset; default that of its first file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Card to write; default standard output.")] = None,
@@ -68,9 +71,15 @@ def new(
     """Write a card from what lies on disk; what nobody can read off the files is left for you to say."""
     with error_boundary():
         from kdgov.checks.cards.draft_card import card_yaml, imported_card, new_dataset_card, new_model_card
+        from kdgov.scaffold.hub_answers import hub_card_to_complete, parted
 
+        paths, sets = parted(about or (), option="kdgov card new")
         if source is not None:
             card = imported_card(source)
+        elif sets:
+            if paths or len(sets) > 1:
+                raise InputError("names a data set of the Hub and more", where="kdgov card new", mend="Write one card for each.")
+            card = hub_card_to_complete(sets[0], option="kdgov card new")
         elif not paths:
             raise InputError("no model folder, data file or `--from` is named", mend="Name what the card is about.")
         elif (paths[0].is_dir() and not holds_media(paths[0])) or paths[0].suffix == ".gguf":

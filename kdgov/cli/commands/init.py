@@ -56,10 +56,12 @@ def init(
         str, typer.Option(metavar="VARIABLE", help="Environment variable that holds the addresses' API key; ends in _API_KEY or _TOKEN.")
     ] = "",
     terms: Annotated[str, typer.Option(metavar="LICENCE", help="Terms under which that address answers.")] = "",
-    data: Annotated[list[Path] | None, typer.Option(help="Text to distil on; several times.", show_default=False)] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(help="Text to distil on: files, owner/name@COMMIT of the Hub; several times.", show_default=False)
+    ] = None,
     items: Annotated[list[Path] | None, typer.Option(help="Items to judge by: JSON lines, CSV, Parquet.", show_default=False)] = None,
     inputs: Annotated[
-        list[Path] | None, typer.Option(help="Logged inputs without answers (key `input`): both models are asked them.", show_default=False)
+        list[str] | None, typer.Option(help="Logged inputs without answers (key `input`): both models are asked them.", show_default=False)
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the released model; default the folder's.", show_default=False)] = "",
     organization: Annotated[str, typer.Option(help="Who releases.", show_default=False)] = "",
@@ -79,17 +81,20 @@ def init(
     """Write a release with cards, suites and a policy, or a policy alone, and the CI jobs that block a student the gate refuses."""
     with error_boundary():
         from kdgov.scaffold.ci_jobs import JobSettings
+        from kdgov.scaffold.hub_answers import parted
         from kdgov.scaffold.release_answers import ReleaseAnswers, looks_like_a_model
 
+        texts, hub_texts = parted(data or (), option="--data")
+        logs, hub_logs = parted(inputs or (), option="--inputs")
         answers = ReleaseAnswers(
-            teacher=teacher, served_as=served_as, terms=terms, student=student, data=tuple(data or ()), items=tuple(items or ()),
-            inputs=tuple(inputs or ()), student_served_as=student_served_as, key_variable=key_variable,
+            teacher=teacher, served_as=served_as, terms=terms, student=student, data=texts, hub_data=hub_texts, items=tuple(items or ()),
+            inputs=logs, hub_inputs=hub_logs, student_served_as=student_served_as, key_variable=key_variable,
             organization=organization,
             distribution=distribution, name=name, learned_from=learned_from, ours=frozenset(ours or ()),
         )  # fmt: skip
         if not (teacher or student or data or items or inputs or force) and policy == "default" and sys.stdin.isatty():
             answers = _asked(answers)
-        if answers.data or answers.items or answers.inputs or looks_like_a_model(answers.teacher):
+        if answers.has_data or answers.items or answers.has_inputs or looks_like_a_model(answers.teacher):
             settings = JobSettings(policy="", **_RESULTS, install=install, index=index)
             _write_release(folder, answers, settings, force=force)
         else:
@@ -160,8 +165,12 @@ def _asked(answers: ReleaseAnswers) -> ReleaseAnswers:
     if not teacher:
         return answers
     student = ask("Student trained elsewhere, or its results (empty: distil one)")
-    data = tuple(Path(word) for word in ask("Text to distil on, files (empty: none)").split())
+    from kdgov.scaffold.hub_answers import parted
+
+    data, hub_data = parted(ask("Text to distil on, files or owner/name@commit (empty: none)").split(), option="data")
     items = tuple(Path(word) for word in ask("Items to judge by, files (empty: results are at hand)").split())
     organization = ask("Organisation that releases")
     ours = frozenset(ask("Which of teacher, student, data, items are its own work").replace(",", " ").split())
-    return replace(answers, teacher=teacher, student=student, data=data, items=items, organization=organization, ours=ours)
+    return replace(
+        answers, teacher=teacher, student=student, data=data, hub_data=hub_data, items=items, organization=organization, ours=ours
+    )
