@@ -4,12 +4,14 @@
 
     KdgovError                     what, where, how to mend
     ├── InputError                 exit 2: usage, unreadable or contradictory input
+    │   ├── BlockedError           exit 1: refused before training, where no decision can be had yet
     │   ├── DeclarationError       several faults of declared files, shown together
     │   └── EndpointRefusedError   `kdgov.endpoints`: a request that cannot succeed as it is
     └── UnavailableError         exit 3: registry down, disk full, hub offline; a retry may help
         └── EndpointUnavailableError  `kdgov.endpoints`: no answer after all retries
 
-A refusal of a release is not an exception: it is a `Decision` whose verdict is not ``pass`` (exit 1).
+A refusal of a release is not an exception: it is a `Decision` whose verdict is not ``pass`` (exit 1); where nothing may be trained
+that could be decided on, it is a `BlockedError`.
 Exceptions are caught only at the rim, in `kdgov.cli.error_boundary`.
 """
 
@@ -70,6 +72,12 @@ class InputError(KdgovError):
     """The input is at fault; the same call will fail again until it is mended."""
 
     exit_code = EXIT_INPUT
+
+
+class BlockedError(InputError):
+    """A release that may not go on: what its check blocks is not trained on."""
+
+    exit_code = EXIT_BLOCKED
 
 
 class DeclarationError(InputError):

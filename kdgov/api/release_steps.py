@@ -55,7 +55,8 @@ def distill(release: PathLike, *, store: PathLike | None = None, progress: Progr
         ``checkpoint`` is the student's folder.
 
     Raises:
-        InputError: if the release is at fault, or the scan of what a teacher wrote found what the policy does not let pass.
+        InputError: if the release is at fault, or the scan of what a teacher wrote found what the policy does not let pass; as
+            `BlockedError` (exit 1) where its check blocks what it would be trained on.
 
     Example:
         >>> trained = kdgov.distill("registry/releases/miniature.yaml", store=store)
@@ -63,11 +64,15 @@ def distill(release: PathLike, *, store: PathLike | None = None, progress: Progr
         True
     """
     from kdgov.errors import InputError
+    from kdgov.pipeline.data_checks.before_training import refuse_blocked_training
     from kdgov.pipeline.distill import distill_step
     from kdgov.pipeline.generation.generate_step import generate_step, teacher_text_terms
     from kdgov.pipeline.inputs.distill_inputs import distill_inputs
+    from kdgov.processes import is_first
 
     context = release_context(release, store, progress)
+    if context.release.distillation is not None and is_first():
+        refuse_blocked_training(context)
     written = generate_step(context, distill_inputs(context)) if teacher_text_terms(context) else None
     if written is not None and written.stops:
         raise InputError(

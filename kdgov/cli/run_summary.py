@@ -9,11 +9,14 @@ from typing import Any
 
 import typer
 
+from kdgov.cli.error_boundary import print_json
 from kdgov.cli.standard_output import columns, wants_colour
 from kdgov.decision.decision import decision_from_json
 from kdgov.evidence.bundle_layout import DECISION, FINDINGS
-from kdgov.pipeline.finished_work.step_results import GenerateResult, PromoteResult, RecordResult
+from kdgov.pipeline.data_checks.before_training import bars_training
+from kdgov.pipeline.finished_work.step_results import DataCheckResult, GenerateResult, PromoteResult, RecordResult
 from kdgov.pipeline.run import RunOutcome
+from kdgov.processes import is_first
 from kdgov.report.text import as_text
 from kdgov.report.verdict_header import counted
 
@@ -36,6 +39,25 @@ def print_outcome(outcome: RunOutcome, release: Path, *, verbose: bool = False) 
         standing = promoted.summary if isinstance(promoted, PromoteResult) else refused
         typer.echo(f"{recorded.name} version {recorded.version}: {standing}")
         typer.echo(f"Open the registry in a browser:  {recorded.open}")
+
+
+def print_blocked(stopped: DataCheckResult | GenerateResult | None, release: Path, *, as_json: bool) -> None:
+    """Print what keeps a release from being trained: what the check says of its data, or the scan of its teacher's text."""
+    if stopped is None or not is_first():
+        return
+    if as_json:
+        facts = stopped.facts
+        print_json({"step": stopped.step, "key": stopped.key, "folder": str(stopped.folder), "reused": stopped.reused, "facts": facts})
+    elif isinstance(stopped, GenerateResult):
+        print_text_findings(stopped)
+    else:
+        rows = json.loads((stopped.folder / FINDINGS).read_bytes())
+        stopping = [row for row in rows if bars_training(row["rule"], row["verdict"])]
+        stop = "stops" if len(stopping) == 1 else "stop"
+        said = f"blocked before training: {counted(len(stopping), 'finding')} of the check {stop} this release"
+        typer.secho(said, fg=typer.colors.RED, bold=True)
+        _print_rows(stopping)
+        typer.echo(f"All findings: kdgov check {release}")
 
 
 def print_text_findings(written: GenerateResult) -> None:

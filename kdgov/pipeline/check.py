@@ -8,40 +8,38 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kdgov import license as licensing
-from kdgov.checks.cards.release_inputs import Body, ReleaseInputs
+from kdgov.checks.cards.release_inputs import Body
 from kdgov.checks.findings.accountability import record_findings
-from kdgov.checks.findings.media_findings import MediaComparison, compare_media, media_findings
+from kdgov.checks.findings.media_findings import MediaComparison
 from kdgov.checks.findings.mitigation_findings import mitigation_findings
 from kdgov.checks.findings.policy_fit import preflight_findings
 from kdgov.checks.findings.practice import practice_findings
-from kdgov.checks.findings.privacy import personal_data_findings, withdrawn_ids
-from kdgov.checks.findings.provenance import provenance_findings
 from kdgov.checks.findings.recipe_findings import recipe_findings
-from kdgov.checks.findings.rules import Stances, read_stances
-from kdgov.checks.findings.scan_findings import contaminated_items, not_testable_finding, retold_findings, scan_findings, taught_reports
-from kdgov.checks.findings.sent_to_endpoint import sent_findings
-from kdgov.checks.licensing.licence_case import licence_case
-from kdgov.checks.licensing.portable_case import portable_case
-from kdgov.checks.pii.person_names import NameCount, NamesModel, count_names, names_model
+from kdgov.checks.findings.scan_findings import contaminated_items, taught_reports
 from kdgov.checks.scan.contamination import ItemIndex
-from kdgov.checks.scan.retold_items import encoder_version
-from kdgov.checks.scan.scan import Shard, ShardReport, scan
-from kdgov.checks.scan.suite_items import SuiteItems, suite_items
-from kdgov.decision.policy import Policy
-from kdgov.declarations.policy_file import load_policy
-from kdgov.declarations.suite_parts.judging_models import named_models
-from kdgov.digest import digest_file, digest_json, write_atomic
+from kdgov.checks.scan.scan import ShardReport, scan
+from kdgov.checks.scan.suite_items import suite_items
+from kdgov.digest import digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.evaluation.release_settings import asks_in_messages, refuse_few_accelerators
 from kdgov.evidence.bundle_layout import CARDS, CONTAMINATION, FINDINGS, LICENCE_ANSWER, LICENCE_CASE
 from kdgov.finding import Finding
 from kdgov.pipeline.confined.suite_calls import refuse_foreign_hosts
 from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.data_checks.check_question import (
+    Question,
+    data_findings,
+    data_shards,
+    deciding_digests,
+    licence_answer,
+    licence_findings,
+    read_question,
+    scanned_data,
+)
 from kdgov.pipeline.finished_work.step_results import SCAN_REPORTS, CheckResult
 from kdgov.pipeline.forecast.model_fit import model_fit_findings
 from kdgov.pipeline.generation.asked_terms import planned_generation
@@ -74,7 +72,8 @@ def check_step(
     """
     refuse_foreign_hosts(context)
     refuse_few_accelerators(*map(context.release.evaluation.of, ("teacher", "student")))
-    question = _question(context, today or datetime.datetime.now(tz=datetime.UTC).date())
+    question = read_question(context, today or datetime.datetime.now(tz=datetime.UTC).date())
+    refuse_unready(context, question.materials)
     key = _key(question)
     # Told anew each time: every answer that is kept makes the rest cheaper.
     planned = {"generation": planned_generation(context, question.materials)}
@@ -83,93 +82,26 @@ def check_step(
     with context.store.work(CheckResult, key, tell=context.wait, **planned) as work:
         if work.finished is not None:
             return work.finished
-        shards, owners = _shards(question.materials)
         index = ItemIndex(question.items.items)
-        found = scan(shards, index, workers=workers, kept=scan_folder or work.folder / "scan", progress=context.progress)
-        scanned = list(zip(owners, found, strict=True))
-        media = compare_media(question.materials, scanned, by_likeness=question.stances.compares_likeness)
-        answer = licensing.check(
-            licensing.case_from_json(question.case, as_of=question.today, read_text=lambda name: _text(question.texts, name))
-        )
-        findings = _findings(question, media, index)
-        findings += [question.stances.applied(finding) for finding in licensing.findings(answer)]
+        media = scanned_data(question, index, workers=workers, kept=scan_folder)
+        answer = licence_answer(question)
+        findings = [*_findings(question, media, index), *licence_findings(question, answer)]
         findings += [question.stances.applied(finding) for finding in _asked(question, media.reports)]
         findings.sort(key=_order)
         _write(work.folder, findings, answer.as_json(), question, media.reports)
         return work.finish(**_facts(findings, question))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
-    """Everything that decides the answer of a check."""
-
-    context: ReleaseContext
-    """The release."""
-    materials: ReleaseInputs
-    """What it is made from."""
-    policy: Policy
-    """Its policy."""
-    stances: Stances
-    """What the policy makes of each rule."""
-    items: SuiteItems
-    """Items of the suites."""
-    case: dict[str, Any]
-    """What the licence reasoner is asked."""
-    texts: Mapping[str, bytes]
-    """Licence texts that the case names."""
-    names: NamesModel | None
-    """What recognises names, where it is at hand."""
-    today: datetime.date
-    """Day on which expiries are judged."""
-
-
-def _question(context: ReleaseContext, today: datetime.date) -> _Question:
-    materials = load_release_inputs(context)
-    refuse_unready(context, materials)
-    policy = load_policy(context.policy_path())
-    choices = dict(policy.sections.get("license", {}).get("choices", {}))
-    # Texts are named by content: a place on disk must not reach the findings.
-    case, texts = portable_case(licence_case(materials, choices=choices))
-    return _Question(
-        context=context,
-        materials=materials,
-        policy=policy,
-        stances=read_stances(policy.findings, file=str(context.policy_path()), data=policy.sections.get("data", {})),
-        items=suite_items(materials.suites),
-        case=case,
-        texts=texts,
-        names=names_model(),
-        today=today,
-    )
-
-
-def _key(question: _Question) -> str:
+def _key(question: Question) -> str:
     materials = question.materials
     return digest_json(
         {
             "release": question.context.release.model_dump(mode="json", by_alias=True),
-            "policy": question.policy.digest,
-            "inputs": materials.digests(),
-            "suites": {file.name: [digest_file(file.path), named_models(file.suite)] for file in materials.suites},
-            "items": dict(question.items.digests),
-            "case": question.case,
-            "withdrawn": [sorted(withdrawn_ids(body)) for body in materials.scanned],
-            "names": question.names.digest if question.names is not None else "",
-            "retold": encoder_version() if question.stances.looks_for_retold else "",
-            "today": question.today.isoformat(),
+            **deciding_digests(question),
             "calibration": digest_json([calibration_table(question.context, one.calibration) for one in materials.release.recipes]),
             "code": source_digest("kdgov.pipeline.check"),
         }
     )
-
-
-def _text(texts: Mapping[str, bytes], name: str) -> str:
-    if name not in texts:
-        raise InputError(
-            f"{name!r} is named as a licence text or as evidence, and cannot be read",
-            mend="Correct the path: `license_text` is relative to its card, an evidence's `file` to the release.",
-        )
-    return texts[name].decode("utf-8")
 
 
 def scan_part(context: ReleaseContext, *, part: int, parts: int, kept: Path) -> int:
@@ -183,24 +115,12 @@ def scan_part(context: ReleaseContext, *, part: int, parts: int, kept: Path) -> 
     if not 1 <= part <= parts:
         raise InputError(f"part {part} of {parts} does not exist", mend="Count parts from 1, as in `--part 1/4`.")
     materials = load_release_inputs(context)
-    shards = _shards(materials)[0][part - 1 :: parts]
+    shards = data_shards(materials)[0][part - 1 :: parts]
     scan(shards, ItemIndex(suite_items(materials.suites).items), kept=kept, progress=context.progress)
     return len(shards)
 
 
-def _shards(materials: ReleaseInputs) -> tuple[list[Shard], list[Body]]:
-    owners, shards = [], []
-    for body in materials.scanned:
-        record = body.dataset.personal_data if body.dataset is not None else None
-        id_field, withdrawn = getattr(record, "id_field", None), frozenset(withdrawn_ids(body))
-        for file in body.files:
-            if file.digest:
-                owners.append(body)
-                shards.append(Shard(name=file.name, path=file.path, digest=file.digest, id_field=id_field, withdrawn=withdrawn))
-    return shards, owners
-
-
-def _asked(question: _Question, reports: list[tuple[Body, ShardReport]]) -> list[Finding]:
+def _asked(question: Question, reports: list[tuple[Body, ShardReport]]) -> list[Finding]:
     """What endpoints will be asked, and what they cannot answer; loads lm-eval where there is one."""
     rows = {body.key: sum(one.rows for owner, one in reports if owner is body) for body, _ in reports}
     if not asks_in_messages(question.materials.release):
@@ -209,21 +129,10 @@ def _asked(question: _Question, reports: list[tuple[Body, ShardReport]]) -> list
     return list(plan.endpoint_plan_findings(question.context, question.policy, rows))
 
 
-def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> list[Finding]:
+def _findings(question: Question, media: MediaComparison, index: ItemIndex) -> list[Finding]:
+    """What is found beside licences: of the data and its origin, then of the recipe, the policy and who answers for it."""
     materials, stances, reports = question.materials, question.stances, media.reports
-    findings = provenance_findings(materials, stances)
-    for body in (*materials.described, *([materials.logged] if materials.logged is not None else [])):
-        findings += personal_data_findings(body, materials, stances, today=question.today)
-    unseen = [key for key in index.not_testable if key not in media.looked_for]
-    names = _names(question.names, reports)
-    findings += scan_findings(
-        materials, reports, question.items, stances, names, not_looked_for=index.not_testable, media=media.beside_text
-    )
-    taught = [(file.name, file.path) for body in materials.scanned if body is not materials.logged for file in body.files if file.digest]
-    known = contaminated_items(taught_reports(materials, reports))
-    findings += retold_findings(question.items, taught, stances, known=known)
-    findings += sent_findings(materials, reports, stances, today=question.today)
-    findings += [*not_testable_finding(unseen, len(index.items), stances), *media_findings(media, stances)]
+    findings = data_findings(question, media, index)
     findings += mitigation_findings(materials, question.policy, stances)
     findings += practice_findings(materials, stances, rows=sum(report.rows for body, report in reports if body in materials.bodies))
     for recipe in materials.release.recipes:
@@ -235,24 +144,12 @@ def _findings(question: _Question, media: MediaComparison, index: ItemIndex) -> 
     return findings + covered(question.context, materials, stances, reports)
 
 
-def _names(model: NamesModel | None, reports: list[tuple[Body, ShardReport]]) -> dict[str, NameCount]:
-    """Names per body of data, where a model is at hand."""
-    if model is None:
-        return {}
-    found = {}
-    for body in {body.key: body for body, report in reports if report.text_bytes}.values():
-        own = {report.name: report for owner, report in reports if owner is body and not report.damage}
-        paths = [file.path for file in body.files if file.name in own]
-        found[body.key] = count_names(paths, text_bytes=sum(report.text_bytes for report in own.values()), model=model)
-    return found
-
-
 def _order(finding: Finding) -> tuple[int, int, str, str, str]:
     return (_CHECKS.index(finding.check), _GRAVITY.index(finding.verdict), finding.rule, finding.subject, finding.reason)
 
 
 def _write(
-    folder: Path, findings: list[Finding], answer: Mapping[str, Any], question: _Question, reports: list[tuple[Body, ShardReport]]
+    folder: Path, findings: list[Finding], answer: Mapping[str, Any], question: Question, reports: list[tuple[Body, ShardReport]]
 ) -> None:
     materials = question.materials
     documents = {
@@ -270,15 +167,13 @@ def _write(
     named |= {f"data-{n}": body.card for n, body in enumerate(materials.described)}
     named |= {"production-inputs": materials.logged.card} if materials.logged is not None else {}
     named |= {f"upstream-{n}": file for n, file in enumerate(materials.upstream.values())}
-    # The kept reports served the resuming; what counts stands in SCAN_REPORTS, whoever scanned it.
-    shutil.rmtree(folder / "scan", ignore_errors=True)
     (folder / CARDS).mkdir(exist_ok=True)
     for name, file in named.items():
         if file is not None:
             shutil.copyfile(file.path, folder / CARDS / f"{name}{file.path.suffix}")
 
 
-def _facts(findings: list[Finding], question: _Question) -> dict[str, Any]:
+def _facts(findings: list[Finding], question: Question) -> dict[str, Any]:
     materials, items = question.materials, question.items
     counts: Counter[str] = Counter(finding.verdict for finding in findings)
     stopping = [finding.rule for finding in findings if finding.verdict in ("block", "invalid")]

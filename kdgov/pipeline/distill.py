@@ -9,6 +9,7 @@ import importlib
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import DISTILLATION
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import DistillResult, GenerateResult
+from kdgov.pipeline.finished_work.store import NotFinishedError, ReadOnlyStore
 from kdgov.pipeline.generation.generate_step import copy_written, generate_step, generation_helpers, teacher_text_terms
 from kdgov.pipeline.inputs.distill_inputs import DistillInputs, distill_inputs
 from kdgov.pipeline.stages.staged_distillation import staged_distillation
@@ -44,6 +46,15 @@ def distill_step(context: ReleaseContext) -> DistillResult:
         UnavailableError: if a hub, an endpoint, memory or the store is not to be had.
     """
     return staged_distillation(context, _one_stage) if context.release.stages else _one_stage(context)
+
+
+def student_at_hand(context: ReleaseContext) -> bool:
+    """Whether the student of this recipe was made before, so that nothing would be trained or asked for it."""
+    try:
+        distill_step(replace(context, store=ReadOnlyStore(context.store.root)))
+    except NotFinishedError:
+        return False
+    return True
 
 
 def _one_stage(context: ReleaseContext) -> DistillResult:

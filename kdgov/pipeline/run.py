@@ -14,7 +14,8 @@ from typing import Literal, TypeVar
 from kdgov.errors import InputError
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import ReleaseContext
-from kdgov.pipeline.distill import distill_step
+from kdgov.pipeline.data_checks.before_training import refuse_blocked_training
+from kdgov.pipeline.distill import distill_step, student_at_hand
 from kdgov.pipeline.evaluate import evaluate_step
 from kdgov.pipeline.finished_work.step_results import (
     CheckResult,
@@ -33,6 +34,7 @@ from kdgov.pipeline.late_scans.planned_items import planned_items_step
 from kdgov.pipeline.promote import promote_step
 from kdgov.pipeline.record import record_step
 from kdgov.pipeline.scan_teacher_text import written_step
+from kdgov.processes import is_first
 
 StepName = Literal["check", "generate", "distill", "evaluate", "gate", "record", "promote"]
 StoppedBy = Literal["", "check", "generate", "gate", "promote"]
@@ -131,10 +133,22 @@ class StepTaker:
         return check_step(self.context)
 
     def _generate(self) -> GenerateResult:
+        self._refuse_blocked()
         return generate_step(self.context, distill_inputs(self.context))
 
     def _distill(self) -> DistillResult:
+        self._refuse_blocked()
         return distill_step(self.context)
+
+    def _refuse_blocked(self) -> None:
+        """A student that is at hand is judged, whatever the check says; on blocked data none is trained."""
+        if self.context.release.distillation is None or not is_first():
+            return
+        checked = self.outcome().result_of("check")
+        if isinstance(checked, CheckResult) and not checked.stops:
+            return
+        if not student_at_hand(self.context):
+            refuse_blocked_training(self.context, checked=checked if isinstance(checked, CheckResult) else None)
 
     def _evaluate(self) -> EvaluateResult:
         return evaluate_step(self.context, self.outcome().of(DistillResult))

@@ -101,5 +101,5 @@ def test_a_dataset_of_the_hub_in_the_place_of_a_file_is_told_how_to_be_fetched(t
     with pytest.raises(DeclarationError) as caught:
         load_release(path)
     told = {f.key: f.mend for f in caught.value.faults}
-    assert "hf download nyu-mll/blimp --repo-type dataset --revision" in told["data[0].path"]
+    assert "`{hub: nyu-mll/blimp, revision: COMMIT}`" in told["data[0].path"]
     assert "hf download" not in told["data[1].path"]

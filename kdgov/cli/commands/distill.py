@@ -16,7 +16,7 @@ from kdgov.processes import is_first
 
 if TYPE_CHECKING:
     from kdgov.pipeline.context import ReleaseContext
-    from kdgov.pipeline.finished_work.step_results import GenerateResult
+    from kdgov.pipeline.finished_work.step_results import DataCheckResult, GenerateResult
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -61,8 +61,10 @@ def distill(
 ) -> None:
     """Train the student of a release, or propose its temperature and weights."""
     with error_boundary(output_format=output_format):
+        from kdgov.cli.run_summary import print_blocked
         from kdgov.pipeline.calibrate import calibrate_step
         from kdgov.pipeline.context import open_release
+        from kdgov.pipeline.data_checks.before_training import data_check_step
         from kdgov.pipeline.distill import distill_step
         from kdgov.pipeline.finished_work.step_results import DistillResult
         from kdgov.pipeline.generation.generate_step import generate_step, teacher_text_terms
@@ -74,11 +76,13 @@ def distill(
             return
         with progress_bars() as progress:
             context = open_release(release, store=store, progress=progress, settings=settings)
-            written = generate_step(context, distill_inputs(context)) if teacher_text_terms(context) and not calibrate else None
-            stops = written is not None and written.stops
+            stopped: DataCheckResult | GenerateResult | None = data_check_step(context) if is_first() else None
+            if stopped is None or not stopped.stops:
+                stopped = generate_step(context, distill_inputs(context)) if teacher_text_terms(context) and not calibrate else None
+            stops = stopped is not None and stopped.stops
             finished = None if stops else calibrate_step(context, grid) if calibrate else distill_step(context)
         if finished is None:
-            _print_stopped(written, output_format)
+            print_blocked(stopped, release, as_json=output_format is DistillFormat.json)
             raise typer.Exit(EXIT_BLOCKED)
         if not is_first():
             return  # Of several processes one speaks.
@@ -108,18 +112,6 @@ def _grid(attempt: list[str] | None, *, calibrate: bool) -> dict[str, list[float
                 f"{said!r} is no list of numbers", where="--try", mend="Write --try learning_rate=3e-4,1e-3, or --try learning_rate."
             ) from None
     return found
-
-
-def _print_stopped(written: GenerateResult | None, output_format: DistillFormat) -> None:
-    from kdgov.cli.run_summary import print_text_findings
-
-    if written is None or not is_first():
-        return
-    if output_format is DistillFormat.json:
-        facts = written.facts
-        print_json({"step": written.step, "key": written.key, "folder": str(written.folder), "reused": written.reused, "facts": facts})
-    else:
-        print_text_findings(written)
 
 
 def _show(context: ReleaseContext, count: int, output_format: DistillFormat) -> None:

@@ -53,7 +53,9 @@ def generate(
 ) -> None:
     """Have the teacher of a release write training data: asked once, filtered, scanned, with a card."""
     with error_boundary(output_format=output_format):
+        from kdgov.cli.run_summary import print_blocked
         from kdgov.pipeline.context import open_release
+        from kdgov.pipeline.data_checks.before_training import data_check_step
         from kdgov.pipeline.generation.generate_step import generate_step, teacher_text_terms
         from kdgov.pipeline.inputs.distill_inputs import distill_inputs
 
@@ -61,6 +63,9 @@ def generate(
             context = open_release(release, store=store, progress=progress)
             if not teacher_text_terms(context):
                 raise InputError("has no teacher_text term", where=str(release), mend="Add `kind: teacher_text` to `distillation.terms`.")
+            if not plan and is_first() and (stopped := data_check_step(context)).stops:
+                print_blocked(stopped, release, as_json=output_format is GenerateFormat.json)
+                raise typer.Exit(EXIT_BLOCKED)
             inputs = distill_inputs(context)
             if plan or write_batch is not None:
                 _print_before(context, inputs, write_batch, output_format)
