@@ -55,31 +55,22 @@ def distill(release: PathLike, *, store: PathLike | None = None, progress: Progr
         ``checkpoint`` is the student's folder.
 
     Raises:
-        InputError: if the release is at fault, or the scan of what a teacher wrote found what the policy does not let pass; as
-            `BlockedError` (exit 1) where its check blocks what it would be trained on.
+        InputError: if the release is at fault; as `BlockedError` (exit 1) if its check blocks what it would be trained on, or the scan
+            of what a teacher wrote found what the policy does not let pass.
 
     Example:
         >>> trained = kdgov.distill("registry/releases/miniature.yaml", store=store)
         >>> (trained.checkpoint / "config.json").is_file()
         True
     """
-    from kdgov.errors import InputError
     from kdgov.pipeline.data_checks.before_training import refuse_blocked_training
-    from kdgov.pipeline.distill import distill_step
-    from kdgov.pipeline.generation.generate_step import generate_step, teacher_text_terms
-    from kdgov.pipeline.inputs.distill_inputs import distill_inputs
+    from kdgov.pipeline.distill import distill_step, refuse_blocked_text
     from kdgov.processes import is_first
 
     context = release_context(release, store, progress)
     if context.release.distillation is not None and is_first():
         refuse_blocked_training(context)
-    written = generate_step(context, distill_inputs(context)) if teacher_text_terms(context) else None
-    if written is not None and written.stops:
-        raise InputError(
-            f"what the teacher wrote stops this release ({', '.join(written.stopped_by)}); nothing was trained",
-            where=written.findings,
-            mend="Look at findings.json there; drop those answers with a filter, or ask differently.",
-        )
+    refuse_blocked_text(context)
     return distill_step(context)
 
 

@@ -20,7 +20,7 @@ from kdgov.checkpoints.layer_choice import as_plain
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import StudentDeclaration
 from kdgov.digest import digest_file, digest_json, write_atomic
-from kdgov.errors import InputError
+from kdgov.errors import BlockedError, InputError
 from kdgov.evidence.bundle_layout import DISTILLATION
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import DistillResult, GenerateResult
@@ -43,6 +43,7 @@ def distill_step(context: ReleaseContext) -> DistillResult:
 
     Raises:
         InputError: if release, models and data do not fit together, or a loss is not finite.
+        BlockedError: if the scan of what a teacher wrote found what the policy does not let pass.
         UnavailableError: if a hub, an endpoint, memory or the store is not to be had.
     """
     return staged_distillation(context, _one_stage) if context.release.stages else _one_stage(context)
@@ -65,7 +66,8 @@ def _one_stage(context: ReleaseContext) -> DistillResult:
     key = step_key(context, inputs)
     if (finished := context.store.finished(DistillResult, key, teacher_path=teacher_path)) is not None:
         return finished
-    written = generate_step(context, inputs) if teacher_text_terms(context) else None
+    # Whoever started this: a command that prints the findings has looked before.
+    written = refuse_blocked_text(context, inputs)
     with context.store.work(DistillResult, key, tell=context.wait, teacher_path=teacher_path) as work:
         if work.finished is not None:
             return work.finished
@@ -73,6 +75,24 @@ def _one_stage(context: ReleaseContext) -> DistillResult:
             # Quantising is the first process's work alone.
             return _awaited(context, key, teacher_path)
         return work.finish(**_trained(context, inputs, work.folder, written))
+
+
+def refuse_blocked_text(context: ReleaseContext, inputs: DistillInputs | None = None) -> GenerateResult | None:
+    """What the teacher wrote for this recipe, None where it writes nothing; a finished result is reused.
+
+    Raises:
+        BlockedError: if the scan of it found what the policy does not let pass.
+    """
+    if not teacher_text_terms(context):
+        return None
+    written = generate_step(context, inputs or distill_inputs(context))
+    if written.stops:
+        raise BlockedError(
+            f"what the teacher wrote stops this release ({', '.join(written.stopped_by)}); nothing was trained",
+            where=written.findings,
+            mend="Look at findings.json there; drop those answers with a filter, or ask differently.",
+        )
+    return written
 
 
 def _awaited(context: ReleaseContext, key: str, teacher_path: str) -> DistillResult:

@@ -146,6 +146,7 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     "practice.no-before-after": (_elsewhere, ""),
 }
 ELSEWHERE = {
+    "provenance.data-unpinned": "takes a cache of the Hub: tests/hub/test_data_sets.py",
     "practice.mitigation-untested": "takes mitigations: tests/checks/test_mitigations.py",
     "provenance.student-endpoint": "takes a student that is asked: tests/evaluation/test_black_box.py",
     "contamination.retold": "takes an encoder: tests/checks/test_retold.py",
