@@ -14,7 +14,8 @@ from kdgov.declarations.suite_parts.media_folders import as_data_file
 def data_path(data: DataInSuite, *, suite_file: Path, key: str = "data.path") -> Path:
     """Where a suite's data file lies, with ``${NAME}`` filled in from the environment; a folder of images or sounds as its list.
 
-    A user's own copy may lie there as another kind of table than the suite names. Of a data set of the Hub the split has to be named where there are several: nobody is judged on ``train`` by an oversight.
+    A user's own copy may lie there as another kind of table than the suite names. Of a data set of the Hub the split has to be named where
+    there are several: nobody is judged on ``train`` by an oversight.
 
     Raises:
         InputError: if the environment variable is not set, several copies lie there, or the data set has no such file.
