@@ -38,6 +38,7 @@ from kdgov.evidence.bundle_layout import (
 from kdgov.evidence.gate_inputs import GateInputs
 from kdgov.evidence.rejudge import judging_code
 from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.inputs.data_cards import data_card
 from kdgov.report.flips import flip_report
 from kdgov.report.formats import FORMATS
 
@@ -147,9 +148,9 @@ def _write_cards(folder: Path, context: ReleaseContext) -> None:
     further = [one.card for recipe in recipes for one in recipe.further_teachers]
     named = [release.teacher.card, release.student.card, *further]
     sources = [context.path_of(name) for name in named if name is not None]
-    sources += [context.data_card(item, f"data[{n}]") for n, item in enumerate(release.data) if item.path is None]
+    sources += [data_card(context, item, f"data[{n}]") for n, item in enumerate(release.data) if item.path is None]
     if (logged := release.production_inputs) is not None and logged.hub is not None:
-        sources.append(context.data_card(logged, "production_inputs"))
+        sources.append(data_card(context, logged, "production_inputs"))
     for source in sources:
         write_atomic(folder / source.name, source.read_bytes())
 

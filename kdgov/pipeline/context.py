@@ -11,9 +11,8 @@ from typing import Any, cast
 
 from kdgov.declarations.effects.release_file import load_release
 from kdgov.declarations.load import resolve
-from kdgov.declarations.release import DataDeclaration, Release
+from kdgov.declarations.release import Release
 from kdgov.declarations.release_parts.hub_data import is_hub_address, named_by
-from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.errors import InputError
 from kdgov.pipeline.finished_work.store import Store
 from kdgov.progress import Progress, silent
@@ -61,18 +60,6 @@ class ReleaseContext:
             if shipped.exists():
                 return shipped
         return found
-
-    def data_card(self, item: DataDeclaration | ProductionInputs, key: str) -> Path:
-        """File of the card of an entry of data: as it is named, or as it is made of a data set of the Hub.
-
-        Raises:
-            InputError: if there is no such data set, or a card is at fault.
-            UnavailableError: if it is not at hand and the hub cannot be reached.
-        """
-        if item.hub is None:
-            return self.path_of(str(item.card))
-        inputs = importlib.import_module("kdgov.checks.cards.release_inputs")
-        return cast("Path", inputs.hub_card(item, self.path_of, key=key, where=str(self.path)).path)
 
     def policy_path(self) -> Path:
         """The policy file; a bare name such as ``strict`` means the shipped one."""

@@ -14,6 +14,7 @@ from kdgov.declarations.suite_parts.media_folders import as_data_file
 from kdgov.digest import digest_file
 from kdgov.errors import InputError
 from kdgov.pipeline.context import ReleaseContext
+from kdgov.pipeline.inputs.data_cards import data_card
 from kdgov.pipeline.inputs.named_media import media_digest
 
 
@@ -93,7 +94,7 @@ def weighed_files(context: ReleaseContext) -> list[tuple[Path, float]]:
         if item.path is not None:
             files.append((as_data_file(context.path_of(item.path)), item.weight))
             continue
-        card_path = context.data_card(item, f"data[{index}]")
+        card_path = data_card(context, item, f"data[{index}]")
         card = load_dataset_card(card_path)
         if not card.files:
             raise InputError("names no file", where=str(card_path), mend="Add `files:` with the path and digest of each.")
