@@ -15,11 +15,8 @@ from typing import Literal
 from pydantic import Field, PrivateAttr, model_validator
 
 from kdgov.declarations.load import Declared, load, resolve
-from kdgov.declarations.suite_data import DataInSuite
 from kdgov.declarations.suite_judge import DEFAULT_JUDGE, JudgeInSuite
-from kdgov.declarations.suite_parts.copies_of_data import in_the_format_at_hand
 from kdgov.declarations.suite_parts.expanded_groups import SuiteGroup, expanded
-from kdgov.declarations.suite_parts.media_folders import as_data_file
 from kdgov.declarations.suite_parts.suite_metric import Name
 from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.errors import DeclarationError, Fault, InputError

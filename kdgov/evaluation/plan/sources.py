@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kdgov.hub.suite_data import data_path
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.declarations.suite import Suite, find_suite, load_suite
 from kdgov.declarations.suite_parts.judging_models import measured_metrics
@@ -19,6 +18,7 @@ from kdgov.declarations.suite_parts.lm_eval_config import task_file_of
 from kdgov.declarations.suite_parts.task_index import lm_eval_version
 from kdgov.digest import digest_file, digest_json
 from kdgov.errors import InputError
+from kdgov.hub.suite_data import data_path
 
 
 def suites_digest(names: Sequence[str], *, beside: Path | None) -> str:

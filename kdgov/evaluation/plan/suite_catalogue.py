@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kdgov.hub.suite_data import data_path
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.declarations.suite import SUITE_FILE, Suite, find_suite, load_suite
 from kdgov.declarations.suite_parts.expanded_groups import SuiteGroup
@@ -20,6 +19,7 @@ from kdgov.digest import write_atomic
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.plan.item_data import read_data
 from kdgov.evaluation.plan.sources import hub_commit
+from kdgov.hub.suite_data import data_path
 
 _INCLUDE = re.compile(rb"^[\"']?include[\"']?:[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
 
