@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
+from kdgov.declarations.data_parts.hub_data import HubData
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import Declared
@@ -14,7 +15,6 @@ from kdgov.declarations.release_parts.allowed_hosts import HostName
 from kdgov.declarations.release_parts.endpoint_terms import terms_ask_the_teacher
 from kdgov.declarations.release_parts.evaluation_settings import EvaluationSettings
 from kdgov.declarations.release_parts.further_teachers import licences_of_further_teachers
-from kdgov.declarations.release_parts.hub_data import HubData
 from kdgov.declarations.release_parts.mitigations import Mitigation
 from kdgov.declarations.release_parts.organization import Organization
 from kdgov.declarations.release_parts.parts_kept import KeptLayers, Prune, refuse_mismatch

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from kdgov.declarations.data_parts.hub_data import HubData
 from kdgov.declarations.load import Declared
-from kdgov.declarations.release_parts.hub_data import HubData
 from kdgov.digest import is_digest
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from fsspec.utils import glob_translate
 
-from kdgov.declarations.release_parts.hub_data import HubData
+from kdgov.declarations.data_parts.hub_data import HubData
 from kdgov.declarations.suite_parts.media_folders import IMAGES, SOUNDS, TABLES
 from kdgov.errors import InputError
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdgov.declarations.release_parts.hub_data import COMMIT, HubData
+from kdgov.declarations.data_parts.hub_data import COMMIT, HubData
 from kdgov.digest import is_dry, write_atomic
 from kdgov.errors import InputError, UnavailableError
 from kdgov.hub.data_layout import Chosen, LackingFileError, chosen_files

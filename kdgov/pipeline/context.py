@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from kdgov.declarations.data_parts.hub_data import is_hub_address, named_by
 from kdgov.declarations.effects.release_file import load_release
 from kdgov.declarations.load import resolve
 from kdgov.declarations.release import Release
-from kdgov.declarations.release_parts.hub_data import is_hub_address, named_by
 from kdgov.errors import InputError
 from kdgov.pipeline.finished_work.store import Store
 from kdgov.progress import Progress, silent

@@ -8,7 +8,7 @@ from typing import Any
 
 from kdgov.checks.cards.hub_data_card import hub_data_card
 from kdgov.declarations.cards import DatasetCard, load_dataset_card
-from kdgov.declarations.release_parts.hub_data import SHORT, HubData, is_hub_address, named_by
+from kdgov.declarations.data_parts.hub_data import SHORT, HubData, is_hub_address, named_by
 from kdgov.errors import InputError
 
 _OF_FILES = ("files", "license_text", "version", "location")

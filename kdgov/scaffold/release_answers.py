@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdgov.declarations.cards import DatasetCard, ModelCard
-from kdgov.declarations.release_parts.hub_data import HubData
+from kdgov.declarations.data_parts.hub_data import HubData
 from kdgov.errors import InputError
 from kdgov.scaffold.suite_files import FOLDER
 

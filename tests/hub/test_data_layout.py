@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kdgov.declarations.release_parts.hub_data import HubData, named_by
+from kdgov.declarations.data_parts.hub_data import HubData, named_by
 from kdgov.errors import InputError
 from kdgov.hub.data_layout import chosen_files
 

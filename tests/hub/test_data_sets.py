@@ -12,7 +12,7 @@ import yaml
 from kdgov.checks.cards.hub_data_card import hub_data_card
 from kdgov.checks.scan.suite_items import suite_items
 from kdgov.declarations.cards import load_dataset_card
-from kdgov.declarations.release_parts.hub_data import HubData, named_by
+from kdgov.declarations.data_parts.hub_data import HubData, named_by
 from kdgov.digest import digest_bytes
 from kdgov.errors import DeclarationError, InputError, UnavailableError
 from kdgov.hub.data_set import hub_files, only_file

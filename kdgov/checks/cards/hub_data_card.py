@@ -21,8 +21,8 @@ from kdgov.checks.cards.beside.texts_beside import license_texts
 from kdgov.checks.cards.interchange import dataset_card_from_hub
 from kdgov.checks.cards.known_facts import filled
 from kdgov.declarations.cards import DATASET_CARD, DatasetCard, load_dataset_card
+from kdgov.declarations.data_parts.hub_data import HubData
 from kdgov.declarations.load import validate
-from kdgov.declarations.release_parts.hub_data import HubData
 from kdgov.declarations.suite_parts.media_folders import as_data_file
 from kdgov.digest import digest_json
 from kdgov.errors import UnavailableError

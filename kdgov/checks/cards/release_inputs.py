@@ -13,8 +13,8 @@ from kdgov.checks.cards.interchange import card_beside_model, name_of_folder, to
 from kdgov.checks.cards.named_cards import find_named_card, named_without_card
 from kdgov.declarations.cards import Card, DatasetCard, ModelCard, load_card
 from kdgov.declarations.data_origin import DataFile, Generation, Lineage, PersonalData
+from kdgov.declarations.data_parts.hub_data import HubData, is_hub_address, named_by
 from kdgov.declarations.release import Release
-from kdgov.declarations.release_parts.hub_data import HubData, is_hub_address, named_by
 from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.declarations.suite import Suite
 from kdgov.declarations.suite_parts.media_folders import as_data_file

@@ -10,7 +10,7 @@ from kdgov.checks.cards.release_inputs import Body, BodyFile, ModelFacts, Releas
 from kdgov.checks.findings.rules import Stances
 from kdgov.declarations.cards import DatasetCard, ModelCard
 from kdgov.declarations.data_origin import Generation
-from kdgov.declarations.release_parts.hub_data import HubData, is_hub_address, named_by
+from kdgov.declarations.data_parts.hub_data import HubData, is_hub_address, named_by
 from kdgov.finding import Finding
 from kdgov.passing_rules import passing
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kdgov.declarations.data_parts.hub_data import is_hub_address
 from kdgov.declarations.effects.idle_keys import idle_keys
 from kdgov.declarations.load import load, resolve
 from kdgov.declarations.release import Release
-from kdgov.declarations.release_parts.hub_data import is_hub_address
 from kdgov.declarations.release_parts.set_keys import with_settings
 from kdgov.errors import DeclarationError, Fault
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from kdgov.declarations.release_parts.hub_data import HubData
+from kdgov.declarations.data_parts.hub_data import HubData
 from kdgov.declarations.suite_judge import JudgeInSuite
 
 REPLAY = "production-replay"

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from kdgov.declarations.data_parts.hub_data import checked_address
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import Declared
-from kdgov.declarations.release_parts.hub_data import checked_address
 
 LANGUAGES = ("ar", "de", "el", "en", "es", "fr", "he", "hi", "it", "ja", "ko", "nl", "pl", "pt", "ru", "sv", "th", "tr", "uk", "zh")
 """ISO 639-1 codes that the language filter tells apart."""

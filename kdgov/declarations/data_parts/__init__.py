@@ -1,0 +1,1 @@
+"""What entries that name data are made of."""
