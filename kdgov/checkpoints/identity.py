@@ -197,7 +197,7 @@ def resolve_model(name: str, *, beside: Path, revision: str | None = None) -> Pa
     if revision is None or not _COMMIT.match(revision):
         raise _unpinned(name, revision, beside)
     # Only a hub id needs the hub's client: whoever judges local folders has none installed.
-    return cast(Path, importlib.import_module("kdgov.hub.snapshot").hub_snapshot(name, revision, beside, files=_HUB_FILES))
+    return cast(Path, importlib.import_module("kdgov.hub.hub_snapshot").hub_snapshot(name, revision, beside, files=_HUB_FILES))
 
 
 def _unpinned(name: str, revision: str | None, beside: Path) -> InputError:

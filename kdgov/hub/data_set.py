@@ -18,7 +18,7 @@ from kdgov.digest import is_dry, write_atomic
 from kdgov.errors import InputError, UnavailableError
 from kdgov.hub.data_layout import Chosen, LackingFileError, chosen_files
 from kdgov.hub.hub_front_matter import front_matter
-from kdgov.hub.snapshot import asked, cached_snapshot, fetched_snapshot, repository_folder, unreachable
+from kdgov.hub.hub_snapshot import asked, cached_snapshot, fetched_snapshot, repository_folder, unreachable
 from kdgov.resources import cache_folder
 
 _CARD_FILES = ("README.md", "LICENSE*", "LICENCE*", "License*", "license*", "COPYING*", "NOTICE*")

@@ -14,7 +14,7 @@ from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.item_data import read_data
 from kdgov.http_post import post_json, without
-from kdgov.hub.suite_data import data_path
+from kdgov.hub.suite_data_path import data_path
 
 SECRET = "hunter2-hunter2"
 

@@ -16,7 +16,7 @@ from kdgov.declarations.suite_parts.suite_options import file_field
 from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.digest import digest_file
 from kdgov.errors import InputError
-from kdgov.hub.suite_data import data_path
+from kdgov.hub.suite_data_path import data_path
 from kdgov.items.text_digest import hidden_name
 from kdgov.quantities import quantity
 

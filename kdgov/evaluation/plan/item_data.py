@@ -13,7 +13,7 @@ from kdgov.digest import digest_file, digest_json
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.author_formats import blank, decoded, leaves, records_of, shaped, side_by_side
 from kdgov.evaluation.plan.data_files import document_of, read_rows
-from kdgov.hub.suite_data import data_path
+from kdgov.hub.suite_data_path import data_path
 
 Row = dict[str, Any]
 

@@ -11,7 +11,7 @@ from kdgov.declarations.suite_parts.suite_options import file_field
 from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.digest import canonical_json, digest_file
 from kdgov.errors import InputError
-from kdgov.hub.suite_data import data_path
+from kdgov.hub.suite_data_path import data_path
 
 FILE = "\x00file:"
 """Marks a context that names a file and its digest."""

@@ -18,7 +18,7 @@ from kdgov.declarations.suite_parts.lm_eval_config import task_file_of
 from kdgov.declarations.suite_parts.task_index import lm_eval_version
 from kdgov.digest import digest_file, digest_json
 from kdgov.errors import InputError
-from kdgov.hub.suite_data import data_path
+from kdgov.hub.suite_data_path import data_path
 
 
 def suites_digest(names: Sequence[str], *, beside: Path | None) -> str:

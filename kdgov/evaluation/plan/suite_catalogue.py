@@ -19,7 +19,7 @@ from kdgov.digest import write_atomic
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.plan.item_data import read_data
 from kdgov.evaluation.plan.sources import hub_commit
-from kdgov.hub.suite_data import data_path
+from kdgov.hub.suite_data_path import data_path
 
 _INCLUDE = re.compile(rb"^[\"']?include[\"']?:[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
 
