@@ -13,8 +13,8 @@ from kdgov.cli.error_boundary import print_json
 from kdgov.cli.standard_output import columns, wants_colour
 from kdgov.decision.decision import decision_from_json
 from kdgov.evidence.bundle_layout import DECISION, FINDINGS
-from kdgov.pipeline.data_checks.before_training import bars_training
-from kdgov.pipeline.finished_work.step_results import DataCheckResult, GenerateResult, PromoteResult, RecordResult
+from kdgov.pipeline.data_checks.before_training import DataCheckResult, bars_training
+from kdgov.pipeline.finished_work.step_results import GenerateResult, PromoteResult, RecordResult
 from kdgov.pipeline.run import RunOutcome
 from kdgov.processes import is_first
 from kdgov.report.text import as_text

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from kdgov.checks.cards.release_inputs import Body, PathOf, beside, body_file, hub_card, read_card
+from kdgov.checks.cards.data_bodies import hub_card
+from kdgov.checks.cards.release_inputs import Body, PathOf, beside, body_file, read_card
 from kdgov.declarations.cards import DatasetCard
 from kdgov.declarations.release import Release
 from kdgov.digest import digest_file

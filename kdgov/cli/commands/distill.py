@@ -16,7 +16,8 @@ from kdgov.processes import is_first
 
 if TYPE_CHECKING:
     from kdgov.pipeline.context import ReleaseContext
-    from kdgov.pipeline.finished_work.step_results import DataCheckResult, GenerateResult
+    from kdgov.pipeline.data_checks.before_training import DataCheckResult
+    from kdgov.pipeline.finished_work.step_results import GenerateResult
 
 EXAMPLES = """
 [bold]Examples[/bold]

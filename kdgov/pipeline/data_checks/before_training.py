@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime
 import json
+from dataclasses import dataclass
+from typing import ClassVar
 
 from kdgov.checks.scan.contamination import ItemIndex
 from kdgov.digest import digest_json, write_atomic
@@ -23,11 +25,25 @@ from kdgov.pipeline.data_checks.check_question import (
     read_question,
     scanned_data,
 )
-from kdgov.pipeline.finished_work.step_results import CheckResult, DataCheckResult
+from kdgov.pipeline.finished_work.step_results import CheckResult, StepResult
 from kdgov.source_digest import source_digest
 
 _FAMILIES = ("licence", "provenance", "privacy", "contamination")
 _OWED_LATER = frozenset({"licence.obligation-unmet"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataCheckResult(StepResult):
+    """What the check says of data, origins and licences alone, before anything is trained or asked."""
+
+    STEP: ClassVar[str] = "data_check"
+
+    stops: bool = False
+    """Whether a finding stops training."""
+    stopped_by: tuple[str, ...] = ()
+    """Rules of the findings that stop."""
+    reasons: tuple[str, ...] = ()
+    """What each of them says."""
 
 
 def bars_training(rule: str, verdict: str) -> bool:

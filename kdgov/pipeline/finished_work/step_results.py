@@ -83,20 +83,6 @@ class CheckResult(StepResult):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataCheckResult(StepResult):
-    """What the check says of data, origins and licences alone, before anything is trained or asked."""
-
-    STEP: ClassVar[str] = "data_check"
-
-    stops: bool = False
-    """Whether a finding stops training."""
-    stopped_by: tuple[str, ...] = ()
-    """Rules of the findings that stop."""
-    reasons: tuple[str, ...] = ()
-    """What each of them says."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateResult(StepResult):
     """What a teacher wrote: a data set with a card."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdgov.checks.cards.release_inputs import hub_card
+from kdgov.checks.cards.data_bodies import hub_card
 from kdgov.declarations.release import DataDeclaration
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.pipeline.context import ReleaseContext

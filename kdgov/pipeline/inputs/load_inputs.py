@@ -11,8 +11,9 @@ from kdgov.checkpoints.layer_choice import refuse_absent_starts
 from kdgov.checkpoints.layer_stacks import depths_of
 from kdgov.checkpoints.tasks import refuse_unfit_recipes
 from kdgov.checkpoints.weights.packed_weights import refuse_packed_models
+from kdgov.checks.cards.data_bodies import read_bodies, read_prompts
 from kdgov.checks.cards.logged_body import read_logged
-from kdgov.checks.cards.release_inputs import ModelFacts, ReleaseInputs, SuiteFile, follow_cards, model_facts, read_bodies, read_prompts
+from kdgov.checks.cards.release_inputs import ModelFacts, ReleaseInputs, SuiteFile, follow_cards, model_facts
 from kdgov.declarations.load import resolve
 from kdgov.declarations.suite import find_suite, load_suite
 from kdgov.declarations.suite_parts.judging_models import refuse_absent_models
