@@ -260,6 +260,13 @@ def test_the_audit_judges_again_from_the_raw_answers(server: LocalEndpoint, writ
     (again,) = scores_again(BundleReader(folder), "teacher", plan)
     assert again.standing == "violated"
     assert rows[0]["item_id"] in again.reason
+    # An answer exchanged for an equally wrong one, and an answer that is gone.
+    rows[0]["answer"]["choices"][0]["message"]["content"] = "something else that is wrong"
+    for changed, told in ((rows, "1 of 24 scores do not follow"), (rows[1:], "lack 1 of 24 items")):
+        path.write_text("".join(json.dumps(row) + "\n" for row in changed))
+        (again,) = scores_again(BundleReader(folder), "teacher", plan)
+        assert again.standing == "violated"
+        assert told in again.reason
 
 
 def test_a_student_that_is_an_endpoint_too_is_judged_by_its_own_address(

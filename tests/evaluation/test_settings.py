@@ -154,7 +154,13 @@ def test_the_same_holds_for_one_model_alone(teacher: Path, tmp_path: Path, argum
 
 
 @pytest.mark.parametrize(
-    ("name", "key"), [("KDGOV_DTYPE", "evaluation.dtype"), ("KDGOV_STUDENT_ADDRESS", "evaluation.student.endpoint.base_url")]
+    ("name", "key"),
+    [
+        ("KDGOV_DTYPE", "evaluation.dtype"),
+        ("KDGOV_STUDENT_ADDRESS", "evaluation.student.endpoint.base_url"),
+        ("NVIDIA_TF32_OVERRIDE", "evaluation.dtype"),
+        ("ONEDNN_DEFAULT_FPMATH_MODE", "evaluation.dtype"),
+    ],
 )
 def test_a_variable_that_once_decided_answers_is_refused(
     release: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, key: str

@@ -16,6 +16,10 @@ from kdgov.items import read_items
 from kdgov.quantities import quantity
 
 Line = Mapping[str, Any]
+Key = tuple[str, str, str, str]
+"""Suite, task, item and metric."""
+Said = tuple[float, str]
+"""A score, and the answer that stands beside it."""
 
 
 def review_answers(bundle: BundleReader) -> Iterator[AuditFinding]:
@@ -80,8 +84,13 @@ def scores_again(bundle: BundleReader, role: str, plan: Any) -> Iterator[AuditFi
         if (why := _cannot(task, lines)) is not None:
             yield unverifiable("replay", subject, why)
             continue
+        if gone := _unanswered(task, lines):
+            told = f"The raw answers lack {len(gone)} of {len(task.items)} items that were scored, such as {gone[0]}."
+            yield violated("replay", subject, told, mend="Evaluate again; the answers belong to the evidence.")
+            continue
         fresh = _scored(bundle, role, task, lines)
         odd = [key for key, score in fresh.items() if not _same(recorded.get(key), score)]
+        odd += [key for key in recorded if key[:2] == (task.suite, task.task) and key not in fresh and key[2] in _names(task)]
         if odd:
             told = f"{len(odd)} of {len(fresh)} scores do not follow from the raw answers, such as {'/'.join(odd[0][2:])}."
             yield violated("replay", subject, told, mend="The recorded scores are not those of these answers.")
@@ -103,7 +112,14 @@ def _cannot(task: Any, lines: Sequence[Line]) -> str | None:
     return None
 
 
-def _scored(bundle: BundleReader, role: str, task: Any, lines: Sequence[Line]) -> dict[tuple[str, str, str, str], float]:
+def _unanswered(task: Any, lines: Sequence[Line]) -> list[str]:
+    there = {
+        (line.get("item_id"), line.get("request")) for line in lines if (line.get("suite"), line.get("task")) == (task.suite, task.task)
+    }
+    return [item.item_id for item in task.items if any((item.item_id, number) not in there for number in range(len(item.requests)))]
+
+
+def _scored(bundle: BundleReader, role: str, task: Any, lines: Sequence[Line]) -> dict[Key, Said]:
     from kdgov.declarations.endpoint_declaration import Endpoint  # noqa: PLC0415 - only where answers are judged again
     from kdgov.declarations.release_parts.evaluation_settings import Reasoning  # noqa: PLC0415
     from kdgov.endpoints.reply import reply_of  # noqa: PLC0415
@@ -122,14 +138,20 @@ def _scored(bundle: BundleReader, role: str, task: Any, lines: Sequence[Line]) -
         for item in task.items
     }
     scored, _ = task.scorer.score(task.items, answers)
-    return {(task.suite, task.task, score.item_id, score.metric): float(score.score) for score in scored.scores}
+    return {(task.suite, task.task, one.item_id, one.metric): (float(one.score), str(one.prediction or "")) for one in scored.scores}
 
 
-def _scores(bundle: BundleReader, role: str) -> dict[tuple[str, str, str, str], float]:
-    table = read_items(bundle.folder / of_role(role, ITEMS), with_text=False)
-    columns: list[Any] = [table.column(name).to_pylist() for name in ("suite", "task", "item_id", "metric")]
-    return dict(zip(zip(*columns, strict=True), table.scores.tolist(), strict=True))
+def _names(task: Any) -> set[str]:
+    return {item.item_id for item in task.items}
 
 
-def _same(old: float | None, new: float) -> bool:
-    return old is not None and math.isclose(old, new, rel_tol=1e-9, abs_tol=1e-9)
+def _scores(bundle: BundleReader, role: str) -> dict[Key, Said]:
+    rows = read_items(bundle.folder / of_role(role, ITEMS)).to_rows()
+    return {
+        (row["suite"], row["task"], row["item_id"], row["metric"]): (float(row["score"]), str(row.get("prediction") or "")) for row in rows
+    }
+
+
+def _same(old: Said | None, new: Said) -> bool:
+    # What people read beside the score is part of it: an answer that was exchanged for an equally wrong one is another answer.
+    return old is not None and old[1] == new[1] and math.isclose(old[0], new[0], rel_tol=1e-9, abs_tol=1e-9)

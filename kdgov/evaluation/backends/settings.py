@@ -85,12 +85,25 @@ class BackendSettings:
 _FORMER = ("BACKEND", "DTYPE", "DEVICE", "BATCH_TOKENS", "ADDRESS", "SERVED_AS", "PROVE")
 
 
+_ARITHMETIC = {
+    "NVIDIA_TF32_OVERRIDE": ("0",),
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": ("0",),
+    "ONEDNN_DEFAULT_FPMATH_MODE": ("STRICT",),
+    "DNNL_DEFAULT_FPMATH_MODE": ("STRICT",),
+}
+"""Variables by which libraries compute float32 in fewer bits than it has → values that change nothing."""
+
+
 def refuse_former_variables() -> None:
-    """Nothing, unless a variable is set that decided answers in earlier versions: it would be taken for one that still does.
+    """Nothing, unless a variable is set that decides answers, or did in earlier versions: it would be taken for one that still does.
 
     Raises:
         InputError: naming it and the key that replaced it.
     """
+    for name, plain in _ARITHMETIC.items():
+        if os.environ.get(name) not in (None, "", *plain):
+            mend = f"Unset it; fewer bits are declared: `evaluation.dtype: bfloat16`, or `{plain[0]}` leaves float32 as it is."
+            raise InputError(f"{name} is set, and no environment variable decides an answer", where="environment", mend=mend)
     for name in _FORMER:
         for role in ("", "TEACHER_", "STUDENT_"):
             if os.environ.get(f"KDGOV_{role}{name}") is not None:
