@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from kdgov.checks.licensing.licence_case import USES_OF_TERM
-from kdgov.declarations.distillation import Term
+from kdgov.declarations.distillation import Distillation, Term
+from kdgov.distillation.data.collation import prepare
 from kdgov.distillation.data.examples import read_data
 from kdgov.distillation.data.sequence_pairs import pair_examples
 from kdgov.distillation.data.unread_content import fitting
@@ -116,3 +117,46 @@ def _texts(folder):
 def test_the_licence_case_knows_what_every_term_takes_from_its_teacher():
     kinds = {get_args(model.model_fields["kind"].annotation)[0] for model in get_args(get_args(Term)[0])}
     assert kinds == set(USES_OF_TERM)
+
+
+MISREAD = {
+    "an unquoted comma": ("a.csv", b"prompt,completion\nthe cat,sat\nhi, there,yes\n", "a.csv:2", "more fields than the header names"),
+    "an unquoted tab": ("a.tsv", b"prompt\tcompletion\nhi\tthere\tyes\n", "a.tsv:1", "more fields than the header names"),
+    "an open quote": ("a.csv", b'prompt,completion\nthe cat,sat\n"the dog,ran\na,b\n', "a.csv:2", "opens a quote that is not closed"),
+    "a blank answer": ("a.jsonl", b'{"prompt": "the cat", "completion": "  "}\n', "a.jsonl:1", "'  ' is not text"),
+    "a blank turn": (
+        "a.jsonl",
+        b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": " "}]}\n',
+        "a.jsonl:1",
+        "has an empty answer",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", sorted(MISREAD))
+def test_what_would_be_learnt_in_the_wrong_place_is_refused_with_its_line(case, tmp_path):
+    name, content, place, said = MISREAD[case]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DeclarationError) as caught:
+        read_data([tmp_path / name])
+    (fault,) = caught.value.faults
+    assert f"{fault.file}:{fault.line}".endswith(place)
+    assert said in fault.what
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.jsonl", b'{"text": "the cat"}\n'), ("a.csv", b"text\nthe cat\n"), ("a.txt", b"the cat\n"), ("a.json", b'[{"text": "the cat"}]')],
+)
+def test_a_mark_of_utf_8_at_the_start_of_a_file_is_no_part_of_it(name, content, tmp_path):
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content)
+    assert [one.completion for one in read_data([tmp_path / name]).examples] == ["the cat"]
+
+
+@pytest.mark.parametrize("task", ["causal_lm", "seq2seq_lm"])
+def test_what_a_tokenizer_cannot_write_is_told(task, tmp_path):
+    data = tmp_path / "a.jsonl"
+    data.write_text('{"prompt": "the cat", "completion": " sat"}\n{"id": "odd", "prompt": "the cat", "completion": " {}"}\n')
+    made = prepare(task, read_data([data]).examples, worlds.t5(tmp_path / "t5", layers=1), Distillation())
+    (note,) = made.notes
+    assert "no token for a part of what is taught by 1 example (the first: odd)" in note

@@ -6,6 +6,7 @@ Nothing is skipped silently: bytes that are not UTF-8, lines that are not JSON a
 from __future__ import annotations
 
 import bz2
+import codecs
 import csv
 import gzip
 import io
@@ -92,7 +93,10 @@ def _opened(path: Path) -> IO[bytes]:
     if suffix == ".zst":
         return cast("IO[bytes]", pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
     opener = _COMPRESSED.get(suffix)
-    return cast("IO[bytes]", opener(path, "rb")) if opener is not None else path.open("rb")
+    stream = cast("IO[bytes]", opener(path, "rb")) if opener is not None else path.open("rb")
+    if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        stream.seek(0)
+    return stream
 
 
 def _decode(block: bytes, tally: Tally) -> str:
@@ -222,15 +226,11 @@ def _decoded_blocks(blocks: Iterator[bytes], tally: Tally) -> Iterator[str]:
         whole = rest + block
         # A character may be cut in two: up to three bytes of it wait for the next block.
         keep = next((n for n in range(1, min(4, len(whole) + 1)) if whole[-n] >= 0xC0), 0)
-        cut = len(whole) - keep if keep and keep < _width(whole[-keep]) else len(whole)
+        cut = len(whole) - keep if keep and keep < 2 + (whole[-keep] >= 0xE0) + (whole[-keep] >= 0xF0) else len(whole)
         rest = whole[cut:]
         yield _decode(whole[:cut], tally)
     if rest:
         yield _decode(rest, tally)
-
-
-def _width(lead: int) -> int:
-    return 4 if lead >= 0xF0 else 3 if lead >= 0xE0 else 2
 
 
 def _windows(texts: Iterator[str], row: int) -> Iterator[Row]:
@@ -272,10 +272,13 @@ def _line_starts(last: str, text: str) -> int:
 
 def _csv_rows(stream: IO[bytes], tally: Tally, *, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(LONG_LINE_BYTES)
-    lines = _lines(_decoded(stream, tally))
-    for number, row in enumerate(csv.DictReader(lines, delimiter=delimiter, restkey="…"), 1):
-        tally.rows += 1
-        yield Row(number=number, pieces=pieces_of(row, number), value=row)
+    rows = csv.DictReader(_lines(_decoded(stream, tally)), delimiter=delimiter, restkey="…", strict=True)
+    try:
+        for row in rows:
+            tally.rows += 1
+            yield Row(number=tally.rows, pieces=pieces_of(row, tally.rows), value=row)
+    except csv.Error:
+        tally.unreadable, tally.unreadable_count = [tally.rows + 1], 1
 
 
 def _lines(texts: Iterator[str]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from kdgov.distillation.data.sequence_pairs import PairCollator, pair_examples
 from kdgov.distillation.data.spoken.transcribed_sounds import FrameCollator, SpokenCollator, sound_examples
 from kdgov.distillation.data.tokenization import TokenCollator, tokenized
 from kdgov.errors import InputError
+from kdgov.quantities import quantity
 
 Collate = Callable[[Sequence[tuple[int, Any]]], dict[str, Any]]
 
@@ -100,7 +101,7 @@ def _causal(examples: Sequence[Example], model_path: Path, recipe: Distillation)
         pad_id=pad,
         end_id=tokenizer.eos_token_id,
         known=known_ids(tokenizer),
-        notes=tuple(_asked_otherwise(examples, tokenizer)),
+        notes=(*_asked_otherwise(examples, tokenizer), *_unwritten(((e.item_id, e.ids[e.counted]) for e in tokens.examples), tokenizer)),
     )
 
 
@@ -126,7 +127,21 @@ def _pairs(examples: Sequence[Example], model_path: Path, recipe: Distillation) 
         collate=PairCollator(pad_id=pad, start_id=pad if start is None else int(start), by_example=recipe.weighting == "example"),
         left_out=_left_out(examples, items),
         truncated=sum(item.is_cut for item in items),
+        notes=tuple(_unwritten(((item.item_id, item.target) for item in items), tokenizer)),
     )
+
+
+def _unwritten(learnt: Iterable[tuple[str, NDArray[np.int32]]], tokenizer: Any) -> Iterator[str]:
+    """A sentence where examples teach what the tokenizer has no token for (T5: braces): the student learns to write that mark."""
+    unknown = tokenizer.unk_token_id
+    # Where one token has both tasks, its mark cannot be told from an end of text (GPT-2).
+    if unknown is None or unknown == tokenizer.eos_token_id:
+        return
+    if found := [name for name, ids in learnt if unknown in ids]:
+        yield (
+            f"the tokenizer has no token for a part of what is taught by {quantity(len(found), 'example')} (the first: {found[0]}): the "
+            f"student learns to write {tokenizer.unk_token} there"
+        )
 
 
 def _spoken(task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:

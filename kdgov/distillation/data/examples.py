@@ -18,6 +18,7 @@ from kdgov.errors import DeclarationError, Fault, InputError
 _FAULTS_SHOWN = 20
 _AT_ONCE = 1024
 FORMATS = "JSON lines, JSON, CSV, TSV, Parquet or plain text (.txt, .md), each also as .gz, .bz2, .xz or .zst"
+_QUOTES = 'Put a field that holds the delimiter, a quote or a line break between quotes, and write a quote inside as "".'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,8 +172,10 @@ def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool) -> Iterato
         if row.value is None:
             continue
         yield _example(row.value, path, row.number, ignored, as_prompts)
+    is_table = any(suffix in (".csv", ".tsv") for suffix in path.suffixes)
     for number in tally.unreadable:
-        yield Fault(file=str(path), key="", line=number, what="is not JSON", mend="Write one JSON object per line.")
+        what, mend = ("opens a quote that is not closed", _QUOTES) if is_table else ("is not JSON", "Write one JSON object per line.")
+        yield Fault(file=str(path), key="", line=number, what=what, mend=mend)
     if tally.long_lines:
         yield Fault(
             file=str(path),
@@ -186,7 +189,7 @@ def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool) -> Iterato
 
 def _paragraphs(path: Path) -> Iterator[Example | Fault]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise InputError("there is no such data file", where=str(path), mend="Correct the path under `data:`.") from error
     except UnicodeDecodeError as error:
@@ -199,6 +202,9 @@ def _paragraphs(path: Path) -> Iterator[Example | Fault]:
 
 
 def _example(row: Any, path: Path, number: int, ignored: Counter[str], as_prompts: bool) -> Example | Fault:
+    if isinstance(row, dict) and "…" in row:
+        # What stands in whose column is not known: `Hi, there,Yes` may be two fields or three.
+        return Fault(file=str(path), key="", line=number, what=f"has more fields than the header names: {row['…']}", mend=_QUOTES)
     try:
         content = content_of(row, as_prompts=as_prompts)
     except RowError as fault:

@@ -238,7 +238,7 @@ def _checked(messages: Sequence[Mapping[str, Any]], key: str, as_prompts: bool) 
     if not awaits and (len(messages) < 2 or messages[-1]["role"] != "assistant"):
         raise RowError("is no conversation that ends in an assistant's answer", "Let the last message be the assistant's.", key=key)
     for message in messages:
-        if message["role"] == "assistant" and not (words_of(message) or message.get("tool_calls")):
+        if message["role"] == "assistant" and not (words_of(message).strip() or message.get("tool_calls")):
             raise RowError("has an empty answer", "Remove the turn, or write what was answered.", key=key)
 
 
@@ -288,7 +288,7 @@ def _number(value: Any) -> float | None:
 
 def _text(row: Mapping[str, Any], key: str, *, may_be_empty: bool = False) -> str:
     value = row[key]
-    if not isinstance(value, str) or not (value or may_be_empty):
+    if not isinstance(value, str) or not (value.strip() or may_be_empty):
         raise RowError(f"{value!r} is not text", "Write a non-empty string.", key=key)
     return value
 

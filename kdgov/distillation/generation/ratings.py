@@ -26,6 +26,7 @@ from kdgov.progress import Progress, silent
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _LAST_NUMBER = re.compile(r"\A\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*\Z")
+_BY_SIGNAL = 128
 _CANNOT_RUN = (125, 126, 127)
 """Exit codes by which shells and this launcher say that the command was never run."""
 
@@ -127,8 +128,10 @@ def verified(declared: Verifier, candidates: Sequence[Candidate], helpers: Helpe
             _refuse_absent(declared, ran)
             if ran.is_late:
                 dropped.append((candidate, f"not done within {declared.time_limit_s:g} s"))
+            elif ran.exceeded:
+                dropped.append((candidate, f"ended for its {ran.exceeded}"))
             elif ran.code:
-                dropped.append((candidate, "ended by a signal" if ran.code < 0 else f"exit code {ran.code}"))
+                dropped.append((candidate, "ended by a signal" if ran.code < 0 or ran.code > _BY_SIGNAL else f"exit code {ran.code}"))
             else:
                 kept.append(_rated(candidate, ran.output))
             helpers.progress("verifying", number, len(candidates))

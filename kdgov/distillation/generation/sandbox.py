@@ -2,8 +2,10 @@
 
 What holds depends on the kernel. Limits of time, memory, processor and file size and an environment without secrets always hold. Network
 and other processes are out of reach where Linux gives a user namespaces (`unshare`); there the disk outside the command's own folder is
-mounted read-only, modes and times of files included. Where only Landlock is, files elsewhere cannot be written. Limits count for each
-process the command starts. `isolation` says which of these this machine has; the record of the data set repeats it.
+mounted read-only, modes and times of files included, and its own folder is memory of a bounded size. Where only Landlock is, files
+elsewhere cannot be written. The limits count for each process the command starts; what all of them use together (processes and threads,
+memory, processor time) is looked at on Linux while they run, and all end with the first bound that is passed. `isolation` says which of
+these this machine has; the record of the data set repeats it.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kdgov.distillation.generation.process_tree import Bounds, can_be_looked_at, end_tree, exceeded
 from kdgov.errors import UnavailableError
 from kdgov.processes import can_keep_apart, end_group
 
@@ -26,24 +30,48 @@ _OUTPUT_BYTES = 1 << 16
 _FILE_BYTES = 64 << 20
 _NAMESPACES = ("--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child")
 _PROBE_S = 10.0
+_LOOK_S = 0.02
+_MOST_TASKS, _ROOM_FOR_TASKS = 128, 2048
+_TIME = "time"
 _GRACE_S = 1.0
 _LANDLOCK_CREATE = 444
 
 # Runs in the child, before the command: no thread of ours is alive there, so nothing can be left locked.
 _LAUNCHER = """
 import ctypes, os, resource, struct, sys
-own, memory, seconds, file_bytes, writes, read_only = sys.argv[1], *map(int, sys.argv[2:7])
+own, memory, seconds, file_bytes, writes, read_only, tasks = sys.argv[1], *map(int, sys.argv[2:8])
 libc = ctypes.CDLL(None, use_errno=True)
 if read_only:
     # In a mount namespace of its own: all there is read-only (modes and times too), then its own folder writable.
     def set_mount(path, recursive, sets, clears):
         return libc.syscall(442, -100, os.fsencode(path), recursive, struct.pack("QQQQ", sets, clears, 0, 0), 32)
     path = os.fsencode(own)
-    if libc.mount(path, path, None, 4096, None) or set_mount("/", 0x8000, 1, 0) or set_mount(own, 0, 0, 1):
+    if set_mount("/", 0x8000, 1, 0):
         sys.exit(125)
+    if libc.mount(b"tmpfs", path, b"tmpfs", 0, b"size=256m,nr_inodes=16384,mode=700"):
+        if libc.mount(path, path, None, 4096, None) or set_mount(own, 0, 0, 1):
+            sys.exit(125)
     os.chdir(own)
+# Whoever outlives its parent becomes a child of this process, and ends with it.
+libc.prctl(36, 1, 0, 0, 0)
+command = os.fork()
+if command:
+    ended, status = os.wait()
+    while ended != command:
+        ended, status = os.wait()
+    try:
+        while left := open(f"/proc/self/task/{os.getpid()}/children").read().split():
+            for one in left:
+                os.kill(int(one), 9)
+            os.wait()
+    except OSError:
+        pass
+    code = os.waitstatus_to_exitcode(status)
+    os._exit(code if code >= 0 else 128 - code)
 limits = [(resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_FSIZE, file_bytes), (resource.RLIMIT_CORE, 0)]
-for kind, limit in limits:
+for kind, limit in [*limits, *([(resource.RLIMIT_NPROC, tasks)] if tasks else [])]:
+    most = resource.getrlimit(kind)[1]
+    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
     resource.setrlimit(kind, (limit, limit))
 if writes:
     # Every right that makes, changes or removes something; reading and running stay free.
@@ -55,7 +83,10 @@ if writes:
     allow("/dev/null", 2)
     if ruleset < 0 or libc.prctl(38, 1, 0, 0, 0) or libc.syscall(446, ruleset, 0):
         sys.exit(125)
-os.execvp(sys.argv[7], sys.argv[7:])
+try:
+    os.execvp(sys.argv[8], sys.argv[8:])
+except OSError:
+    os._exit(127)
 """
 _LAUNCH = (sys.executable, "-I", "-S", "-c", _LAUNCHER)
 # Landlock's rights: write a file, remove and make every kind of file (version 1), truncate (version 3); not execute, read or list.
@@ -67,11 +98,13 @@ class Ran:
     """How a command ended."""
 
     code: int
-    """Its exit code; negative: the signal that ended it."""
+    """Its exit code; 128 and a number, or a negative one: the signal that ended it."""
     output: str
     """What it printed, up to 64 KiB."""
     is_late: bool = False
     """Whether it was ended because its time was up."""
+    exceeded: str = ""
+    """The bound that it passed with all it started, for which it was ended (`process_tree.exceeded`)."""
 
 
 def run_confined(command: Sequence[str], *, text: str, time_limit_s: float, memory_mb: int) -> Ran:
@@ -81,7 +114,7 @@ def run_confined(command: Sequence[str], *, text: str, time_limit_s: float, memo
         command: program and arguments.
         text: standard input.
         time_limit_s: wall time after which it and all it started are ended.
-        memory_mb: address space it may have.
+        memory_mb: address space that each of its processes may have, and memory of all of them together.
 
     Raises:
         UnavailableError: on Windows.
@@ -93,7 +126,7 @@ def run_confined(command: Sequence[str], *, text: str, time_limit_s: float, memo
     with tempfile.TemporaryDirectory(prefix="kdgov-verifier-") as own:
         writes = _write_rights()
         seconds = int(time_limit_s) + 1
-        numbers = (memory_mb << 20, seconds, _FILE_BYTES, writes, int(_can_be_read_only()))
+        numbers = (memory_mb << 20, seconds, _FILE_BYTES, writes, int(_can_be_read_only()), _tasks_of_the_user())
         launcher = [*_LAUNCH, own, *map(str, numbers)]
         output = Path(own) / ".output"
         with tempfile.TemporaryFile() as given, output.open("w+b") as printed:
@@ -103,9 +136,11 @@ def run_confined(command: Sequence[str], *, text: str, time_limit_s: float, memo
                 [*_apart(), *launcher, *command],
                 stdin=given, stdout=printed, stderr=subprocess.DEVNULL, cwd=own, env=_environment(own), start_new_session=True,
             )  # fmt: skip
-            code, is_late = _awaited(started, time_limit_s)
+            bounds = Bounds(tasks=_MOST_TASKS, memory_bytes=memory_mb << 20, cpu_s=seconds)
+            code, ended_for = _awaited(started, time_limit_s, bounds)
         with output.open("rb") as printed:
-            return Ran(code=code, output=printed.read(_OUTPUT_BYTES).decode("utf-8", "replace"), is_late=is_late)
+            text = printed.read(_OUTPUT_BYTES).decode("utf-8", "replace")
+        return Ran(code=code, output=text, is_late=ended_for == _TIME, exceeded="" if ended_for == _TIME else ended_for)
 
 
 def isolation() -> dict[str, bool]:
@@ -116,22 +151,45 @@ def isolation() -> dict[str, bool]:
         "other_processes": bool(_unshared()),
         "writing_elsewhere": read_only or bool(_write_rights()),
         "modes_and_times_elsewhere": read_only,
+        "more_in_sum": can_be_looked_at(),
     }
 
 
-def _awaited(started: subprocess.Popen[bytes], time_limit_s: float) -> tuple[int, bool]:
+def _awaited(started: subprocess.Popen[bytes], time_limit_s: float, bounds: Bounds) -> tuple[int, str]:
+    """Exit code, and for what it was ended before it ended itself."""
+    until = time.monotonic() + time_limit_s
     try:
-        return started.wait(timeout=time_limit_s), False
-    except subprocess.TimeoutExpired:
-        return _ended(started), True
+        while True:
+            left = until - time.monotonic()
+            try:
+                return started.wait(timeout=min(_LOOK_S, max(left, 0))), ""
+            except subprocess.TimeoutExpired:
+                passed = _TIME if time.monotonic() >= until else exceeded(started.pid, bounds)
+            if passed:
+                return _ended(started), passed
     finally:
         # What it started and left behind ends with it; a namespace has already seen to that where there is one.
         _kill_group(started.pid)
 
 
 def _ended(started: subprocess.Popen[bytes]) -> int:
+    end_tree(started.pid)
     _kill_group(started.pid)
     return started.wait(timeout=_GRACE_S * 10)
+
+
+@functools.cache
+def _tasks_of_the_user() -> int:
+    """Most processes and threads this user may have while a command runs: those there are, and room for others; not root's to obey."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    own, count = os.getuid(), 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            count += len(os.listdir(folder / "task")) if folder.stat().st_uid == own else 0
+        except OSError:
+            continue
+    return count + _ROOM_FOR_TASKS
 
 
 def _kill_group(group: int) -> None:
@@ -166,7 +224,7 @@ def _can_be_read_only() -> bool:
     if not _unshared():
         return False
     with tempfile.TemporaryDirectory(prefix="kdgov-verifier-") as own:
-        numbers = map(str, (1 << 32, 10, _FILE_BYTES, 0, 1))
+        numbers = map(str, (1 << 32, 10, _FILE_BYTES, 0, 1, 0))
         try:
             tried = subprocess.run(
                 [*_unshared(), "--mount", *_LAUNCH, own, *numbers, "true"], capture_output=True, timeout=_PROBE_S, check=False
