@@ -57,6 +57,7 @@ def single_settings(
         InputError: if a flag has no effect, or an endpoint has no address.
     """
     from kdgov.checkpoints.identity import model_identity
+    from kdgov.checkpoints.thinking_switch import refuse_unknown_switch
     from kdgov.declarations.load import validate
     from kdgov.declarations.release_parts.evaluation_settings import EvaluationSettings
     from kdgov.evaluation.backends.settings import refuse_former_variables
@@ -82,5 +83,7 @@ def single_settings(
         raise InputError(
             "--backend chat is for releases", mend="Declare it under `evaluation:` of a release; or use --backend completions."
         )
+    if said.reasoning is not None and said.reasoning.enabled is not None and model is not None:
+        refuse_unknown_switch("--thinking" if said.reasoning.enabled else "--no-thinking", [model])
     stored = {model_identity(model).dtype} if model is not None and model.is_dir() else set()
     return settings_of(said.of(""), stored=stored, proves=not unproven)

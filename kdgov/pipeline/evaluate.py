@@ -32,6 +32,7 @@ from kdgov.pipeline.confined.suite_calls import SuiteCalls
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.finished_work.step_results import DistillResult, EvaluateResult, ModelEvaluation, StepResult
 from kdgov.pipeline.finished_work.store import Work
+from kdgov.pipeline.forecast.model_fit import refuse_idle_thinking
 from kdgov.processes import is_first
 from kdgov.progress import silent
 from kdgov.quantities import quantity
@@ -57,6 +58,7 @@ def evaluate_step(context: ReleaseContext, distilled: DistillResult) -> Evaluate
 
 
 def _evaluated(context: ReleaseContext, distilled: DistillResult) -> EvaluateResult:
+    refuse_idle_thinking(context)
     # Of several processes, none reads the student before the first has sealed it.
     barrier()
     asked = asked_models(context, teacher_source(context), context.release.student.endpoint or distilled.checkpoint)

@@ -105,6 +105,17 @@ def test_a_limit_says_in_the_evidence_how_much_the_suite_would_have_asked(releas
         assert rules.count("evidence.limited") == (2 if told else 0)
 
 
+def test_a_switch_of_thoughts_that_no_template_reads_is_refused(release: Path, teacher: Path, tmp_path: Path) -> None:
+    for key in ("evaluation.reasoning", "evaluation.student.reasoning"):
+        for command in ("check", "evaluate"):
+            done = _run(command, str(release), "--store", str(tmp_path / "s"), "--set", f"{key}={{enabled: false}}")
+            assert done.exit_code == 2
+            assert f"{key}.enabled has no effect" in " ".join(done.stderr.split())
+    done = _run("evaluate", "--model", str(teacher), "--suite", "bias", "--out", str(tmp_path / "o"), "--thinking")
+    assert done.exit_code == 2
+    assert "reads `enable_thinking`" in done.stderr
+
+
 def test_a_run_never_goes_past_a_step_that_it_does_not_have(release: Path, tmp_path: Path) -> None:
     done = _run("run", str(release), "--store", str(tmp_path / "s"), "--until", "generate")
     assert done.exit_code == 2

@@ -37,6 +37,8 @@ TEMPLATE = (
         ("opened by the template</think> Two.", "Two.", "opened by the template", False),
         ("<think>a</think>no<think>b</think>yes", "yes", "a</think>no<think>b", False),
         ("<think>never ends", "", "never ends", True),
+        ("<think>a</think>Two.<think>never ends", "Two.", "a</think>Two.<think>never ends", True),
+        ("<think>a<think>b</think>c</think>Two.", "Two.", "a<think>b</think>c", False),
         ("Two.", "Two.", "", False),
         ("", "", "", False),
     ],
@@ -120,6 +122,18 @@ def test_a_model_here_gets_the_switch_the_budget_and_its_thoughts_kept(write_sui
     }
     assert rules["evidence.by-design-reasoning"] == "warn"
     assert "evidence.reasoning" not in rules
+
+
+@pytest.mark.parametrize("backend", ["hf", "hf-plain"])
+def test_thoughts_that_the_template_opened_and_nothing_closed_are_no_answer(
+    write_suite_in_messages: Path, tmp_path: Path, backend: str
+) -> None:
+    plan = build_plan(read_suites([str(write_suite_in_messages)]), limit=2)
+    model = make_model(tmp_path / "model", seed=3, template=TEMPLATE.replace("[answer]", "[answer]<think>\n"))
+    how = BackendSettings(backend=backend, reasoning=Reasoning(budget_tokens=8))
+    found = evaluate(plan, model, tmp_path / "a", cache=tmp_path / "c", how=how)
+    assert set(read_items(tmp_path / "a" / "items.parquet").column("prediction").to_pylist()) == {""}
+    assert found.document["tasks"][0]["way"]["thoughts"]["unfinished"] == 2
 
 
 def test_a_budget_that_does_not_fit_the_model_is_refused_by_name(write_suite_in_messages: Path, tmp_path: Path) -> None:

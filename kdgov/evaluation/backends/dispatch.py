@@ -106,6 +106,7 @@ def _is_noisy(how: BackendSettings) -> bool:
 def _asker(model: Path, how: BackendSettings) -> RequestRunner:
     if how.backend in ("local-completions", "vllm"):
         served = open_served(model, how)
+        served.asked.reasoning = how.reasoning
         return RequestRunner(asked=served.asked, batch_tokens=how.batch_tokens, served=served)
     asked = load_asked_model(model, dtype=how.dtype, device=own_device(how.device), shard=how.is_spread)
     asked.reasoning = how.reasoning

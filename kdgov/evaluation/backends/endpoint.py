@@ -7,15 +7,12 @@ tokenizer and its identity; that the engine really holds those weights is tried 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import importlib.metadata
 import importlib.util
-import math
-import os
 import types
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +24,9 @@ from lm_eval.models.utils import resolve_max_length
 
 from kdgov.checkpoints.loading import load_tokenizer, task_of
 from kdgov.declarations.endpoint_declaration import Endpoint
-from kdgov.endpoints.transport import HOSTS_VARIABLE, refuse_host
 from kdgov.errors import InputError, UnavailableError
-from kdgov.evaluation.backends.hugging_face.generation import answer_length
+from kdgov.evaluation.backends.endpoint_access import gathered, header, patience
+from kdgov.evaluation.backends.hugging_face.generation import answer_length, room_for_thoughts
 from kdgov.evaluation.backends.hugging_face.hf_model import HuggingFaceModel, load_asked_model, observed_digest
 from kdgov.evaluation.backends.hugging_face.likelihood import Scorable, plain_log_likelihood
 from kdgov.evaluation.backends.response_log import Answered, number
@@ -93,15 +90,16 @@ class Served:
         self.sent.clear()
         shown = [self.asked.render(request.context) for _, request in group]
         asks = [
-            Instance(request_type="generate_until", doc={}, arguments=(text, dict(request.generation)), idx=0)
+            Instance(request_type="generate_until", doc={}, arguments=(text, room_for_thoughts(self.asked, request.generation)), idx=0)
             for text, (_, request) in zip(shown, group, strict=True)
         ]
         texts = _reached(lambda: self.lm.generate_until(asks, disable_tqdm=True), self.name)
         found = []
         for text, (index, request), said in zip(shown, group, texts, strict=True):
             ids = self.asked.encode(text) or [self.asked.prefix_id]
-            is_cut = len(ids) > self.asked.max_length - answer_length(request.generation)
-            found.append(Answered(index=index, answer=str(said), delivered=observed_digest(ids, self.sent), is_truncated=is_cut))
+            is_cut = len(ids) > self.asked.max_length - answer_length(request.generation) - self.asked.thought_tokens
+            answer = self.asked.opened_by(text) + str(said)
+            found.append(Answered(index=index, answer=answer, delivered=observed_digest(ids, self.sent), is_truncated=is_cut))
         return found
 
 
@@ -161,7 +159,7 @@ def _endpoint(path: Path, asked: HuggingFaceModel, how: BackendSettings, sent: l
         )
     api_models.tqdm = functools.partial(_tqdm_of(api_models), disable=True)
     # What gathers requests in flight draws a bar of its own that nothing switches off.
-    api_models.tqdm_asyncio = types.SimpleNamespace(gather=_gather)
+    api_models.tqdm_asyncio = types.SimpleNamespace(gather=gathered)
     name = how.served_as or path.name
     reached = how.connection or Endpoint(base_url=how.address.removesuffix("/completions"), model=name, terms="", concurrency=1)
     lm = LocalCompletionsAPI(
@@ -174,9 +172,9 @@ def _endpoint(path: Path, asked: HuggingFaceModel, how: BackendSettings, sent: l
         max_length=asked.max_length + 2,
         batch_size=BATCH,
         num_concurrent=reached.concurrency,
-        **_patience(reached),
+        **patience(reached),
         # Always one: without any, lm-eval sends OPENAI_API_KEY to whatever address it asks.
-        header=_header(reached),
+        header=header(reached),
     )
     create, parse = lm._create_payload, lm.parse_logprobs  # noqa: SLF001 - where a request leaves
 
@@ -194,26 +192,6 @@ def _endpoint(path: Path, asked: HuggingFaceModel, how: BackendSettings, sent: l
 
     lm._create_payload, lm.parse_logprobs = noting, checked  # noqa: SLF001
     return lm
-
-
-def _patience(endpoint: Endpoint) -> dict[str, int]:
-    """What somebody wrote of it; lm-eval's own numbers otherwise."""
-    said = {"max_retries": ("retries", endpoint.retries + 1), "timeout": ("timeout_s", math.ceil(endpoint.timeout_s))}
-    return {name: value for name, (key, value) in said.items() if key in endpoint.model_fields_set}
-
-
-def _header(endpoint: Endpoint) -> dict[str, str]:
-    try:
-        refuse_host(endpoint)
-    except ValueError as error:
-        raise InputError(str(error), where=endpoint.address, mend=f"Correct the address, or {HOSTS_VARIABLE}.") from error
-    key = os.environ.get(endpoint.key_name, "") if endpoint.key_name else ""
-    return {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
-
-
-async def _gather(*tasks: Awaitable[Any], desc: str) -> list[Any]:
-    del desc
-    return await asyncio.gather(*tasks)
 
 
 def _tqdm_of(module: Any) -> Any:

@@ -32,6 +32,11 @@ def split_thoughts(text: str, reasoning: Reasoning | None) -> SplitText:
     if reasoning is None:
         return SplitText(answer=text, thoughts="", is_open=False)
     before, closed, after = text.rpartition(reasoning.end)
+    said, opened, more = after.partition(reasoning.start)
+    if closed and opened:
+        # It thought, spoke, and began to think again without an end.
+        thoughts = f"{before.replace(reasoning.start, '', 1)}{closed}{said}{opened}{more}"
+        return SplitText(answer=said.strip(), thoughts=thoughts.strip(), is_open=True)
     if closed:
         # What was said before the first opening mark belongs to no thought, but nor is it the answer.
         return SplitText(answer=after.lstrip(), thoughts=before.replace(reasoning.start, "", 1).strip(), is_open=False)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from kdgov.checkpoints.identity import read_config
 from kdgov.checkpoints.tasks import SPEECH, task_of
+from kdgov.checkpoints.thinking_switch import refuse_unknown_switch
 from kdgov.checks.cards.release_inputs import ReleaseInputs
 from kdgov.checks.findings.rules import Stances
+from kdgov.declarations.effects.asked_endpoints import asked_endpoints
 from kdgov.declarations.suite_parts.suite_task import TASK_KINDS
 from kdgov.errors import InputError
 from kdgov.finding import Finding
@@ -30,7 +32,12 @@ _ANSWERED_BY: Mapping[str, tuple[str, ...]] = {
 
 
 def model_fit_findings(context: ReleaseContext, materials: ReleaseInputs, stances: Stances) -> list[Finding]:
-    """One finding per model at hand that cannot answer some of the release's tasks; none where its architecture is not known here."""
+    """One finding per model at hand that cannot answer some of the release's tasks; none where its architecture is not known here.
+
+    Raises:
+        InputError: if thoughts are to be switched in models that know no such switch.
+    """
+    refuse_idle_thinking(context)
     found = []
     for role, model in (("teacher", context.release.teacher.model), ("student", context.release.student.model)):
         if (does := _does(context, model)) is None:
@@ -49,6 +56,23 @@ def model_fit_findings(context: ReleaseContext, materials: ReleaseInputs, stance
                 )
             )
     return found
+
+
+def refuse_idle_thinking(context: ReleaseContext) -> None:
+    """Refuse ``reasoning.enabled`` where no model that it is said of could be switched; an endpoint is believed to know it.
+
+    Raises:
+        InputError: naming the key and the models.
+    """
+    release = context.release
+    elsewhere, said = asked_endpoints(release), release.evaluation
+    student = release.student.model or release.teacher.model
+    folders = {"teacher": context.path_of(release.teacher.model), "student": context.path_of(student)}
+    common = [role for role in folders if getattr(said, role).reasoning is None]
+    for key, roles in (("", common), *((f"{role}.", [role]) for role in folders if role not in common)):
+        thinks = said.reasoning if not key else getattr(said, roles[0]).reasoning
+        if thinks is not None and thinks.enabled is not None and not any(role in elsewhere for role in roles):
+            refuse_unknown_switch(f"evaluation.{key}reasoning.enabled", [folders[role] for role in roles])
 
 
 def _does(context: ReleaseContext, model: str | None) -> str | None:

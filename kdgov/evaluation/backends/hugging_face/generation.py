@@ -17,6 +17,9 @@ import transformers
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.hugging_face.hf_model import HuggingFaceModel, ids_digest
 
+_MARK_TOKENS = 64
+"""Last tokens of a prompt among which the mark is that a chat template opens thoughts with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
@@ -89,7 +92,7 @@ def write_answers(asked: HuggingFaceModel, batch: Sequence[Prompt]) -> list[Writ
     asked.taken()
     written, seen = _decode(asked, batch, most, stops)
     return [
-        Written(index=p.index, text=_text(asked, ids, stops), delivered=ids_digest(s))
+        Written(index=p.index, text=_text(asked, p, ids, stops), delivered=ids_digest(s))
         for p, ids, s in zip(batch, written, seen, strict=True)
     ]
 
@@ -134,10 +137,10 @@ def write_one(asked: HuggingFaceModel, prompt: Prompt) -> Written:
     # A decoder gives its prompt back before the answer; a pair gives its start token.
     wrote = out[len(prompt.ids) :] if asked.is_causal else out[1:]
     stops = [str(s) for s in _as_list(prompt.settings.get("until")) if s]
-    return Written(index=prompt.index, text=_text(asked, wrote, stops), delivered=ids_digest(prompt.ids))
+    return Written(index=prompt.index, text=_text(asked, prompt, wrote, stops), delivered=ids_digest(prompt.ids))
 
 
-def _text(asked: HuggingFaceModel, ids: Sequence[int] | None, stops: Sequence[str]) -> str | None:
+def _text(asked: HuggingFaceModel, prompt: Prompt, ids: Sequence[int] | None, stops: Sequence[str]) -> str | None:
     """The answer up to its first stop; of a model that thinks, all it wrote: thoughts are cut off where answers are scored."""
     if ids is None:
         return None
@@ -145,7 +148,15 @@ def _text(asked: HuggingFaceModel, ids: Sequence[int] | None, stops: Sequence[st
         return _until(asked.tokenizer.decode(ids, skip_special_tokens=True), stops)
     # The marks of thoughts may be special tokens; of those, only what ends a text is taken away.
     ends = {asked.tokenizer.pad_token_id, *asked.stop_ids}
-    return str(asked.tokenizer.decode([i for i in ids if i not in ends], skip_special_tokens=False))
+    opened = asked.opened_by(asked.tokenizer.decode(prompt.ids[-_MARK_TOKENS:], skip_special_tokens=False))
+    return opened + str(asked.tokenizer.decode([i for i in ids if i not in ends], skip_special_tokens=False))
+
+
+def room_for_thoughts(asked: HuggingFaceModel, generation: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a request with room for thoughts, and no stop inside them: stops are applied where the answer is cut out."""
+    if asked.reasoning is None:
+        return dict(generation)
+    return {**generation, "until": [], "max_gen_toks": answer_length(generation) + asked.thought_tokens}
 
 
 def _decode(

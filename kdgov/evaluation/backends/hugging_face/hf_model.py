@@ -106,6 +106,11 @@ class HuggingFaceModel:
             **({"tools": said["tools"]} if said.get("tools") else {}),
         )
 
+    def opened_by(self, prompt: str) -> str:
+        """The mark of thoughts that the chat template has opened at a prompt's end: it belongs to what is then written."""
+        is_open = self.reasoning is not None and prompt.rstrip().endswith(self.reasoning.start)
+        return self.reasoning.start if is_open and self.reasoning is not None else ""
+
     def _template_options(self) -> dict[str, Any]:
         thinks = self.reasoning.enabled if self.reasoning is not None else None
         return {} if thinks is None else {"enable_thinking": thinks}

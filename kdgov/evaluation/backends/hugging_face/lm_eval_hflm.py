@@ -11,7 +11,7 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from kdgov.evaluation.backends.hugging_face.generation import answer_length
+from kdgov.evaluation.backends.hugging_face.generation import answer_length, room_for_thoughts
 from kdgov.evaluation.backends.hugging_face.hf_model import HuggingFaceModel, ids_digest, observed_digest
 from kdgov.evaluation.backends.response_log import Answered, number
 from kdgov.evaluation.plan.request import Request
@@ -71,14 +71,12 @@ class PlainBackend:
         texts = self.lm.generate_until(instances, disable_tqdm=True)
         found = []
         for (index, request), text in zip(group, texts, strict=True):
-            ids = self.asked.encode(self.asked.render(request.context))
+            shown = self.asked.render(request.context)
+            ids = self.asked.encode(shown)
             is_cut = len(ids) > self.asked.max_length - answer_length(request.generation) - self.asked.thought_tokens
-            found.append(Answered(index=index, answer=str(text), delivered=ids_digest(ids), is_truncated=is_cut))
+            answer = self.asked.opened_by(shown) + str(text)
+            found.append(Answered(index=index, answer=answer, delivered=ids_digest(ids), is_truncated=is_cut))
         return found
 
     def _settings(self, request: Request) -> dict[str, Any]:
-        settings = copy.deepcopy(dict(request.generation))
-        if self.asked.reasoning is None:
-            return settings
-        # Room for thoughts, and no stop inside them: stops are applied where the answer is cut out.
-        return {**settings, "until": [], "max_gen_toks": answer_length(request.generation) + self.asked.thought_tokens}
+        return room_for_thoughts(self.asked, copy.deepcopy(dict(request.generation)))
