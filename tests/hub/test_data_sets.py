@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
+from PIL import Image
 
 from kdgov.checks.cards.hub_data_card import hub_data_card
 from kdgov.checks.scan.suite_items import suite_items
 from kdgov.declarations.cards import load_dataset_card
 from kdgov.declarations.data_parts.hub_data import HubData, named_by
-from kdgov.digest import digest_bytes
+from kdgov.declarations.suite_parts.media_folders import as_data_file
+from kdgov.digest import digest_bytes, digest_file
+from kdgov.distillation.data.examples import read_examples
 from kdgov.errors import DeclarationError, InputError, UnavailableError
 from kdgov.hub.data_set import hub_files, only_file
 from kdgov.pipeline.context import open_release
@@ -146,6 +152,26 @@ def test_a_folder_of_images_is_one_data_file(hub: Hub) -> None:
     commit = hub("me/pets", {f"train/{kind}/{n}.png": f"{kind}{n}" for kind in ("cat", "dog") for n in range(2)} | {"README.md": "x"})
     card = load_dataset_card(hub_data_card(named_by(f"me/pets@{commit}"), where="x"))
     assert [file.path for file in card.files] == ["pets/train"]
+
+
+def test_images_within_parquet_are_read_as_files_beside_it(tmp_path: Path, hub: Hub) -> None:
+    images = [Image.new("RGB", (4, 4), (20 * n, 0, 0)) for n in range(5)]
+    packed = []
+    for image in images:
+        image.save(stream := io.BytesIO(), "PNG")
+        packed.append({"bytes": stream.getvalue(), "path": None})
+    pq.write_table(pa.table({"image": packed, "label": [0, 1, 0, 1, 0]}), tmp_path / "x.parquet")
+    commit = hub("me/pets", {"data/train-00000-of-00001.parquet": (tmp_path / "x.parquet").read_bytes(), "README.md": "x"})
+    (path,) = hub_files(named_by(f"me/pets@{commit}"), where="x").paths
+    read = read_examples([path])
+    assert [(str(one.label), Image.open(str(one.file)).getpixel((0, 0))) for one in read] == [
+        (str(label), (20 * n, 0, 0)) for n, label in enumerate([0, 1, 0, 1, 0])
+    ]
+    (file,) = load_dataset_card(hub_data_card(named_by(f"me/pets@{commit}"), where="x")).files
+    assert file.digest == digest_file(as_data_file(path))
+    pq.write_table(pa.table({"image": [{"bytes": None, "path": "1.png"}, packed[0]]}), tmp_path / "far.parquet")
+    with pytest.raises(InputError, match="holds a path alone"):
+        as_data_file(tmp_path / "far.parquet")
 
 
 def test_what_is_not_at_hand_is_one_fault(hub: Hub) -> None:

@@ -14,12 +14,13 @@ Example:
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kdgov.digest import digest_bytes, digest_file
 from kdgov.errors import DeclarationError, Fault, UnavailableError
@@ -37,10 +38,15 @@ _known: dict[tuple[Any, ...], Path] = {}
 def as_data_file(path: Path) -> Path:
     """A file of data as it is; of a folder the file that lists it, in the cache, with the folder's content beside it.
 
+    A Parquet file with images or sounds in it counts as a folder of them.
+
     Raises:
         DeclarationError: naming every fault of the folder, one a line.
         UnavailableError: if the list cannot be written.
     """
+    if path.suffix.lower() in (".parquet", ".pq") and path.is_file():
+        packed = importlib.import_module("kdgov.declarations.data_parts.packed_media")
+        return _unpacked(packed, path) or path
     if not path.is_dir():
         return path
     real = path.resolve()
@@ -50,6 +56,12 @@ def as_data_file(path: Path) -> Path:
     lines = "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in listed(path)).encode()
     _known[state] = found = _kept(real, lines)
     return found
+
+
+def _unpacked(packed: Any, path: Path) -> Path | None:
+    """The lines of a Parquet file that holds images or sounds; None of any other."""
+    columns = packed.media_columns(path)
+    return cast("Path", packed.unpacked(path, columns)) if columns else None
 
 
 def holds_media(folder: Path) -> bool:
