@@ -4,14 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from kdgov.checkpoints.identity import read_config
-from kdgov.checkpoints.layer_stacks import ONLY, SIDES, depths_of
+from kdgov.checkpoints.identity import layers_of, read_config
 from kdgov.declarations.release import Release, StudentDeclaration
 from kdgov.declarations.release_parts.parts_kept import SidesKept
 from kdgov.declarations.release_parts.stages import StageStart
 from kdgov.errors import DeclarationError, Fault, InputError
+
+Side = Literal["encoder", "decoder"]
+SIDES: tuple[Side, Side] = ("encoder", "decoder")
+DEPTH_KEYS: Mapping[Side, tuple[str, ...]] = {
+    "encoder": ("encoder_layers", "num_encoder_layers", "encoder_num_hidden_layers", "num_layers", "num_hidden_layers"),
+    "decoder": ("decoder_layers", "num_decoder_layers", "decoder_num_hidden_layers"),
+}
+"""Side → keys of a configuration that state its depth (BART and Whisper, ProphetNet, Moonshine, T5), the surest first."""
+ONLY = ""
+"""Name of the stack of a model that has one."""
+
+
+def depths_of(config: Mapping[str, Any]) -> dict[str, int]:
+    """Side → layers that a ``config.json`` states; of a model of one stack `ONLY` → layers, and nothing where it states none."""
+    found = {side: side_depth(config, side) for side in SIDES}
+    if all(found.values()) and config.get("is_encoder_decoder", True):
+        return {side: int(depth) for side, depth in found.items()}
+    layers = layers_of(config)
+    return {ONLY: layers} if layers else {}
+
+
+def side_depth(config: Mapping[str, Any], side: Side) -> int:
+    """Layers of one side; 0 where the configuration states none (a configuration may hold one of each side)."""
+    inner = config.get(side)
+    if isinstance(inner, Mapping):
+        return int(inner.get("num_hidden_layers") or 0)
+    return next((int(config[key]) for key in DEPTH_KEYS[side] if isinstance(config.get(key), int)), 0)
+
 
 KeepLayers = Sequence[int] | Literal["all", "every_second", "first_and_last"]
 KeepSides = KeepLayers | Mapping[str, KeepLayers]

@@ -12,6 +12,7 @@ import torch
 
 from kdgov.checkpoints.identity import ModelIdentity, model_identity
 from kdgov.checkpoints.loading import freeze, load_model
+from kdgov.checkpoints.text_pooling import Pooling, pooling_of
 from kdgov.declarations.distillation import Attention, Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.digest import digest_bytes, write_atomic
@@ -29,7 +30,6 @@ from kdgov.distillation.loop.longest_input import refuse_too_long
 from kdgov.distillation.loop.loss_log import LOSS_LINES, LossLog
 from kdgov.distillation.loop.models_fit import warnings_of, with_fitted_vocabulary
 from kdgov.distillation.loop.training_arguments import argument_faults, refuse_unready, training_arguments
-from kdgov.distillation.losses.embeddings import Pooling, pooling_of
 from kdgov.distillation.memory import kept_heap, memory_advice
 from kdgov.distillation.mixture.teachers_at_hand import load_further
 from kdgov.distillation.sampling import StudentSampler

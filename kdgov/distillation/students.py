@@ -115,7 +115,16 @@ def with_adapter(base: Any, options: Mapping[str, Any]) -> Any:
 
 def copy_companions(source: Path, target: Path) -> None:
     """Tokenizer, template and preprocessing files, byte for byte: saving them again could change them."""
-    for name in _COMPANIONS:
+    for name in (*_COMPANIONS, *_module_configs(source)):
         if (source / name).is_file():
-            (target / name).parent.mkdir(exist_ok=True)
+            (target / name).parent.mkdir(exist_ok=True, parents=True)
             shutil.copyfile(source / name, target / name)
+
+
+def _module_configs(folder: Path) -> list[str]:
+    """Configurations of the modules of sentence-transformers, wherever ``modules.json`` says that they lie."""
+    listed = folder / "modules.json"
+    if not listed.is_file():
+        return []
+    paths = [str(module.get("path", "")) for module in json.loads(listed.read_text(encoding="utf-8"))]
+    return [f"{path}/config.json" for path in paths if path and ".." not in Path(path).parts and not Path(path).is_absolute()]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from kdgov.checkpoints.loading import load_model, load_tokenizer, task_of
+from kdgov.checkpoints.text_pooling import Pooling, pooling_of
 from kdgov.declarations.distillation import Distillation
 from kdgov.distillation import StudentStart, distill
 from kdgov.distillation.data.examples import Example, read_examples
@@ -21,7 +22,8 @@ from kdgov.distillation.data.labelled.encoder_tasks import (
     token_examples,
 )
 from kdgov.distillation.learner import Learner
-from kdgov.distillation.losses.embeddings import Pooling, margin_error, pooled, pooling_of
+from kdgov.distillation.losses.embeddings import margin_error, pooled
+from kdgov.distillation.students import copy_companions
 from kdgov.errors import DeclarationError, InputError
 from tests.distillation import worlds
 from tests.distillation.conftest import sentences
@@ -167,6 +169,26 @@ def test_a_smaller_encoder_learns_embeddings_and_keeps_the_layout(tmp_path):
     student = tmp_path / "out" / "student"
     assert (record.task, task_of(student)) == ("embedding", "embedding")
     assert pooling_of(student) == pooling_of(teacher)
+
+
+def test_a_folder_of_pooling_goes_with_the_student_wherever_it_lies(tmp_path):
+    source = worlds.sentence_encoder(tmp_path / "teacher", mode="cls", layers=1)
+    (source / "1_Pooling").rename(source / "pool")
+    (source / "modules.json").write_text((source / "modules.json").read_text().replace("1_Pooling", "pool"))
+    (tmp_path / "student").mkdir()
+    copy_companions(source, tmp_path / "student")
+    assert pooling_of(tmp_path / "student") == Pooling(mode="cls", is_normalised=True)
+
+
+def test_words_that_are_put_before_every_text_are_refused(tmp_path):
+    """sentence-transformers adds them when the model is used; training would compare texts without them."""
+    folder = worlds.sentence_encoder(tmp_path / "teacher", layers=1)
+    config = {"prompts": {"query": "query: ", "none": ""}, "default_prompt_name": "query"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="puts 'query: ' before every text"):
+        pooling_of(folder)
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({**config, "default_prompt_name": None}))
+    assert pooling_of(folder).mode == "mean"
 
 
 def test_margins_compare_preferred_and_other_passages():

@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 
-from kdgov.checkpoints.layer_stacks import depths_of
+from kdgov.checkpoints.layer_choice import depths_of
 from kdgov.checkpoints.loading import freeze, load_model
 from kdgov.checkpoints.tasks import refuse_unfit_terms
 from kdgov.declarations.distillation import Distillation

@@ -60,12 +60,20 @@ def tagged(write_suite: Any) -> Path:
     return write_suite([task], {"names.jsonl": SENTENCES}, name="tagged")
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_a_ranking_is_that_of_the_cosines(searched: Path, tmp_path: Path, pooling: str) -> None:
+@pytest.mark.parametrize(
+    ("said", "pooling"),
+    [
+        (None, "mean"),
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "cls"),
+        # As sentence-transformers 6 writes it.
+        ({"embedding_dimension": 16, "pooling_mode": "cls", "include_prompt": True}, "cls"),
+    ],
+)
+def test_a_ranking_is_that_of_the_cosines(searched: Path, tmp_path: Path, said: dict[str, Any] | None, pooling: str) -> None:
     folder = encoder(tmp_path / "e", transformers.BertModel)
-    if pooling == "cls":
+    if said is not None:
         (folder / "1_Pooling").mkdir()
-        (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}))
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps(said))
     found = evaluate(build_plan(read_suites([str(searched)])), folder, tmp_path / "out", cache=tmp_path / "c")
     tokenizer, model = transformers.AutoTokenizer.from_pretrained(folder), transformers.AutoModel.from_pretrained(folder).eval()
 

@@ -2,54 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
-
 import torch
 from torch import Tensor
 
-from kdgov.errors import InputError
-
-_MODES = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pooling:
-    """How a text's hidden states become one embedding."""
-
-    mode: Literal["mean", "cls", "max"] = "mean"
-    """Mean or maximum over tokens, or the first token's."""
-    is_normalised: bool = False
-    """Whether embeddings have length one."""
-
-
-def pooling_of(folder: Path) -> Pooling:
-    """What a folder in the layout of sentence-transformers declares; without that, the mean over tokens.
-
-    Raises:
-        InputError: if it declares a way that is not known here.
-    """
-    modules = folder / "modules.json"
-    if not modules.is_file():
-        return Pooling()
-    listed = json.loads(modules.read_text(encoding="utf-8"))
-    kinds = [str(module.get("type", "")).rpartition(".")[2] for module in listed]
-    where = next((str(module.get("path", "")) for module, kind in zip(listed, kinds, strict=True) if kind == "Pooling"), None)
-    if unknown := sorted(set(kinds) - {"Transformer", "Pooling", "Normalize"}):
-        raise InputError(
-            f"has a module {unknown[0]}", where=str(modules), mend="Distil a model of Transformer, Pooling and Normalize alone."
-        )
-    if where is None:
-        return Pooling(is_normalised="Normalize" in kinds)
-    stated: dict[str, Any] = json.loads((folder / where / "config.json").read_text(encoding="utf-8"))
-    on = [key for key, value in stated.items() if key.startswith("pooling_mode") and value is True]
-    named = str(stated.get("pooling_mode"))
-    modes = [_MODES[key] for key in on if key in _MODES] or [mode for mode in _MODES.values() if mode == named]
-    if len(modes) != 1 or len(on) > 1:
-        raise InputError(f"pools by {on or named}", where=str(folder / where), mend="Use mean, cls or max pooling.")
-    return Pooling(mode=modes[0], is_normalised="Normalize" in kinds)  # type: ignore[arg-type]
+from kdgov.checkpoints.text_pooling import Pooling
 
 
 def pooled(hidden: Tensor, attended: Tensor, pooling: Pooling) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdgov.checkpoints.layer_stacks import ONLY
+from kdgov.checkpoints.layer_choice import ONLY
 from kdgov.declarations.distillation import Attention, AttentionRelation, HiddenStates
 from kdgov.distillation.losses import layer_losses as layers
 from kdgov.distillation.losses.forward import Passed, Wanted

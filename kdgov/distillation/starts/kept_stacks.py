@@ -8,8 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from kdgov.checkpoints.layer_choice import KeepSides, chosen_by_stack
-from kdgov.checkpoints.layer_stacks import DEPTH_KEYS, ONLY, SIDES
+from kdgov.checkpoints.layer_choice import DEPTH_KEYS, ONLY, SIDES, KeepSides, chosen_by_stack
 from kdgov.errors import InputError
 
 

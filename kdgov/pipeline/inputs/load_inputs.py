@@ -7,8 +7,7 @@ from typing import Any
 
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checkpoints.identity import model_identity, read_config, resolve_model
-from kdgov.checkpoints.layer_choice import refuse_absent_starts
-from kdgov.checkpoints.layer_stacks import depths_of
+from kdgov.checkpoints.layer_choice import depths_of, refuse_absent_starts
 from kdgov.checkpoints.tasks import refuse_unfit_recipes
 from kdgov.checkpoints.weights.packed_weights import refuse_packed_models
 from kdgov.checks.cards.data_bodies import read_bodies, read_prompts

@@ -13,6 +13,7 @@ import torch
 from kdgov.checkpoints.loading import load_tokenizer
 from kdgov.checkpoints.placement import load_placed
 from kdgov.checkpoints.tasks import task_of
+from kdgov.checkpoints.text_pooling import pooling_of
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.hugging_face.hf_model import DTYPES, ids_digest
@@ -86,17 +87,11 @@ def _takes_first(path: Path) -> bool:
     Raises:
         InputError: if they say a pooling or a further layer that is not computed here.
     """
-    mend = "Export a checkpoint with mean or first-token pooling alone."
-    modules = path / "modules.json"
-    kinds = [str(one.get("type", "")).rsplit(".", 1)[-1] for one in json.loads(modules.read_bytes())] if modules.exists() else []
-    if further := sorted(set(kinds) - {"Transformer", "Pooling", "Normalize"}):
-        raise InputError(f"its vectors go through {', '.join(further)}, which is not computed here", where=str(modules), mend=mend)
-    file = path / "1_Pooling" / "config.json"
-    said = json.loads(file.read_bytes()) if file.exists() else {}
-    chosen = sorted(name for name, value in said.items() if name.startswith("pooling_mode_") and value is True)
-    if chosen not in ([], ["pooling_mode_mean_tokens"], ["pooling_mode_cls_token"]):
-        raise InputError(f"pools by {', '.join(chosen)}, which is not computed here", where=str(file), mend=mend)
-    return chosen == ["pooling_mode_cls_token"]
+    mode = pooling_of(path).mode
+    if mode == "max":
+        mend = "Export a checkpoint with mean or first-token pooling alone."
+        raise InputError("pools by max, which is not computed here", where=str(path), mend=mend)
+    return mode == "cls"
 
 
 def ask_encoder(task: PlannedTask, model: EncoderModel, log: AnswerLog, *, progress: Any = None) -> Record:
