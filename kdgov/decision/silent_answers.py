@@ -46,8 +46,15 @@ def says_nothing(answer: str) -> bool:
         >>> says_nothing(" …"), says_nothing("no no no no no no"), says_nothing("No.")
         (True, True, False)
     """
-    words = re.findall(r"\w+", answer.lower())
-    return not words or (len(words) >= _STUCK and len({*words}) == 1)
+    first, repeated = "", 0
+    for found in re.finditer(r"\w+", answer):
+        word = found[0].lower()
+        first = first or word
+        if word != first:
+            # Most answers are told apart by their second word.
+            return False
+        repeated += 1
+    return repeated == 0 or repeated >= _STUCK
 
 
 def _counts_bad(key: MetricKey, deciding: Iterable[Criterion], tables: Tables) -> bool:
