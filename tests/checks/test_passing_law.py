@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import yaml
 import kdgov
 from kdgov.checks.pii import person_names
 from kdgov.checks.scan import retold_items
+from kdgov.decision.criteria.group_means import group_findings
 from kdgov.decision.criteria.split_items.contaminated_items import apart_findings
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.errors import DeclarationError
@@ -182,6 +184,15 @@ def _far(world: World, patch: pytest.MonkeyPatch) -> Found:
     return list(kdgov.gate(table, table, {"schema": "kdgov.policy/1", "name": "p", "version": "1", "criteria": [criterion]}).findings)
 
 
+def _groups(world: World, patch: pytest.MonkeyPatch) -> Found:
+    rows = [{"suite": "s", "task": t, "item_id": str(n), "metric": "acc", "score": float(n % 4 > 0)} for t in "ab" for n in range(200)]
+    table = ItemTable.from_rows(rows)
+    alone = [MetricDeclaration(suite="s", task=task, metric="acc", direction="higher", low=0.0, high=1.0) for task in "ab"]
+    group = replace(alone[0], task="both", members=("a", "b"))
+    assert group_findings([], alone, (table, table)) == [], "where there is no group, nothing is told of one"
+    return group_findings([], (*alone, group), (table, table))
+
+
 def _endpoint(world: World, patch: pytest.MonkeyPatch) -> Found:
     seen = {
         "asked": "big-1", "answered": {"big-1": 12}, "fingerprints": ["fp"], "first_day": "2026-11-01", "last_day": "2026-11-01",
@@ -214,6 +225,7 @@ PARTIAL: dict[str, tuple[Callable[[World, pytest.MonkeyPatch], Found], str, str]
     "coverage.near-and-far": (_far, "far", "s/t/few (5 far, 200 near items are too few)"),
     "licence.allow": (_licence, "uses", ""),
     "evidence.criterion-unfillable": (_world(lambda w: None), "criteria", "whose items the plan will count"),
+    "evidence.group-means": (_groups, "groups", "both"),
     "evidence.identical": (_identical, "requests", ""),
     "evidence.endpoint-identity": (_endpoint, "answers", "which weights lie behind the name"),
     "evidence.endpoint-drift": (_endpoint, "requests", ""),
