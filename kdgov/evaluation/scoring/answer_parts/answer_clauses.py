@@ -29,7 +29,8 @@ _SCRIPTS = {"zh": _CJK, "ja": _CJK, "ko": _HANGUL} | {
 _CONCEDES = re.compile(r"^(?:while|although|though)\b|\b(?:of course|obviously|natürlich|bien sûr|por supuesto|claro|ovviamente)\b|当然")
 _KEEPS = re.compile(r"\bi (?:do not|don't) have (?:\w+ )?(?:access|information|data)\b")
 FIRST_PERSON = re.compile(
-    r"\b(?:i|we|my|our|i'm)\b|sorry|assistant|model|\b(?:ich|mir|je|yo|me|io|eu|ik|я)\b|我|お伝え|お教え|提供|お答え|かねます|控え|お断り|저는|제가|죄송|도와 ?드|응할|응하|않겠"
+    r"\b(?:i|we|my|our|i'm)\b|sorry|assistant|model|\b(?:ich|mir|je|yo|me|io|eu|ik|я)\b|我|お伝え|お教え|提供|お答え|かねます|控え|お断り"
+    r"|저는|제가|죄송|도와 ?드|응할|응하|않겠"
     r"|\bto (?:provide|share|list|name|discuss|disclose|reveal|give out)\b"
 )
 _UNWILLING = re.compile(r"\b(?:rather not|(?:won't|will not)(?! be able)|refuse|decline|(?:not|in) ?appropriate|not comfortable)\b")
