@@ -250,6 +250,7 @@ RULES: dict[str, Rule] = {
         "warn", "teacher and student use different chat templates, as two models may", "docs/evaluation.md"
     ),
     "evidence.looks": _rule("warn", "a student chosen among several on the same items", "docs/gate.md"),
+    "evidence.items-not-applicable": _rule("warn", "items that take no part in a metric, by the task's own word", "docs/evaluation.md"),
     "evidence.group-task-lost": _rule("warn", "a task that lost inside a group's mean that holds", "docs/gate.md"),
     "evidence.not-applicable": _rule("warn", "criteria whose condition does not hold: not checked", "docs/practice.md"),
     "evidence.not-measured": _rule("warn", "a quantity that nothing measured", "docs/gate.md"),

@@ -98,6 +98,12 @@ def not_judged(task: str, metric: str, reason: str) -> Finding:
     return evidence_finding("not-judged", f"{task}/{metric}", f"{reason}; it is not judged.", mend)
 
 
+def not_taking_part(subject: str, metric: str, left: int, items: int) -> Finding:
+    """The finding that items take no part in a metric by the task's own word; another set of them for the other model is no comparison."""
+    reason = f"{left:,} of {items:,} items take no part in {metric}, as the task itself says of them: the number rests on the others."
+    return evidence_finding("items-not-applicable", subject, reason, "See that it is the item that decides this, and not the answer.")
+
+
 def item_proxy(task: str, metric: str, judged: str) -> Finding:
     """The finding that names a statistic of a whole task whose items are judged one by one instead."""
     reason = f"{metric} is a statistic of the whole task: its items are judged as {judged}, {metric} itself is not."

@@ -16,6 +16,7 @@ from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.plan.request import Plan
 from kdgov.evaluation.plan.sources import suites_digest
 from kdgov.evaluation.plan.suite_catalogue import suite_facts
+from kdgov.evaluation.plan.suite_code import allowed_code
 from kdgov.evaluation.results.compare_results import compare_results
 from kdgov.evaluation.results.evaluation_run import evaluate
 from kdgov.items.results import read_results
@@ -114,3 +115,46 @@ def test_a_task_that_a_groups_mean_reads_is_not_stopped_early(grouped):
     first = replace(plan.tasks[0], items=tuple(replace(item, cluster=item.item_id) for item in plan.tasks[0].items))
     assert is_stoppable(first, apart, plan.groups)
     assert not is_stoppable(first, whole, plan.groups)
+
+
+PARTS = """
+def results(doc, likelihoods):
+    best = max(range(len(likelihoods)), key=lambda k: likelihoods[k][0])
+    return {"acc": float("nan") if doc["gender"] == "female" else float(best == doc["label"])}
+"""
+
+
+def test_items_that_take_no_part_in_a_metric_have_no_score_and_are_counted(write_suite, teacher, student, tmp_path):
+    """NaN as a task's word for "takes no part": declared, it is left out; undeclared, and where an answer decides it, it is a fault."""
+    task = "include: choice.yaml\nprocess_results: !function parts.results\n"
+    files = {"choice.yaml": CHOICE_TASK, "parts.yaml": task, "parts.py": PARTS, "choice.jsonl": choice_rows(24)}
+
+    def findings(**said: Any) -> dict[str, str]:
+        entry = {"task": "c", "file": "parts.yaml", "data": {"path": "choice.jsonl"}, "metrics": [{**ACC, **said}]}
+        path = write_suite([entry], files)
+        with allowed_code([path.parent]):
+            sides = []
+            for role, model in (("t", teacher), ("s", student)):
+                folder = tmp_path / f"{role}-{len(said)}"
+                document = evaluate(plan_of(path), model, folder, cache=tmp_path / "answers").document
+                sides.append(read_results(folder))
+        assert document["tasks"][0]["means"]["acc"].get("not_applicable", 0) == (12 if said else 0)
+        policy = Policy(name="p", version="1", digest="sha256:" + "0" * 64, criteria=())
+        return {f.rule: f.verdict for f in compare_results(*sides, policy).findings}
+
+    assert findings()["evidence.not-finite"] == "invalid"
+    declared = findings(not_applicable=["nan"])
+    assert declared["evidence.items-not-applicable"] == "warn"
+    assert "evidence.not-finite" not in declared
+    assert "evidence.items" not in declared
+
+
+def test_a_value_that_hangs_on_the_answer_makes_no_comparison(write_suite, teacher, student, tmp_path):
+    entry = {"task": "c", "file": "choice.yaml", "data": {"path": "choice.jsonl"}, "metrics": [{**ACC, "not_applicable": [0]}]}
+    plan = plan_of(write_suite([entry], {"choice.yaml": CHOICE_TASK, "choice.jsonl": choice_rows(24)}))
+    sides = []
+    for role, model in (("t", teacher), ("s", student)):
+        evaluate(plan, model, tmp_path / role, cache=tmp_path / "answers")
+        sides.append(read_results(tmp_path / role))
+    policy = Policy(name="p", version="1", digest="sha256:" + "0" * 64, criteria=())
+    assert "invalid" in {f.verdict for f in compare_results(*sides, policy).findings if f.rule == "evidence.items"}

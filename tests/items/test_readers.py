@@ -435,3 +435,17 @@ def test_a_task_without_samples_stays_a_part_of_its_group(tmp_path):
     results = read_results(tmp_path)
     assert [m.members for m in results.metrics if m.members] == [("qa", "maths")]
     assert "evidence.samples-missing" in {f.rule for f in results.findings}
+
+
+def test_nan_is_left_out_where_the_task_itself_leaves_it_out(tmp_path):
+    for aggregation, rows, rule in (("nanmean", 2, "evidence.items-not-applicable"), ("mean", 3, "")):
+        folder = tmp_path / aggregation / "m"
+        folder.mkdir(parents=True)
+        records = [lm_eval_record(n, choices=2, bleu=s) for n, s in enumerate((1.0, math.nan, 0.0))]
+        (folder / "samples_qa_2026-11-20T10-11-12.131415.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+        config = {"qa": {"metric_list": [{"metric": "bleu", "aggregation": aggregation, "higher_is_better": True}]}}
+        document = {"results": {"qa": {"bleu,none": 0.5}}, "configs": config}
+        (folder / "results_2026-11-20T10-11-12.131415.json").write_text(json.dumps(document))
+        results = read_results(folder)
+        assert len(results.table) == rows
+        assert {f.rule for f in results.findings} == ({rule} if rule else set())

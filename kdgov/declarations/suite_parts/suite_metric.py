@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from kdgov.declarations.load import Declared
 
@@ -34,6 +35,8 @@ class MetricInSuite(Declared):
     """Environment variable without which the metric is left out, such as the folder of a guard model; a criterion on it is then invalid."""
     judge: str | None = None
     """Judge that turns an answer into a label, where the task itself has no metric."""
+    not_applicable: list[Literal["nan"] | float] = Field(default_factory=list)
+    """Values by which the task says that an item takes no part in the metric, such as ``[nan]`` or ``[-1]``: it then has no score."""
     counts: str | None = None
     """Label that counts as 1 (default: the metric's name)."""
 
@@ -41,6 +44,8 @@ class MetricInSuite(Declared):
     def _is_consistent(self) -> MetricInSuite:
         if self.direction == "target" and self.ideal is None:
             raise ValueError("has direction `target` and no `ideal`\nAdd `ideal:`, such as 0.5 for a stereotype rate.")
+        if self.not_applicable and self.judge is not None:
+            raise ValueError("has `not_applicable` and a judge, whose missing labels are faults\nRemove `not_applicable`.")
         if self.range is not None and not self.range[0] < self.range[1]:
             raise ValueError(f"has the range {list(self.range)}, whose first value is not below its second\nWrite [least, greatest].")
         for key in ("ideal", "chance"):
@@ -48,3 +53,9 @@ class MetricInSuite(Declared):
             if value is not None and self.range is not None and not self.range[0] <= value <= self.range[1]:
                 raise ValueError(f"has {key} {value:g} outside its range {list(self.range)}\nCorrect one of the two.")
         return self
+
+    def leaves_out(self, value: float) -> bool:
+        """Whether a value says that the item takes no part in the metric."""
+        if math.isnan(value):
+            return any(one == "nan" or math.isnan(one) for one in self.not_applicable)
+        return value in self.not_applicable

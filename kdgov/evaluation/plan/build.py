@@ -174,6 +174,8 @@ def _plan_task(source: SuiteSource, declared: TaskInSuite, *, first: int | None,
     names = _names(docs, declared)
     items = _items(made, [names[p] for p in chosen], declared, where)
     settings.update(kind=declared.kind, options=jsonable(declared.options), judges=judges)
+    if left_out := {m.metric: [str(value) for value in m.not_applicable] for m in declared.metrics if m.not_applicable}:
+        settings["not_applicable"] = left_out
     scorer = Scorer(suite=source.suite, suite_file=source.path, declared=declared, lm=built)
     scorer.rehearse(items[0])
     return PlannedTask(
@@ -182,7 +184,7 @@ def _plan_task(source: SuiteSource, declared: TaskInSuite, *, first: int | None,
         kind=declared.kind,
         items=tuple(sorted(items, key=lambda i: i.item_id)),
         settings=settings,
-        metrics=tuple(m.model_dump() for m in declared.metrics),
+        metrics=tuple(m.model_dump(exclude={"not_applicable"}) for m in declared.metrics),
         of_whole=len(docs),
         of_suite=min(len(docs), own_limit or len(docs)),
         scorer=scorer,

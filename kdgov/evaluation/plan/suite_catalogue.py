@@ -153,10 +153,15 @@ def pin(name: Path, *, from_hub: bool = False) -> list[dict[str, str]]:
     text = path.read_text(encoding="utf-8")
     commits, absent = _commits(suite, path) if from_hub else ({}, [])
     written = []
+    in_groups = {name for group in suite.task_groups for name in group.tasks}
     for task in suite.tasks:
         commit = _commit_for(task, path, commits, from_hub=from_hub)
         if task.hub is not None and commit and commit != task.hub.revision:
-            text = _with_revision(text, task.hub.id, task.hub.revision, commit)
+            pinned = _with_revision(text, task.hub.id, task.hub.revision, commit)
+            if pinned == text and task.task in in_groups:
+                # The tasks of a group share one line of the file.
+                continue
+            text = pinned
             written.append({"task": task.task, "key": "hub.revision", "value": commit})
         if task.data is None or task.data.hub is not None or "${" in task.data.path:
             continue

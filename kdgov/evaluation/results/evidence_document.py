@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -98,8 +99,17 @@ def task_evidence(
         "not_finite_items": not_finite[:10],
         "judges": {name: {**task.settings.get("judges", {}).get(name, {}), **facts} for name, facts in judges.items()},
         "aggregates": {k: _number(v) for k, v in sorted(aggregates.items())},
-        "means": means_of(scores),
+        "means": _means(task, scores),
     }
+
+
+def _means(task: PlannedTask, scores: Sequence[ItemScore]) -> dict[str, dict[str, Any]]:
+    """Means of every declared metric, with how many items say that they take no part in it."""
+    found = means_of(scores)
+    scored = Counter(score.metric for score in scores)
+    for name in task.settings.get("not_applicable", {}):
+        found.setdefault(name, {"mean": None, "missing": 0})["not_applicable"] = len(task.items) - scored[name]
+    return found
 
 
 def means_of(scores: Sequence[ItemScore]) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from kdgov.evaluation.backends.settings import LOW_PRECISION
 from kdgov.evaluation.scoring.guards.guard_forms import FOREIGN_WORDS
 from kdgov.finding import Finding, FindingVerdict
 from kdgov.items.metric import MetricDeclaration, other_groups
+from kdgov.items.reader import not_taking_part
 from kdgov.items.table import ItemTable
 from kdgov.quantities import percent, quantity
 
@@ -57,6 +58,9 @@ def own_faults(who: str, document: Document) -> list[Finding]:
                     items=task["not_finite_items"],
                 )
             )
+        for metric, facts in sorted(task.get("means", {}).items()):
+            if left := facts.get("not_applicable"):
+                found.append(not_taking_part(f"{who} {name}", metric, left, task["items"]))
         found += _batch_faults(who, name, task["way"], str(document.get("how", {}).get("dtype", "float32")))
         found += _unfinished_thoughts(who, name, task["way"].get("thoughts", {}))
         if task["way"].get("weights") == "not proven":

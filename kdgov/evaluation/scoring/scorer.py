@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,6 +88,7 @@ class Scorer:
         judged: list[ItemScore] = []
         if whole:
             scored = score_lm_task(self.lm, whole, answers) if self.lm is not None else self._own(whole, answers, teacher)
+            scored = replace(scored, scores=self._taking_part(scored.scores))
             judged, facts = self._judged(whole, answers, teacher, Judging(classify, cache, labels.of if labels is not None else {}))
         # A metric such as accuracy would turn a failed item into an ordinary 0 or 1: it is missing instead, under every metric.
         kept = {i.item_id for i in whole}
@@ -117,6 +118,11 @@ class Scorer:
         ]
         means = {f"{m},none": _mean([s for s in scores if s.metric == m]) for m in sorted({s.metric for s in scores})}
         return Scored(scores=tuple(scores), aggregates={k: v for k, v in means.items() if not math.isnan(v)})
+
+    def _taking_part(self, scores: Sequence[ItemScore]) -> tuple[ItemScore, ...]:
+        """The scores without those by which the task says that an item takes no part in the metric."""
+        rules = {m.metric: m for m in self.declared.metrics if m.not_applicable}
+        return tuple(score for score in scores if score.metric not in rules or not rules[score.metric].leaves_out(score.score))
 
     def _wanted(self) -> dict[str, list[str]]:
         """The kind's own metrics → names under which the suite declares them."""

@@ -20,7 +20,7 @@ from kdgov.items.aggregates import aggregate_fault, count_fault
 from kdgov.items.formats.source import Source
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.per_item_rules import PerItem, Unjudged, per_item, rule_of
-from kdgov.items.reader import Claim, Reader, Reading, evidence_finding, item_proxy, not_judged
+from kdgov.items.reader import Claim, Reader, Reading, evidence_finding, item_proxy, not_judged, not_taking_part
 from kdgov.items.readers.lm_eval.lm_eval_groups import read_groups
 from kdgov.items.readers.lm_eval.lm_eval_results import SUITE, Results, directions, is_results_file, read_results, results_of, settings
 from kdgov.items.readers.lm_eval.lm_eval_samples import Sample, chances, paragraph_question, samples_of
@@ -28,6 +28,8 @@ from kdgov.items.readers.lm_eval.lm_eval_samples import Sample, chances, paragra
 _NAME = re.compile(r"^samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d{2}-\d{2}T\d{2}[-:]\d{2}[-:]\d{2}(?:\.\d+)?))?\.jsonl?$")
 _CHECKED = {"mean", "perplexity", "weighted_perplexity", "bits_per_byte", "brier_score"}
 _ALWAYS_MEANS = {"acc", "acc_norm", "acc_bytes", "exact_match", "perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte"}
+_LEAVES_OUT = "nanmean"
+"""Aggregation with which a task says that NaN is no fault: the item takes no part in the metric."""
 DOCUMENTS = "documents"
 
 
@@ -43,6 +45,7 @@ class _Task:
     unjudged: dict[str, str] = field(default_factory=dict)
     proxies: dict[str, str] = field(default_factory=dict)
     questions: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def _claims(source: Source) -> Claim:
@@ -134,6 +137,8 @@ def _add(task: _Task, sample: Sample) -> None:
         found = per_item(name, value)
         if isinstance(found, Unjudged):
             task.unjudged.setdefault(name, found.reason)
+        elif found is not None and math.isnan(found.score) and task.results and task.results.aggregation(task.name, name) == _LEAVES_OUT:
+            task.left_out[f"{name}{suffix}"] = task.left_out.get(f"{name}{suffix}", 0) + 1
         elif found is not None:
             if found.metric != name and rule_of(name).beside:
                 task.proxies[name] = found.metric
@@ -198,6 +203,8 @@ def _declared_elsewhere(all_results: Sequence[Results], by_task: Mapping[str, So
 def _findings(task: _Task) -> Iterable[Finding]:
     for metric, reason in sorted(task.unjudged.items()):
         yield not_judged(task.name, metric, reason)
+    for metric, left in sorted(task.left_out.items()):
+        yield not_taking_part(task.name, metric, left, len(task.logged))
     for metric, judged in sorted(task.proxies.items()):
         yield item_proxy(task.name, metric, judged)
     if (results := task.results) is None:
