@@ -85,6 +85,9 @@ def _replayed(material: BundleReader, model: Path | None, sample: int, progress:
         built, _ = answerable(built)
     declared, file = [Mitigation.model_validate(one) for one in release.get("mitigations") or ()], Path("release.yaml")
     built = mitigated(built, system_prompt_of(declared, file), withholdings_of(declared, file, judge_digest))
+    if [group.as_json() for group in built.groups] != list(material.plan.get("groups") or ()):
+        told = "The suites at hand define groups of tasks otherwise than the sealed plan."
+        yield unverifiable("replay", "groups", told, mend="Replay with the suites of the release.", required=True)
     drawn: list[PlannedTask] = []
     whole: list[PlannedTask] = []
     for task in built.tasks:

@@ -30,6 +30,8 @@ _WORDS_OF_KIND: dict[str, str] = {
     "overlap": "by a phrase of thirteen words",
 }
 
+_NAMED = 9
+
 
 def scan_findings(
     materials: ReleaseInputs,
@@ -137,12 +139,14 @@ def contamination_findings(
                 _contaminated(kind, named, found, len({item.key for item in items.items} - missed | found.keys()), stances, subject)
             )
     if items.absent:
+        more = f" and {len(items.absent) - _NAMED} more" if len(items.absent) > _NAMED else ""
         findings.append(
             stances.finding(
                 "contamination.items-absent",
                 "suites",
-                f"The items of {quantity(len(items.absent), 'task')} are not at hand: {'; '.join(items.absent)}.",
+                f"The items of {quantity(len(items.absent), 'task')} are not at hand: {'; '.join(items.absent[:_NAMED])}{more}.",
                 mend="Give these tasks a `data:` file, or scan the data where the items are.",
+                details={"tasks": list(items.absent)},
             )
         )
     return findings if found else [*findings, *_absent(reports, items, missed, subject)]
