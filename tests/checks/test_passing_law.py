@@ -190,7 +190,8 @@ def _groups(world: World, patch: pytest.MonkeyPatch) -> Found:
     alone = [MetricDeclaration(suite="s", task=task, metric="acc", direction="higher", low=0.0, high=1.0) for task in "ab"]
     group = replace(alone[0], task="both", members=("a", "b"))
     assert group_findings([], alone, (table, table)) == [], "where there is no group, nothing is told of one"
-    return group_findings([], (*alone, group), (table, table))
+    half = replace(alone[0], task="half", members=("a", "c"))
+    return group_findings([], (*alone, group, half), (table, table))
 
 
 def _endpoint(world: World, patch: pytest.MonkeyPatch) -> Found:
@@ -225,7 +226,7 @@ PARTIAL: dict[str, tuple[Callable[[World, pytest.MonkeyPatch], Found], str, str]
     "coverage.near-and-far": (_far, "far", "s/t/few (5 far, 200 near items are too few)"),
     "licence.allow": (_licence, "uses", ""),
     "evidence.criterion-unfillable": (_world(lambda w: None), "criteria", "whose items the plan will count"),
-    "evidence.group-means": (_groups, "groups", "both"),
+    "evidence.group-means": (_groups, "groups", "s/half acc, of which a task has no rows"),
     "evidence.identical": (_identical, "requests", ""),
     "evidence.endpoint-identity": (_endpoint, "answers", "which weights lie behind the name"),
     "evidence.endpoint-drift": (_endpoint, "requests", ""),

@@ -164,3 +164,14 @@ def test_a_student_at_the_margin_passes_in_at_most_five_of_a_hundred(design):
     """Measured with 10,000 runs: at most 3.5 % (docs/gate.md); 200 runs may show 16 at 5 %, with a chance of 0.03 %."""
     assert passes(design, 200) <= 16 / 200
     assert passes(design, 60, margin=6 * MARGIN) > 0.8
+
+
+def test_a_control_and_chance_levels_are_weighed_as_the_group_is():
+    """A teacher that knows one small task alone: by tasks it beats the control, by items hardly."""
+    asked = replace(KEPT, assay="required", margin=0.2)
+    teacher = table({"a": 1.0, "b": 1.0})
+    student, control = table({"a": 1.0, "b": 1.0}), table({"a": 1.0, "b": 1.0, "c": 1.0})
+    for weighted, verdict in ((False, "pass"), (True, "inconclusive")):
+        metrics = declared(weighted=weighted)
+        (result,) = judge(teacher, student, policy(asked), metrics=metrics, control=control).criteria
+        assert (result.verdict, result.assay.split(":")[0]) == (verdict, "holds" if verdict == "pass" else "cannot tell")

@@ -70,6 +70,11 @@ def test_the_mean_stands_in_the_evidence_and_a_criterion_decides_on_it(grouped, 
     assert [result.teacher, result.student] == pytest.approx(values, abs=1e-12)
     assert (result.verdict, result.n) == ("pass", 40)
     assert "evidence.not-judged" not in {f.rule for f in decision.findings}
+    document = json.loads((tmp_path / "student" / "evidence.json").read_text())
+    document["groups"][0]["value"] += 0.01
+    (tmp_path / "student" / "evidence.json").write_text(json.dumps(document))
+    edited = compare_results(sides["teacher"], read_results(tmp_path / "student"), policy)
+    assert [f.verdict for f in edited.findings if f.rule == "evidence.aggregate"] == ["invalid"]
 
 
 def test_lm_eval_itself_gives_the_same_number(grouped, teacher, tmp_path):

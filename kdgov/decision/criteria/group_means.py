@@ -167,12 +167,17 @@ def group_findings(results: Sequence[CriterionResult], metrics: Sequence[MetricD
     lost = [finding for result in results if (finding := _lost(result)) is not None]
     judged = {(result.suite, result.task, result.metric) for result in results}
     groups = {(m.suite, m.task, m.metric): m for m in metrics if m.members}
-    told = [found for key, m in sorted(groups.items()) if key not in judged and (found := _shown(m, tables))]
+    unnamed = [m for key, m in sorted(groups.items()) if key not in judged]
+    told = [found for m in unnamed if (found := _shown(m, tables))]
+    absent = [f"{m.group_name}, of which a task has no rows" for m in unnamed if not _shown(m, tables)]
     if not told:
         return lost
     shown = "; ".join(told[:_NAMED]) + (f" and {len(told) - _NAMED} more" if len(told) > _NAMED else "")
     reason = f"Means of groups that no criterion names, whose tasks are judged by themselves: {shown}."
-    return [*lost, passing("evidence", "evidence.group-means", "groups", reason, looked_for={"groups": len(told)}, means=told)]
+    return [
+        *lost,
+        passing("evidence", "evidence.group-means", "groups", reason, looked_for={"groups": len(told)}, left_out=absent, means=told),
+    ]
 
 
 def _shown(declared: MetricDeclaration, tables: Sequence[ItemTable]) -> str:

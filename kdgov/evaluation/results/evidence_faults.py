@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from kdgov.evaluation.backends.settings import LOW_PRECISION
+from kdgov.evaluation.plan.planned_groups import group_value
+from kdgov.evaluation.plan.request import PlannedGroup
 from kdgov.evaluation.scoring.guards.guard_forms import FOREIGN_WORDS
 from kdgov.finding import Finding, FindingVerdict
 from kdgov.items.metric import MetricDeclaration, other_groups
@@ -19,6 +21,7 @@ Document = Mapping[str, Any]
 RULE = "evidence"
 _JUDGE_DOUBT = 0.9
 _NAMED = 9
+_SAME = 1e-9
 
 
 def by_name(document: Document) -> dict[str, Mapping[str, Any]]:
@@ -203,7 +206,7 @@ def _unfinished_thoughts(who: str, name: str, thoughts: Mapping[str, Any]) -> li
 def table_faults(who: str, document: Document, table: ItemTable) -> list[Finding]:
     """Whether an item table is the one its evidence speaks of."""
     if table.content_digest == document["items"]:
-        return []
+        return _group_faults(who, document, table)
     return [
         invalid(
             "table",
@@ -212,6 +215,24 @@ def table_faults(who: str, document: Document, table: ItemTable) -> list[Finding
             "Restore the table or evaluate again: one of the two files was changed.",
         )
     ]
+
+
+def _group_faults(who: str, document: Document, table: ItemTable) -> list[Finding]:
+    """Groups' means in the evidence that are not those of the table's items, or not of what the metrics say they are made of."""
+    declared = {m.group_name: m for row in document["metrics"] if (m := MetricDeclaration(**row)).members}
+    stated = {}
+    for row in document.get("groups", ()):
+        group = PlannedGroup(**{key: value for key, value in row.items() if key != "value"})
+        own = declared.get(f"{group.suite}/{group.group} {group.metric}")
+        found = group_value(group, table)
+        same = own is not None and [*own.members] == [*group.tasks] and own.weighted == group.weighted
+        alike = found == row["value"] or (found is not None and row["value"] is not None and abs(found - row["value"]) <= _SAME)
+        stated[f"{group.suite}/{group.group} {group.metric}"] = same and alike
+    wrong = sorted(name for name in {*declared, *stated} if not stated.get(name))
+    if not wrong:
+        return []
+    reason = f"The {who}'s evidence gives a mean of {few(wrong)} that its own items do not give."
+    return [invalid("aggregate", f"{who} groups", reason, "Restore the file or evaluate again: it was changed.")]
 
 
 def pairing_faults(teacher: ItemTable, student: ItemTable) -> list[Finding]:
