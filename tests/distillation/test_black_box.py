@@ -15,10 +15,11 @@ from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.effects.release_file import load_release
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.distillation import StudentStart, distill
-from kdgov.errors import DeclarationError, InputError
+from kdgov.errors import BlockedError, DeclarationError, InputError
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
 from kdgov.pipeline.distill import distill_step
+from kdgov.pipeline.run import resolve
 from tests.distillation.conftest import llama, write_tokenizer
 
 TERMS = "LicenseRef-OpenAI-Services-Agreement-2026-01-01"
@@ -94,6 +95,8 @@ def test_a_credential_in_what_the_teacher_wrote_stops_every_door_before_training
         assert "privacy block" in done.stdout
     with pytest.raises(InputError, match="nothing was trained"):
         kdgov.distill(path, store=store)
+    with pytest.raises(BlockedError, match="nothing was trained"):
+        resolve(open_release(path, store=store), until="evaluate")
     assert not (store / "steps" / "distill").exists()
     assert len(server.asked) == 1
 

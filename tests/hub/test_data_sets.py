@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from kdgov.checks.cards.hub_data_card import hub_data_card
+from kdgov.checks.licensing.licence_case import licence_case
 from kdgov.checks.scan.suite_items import suite_items
 from kdgov.declarations.cards import load_dataset_card
 from kdgov.declarations.data_parts.hub_data import HubData, named_by
@@ -126,7 +127,8 @@ def test_production_inputs_prompts_and_suites_name_one_too(made: World, hub: Hub
     logged = "".join(json.dumps({"input": f"How many are {n}?"}) + "\n" for n in range(40))
     asked = json.dumps({"id": "one", "question": QUESTION, "answer": "The eastern one"}) + "\n"
     commit = hub("me/log", {"logged.jsonl": logged, "README.md": README.format("mit")})
-    items = hub("me/items", {"test.jsonl": asked, "train.jsonl": asked.replace("eastern", "western")})
+    judged = {"test.jsonl": asked, "train.jsonl": asked.replace("eastern", "western"), "README.md": README.format("cc-by-4.0")}
+    items = hub("me/items", judged)
     secret = hub(
         "me/prompts", {"p.jsonl": json.dumps({"prompt": "My key is AKIA" + "QZ7RTW2MNB4KXC9D"}), "README.md": README.format("cc-by-nc-4.0")}
     )
@@ -141,6 +143,7 @@ def test_production_inputs_prompts_and_suites_name_one_too(made: World, hub: Hub
     assert materials.logged.files[0].path.read_text() == logged
     found = suite_items(materials.suites)
     assert (list(found.digests.values()), found.absent) == ([digest_bytes(asked.encode())], ())
+    assert {"use": "dataset_eval", "name": "suite/asked", "license": "cc-by-4.0"} in licence_case(materials, choices={})["uses"]
     assert materials.prompts[0].dataset is not None
     assert materials.prompts[0].dataset.license == "cc-by-nc-4.0"
     suite["tasks"][0]["data"].pop("split")

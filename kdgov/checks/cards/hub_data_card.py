@@ -71,6 +71,13 @@ def hub_data_card(item: HubData, *, where: str, own: Path | None = None) -> Path
     return file
 
 
+def hub_data_license(item: HubData, *, where: str) -> str | None:
+    """The licence that a suite's data set of the Hub states of itself; None where it states none."""
+    found = importlib.import_module("kdgov.hub.data_set").hub_files(item, where=where, default="")
+    license_: str | None = _of_hub(found, "items").get("license")
+    return license_
+
+
 def _keep(home: Path, links: Mapping[str, Path], file: Path, text: str) -> None:
     home.mkdir(parents=True, exist_ok=True)
     for name, target in links.items():
