@@ -24,6 +24,7 @@ from kdgov.declarations.cards import DATASET_CARD, DatasetCard, load_dataset_car
 from kdgov.declarations.data_parts.hub_data import HubData
 from kdgov.declarations.load import validate
 from kdgov.declarations.suite_parts.media_folders import as_data_file
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.digest import digest_json
 from kdgov.errors import UnavailableError
 from kdgov.hub.hub_front_matter import front_matter
@@ -71,11 +72,14 @@ def hub_data_card(item: HubData, *, where: str, own: Path | None = None) -> Path
     return file
 
 
-def hub_data_license(item: HubData, *, where: str) -> str | None:
-    """The licence that a suite's data set of the Hub states of itself; None where it states none."""
-    found = importlib.import_module("kdgov.hub.data_set").hub_files(item, where=where, default="")
-    license_: str | None = _of_hub(found, "items").get("license")
-    return license_
+def items_license(task: TaskInSuite, *, where: str) -> str | None:
+    """The licence of a task's items where it is another than the suite's: as the suite states it, else as their data set of the Hub does."""
+    stated = (task.data.license if task.data else None) or (task.hub.license if task.hub else None)
+    if stated is not None or task.data is None or task.data.hub is None:
+        return stated
+    found = importlib.import_module("kdgov.hub.data_set").hub_files(task.data, where=f"{where}: tasks.{task.task}.data", default="")
+    told: str | None = _of_hub(found, "items").get("license")
+    return told
 
 
 def _keep(home: Path, links: Mapping[str, Path], file: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.checks.cards.card_file import CardFile
-from kdgov.checks.cards.hub_data_card import hub_data_license
+from kdgov.checks.cards.hub_data_card import items_license
 from kdgov.checks.cards.known_facts import is_from_memory
 from kdgov.checks.cards.release_inputs import Body, ModelFacts, ReleaseInputs
 from kdgov.checks.licensing.endpoint_operator import operator_of
@@ -182,9 +182,7 @@ def _suite_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for file in materials.suites:
         for task in file.suite.tasks:
-            own = (task.data.license if task.data else None) or (task.hub.license if task.hub else None)
-            if own is None and task.data is not None and task.data.hub is not None:
-                own = hub_data_license(task.data, where=f"{file.path}: tasks.{task.task}.data")
+            own = items_license(task, where=str(file.path))
             licence = own or file.suite.license
             name = file.suite.name if own is None else f"{file.suite.name}/{task.task}"
             found[name, licence] = {"use": "dataset_eval", "name": name, "license": licence}
