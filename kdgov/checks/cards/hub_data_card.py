@@ -73,7 +73,7 @@ def hub_data_card(item: HubData, *, where: str, own: Path | None = None) -> Path
 
 
 def items_license(task: TaskInSuite, *, where: str) -> str | None:
-    """The licence of a task's items where it is another than the suite's: as the suite states it, else as their data set of the Hub does."""
+    """The licence of a task's items where it is not the suite's: as the suite states it, else their data set of the Hub."""
     stated = (task.data.license if task.data else None) or (task.hub.license if task.hub else None)
     if stated is not None or task.data is None or task.data.hub is None:
         return stated

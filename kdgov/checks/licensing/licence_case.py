@@ -183,8 +183,7 @@ def _suite_uses(materials: ReleaseInputs) -> list[dict[str, Any]]:
     for file in materials.suites:
         for task in file.suite.tasks:
             own = items_license(task, where=str(file.path))
-            licence = own or file.suite.license
-            name = file.suite.name if own is None else f"{file.suite.name}/{task.task}"
+            name, licence = (file.suite.name, file.suite.license) if own is None else (f"{file.suite.name}/{task.task}", own)
             found[name, licence] = {"use": "dataset_eval", "name": name, "license": licence}
     return list(found.values())
 
