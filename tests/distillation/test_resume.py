@@ -23,6 +23,10 @@ KINDS = {
     "layers": {"terms": [SOFT, {"kind": "hidden_states", "layers": "last"}, {"kind": "attention_relation"}]},
     "classifier": {"terms": [SOFT, HARD, {"kind": "hidden_states", "layers": "last"}]},
     "sequence to sequence": {"terms": [SOFT, HARD]},
+    "speech, both sides": {"terms": [SOFT, HARD, *({"kind": "hidden_states", "side": side} for side in ("encoder", "decoder"))]},
+    "frames": {"terms": [SOFT, HARD]},
+    "hidden tokens": {"terms": [SOFT, HARD, {"kind": "hidden_states", "distance": "cosine", "layers": "last"}]},
+    "embeddings": {"terms": [{"kind": "embeddings"}]},
 }
 
 
@@ -37,6 +41,13 @@ def world(request, teacher, texts, questions, tmp_path):
         return worlds.bert(tmp_path / "bert"), worlds.labelled_texts(tmp_path / "labelled.jsonl"), said
     if kind == "sequence to sequence":
         return worlds.t5(tmp_path / "t5"), questions, said
+    if kind in ("speech, both sides", "frames"):
+        made = worlds.whisper if kind != "frames" else worlds.ctc
+        worlds.spoken(tmp_path / "words", 6, **({"separator": " "} if kind != "frames" else {}))
+        return made(tmp_path / "heard", layers=3), tmp_path / "words" / "spoken.jsonl", said
+    if kind in ("hidden tokens", "embeddings"):
+        made = {"hidden tokens": lambda folder: worlds.encoder(folder, "MaskedLM"), "embeddings": worlds.sentence_encoder}[kind]
+        return made(tmp_path / "encoder"), texts, said
     return teacher, questions if kind == "on policy" else texts, said
 
 

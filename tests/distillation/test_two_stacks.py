@@ -129,6 +129,57 @@ def test_sides_of_a_model_of_one_stack_are_refused():
         keep_layers(transformers.BertModel(transformers.BertConfig(**BERT, num_hidden_layers=2)), {"decoder": [0]})
 
 
+HEADED = {"num_attention_heads": 2, "num_key_value_heads": 2}
+SMALL = {"vocab_size": 40, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 4, **HEADED}
+EXPERTS = {"num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 8, "head_dim": 8}
+SEVERAL_KINDS = {
+    "a dense layer among experts": (transformers.Qwen3MoeConfig(**SMALL, **EXPERTS, mlp_only_layers=[1]), [0, 3], [0, 1]),
+    "layers with memory and layers that attend": (
+        transformers.RecurrentGemmaConfig(**SMALL, lru_width=16, attention_window_size=4, block_types=["recurrent", "attention"]),
+        [1, 3],
+        [0, 3],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SEVERAL_KINDS)
+def test_a_layer_takes_nothing_from_a_layer_of_another_kind(case):
+    """The configuration says by number which layers are of which kind: kept layers that do not fit their new places are refused."""
+    config, wrong, right = SEVERAL_KINDS[case]
+    teacher = transformers.AutoModelForCausalLM.from_config(config)
+    with pytest.raises(InputError, match="has layers of several kinds"):
+        keep_layers(teacher, wrong)
+    assert keep_layers(teacher, right).config.num_hidden_layers == 2
+
+
+MIXED = {
+    "qwen2": transformers.Qwen2Config(**SMALL, use_sliding_window=True, sliding_window=4, max_window_layers=2),
+    "gemma2": transformers.Gemma2Config(**SMALL, head_dim=8, sliding_window=4),
+    "smollm3": transformers.SmolLM3Config(**SMALL, no_rope_layer_interval=2, pad_token_id=0),
+    "gpt_oss": transformers.GptOssConfig(**SMALL, head_dim=8, sliding_window=4, num_local_experts=2, num_experts_per_tok=1),
+    "qwen3_moe": transformers.Qwen3MoeConfig(**SMALL, **EXPERTS),
+}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("keep", [[1, 3], [0, 3], [0, 1, 2]])
+@pytest.mark.parametrize("family", MIXED)
+def test_a_student_answers_as_its_teacher_with_the_other_layers_taken_out(family, keep):
+    """Windows, positions and kinds of attention go with the layer that has them."""
+    torch.manual_seed(0)
+    teacher = transformers.AutoModelForCausalLM.from_config(MIXED[family]).eval()
+    student = keep_layers(teacher, keep).eval()
+    kinds = getattr(teacher.config, "layer_types", None)
+    teacher.model.layers = torch.nn.ModuleList([teacher.model.layers[layer] for layer in keep])
+    teacher.config.num_hidden_layers = len(keep)
+    if kinds is not None:
+        teacher.config.layer_types = [kinds[layer] for layer in keep]
+    ids = torch.randint(3, 40, (2, 14))
+    with torch.no_grad():
+        mine, theirs = (model(input_ids=ids, use_cache=False).logits for model in (student, teacher))
+    torch.testing.assert_close(mine, theirs)
+
+
 def recipe(*terms, **further):
     return Distillation.model_validate({"terms": list(terms), "steps": 2, "batch_size": 3, **further})
 

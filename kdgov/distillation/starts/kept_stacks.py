@@ -121,5 +121,12 @@ def _source(key: str, placed: Mapping[str, Sequence[int]], held: Mapping[str, An
         return key
     number, _, rest = key[len(stack) + 1 :].partition(".")
     source = f"{stack}.{placed[stack][int(number)]}.{rest}"
-    # What only the first layer has (T5's relative positions) comes from there, whichever layers are kept.
-    return source if source in held else key
+    # What the first layer alone has (T5's relative positions) comes from there, whichever layers are kept. Anything else that a kept layer
+    # lacks it may not take from another: experts and a dense part, or two kinds of attention, would be mixed.
+    if source in held or number != "0" or sum(_is_in(name, stack, rest) for name in held) != 1:
+        return source
+    return key
+
+
+def _is_in(name: str, stack: str, rest: str) -> bool:
+    return name.startswith(f"{stack}.") and name[len(stack) + 1 :].partition(".")[2] == rest
