@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
@@ -167,7 +168,7 @@ MIXED = {
 def test_a_student_answers_as_its_teacher_with_the_other_layers_taken_out(family, keep):
     """Windows, positions and kinds of attention go with the layer that has them."""
     torch.manual_seed(0)
-    teacher = transformers.AutoModelForCausalLM.from_config(MIXED[family]).eval()
+    teacher = transformers.AutoModelForCausalLM.from_config(copy.deepcopy(MIXED[family])).eval()
     student = keep_layers(teacher, keep).eval()
     kinds = getattr(teacher.config, "layer_types", None)
     teacher.model.layers = torch.nn.ModuleList([teacher.model.layers[layer] for layer in keep])
