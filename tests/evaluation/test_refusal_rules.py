@@ -1,4 +1,4 @@
-"""The refusal rules on labelled answers in ten languages, part by part, and against a simple match of strings."""
+"""The refusal rules on labelled answers in thirteen languages, part by part, and against a simple match of strings."""
 
 from __future__ import annotations
 
