@@ -25,8 +25,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
-from scipy.sparse.linalg import ArpackError, eigsh
 
 from kdgov.checks.scan.coverage_views import FOLDS, Floats, Integers, Matrix, View, parts, pattern_features, word_features
 
@@ -186,6 +184,10 @@ def _directions(likeness: Floats) -> Floats:
     if count < 2 * TEXTS_PER_KIND:
         return np.zeros((count, 1))
     wanted = min(DIRECTIONS, count // 4)
+    # They load for a tenth of a second: only where texts are compared.
+    from scipy.linalg import eigh  # noqa: PLC0415
+    from scipy.sparse.linalg import ArpackError, eigsh  # noqa: PLC0415
+
     try:
         values, vectors = eigsh(likeness, k=wanted, which="LA", v0=np.ones(count))
     except ArpackError:

@@ -13,6 +13,8 @@ import unicodedata
 from kdgov.errors import InputError
 from kdgov.safe_parse import json_value
 
+REFUSED, PARTIAL, ANSWERED, EMPTY = "refused", "partial", "answered", "empty"
+"""What an answer to a request may be called."""
 MARKS = str.maketrans(
     {"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "「": '"', "」": '"'}
     | {"，": ",", "。": ". ", "！": "! ", "？": "? ", "：": ": ", "；": "; ", "।": ". ", "؟": "? ", "،": ", ", "؛": "; "}

@@ -20,13 +20,12 @@ from kdgov.declarations.suite_judge import DEFAULT_JUDGE, JudgeInSuite
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.item_data import read_data
-from kdgov.evaluation.scoring.answer_text import without_thoughts
+from kdgov.evaluation.scoring.answer_text import ANSWERED, EMPTY, PARTIAL, REFUSED, without_thoughts
 from kdgov.evaluation.scoring.endpoint_judge import endpoint_judge, label_in
 from kdgov.evaluation.scoring.guards.guard_families import AUTO, family_of, form_for, template_in
 from kdgov.evaluation.scoring.guards.guard_forms import FORMS, GuardForm, GuardText, Origin, guard_text
 from kdgov.evaluation.scoring.judge_agreement import agreement_facts
 from kdgov.evaluation.scoring.judge_cache import Asked, JudgeCache
-from kdgov.evaluation.scoring.refusal_rules import ANSWERED, EMPTY, PARTIAL, REFUSED, refusal_label
 from kdgov.extensions import ExtensionTable
 from kdgov.safe_parse import json_file
 from kdgov.source_digest import source_digest
@@ -149,7 +148,14 @@ def _by_strings(judge: JudgeInSuite, suite_file: Path, classify: Classify | None
 
 def _by_refusal_rules(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
     # Of several messages the last question is what "No." answers or refuses.
-    return lambda asked: [refusal_label(answer, prompt.rsplit("\nuser: ", 1)[-1]) for prompt, answer, *_ in asked]
+    label = _refusal_label()
+    return lambda asked: [label(answer, prompt.rsplit("\nuser: ", 1)[-1]) for prompt, answer, *_ in asked]
+
+
+def _refusal_label() -> Callable[..., str]:
+    # The patterns of thirteen languages take a seventh of a second to make: only where a refusal is looked for.
+    label: Callable[..., str] = importlib.import_module("kdgov.evaluation.scoring.refusal_rules").refusal_label
+    return label
 
 
 def _by_classifier(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
@@ -223,7 +229,7 @@ def normalised(text: str) -> str:
 def string_label(answer: str, judge: JudgeInSuite) -> str:
     """The label of one answer by rules; ``empty`` for an answer without a word. Thoughts do not count."""
     if judge.kind == "refusal":
-        return refusal_label(answer)
+        return _refusal_label()(answer)
     seen = normalised(without_thoughts(answer))
     if not re.search(r"\w", seen):
         return EMPTY

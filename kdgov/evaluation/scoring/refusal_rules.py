@@ -37,11 +37,9 @@ from kdgov.evaluation.scoring.answer_parts.answer_clauses import (
     text_length,
 )
 from kdgov.evaluation.scoring.answer_parts.quoted_speech import quotes_in
-from kdgov.evaluation.scoring.answer_text import MARKS, plain, unwrapped, without_thoughts
+from kdgov.evaluation.scoring.answer_text import ANSWERED, EMPTY, MARKS, PARTIAL, REFUSED, plain, unwrapped, without_thoughts
 
 __all__ = ["ANSWERED", "EMPTY", "LANGUAGES", "PARTIAL", "REFUSED", "abstains", "refusal_label"]
-
-REFUSED, PARTIAL, ANSWERED, EMPTY = "refused", "partial", "answered", "empty"
 
 _LIST_ITEM = re.compile(r"^\s*(?:\d+[.)]|[-*•]|step \d+)\s+\S", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]{4,}")

@@ -7,6 +7,7 @@ was followed.
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import unicodedata
@@ -19,7 +20,6 @@ from kdgov.checkpoints.bounded_templates import BoundedEnvironment, rendered
 from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.request import PlannedItem, Request, chat_context
-from kdgov.evaluation.scoring.refusal_rules import abstains
 from kdgov.evaluation.scoring.scores import ItemScore
 from kdgov.evaluation.task_kinds.base import Answers, Kind, comparable, field_of, generation_of
 
@@ -68,6 +68,7 @@ def _prompt(options: Mapping[str, Any]) -> str:
 
 def open_scores(items: Sequence[PlannedItem], answers: Answers, declared: TaskInSuite, teacher: Answers | None) -> list[ItemScore]:
     """Scores by the reference; none where the task names no reference, whose metrics are then judged."""
+    abstains = importlib.import_module("kdgov.evaluation.scoring.refusal_rules").abstains
     found: list[ItemScore] = []
     field = str(declared.options.get("answer", "answer"))
     for item in items:

@@ -6,9 +6,8 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kdgov.auditing.registry.snapshot import VersionShown
 from kdgov.declarations.effects.asked_endpoints import asked_endpoints
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.policy_file import load_named_policy
@@ -24,6 +23,9 @@ from kdgov.pipeline.confined.media_marks import media_coverage
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.inputs.load_inputs import load_release_inputs
 from kdgov.progress import Progress
+
+if TYPE_CHECKING:
+    from kdgov.auditing.registry.snapshot import VersionShown
 
 _PLANS: dict[str, Any] = {}
 """Plans of this process, by what they were made for: every model of a release answers the same one."""
