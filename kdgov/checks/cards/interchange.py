@@ -176,7 +176,8 @@ def license_of(matter: dict[str, Any]) -> str | None:
     # Several licences on a Hub card all apply to some part of it; which part is not said, so all of them are taken.
     tags = names_of(None if matter.get("license") is False else matter.get("license"))
     names = [name for name in tags if name.strip()] or [_new_tag(name) for name in names_of(matter.get("licenses"))]
-    own, link = _text(matter.get("license_name")), facts().find(_text(matter.get("license_link")) or "")
+    own, address = _text(matter.get("license_name")), _text(matter.get("license_link"))
+    link = facts().find(address) if address else None
     names += [name for name in told_by_tags(matter)[2] if names and not is_said(name, names)]
     own = None if own is None or own.strip().lower() in NOT_STATED else own
     told = [name for name in (own, link.id if link is not None else None) if name]
