@@ -115,6 +115,7 @@ def test_a_task_that_lacks_a_metric_is_left_out_of_its_mean_as_lm_eval_does(tmp_
     ("entry", "files", "says"),
     [
         ({"task": "g", "group": {"task": ["blimp_wh_iland"]}}, {}, "blimp_wh_island"),
+        ({"task": "g", "group": {"task": [{"task": "blimp_wh_iland", "num_fewshot": 2}]}}, {}, "blimp_wh_island"),
         ({"task": "g", "file": "g.yaml"}, {"g": {"group": "g", "task": ["h"]}, "h": {"group": "h", "task": ["h"]}}, "holds itself"),
         ({"task": "g", "group": {"task": []}}, {}, "lists no tasks"),
         ({"task": "g", "group": {"task": [7]}}, {}, "lists '7'"),

@@ -195,7 +195,8 @@ def _member(one: Any, group: str, overrides: Mapping[str, Any], names: Names, ab
         return
     base = str(one["task"])
     changed = _plain({key: value for key, value in one.items() if key not in ("task", "tag", "group")}, base, names)
-    if not _knows(base, names):
+    # Without data of its own it is no task defined here, but a name that nobody knows, which is refused with the nearest ones.
+    if not _knows(base, names) and "dataset_path" in {**overrides, **changed}:
         yield Leaf(name=f"{group}::{base}", config={**overrides, **changed})
         return
     found = _named(base, {**overrides, **changed}, names, above)
