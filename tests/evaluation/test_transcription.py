@@ -161,7 +161,9 @@ def test_a_release_is_distilled_heard_and_judged_by_its_error_rate(name, tmp_pat
         (tmp_path / "sounds" / row["audio"]).rename(tmp_path / "suite" / row["audio"])
     suite(tmp_path / "suite", rows, max_gen_toks=8)
     kept = {"kind": "non_inferiority", "suite": "spoken", "tasks": ["*"], "metric": "cer", "statistic": "weighted_mean", "margin": 0.3}
-    policy = {"schema": "kdgov.policy/1", "name": "speech", "version": "1"}
+    # Of a handful of words some sounds come twice: nothing that is judged here hangs on it.
+    allowed = {"contamination.verbatim": "warn"}
+    policy = {"schema": "kdgov.policy/1", "name": "speech", "version": "1", "findings": allowed}
     criterion = {"id": "cer-kept", "range": [0, 2], "confidence": 0.95, "min_items": 30, **kept}
     (tmp_path / "policy.yaml").write_text(yaml.safe_dump({**policy, "criteria": [criterion]}))
     terms = [{"kind": "soft_targets", "temperature": 2.0}, {"kind": "hard_labels"}, {"kind": "hidden_states", "layers": "last"}]
