@@ -137,6 +137,8 @@ def test_no_answer_stands_in_the_question_or_in_padding(tmp_path):
     [
         ({"question": "who ?", "context": "the cat", "answers": {"text": ["dog"], "answer_start": [4]}}, "does not stand at character 4"),
         ({"question": "who ?", "context": "the cat", "answers": "cat"}, "answer_start"),
+        ({"question": "who ?", "context": "the cat", "answers": {"text": ["cat"], "answer_start": [4]}, "is_impossible": True}, "is true"),
+        ({"question": "who ?", "context": "a", "answers": {"text": [], "answer_start": []}, "is_impossible": False}, "is false beside 0"),
         ({"tokens": ["a", ""]}, "not a list of words"),
         ({"tokens": ["a"], "tags": "B"}, "not a list of class numbers"),
         ({"query": "a", "positive": "b"}, "negative"),

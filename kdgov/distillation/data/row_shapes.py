@@ -205,13 +205,16 @@ def _question(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
         texts, starts = list(answers["text"]), [int(start) for start in answers["answer_start"]]
     except (TypeError, KeyError, ValueError) as error:
         raise RowError("has no `text` and `answer_start`", 'Write {"text": [...], "answer_start": [...]}.', key="answers") from error
+    if present.get("is_impossible") in (True, False) and present["is_impossible"] == bool(texts):
+        what = f"is {str(present['is_impossible']).lower()} beside {len(texts)} answers"
+        raise RowError(what, "Empty `answers`, or correct `is_impossible`.", key="is_impossible")
     fields["span"] = (0, 0)
     if texts:
         first, start = str(texts[0]), starts[0] if starts else -1
         if start < 0 or fields["second"][start : start + len(first)] != first:
             raise RowError(f"{first[:40]!r} does not stand at character {start} of the context", "Correct `answer_start`.", key="answers")
         fields["span"] = (start, start + len(first))
-    return {"question", "context", "answers"}
+    return {"question", "context", "answers", "is_impossible"}
 
 
 def _message(turn: Any, key: str) -> dict[str, Any]:
@@ -271,19 +274,13 @@ def _label(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
 
 
 def _weight(value: Any) -> float:
-    number = _number(value)
-    if number is None or not 0 < number < math.inf:
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
         raise RowError(f"{value!r} is not a positive number", "Write 1.0 or leave it out.", key="weight")
     return number
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        return None
 
 
 def _text(row: Mapping[str, Any], key: str, *, may_be_empty: bool = False) -> str:
