@@ -27,9 +27,15 @@ def apart(request, monkeypatch):
         pytest.skip("this machine gives no namespaces")
 
 
+def _command(process):
+    try:
+        return (Path(process) / "cmdline").read_bytes().decode(errors="replace")
+    except OSError:  # It has ended since the folder was listed: between any two steps of reading it, too.
+        return ""
+
+
 def _alive(mark):
-    commands = (Path(folder) / "cmdline" for folder in glob.glob("/proc/[0-9]*"))
-    return [file for file in commands if file.exists() and mark in file.read_bytes().decode(errors="replace")]
+    return [process for process in glob.glob("/proc/[0-9]*") if mark in _command(process)]
 
 
 SUMS = {
