@@ -22,6 +22,7 @@ from kdgov.evaluation.plan.sources import hub_commit
 from kdgov.hub.suite_data_path import data_path
 
 _INCLUDE = re.compile(rb"^[\"']?include[\"']?:[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
+_MOST_INCLUDES = 5
 
 
 def suite_facts(name: str) -> dict[str, Any]:
@@ -102,16 +103,13 @@ def _stated(task: TaskInSuite, path: Path, key: str) -> str:
             return str(written[key] or "")
     # A file's own key goes before that of the file it includes. Read as text: lm-eval's YAML runs code.
     pattern = re.compile(rf"^[\"']?{key}[\"']?:[ \t]*[\"']?([\w./-]+)".encode(), re.MULTILINE)
-    file = task_file_of(task, path)
-    for _ in range(0 if file is None else 5):
-        assert file is not None  # noqa: S101 - as just asked
+    file, asked = task_file_of(task, path), 0
+    while file is not None and (asked := asked + 1) <= _MOST_INCLUDES:
         text = file.read_bytes()
         if found := pattern.search(text):
             return "" if found[1] in (b"null", b"None") else found[1].decode()
         included = _INCLUDE.search(text)
-        if included is None:
-            break
-        file = file.parent / included[1].decode()
+        file = file.parent / included[1].decode() if included else None
     return ""
 
 

@@ -79,16 +79,9 @@ def own_faults(who: str, document: Document) -> list[Finding]:
             )
         for judge, facts in sorted(task["judges"].items()):
             if facts.get("n") and facts.get("low", 1.0) < _JUDGE_DOUBT:
-                found.append(
-                    Finding(
-                        check="evidence",
-                        verdict="warn",
-                        subject=f"{name} {judge}",
-                        reason=f"The judge agrees with people on {percent(facts['agreement'])} of {facts['n']} labelled answers.",
-                        mend="Read its errors on both models' answers before trusting a small difference.",
-                        rule=f"{RULE}.judge-agreement",
-                    )
-                )
+                reason = f"The judge agrees with people on {percent(facts['agreement'])} of {facts['n']} labelled answers."
+                mend = "Read its errors on both models' answers before trusting a small difference."
+                found.append(_warning("judge-agreement", f"{name} {judge}", reason, mend))
             if facts.get("asked_with") in FOREIGN_WORDS:
                 found.append(_other_words(f"{name} {judge}", facts["asked_with"]))
     guards = {words for task in document["tasks"] for words in task["settings"].get("mitigations", {}).get("guards_asked_with", ())}
@@ -103,14 +96,9 @@ def _who_failed(judges: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _other_words(subject: str, origin: str, declared_in: str = "the suite") -> Finding:
     whose = "kdgov's own words" if origin == "own" else f"words of {declared_in} that are not known as its authors' text"
-    return Finding(
-        check="evidence",
-        verdict="warn",
-        subject=subject,
-        reason=f"The guard model is asked in {whose}: its labels are as good as its authors say only in the words it was trained on.",
-        mend="Keep the model card (README.md) with the text it prints beside the weights, or give that text as the guard's `prompt`.",
-        rule=f"{RULE}.judge-wording",
-    )
+    reason = f"The guard model is asked in {whose}: its labels are as good as its authors say only in the words it was trained on."
+    mend = "Keep the model card (README.md) with the text it prints beside the weights, or give that text as the guard's `prompt`."
+    return _warning("judge-wording", subject, reason, mend)
 
 
 def few(names: Sequence[str]) -> str:
@@ -142,17 +130,9 @@ def _rows_of_copies(teacher: Document, student: Document) -> list[Finding]:
         data = task["settings"].get("data", {})
         published, rows = data.get("published_rows"), data.get("rows")
         if published is not None and published != rows:
-            found.append(
-                Finding(
-                    check="evidence",
-                    verdict="warn",
-                    subject=name,
-                    reason=f"The copy of the data keeps {rows} of the {published} rows that its authors publish.",
-                    mend="Get the file again if it is cut short; a part taken on purpose belongs in a suite of its own.",
-                    rule=f"{RULE}.data-rows",
-                    details={"rows": rows, "published": published},
-                )
-            )
+            reason = f"The copy of the data keeps {rows} of the {published} rows that its authors publish."
+            mend = "Get the file again if it is cut short; a part taken on purpose belongs in a suite of its own."
+            found.append(_warning("data-rows", name, reason, mend, rows=rows, published=published))
     return found
 
 
@@ -162,18 +142,14 @@ def _asked_in_part(teacher: Document, student: Document) -> list[Finding]:
     for name, task in sorted({**by_name(teacher), **by_name(student)}.items()):
         items, whole = int(task.get("items") or 0), int(task.get("of_suite") or 0)
         if items < whole:
-            found.append(
-                Finding(
-                    check="evidence",
-                    verdict="warn",
-                    subject=name,
-                    reason=f"A limit had {items:,} of the suite's {whole:,} items asked: a look, on which nothing is promoted.",
-                    mend="Evaluate without `evaluation.limit` (`--limit`) before you release.",
-                    rule=f"{RULE}.limited",
-                    details={"items": items, "of_suite": whole},
-                )
-            )
+            reason = f"A limit had {items:,} of the suite's {whole:,} items asked: a look, on which nothing is promoted."
+            mend = "Evaluate without `evaluation.limit` (`--limit`) before you release."
+            found.append(_warning("limited", name, reason, mend, items=items, of_suite=whole))
     return found
+
+
+def _warning(rule: str, subject: str, reason: str, mend: str, **details: Any) -> Finding:
+    return Finding(check="evidence", verdict="warn", subject=subject, reason=reason, mend=mend, rule=f"{RULE}.{rule}", details=details)
 
 
 def _batch_faults(who: str, name: str, way: Mapping[str, Any], dtype: str) -> list[Finding]:
