@@ -46,9 +46,7 @@ _TWO_STACKS = ("seq2seq_lm", "speech_to_text")
 """Tasks of models that read with one stack of layers and write with another."""
 _CARRIED: Mapping[Task, frozenset[str]] = {
     "causal_lm": _ANY | {"on_policy", "universal_logits", "teacher_text"},
-    # Queries, keys and values of its three kinds of attention cannot be told apart by name.
-    "seq2seq_lm": _ANY - {"attention_relation"},
-    "speech_to_text": _ANY - {"attention_relation"} | {"teacher_text"},
+    "speech_to_text": _ANY | {"teacher_text"},
     # Several labellings of the frames say one text: there is no next token that a student could sample.
     "ctc": _ANY | {"teacher_text"},
     "text_classification": _ANY | {"margin_mse"},

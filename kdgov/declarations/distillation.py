@@ -94,6 +94,8 @@ class AttentionRelation(Declared):
     """Heads both models' vectors are split into; must divide both widths."""
     layers: LayerMap = "last"
     """Pairs ``[teacher, student]`` of layers counted from 0, or ``uniform``, or ``last``."""
+    side: Side = "decoder"
+    """Whose self-attention, where a model has an encoder that reads and a decoder that writes."""
     weight: Weight = 1.0
     """Factor of this term in the sum."""
 

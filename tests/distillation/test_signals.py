@@ -237,7 +237,7 @@ def test_padding_changes_no_sequence_to_sequence_loss(tmp_path):
     torch.testing.assert_close(together, sum(alone), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["attention_relation", "on_policy", "universal_logits", "teacher_text"])
+@pytest.mark.parametrize("kind", ["on_policy", "universal_logits", "teacher_text"])
 def test_what_a_sequence_to_sequence_model_cannot_learn_is_refused_by_name(kind, questions, tmp_path):
     folder = worlds.t5(tmp_path / "teacher", layers=1)
     with pytest.raises(InputError, match=f"cannot use {kind} for seq2seq_lm"):

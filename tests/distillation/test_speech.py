@@ -248,7 +248,7 @@ def test_a_recipe_that_no_speech_model_can_carry_is_refused_by_the_check(world, 
 
     odd = {
         "on_policy": ("ctc", {"kind": "on_policy"}, "cannot use on_policy for ctc"),
-        "relations": ("whisper", {"kind": "attention_relation"}, "cannot use attention_relation for speech_to_text"),
+        "samples of the student": ("whisper", {"kind": "on_policy"}, "cannot use on_policy for speech_to_text"),
         "samples": ("whisper", {"kind": "teacher_text", "temperature": 0.7}, "a sound is transcribed once"),
     }
     for name, (model, term, message) in odd.items():

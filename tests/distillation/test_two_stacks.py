@@ -17,6 +17,7 @@ from kdgov.distillation.data.collation import prepare
 from kdgov.distillation.data.examples import read_examples
 from kdgov.distillation.distillation_run import distill
 from kdgov.distillation.learner import Learner
+from kdgov.distillation.losses.attending_layers import attending_layers, captured
 from kdgov.distillation.starts.kept_stacks import keep_layers, model_depths
 from kdgov.distillation.students import StudentStart
 from kdgov.errors import InputError
@@ -212,12 +213,65 @@ TERMS = [
     term("attention", "encoder"),
     term("attention", "decoder"),
     term("attention", "cross"),
+    term("attention_relation", "encoder", relation_heads=2, relations=["query", "value"]),
+    term("attention_relation", "decoder", relation_heads=3),
 ]
 
 
-def by_definition(which, outputs, batch):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_self_attention_is_told_from_the_decoders_look_at_what_was_read(family):
+    model = family(4, 3).eval()
+    found = attending_layers(model)
+    assert {side: len(layers) for side, layers in found.items()} == {"encoder": 4, "decoder": 3}
+    if family in (whisper, moonshine):
+        return
+    with torch.no_grad(), captured(found, [("encoder", 3), ("decoder", 2)]) as caught:
+        model(input_ids=torch.ones(1, 7, dtype=torch.long), decoder_input_ids=torch.ones(1, 3, dtype=torch.long), use_cache=False)
+    assert {(side, layer): vectors.shape[1] for (side, layer, _), vectors in caught.items()} == {("encoder", 3): 7, ("decoder", 2): 3}
+    assert len(caught) == 6
+
+
+def relations_by_definition(which, models, batch):
+    """MiniLMv2's loss of T5's last layer, from the weights of its attention and the states that go into it."""
+    side, heads = which["side"], which["relation_heads"]
+    reads, writes = batch["inputs"]["attention_mask"].sum(1), batch["lengths"]
+    kept = []
+    for model in models:
+        block = getattr(model, side).block[-1].layer[0]
+        given = {}
+        block.SelfAttention.register_forward_pre_hook(lambda _module, inputs, given=given: given.update(states=inputs[0]))
+        with torch.no_grad():
+            model(**batch["inputs"])
+        names = {"query": "q", "key": "k", "value": "v"}
+        kept.append(
+            {kind: given["states"].double() @ getattr(block.SelfAttention, names[kind]).weight.detach().double().T for kind in names}
+        )
+    total = 0.0
+    for row in range(len(reads)):
+        length = int(reads[row] if side == "encoder" else writes[row])
+        values = []
+        for kind in which.get("relations", ["query", "key", "value"]):
+            for part in range(heads):
+                logs = []
+                for one in kept:
+                    width = one[kind].shape[-1] // heads
+                    vectors = one[kind][row, :length, part * width : (part + 1) * width]
+                    scores = vectors @ vectors.T / width**0.5
+                    if side == "decoder":
+                        scores = scores.masked_fill(torch.ones(length, length).triu(1).bool(), -torch.inf)
+                    logs.append(scores.log_softmax(-1))
+                rows = torch.where(logs[1].isinf(), 0.0, logs[1].exp() * (logs[1] - logs[0])).sum(-1)
+                values.append(float(rows.mean()))
+        total += sum(values) / len(values) * int(writes[row])
+    return total
+
+
+def by_definition(which, models, batch):
     """The sum of one term over a batch, position by position."""
-    mine, theirs = outputs
+    if which["kind"] == "attention_relation":
+        return relations_by_definition(which, models, batch)
+    with torch.no_grad():
+        mine, theirs = (one(**batch["inputs"], output_hidden_states=True, output_attentions=True) for one in models)
     reads, writes = batch["inputs"]["attention_mask"].sum(1), batch["lengths"]
     kind, side = which["kind"], which["side"]
     shown = {("hidden_states", side): f"{side}_hidden_states", ("attention", "cross"): "cross_attentions"}.get(
@@ -246,9 +300,7 @@ def test_a_term_compares_the_side_it_names_over_real_positions(which, pairs):
     items = list(enumerate(prepared.items))
     batch = prepared.collate(items)
     loss, parts = learner(batch)
-    with torch.no_grad():
-        outputs = [one(**batch["inputs"], output_hidden_states=True, output_attentions=True) for one in (learner.student, learner.teacher)]
-    assert float(parts[2]) == pytest.approx(by_definition(which, outputs, batch), rel=1e-4)
+    assert float(parts[2]) == pytest.approx(by_definition(which, (learner.student, learner.teacher), batch), rel=1e-4)
     alone = sum(float(learner(prepared.collate([item]))[1][2]) for item in items)
     assert float(parts[2]) == pytest.approx(alone, rel=1e-5)
     loss.backward()
@@ -256,25 +308,29 @@ def test_a_term_compares_the_side_it_names_over_real_positions(which, pairs):
         name.split(".")[0] for name, one in learner.student.named_parameters() if one.grad is not None and float(one.grad.abs().sum())
     }
     # The decoder's first layer looks at itself before it looks at what was read.
-    beside = set() if which["side"] == "encoder" else {"decoder"} if which in TERMS[3:4] else {"encoder", "decoder"}
+    looks_at_itself = which["kind"] in ("attention", "attention_relation") and which["side"] == "decoder"
+    beside = set() if which["side"] == "encoder" else {"decoder"} if looks_at_itself else {"encoder", "decoder"}
     assert taught == {"shared"} | (beside or {"encoder"})
+
+
+LOSSES = ("hidden_states", "hidden_states_2", "attention", "attention_2", "attention_3", "attention_relation", "attention_relation_2")
 
 
 def test_both_sides_of_a_whisper_are_trained_and_what_was_kept_is_recorded(tmp_path):
     worlds.whisper(tmp_path / "whisper", layers=3)
     worlds.spoken(tmp_path / "words", 4, separator=" ")
-    said = recipe({"kind": "soft_targets"}, *TERMS)
+    said = recipe({"kind": "soft_targets"}, *TERMS[:-1], {**TERMS[-1], "relation_heads": 2})
     keep = {"encoder": [0, 2], "decoder": "first_and_last"}
     record = distill(said, tmp_path / "whisper", StudentStart(keep_layers=keep), [tmp_path / "words/spoken.jsonl"], tmp_path / "out")
     assert record.student_start["keep_layers"] == keep
     steps = json.loads((tmp_path / "out/losses.json").read_text())
-    assert all(step[name] > 0 for step in steps for name in ("hidden_states", "hidden_states_2", "attention", "attention_2", "attention_3"))
+    assert all(step[name] > 0 for step in steps for name in LOSSES)
     config = json.loads((tmp_path / "out/student/config.json").read_text())
     assert (config["encoder_layers"], config["decoder_layers"]) == (2, 2)
 
 
 @pytest.mark.parametrize("task", ["causal_lm", "masked_lm", "ctc", "text_classification"])
-@pytest.mark.parametrize(("kind", "side"), [("hidden_states", "encoder"), ("attention", "cross")])
+@pytest.mark.parametrize(("kind", "side"), [("hidden_states", "encoder"), ("attention", "cross"), ("attention_relation", "encoder")])
 def test_a_side_that_a_task_does_not_have_is_refused(task, kind, side):
     with pytest.raises(InputError, match=f"{kind}: `side: {side}` is for models of an encoder and a decoder, not for {task}"):
         refuse_unfit_terms(recipe({"kind": kind, "side": side}), task)

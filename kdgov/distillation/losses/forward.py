@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kdgov.checkpoints.tokenizer_mapping import KnownIds
+from kdgov.distillation.losses.attending_layers import attending_layers, captured
 from kdgov.distillation.losses.known_rows import LogitBlock, head_logits, known_logits, only_positions
-from kdgov.errors import InputError
-
-Relation = Literal["query", "key", "value"]
-_PROJECTIONS: Mapping[Relation, tuple[str, ...]] = {
-    "query": ("q_proj", "query", "q_lin", "q"),
-    "key": ("k_proj", "key", "k_lin", "k"),
-    "value": ("v_proj", "value", "v_lin", "v"),
-}
-# One module that makes all three, side by side (GPT-2).
-_JOINT = ("c_attn",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +22,8 @@ class Wanted:
     """The output of every layer."""
     attentions: bool = False
     """The attention maps of every layer."""
-    relations: tuple[int, ...] = ()
-    """Layers whose queries, keys and values are wanted."""
+    relations: tuple[tuple[str, int], ...] = ()
+    """Side (``decoder`` | ``encoder``) and layer whose queries, keys and values of self-attention are wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +36,8 @@ class Passed:
     """``decoder`` | ``encoder`` → output of every layer, the embedding's left out; the layers of a model of one stack are its decoder's."""
     attentions: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict)
     """``decoder`` | ``encoder`` | ``cross`` → (batch, heads, time, time of what is attended to) of every layer."""
-    relations: Mapping[tuple[int, str], Tensor] = field(default_factory=dict)
-    """(layer, ``query`` | ``key`` | ``value``) → (batch, time, width)."""
+    relations: Mapping[tuple[str, int, str], Tensor] = field(default_factory=dict)
+    """(side, layer, ``query`` | ``key`` | ``value``) → (batch, time, width)."""
 
 
 class Pass:
@@ -60,7 +50,7 @@ class Pass:
         self._body = inner.base_model
         head = inner.get_output_embeddings() if fused else None
         self.head: nn.Linear | None = head if isinstance(head, nn.Linear) and self._is_plain(inner, head) else None
-        self._layers = _attention_layers(inner)
+        self._attending = attending_layers(inner)
 
     def __call__(self, inputs: Mapping[str, Tensor], wanted: Wanted) -> Passed:
         """Run the model on a batch's inputs."""
@@ -71,7 +61,7 @@ class Pass:
             options["output_attentions"] = True
         if self._is_generative:
             options["use_cache"] = False
-        with _captured(self._layers, wanted.relations) as relations:
+        with captured(self._attending, wanted.relations) as relations:
             outputs = (self._body if self.head is not None else self.model)(**inputs, **options)
         answer = outputs[0] if self.head is not None else _answer(outputs)
         return Passed(
@@ -133,50 +123,5 @@ def _by_side(outputs: Any, kind: str) -> dict[str, tuple[Tensor, ...]]:
 def _first_output(caught: dict[str, Tensor]) -> Any:
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
         caught["body"] = output[0]
-
-    return hook
-
-
-def _attention_layers(model: Any) -> list[dict[str, nn.Module]]:
-    """Per layer, the modules that make queries, keys and values; empty where the names are unknown."""
-    layers: list[dict[str, nn.Module]] = []
-    for module in model.modules():
-        children = dict(module.named_children())
-        joint = next((children[name] for name in _JOINT if name in children), None)
-        found = {kind: next((children[n] for n in names if n in children), None) for kind, names in _PROJECTIONS.items()}
-        if joint is not None:
-            layers.append({"joint": joint})
-        elif all(part is not None for part in found.values()):
-            layers.append({kind: part for kind, part in found.items() if part is not None})
-    return layers
-
-
-@contextmanager
-def _captured(layers: list[dict[str, nn.Module]], wanted: tuple[int, ...]) -> Iterator[dict[tuple[int, str], Tensor]]:
-    caught: dict[tuple[int, str], Tensor] = {}
-    if wanted and max(wanted) >= len(layers):
-        raise InputError(
-            "attention_relation: the queries, keys and values of this architecture are not known by name",
-            where="distillation.terms",
-            mend="Use hidden_states or attention instead.",
-        )
-    handles = []
-    for layer in wanted:
-        for kind, module in layers[layer].items():
-            handles.append(module.register_forward_hook(_catch(caught, layer, kind)))
-    try:
-        yield caught
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _catch(caught: dict[tuple[int, str], Tensor], layer: int, kind: str) -> Any:
-    def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-        if kind != "joint":
-            caught[layer, kind] = output
-            return
-        for name, part in zip(("query", "key", "value"), output.chunk(3, dim=-1), strict=True):
-            caught[layer, name] = part
 
     return hook

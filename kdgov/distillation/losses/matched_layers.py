@@ -27,11 +27,12 @@ class MatchedLayers:
         terms: those terms.
         teacher: the teacher; None where there is none, which no such term allows.
         student: the student.
-        is_causal: whether a position sees earlier ones only.
+        is_causal: whether a position of a model of one stack sees earlier ones only; a decoder beside an encoder does.
     """
 
     def __init__(self, terms: Sequence[FeatureTerm], teacher: Any | None, student: Any, *, is_causal: bool) -> None:
-        self._terms, self._is_causal = list(terms), is_causal
+        self._terms = list(terms)
+        self._is_causal = is_causal or (bool(terms) and ONLY not in model_depths(student))
         self._pairs = [_pairs_of(term, teacher, student) for term in terms]
         self.projections = nn.ModuleDict()
         if self._terms:
@@ -51,7 +52,7 @@ class MatchedLayers:
     def wanted(self, *, student: bool) -> Wanted:
         """What a pass of the student (or of the teacher) must bring."""
         relations = {
-            pair[1 if student else 0]
+            (term.side, pair[1 if student else 0])
             for term, pairs in zip(self._terms, self._pairs, strict=True)
             if isinstance(term, AttentionRelation)
             for pair in pairs
@@ -106,16 +107,11 @@ class MatchedLayers:
         if isinstance(term, Attention):
             maps = _shown(mine.attentions, term)[mine_at]
             return layers.attention_distance(maps, _shown(theirs.attentions, term)[theirs_at], _attended(batch, maps[:, 0], term.side))
-        distances = [
-            layers.relation_distance(
-                mine.relations[mine_at, kind],
-                theirs.relations[theirs_at, kind],
-                _attended(batch, mine.relations[mine_at, kind]),
-                heads=term.relation_heads,
-                is_causal=self._is_causal,
-            )
-            for kind in term.relations
-        ]
+        distances = []
+        for kind in term.relations:
+            vectors, taught = mine.relations[term.side, mine_at, kind], theirs.relations[term.side, theirs_at, kind]
+            real, is_causal = _attended(batch, vectors, term.side), self._is_causal and term.side == "decoder"
+            distances.append(layers.relation_distance(vectors, taught, real, heads=term.relation_heads, is_causal=is_causal))
         return torch.stack(distances).mean(0)
 
 

@@ -14,7 +14,8 @@ from kdgov.errors import InputError
 
 def model_depths(model: Any) -> dict[str, int]:
     """Stack → its layers: encoder and decoder of a model that has both, or `ONLY` of one that has one stack."""
-    if getattr(model.config, "is_encoder_decoder", False):
+    sides = {side_of(name) for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
+    if getattr(model.config, "is_encoder_decoder", False) and sides >= set(SIDES):
         found: dict[str, int] = {side: _side_depth(model.config, side) for side in SIDES}
         if all(found.values()):
             return found
@@ -22,7 +23,6 @@ def model_depths(model: Any) -> dict[str, int]:
     if isinstance(depths, list):
         return {ONLY: len(depths)}
     # A decoder alone may have the configuration of a model of both sides, where `num_hidden_layers` is the encoder's (BART).
-    sides = {_side_of(name) for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
     own = _side_depth(model.config, "decoder") if sides == {"decoder"} else 0
     return {ONLY: own or int(model.config.num_hidden_layers)}
 
@@ -61,7 +61,7 @@ def _lists(teacher: Any, student: Any, stack: str, count: int, kept: int) -> lis
     """Names of a stack's lists of layers: those that became shorter, for convolutions of the same number did not."""
     lengths = {name: len(module) for name, module in student.named_modules() if isinstance(module, nn.ModuleList)}
     lists = [(name, len(module)) for name, module in teacher.named_modules() if isinstance(module, nn.ModuleList)]
-    own = [(name, length) for name, length in lists if stack in (ONLY, _side_of(name))]
+    own = [(name, length) for name, length in lists if stack in (ONLY, side_of(name))]
     found = [name for name, length in own if length == count and lengths.get(name) == kept and (kept == count or lengths[name] < count)]
     if not found:
         whose = f"{stack} layers" if stack else "layers"
@@ -84,7 +84,7 @@ def _refuse_other_parts(teacher: Any, student: Any, sources: Mapping[str, str], 
             )
 
 
-def _side_of(name: str) -> str:
+def side_of(name: str) -> str:
     """Encoder or decoder, by the first part of a module's name that says so; a decoder may hold an ``encoder`` of its own."""
     return next((part for part in name.split(".") if part in SIDES), "")
 
