@@ -226,7 +226,7 @@ RULES: dict[str, Rule] = {
     "evidence.not-checked": _rule("warn", "what could not be checked, such as which model answered", "docs/gate.md"),
     "evidence.data-unpinned": _rule("review", "suite data without a pinned revision", "docs/evaluation.md"),
     "evidence.data-rows": _rule("warn", "a copy of a public set with more or fewer rows than its authors publish", "docs/evaluation.md"),
-    "evidence.limited": _rule("warn", "a task of which a limit had only some items asked: never promoted", "docs/evaluation.md"),
+    "evidence.limited": _rule("warn", "a task of which a limit had only some items asked: it never passes", "docs/evaluation.md"),
     "evidence.served-unproven": _rule("review", "an endpoint whose weights are not proven", "docs/evaluation.md"),
     "evidence.batch-noise": _rule("warn", "greedy answers in low precision that depend on the batch", "docs/evaluation.md"),
     "evidence.batch-shift": _rule("review", "second answers in other batches that score one way more often than chance", "docs/gate.md"),

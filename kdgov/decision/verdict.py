@@ -14,6 +14,8 @@ from kdgov.finding import Finding
 from kdgov.quantities import quantity
 
 NOT_WAIVABLE_CHECKS = frozenset({"licence"})
+LIMITED = "evidence.limited"
+"""Rule of a task of which only some items were asked: whatever they show, nothing passes on a part that somebody chose."""
 _APPLIED = "applied"
 
 
@@ -50,7 +52,7 @@ def _with_verdict(decision: Decision, policy: Policy, *, given: frozenset[str], 
         verdicts.append("invalid")
     verdict = worst(verdicts)
     awaited = [role for role in policy.approvals if role not in given]
-    if verdict == "pass" and awaited:
+    if verdict == "pass" and (awaited or limited_by(decision) is not None):
         verdict = "inconclusive"
     rows = tuple({"role": role, "state": "given" if role in given else "awaited"} for role in policy.approvals)
     return decision.with_(verdict=verdict, reason=_reason(decision, stopping, verdict, awaited), approvals=rows)
@@ -70,11 +72,25 @@ def _reason(decision: Decision, stopping: Sequence[Finding], verdict: Verdict, a
         text += f"; {quantity(advised, 'advisory result does', 'advisory results do')} not hold" if advised else ""
         return f"{text}; no finding stops the release."
     if verdict == "inconclusive" and not held and not stopping:
-        return f"The numbers hold; the approval of {' and '.join(awaited)} is awaited."
+        text = f"; the approval of {' and '.join(awaited)} is awaited" if awaited else ""
+        if (part := limited_by(decision)) is not None:
+            look = f"{part.subject}: {_share(part)}"
+            return f"A look at some of the items, on which nothing is promoted; on these the numbers hold ({look}){text}."
+        return f"The numbers hold{text}."
     text = _held_in_words([r.verdict for r in held], len(decision.criteria))
     if stopping:
         text += f"; {quantity(len(stopping), 'finding')} {'stops' if len(stopping) == 1 else 'stop'} the release"
     return text + "."
+
+
+def limited_by(decision: Decision) -> Finding | None:
+    """The finding that only some items were asked; None where all were."""
+    return next((finding for finding in decision.findings if finding.rule == LIMITED), None)
+
+
+def _share(part: Finding) -> str:
+    asked, whole = part.details.get("items"), part.details.get("of_suite")
+    return f"{asked:,} of {quantity(whole, 'item')}" if isinstance(asked, int) and isinstance(whole, int) else "not all items"
 
 
 def _held_in_words(verdicts: Sequence[Verdict], total: int) -> str:

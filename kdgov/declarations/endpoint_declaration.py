@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from kdgov.declarations.endpoint_fields import KeyVariable, PlainAddress, region_code
 from kdgov.declarations.load import Declared
 
+_USUAL_PORTS = {"http": 80, "https": 443}
 _OWN_KEYS = ("model", "messages", "prompt", "stream", "n")
 
 
@@ -85,6 +86,13 @@ class Endpoint(Declared):
         """The address without its query: what identifies it in evidence."""
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+    @property
+    def place(self) -> str:
+        """The address as whoever resolves it would read it: host in small letters, without a usual port."""
+        parts = urlsplit(self.address)
+        port = "" if parts.port in (None, _USUAL_PORTS.get(parts.scheme)) else f":{parts.port}"
+        return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
     @property
     def url(self) -> str:

@@ -146,7 +146,10 @@ def _part(plan: Plan, waiting: dict[str, list[PlannedItem]], sizes: dict[str, in
             # Clusters are asked whole.
             size = -(-size // (whole := max(_cluster_size(task), 1))) * whole
             taken, waiting[task.name] = waiting[task.name][:size], waiting[task.name][size:]
-            tasks.append(replace(task, items=tuple(sorted(taken, key=lambda item: item.item_id)), of_suite=0))
+            # A batch is a part by design; what a limit keeps out of every batch is said in each.
+            kept_out = max(task.of_suite - len(task.items), 0)
+            of_suite = len(taken) + kept_out if kept_out else 0
+            tasks.append(replace(task, items=tuple(sorted(taken, key=lambda item: item.item_id)), of_suite=of_suite))
     return plan.part(tasks)
 
 

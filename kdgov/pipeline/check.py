@@ -23,6 +23,7 @@ from kdgov.checks.findings.scan_findings import contaminated_items, taught_repor
 from kdgov.checks.scan.contamination import ItemIndex
 from kdgov.checks.scan.scan import ShardReport, scan
 from kdgov.checks.scan.suite_items import suite_items
+from kdgov.declarations.effects.asked_endpoints import one_endpoint_for_both
 from kdgov.digest import digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.evaluation.release_settings import asks_in_messages, refuse_few_accelerators
@@ -123,10 +124,12 @@ def scan_part(context: ReleaseContext, *, part: int, parts: int, kept: Path) -> 
 def _asked(question: Question, reports: list[tuple[Body, ShardReport]]) -> list[Finding]:
     """What endpoints will be asked, and what they cannot answer; loads lm-eval where there is one."""
     rows = {body.key: sum(one.rows for owner, one in reports if owner is body) for body, _ in reports}
-    if not asks_in_messages(question.materials.release):
+    release = question.materials.release
+    if not asks_in_messages(release) and one_endpoint_for_both(release) is None:
         return []
     plan = importlib.import_module("kdgov.pipeline.asked_models.endpoint_plan")
-    return list(plan.endpoint_plan_findings(question.context, question.policy, rows))
+    same = list(plan.same_model_findings(question.context))
+    return same or list(plan.endpoint_plan_findings(question.context, question.policy, rows))
 
 
 def _findings(question: Question, media: MediaComparison, index: ItemIndex) -> list[Finding]:

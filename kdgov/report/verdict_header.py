@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kdgov.decision.decision import CriterionResult, Decision, Verdict
+from kdgov.decision.verdict import limited_by
 from kdgov.finding import Finding
 from kdgov.quantities import quantity
 from kdgov.report.severity_order import MEANS, TITLES, worst_first
@@ -129,6 +130,8 @@ def _fix(decision: Decision) -> str:
     if not results and findings:
         return findings[0].mend
     if not results:
+        if decision.verdict == "inconclusive" and (part := limited_by(decision)) is not None:
+            return part.mend
         roles = [str(a["role"]) for a in decision.approvals if a.get("state") != "given"]
         return f"Ask for the approval of {' and '.join(roles)} (`kdgov approve`)." if roles else ""
     worst = results[0]

@@ -44,6 +44,8 @@ class ReleaseAnswers:
     """Files of items."""
     inputs: tuple[Path, ...] = ()
     """Logged inputs without answers: both models are asked them, and compared."""
+    input_field: str = ""
+    """Key under which the logged inputs stand; empty: found in the file."""
     hub_inputs: tuple[HubData, ...] = ()
     """The same as one file of a data set of the Hub."""
     organization: str = ""
@@ -129,6 +131,8 @@ def _refuse_words(answers: ReleaseAnswers) -> None:
     if answers.learned_from and answers.learned_from not in _LEARNED:
         mend = f"Write one of {', '.join(_LEARNED)}."
         raise InputError(f"--learned-from {answers.learned_from} is not a use of a teacher", where="kdgov init", mend=mend)
+    if answers.input_field and not answers.has_inputs:
+        raise InputError("--input-field is for logged inputs, and none are named", where="kdgov init", mend="Add --inputs FILE.")
     if unknown := sorted(answers.ours - set(_OURS)):
         raise InputError(
             f"--ours takes {', '.join(_OURS[:-1])} or {_OURS[-1]}, not {', '.join(unknown)}", where="kdgov init", mend="Correct the word."

@@ -21,6 +21,7 @@ from kdgov.declarations.load import validate
 from kdgov.declarations.release import Release
 from kdgov.scaffold.ci_jobs import JobSettings
 from kdgov.scaffold.hub_answers import hub_card_name, hub_card_to_complete, hub_entry
+from kdgov.scaffold.input_field import input_field
 from kdgov.scaffold.item_files import ItemTask, in_letters, read_item_files
 from kdgov.scaffold.release_answers import ADDRESS, FIRST_PARTY, HUB, ReleaseAnswers, open_questions, refuse_faults
 from kdgov.scaffold.repository import ci_files
@@ -168,8 +169,7 @@ def _release(folder: Path, name: str, answers: ReleaseAnswers, tasks: Sequence[I
         "student": {**student, **({"license": outbound} if outbound else {}), **({"kind": "classifier"} if _classes(answers) else {})},
         **({"data": _data(answers)} if answers.has_data else {}),
         **({"distillation": recipe} if recipe is not None else {}),
-        **({"production_inputs": {"card": "registry/datasets/inputs.yaml"}} if answers.inputs else {}),
-        **({"production_inputs": hub_entry(answers.hub_inputs[0])} if answers.hub_inputs else {}),
+        **({"production_inputs": _inputs(answers)} if answers.has_inputs else {}),
         "suites": [f"{FOLDER}/{suite}" for suite in dict.fromkeys(task.suite for task in tasks)],
         "policy": "policies/own.yaml",
         "release": {"distribution": answers.distribution},
@@ -181,6 +181,13 @@ def _release(folder: Path, name: str, answers: ReleaseAnswers, tasks: Sequence[I
         "# Written by kdgov init. Next: kdgov check release.yaml, then kdgov run release.yaml. Defaults: kdgov check release.yaml --show\n"
     )
     return _schema_line("release", 0) + note + text
+
+
+def _inputs(answers: ReleaseAnswers) -> dict[str, Any]:
+    named = {"field": answers.input_field} if answers.input_field else {}
+    if answers.hub_inputs:
+        return {**hub_entry(answers.hub_inputs[0]), **named}
+    return {"card": "registry/datasets/inputs.yaml", **(named or input_field(answers.inputs[0]))}
 
 
 def _teacher_text(answers: ReleaseAnswers) -> dict[str, Any]:

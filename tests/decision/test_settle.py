@@ -12,6 +12,7 @@ from kdgov.decision.judgement import judge
 from kdgov.decision.policy import WaiverRules
 from kdgov.errors import InputError
 from kdgov.finding import Finding
+from kdgov.report.verdict_header import verdict_header
 
 TEACHER = np.array([1.0] * 800 + [0.0] * 200)
 WORSE = np.array([1.0] * 600 + [0.0] * 400)
@@ -124,3 +125,24 @@ def test_approvals_never_lift_a_failure(table, policy):
     base = judge(table(TEACHER), table(WORSE), gate)
     approved = judge(table(TEACHER), table(WORSE), gate, approvals=[Approval(decision=base.digest, role="risk", by="a person")])
     assert approved.verdict == "fail"
+
+
+@pytest.mark.parametrize("level", [{}, {"evidence.*": "warn"}])
+def test_a_part_that_somebody_chose_never_passes_and_no_waiver_lifts_it(table, policy, level):
+    part = Finding(
+        check="evidence", verdict="warn", subject="capability/qa", rule="evidence.limited", reason="A limit.", mend="Ask all of them.",
+        details={"items": 1000, "of_suite": 4000},
+    )  # fmt: skip
+    rules = policy(findings=level)
+    looked = judge(table(TEACHER), table(TEACHER), rules, findings=[part])
+    assert looked.verdict == "inconclusive"
+    assert "capability/qa: 1,000 of 4,000 items" in looked.reason
+    header = verdict_header(looked)
+    assert "may be promoted" not in header.answer
+    assert header.fix == "Ask all of them."
+    waiver = Waiver(
+        decision=looked.digest, criterion="evidence.limited", owner="r", reason="known", issued="2026-01-01", expires="2026-02-01"
+    )
+    again = judge(table(TEACHER), table(TEACHER), rules, findings=[part], waivers=[waiver], as_of="2026-01-15")
+    assert again.verdict == "inconclusive"
+    assert judge(table(TEACHER), table(WORSE), rules, findings=[part]).verdict == "fail"

@@ -21,6 +21,7 @@ from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.local_endpoint import LocalEndpoint, serving
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.plan.messages import answerable
+from kdgov.evaluation.results.endpoint_findings import one_endpoint
 from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.items.files import read_items
 from kdgov.pipeline.context import open_release
@@ -342,6 +343,29 @@ def test_a_model_compared_with_itself_under_one_address_is_invalid(server: Local
     (found,) = [row for row in rows if row["rule"] == "evidence.same-model"]
     assert found["verdict"] == "invalid"
     assert "same address and model name" in found["reason"]
+
+
+@pytest.mark.parametrize("spelt", ["http://127.0.0.1:9/v1/", "HTTP://127.0.0.1:9/v1"])
+def test_a_model_compared_with_itself_is_found_before_anything_is_asked(write_release: Write, tmp_path: Path, spelt: str) -> None:
+    asked = {"base_url": spelt, "model": "big-model", "terms": "Apache-2.0", "concurrency": 2}
+    path = write_release("http://127.0.0.1:9/v1", student={"endpoint": asked})
+    at = ["--store", str(tmp_path / "store")]
+    done = CliRunner().invoke(app, ["check", str(path), *at])
+    assert done.exit_code == 1
+    assert "both big-model at http://127.0.0.1:9/v1" in " ".join(done.stdout.split())
+    other = write_release("http://127.0.0.1:9/v1", student={"endpoint": {**asked, "extra_body": {"reasoning_effort": "low"}}})
+    assert "same-model" not in CliRunner().invoke(app, ["check", str(other), *at]).stdout
+
+
+def test_one_name_that_answers_for_two_at_one_address_is_one_model() -> None:
+    def seen(asked: str, answered: str, address: str = "http://a/v1") -> dict[str, Any]:
+        return {"model": {}, "endpoint": {"address": address, "asked": asked, "answered": {answered: 3}}}
+
+    assert "m-1 answered for both" in one_endpoint(seen("big", "m-1"), seen("small", "m-1"))
+    assert one_endpoint(seen("big", "m-1"), seen("big", "m-2")) == "address and model name"
+    assert not one_endpoint(seen("big", "big-1"), seen("small", "small-1"))
+    assert not one_endpoint(seen("big", ""), seen("small", ""))
+    assert not one_endpoint(seen("big", "m"), seen("small", "m", "http://b/v1"))
 
 
 def test_no_task_at_all_is_refused_by_name(server: LocalEndpoint, write_release: Write, tmp_path: Path) -> None:

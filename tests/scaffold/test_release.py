@@ -17,6 +17,7 @@ from kdgov.declarations.effects.release_file import load_release
 from kdgov.declarations.policy_file import load_policy
 from kdgov.declarations.suite import load_suite
 from kdgov.errors import InputError
+from kdgov.scaffold.input_field import input_field
 from kdgov.scaffold.item_files import read_item_files
 from kdgov.scaffold.starter_policy import DISAGREEMENT, MARGINS, margin_for, power_of
 from tests.distillation.worlds import bert
@@ -174,6 +175,34 @@ def test_an_api_key_and_a_file_of_inputs_are_enough_for_a_release(at_hand, monke
     subjects = {(f["check"], f["subject"]) for f in json.loads(checked.stdout)["findings"]}
     assert {subject for check, subject in subjects if check == "evidence"} == {"teacher big-1", "student small-1"}, "what will be asked"
     assert ("licence", "student ← big-1") in subjects, "the endpoint student's lineage counts"
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        ({"input": "q 1"}, "input"),
+        ({"ts": "2026", "prompt": "q 1"}, "prompt"),
+        ({"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q 1"}]}, "messages"),
+        ({"custom_id": "1", "body": {"messages": [{"role": "user", "content": "q 1"}]}}, "body.messages"),
+        ({"id": "a1", "ticket": "where is it"}, "ticket"),
+        ({"a": "one text", "b": "another text"}, None),
+    ],
+)
+def test_the_key_of_logged_inputs_is_read_off_the_file_or_asked_for(tmp_path, row, field):
+    path = tmp_path / "log.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    if field is None:
+        with pytest.raises(InputError, match="--input-field"):
+            input_field(path)
+    else:
+        assert input_field(path).get("field", "input") == field
+
+
+def test_a_key_of_logged_inputs_can_be_named(at_hand):
+    (at_hand / "log.jsonl").write_text('{"a": "one text", "b": "another text"}\n' * 3)
+    made = _addressed("--student-served-as", "small-1", "--input-field", "b")
+    assert made.exit_code == 0, made.stderr
+    assert load_release(at_hand / "mine" / "release.yaml").production_inputs.field == "b"
 
 
 def test_addresses_that_no_release_can_be_written_from_are_refused(at_hand):

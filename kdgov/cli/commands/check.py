@@ -150,7 +150,7 @@ def _tell(context: ReleaseContext, finished: CheckResult, *, every: bool, graph:
 
 def _print_finding(finding: dict[str, Any]) -> None:
     verdict = finding["verdict"]
-    typer.secho(f"{verdict:<7}", fg=_COLOURS[verdict], bold=True, nl=False)
+    typer.secho(f"{verdict:<6} ", fg=_COLOURS[verdict], bold=True, nl=False)
     typer.echo(f"{finding['rule']}  {finding['subject']}")
     typer.echo(f"        {finding['reason']}")
     if finding["mend"] and verdict != "pass":
@@ -167,7 +167,7 @@ def _print_rules(output_format: CheckFormat) -> None:
         print_json(rows)
         return
     for row in rows:
-        typer.secho(f"{row['verdict']:<7}", fg=_COLOURS[row["verdict"]], nl=False)
+        typer.secho(f"{row['verdict']:<6} ", fg=_COLOURS[row["verdict"]], nl=False)
         typer.echo(f"{row['rule']:<38} {row['title']}  [{row['source']}]")
 
 

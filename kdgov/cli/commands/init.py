@@ -61,8 +61,11 @@ def init(
     ] = None,
     items: Annotated[list[Path] | None, typer.Option(help="Items to judge by: JSON lines, CSV, Parquet.", show_default=False)] = None,
     inputs: Annotated[
-        list[str] | None, typer.Option(help="Logged inputs without answers (key `input`): both models are asked them.", show_default=False)
+        list[str] | None, typer.Option(help="Logged inputs without answers: both models are asked them.", show_default=False)
     ] = None,
+    input_field: Annotated[
+        str, typer.Option(metavar="KEY", help="Key under which they stand; default `input`, `prompt`, `messages` … as the file has it.")
+    ] = "",
     name: Annotated[str, typer.Option(help="Name of the released model; default the folder's.", show_default=False)] = "",
     organization: Annotated[str, typer.Option(help="Who releases.", show_default=False)] = "",
     distribution: Annotated[str, typer.Option(help="Who gets what: internal, hosted, weights or data.")] = "internal",
@@ -88,7 +91,7 @@ def init(
         logs, hub_logs = parted(inputs or (), option="--inputs")
         answers = ReleaseAnswers(
             teacher=teacher, served_as=served_as, terms=terms, student=student, data=texts, hub_data=hub_texts, items=tuple(items or ()),
-            inputs=logs, hub_inputs=hub_logs, student_served_as=student_served_as, key_variable=key_variable,
+            inputs=logs, hub_inputs=hub_logs, input_field=input_field, student_served_as=student_served_as, key_variable=key_variable,
             organization=organization,
             distribution=distribution, name=name, learned_from=learned_from, ours=frozenset(ours or ()),
         )  # fmt: skip

@@ -32,3 +32,16 @@ def asked_endpoints(release: Release) -> dict[str, Endpoint]:
     """Role → endpoint that is asked in messages: its own, or the chat endpoint that serves its weights."""
     served = {role: at for role in ROLES if (at := chat_endpoint(release, role)) is not None}
     return {**endpoint_roles(release), **served}
+
+
+def one_endpoint_for_both(release: Release) -> Endpoint | None:
+    """The endpoint that answers for teacher and student alike, as far as declarations tell; None where two models are asked.
+
+    Terms, limits and prices do not make another model of it, nor do the spelling of a host and a slash at the end; `extra_body` may.
+    """
+    asked = {**serving_endpoints(release), **endpoint_roles(release)}
+    both = [asked[role] for role in ROLES if role in asked]
+    if len(both) < len(ROLES):
+        return None
+    places = [(one.place, one.model, one.extra_body) for one in both]
+    return both[0] if places[0] == places[1] else None

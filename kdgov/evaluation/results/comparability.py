@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from kdgov.checkpoints.class_names import first_difference
-from kdgov.evaluation.results.endpoint_findings import endpoint_findings
+from kdgov.evaluation.results.endpoint_findings import endpoint_findings, one_endpoint
 from kdgov.evaluation.results.evidence_faults import (
     RULE,
     Document,
@@ -259,8 +259,8 @@ def _by_design(teacher: Document, student: Document) -> list[Finding]:
         reason = "The two models think before they answer in different ways; thoughts are cut off before scoring."
         found.append(_difference("reasoning", reason))
     if teacher.get("endpoint") or student.get("endpoint"):
-        same = a.get("endpoint") and a.get("endpoint") == b.get("endpoint")
-        return [*found, _same_model("address and model name")] if same else found
+        same = one_endpoint(teacher, student)
+        return [*found, _same_model(same)] if same else found
     if a["tokenizer"] != b["tokenizer"]:
         found.append(_difference("tokenizer", "The two models cut text into different tokens; per-token numbers are not comparable."))
     if a["template"] != b["template"] and any(t["settings"].get("chat") for t in teacher["tasks"]):

@@ -8,7 +8,7 @@ from typing import Any
 
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release_parts.evaluation_settings import Reasoning
-from kdgov.digest import canonical_json, digest_bytes
+from kdgov.digest import canonical_json, digest_bytes, digest_json
 from kdgov.evaluation.backends.chat_endpoint import EndpointTask, changed_again, parsed
 from kdgov.evaluation.backends.raw_answers import RawAnswer
 from kdgov.evaluation.scoring.thoughts import split_thoughts
@@ -29,6 +29,7 @@ def endpoint_evidence(tasks: Sequence[EndpointTask], endpoint: Endpoint, reasoni
         "asked": endpoint.model,
         "api": endpoint.api,
         "terms": endpoint.terms,
+        **({"extra": digest_json(endpoint.extra_body)} if endpoint.extra_body else {}),
         "answered": dict(sorted(Counter(reply.model for reply in replies).items())),
         "fingerprints": dict(sorted(Counter(reply.fingerprint for reply in replies).items())),
         "first_day": days[0] if days else "",

@@ -26,6 +26,21 @@ def endpoint_findings(who: str, document: Document) -> list[Finding]:
     return [_identity(who, seen), *_unproven(who, seen, document), *_drift(who, seen, document), *_unfinished(who, seen)]
 
 
+def one_endpoint(teacher: Document, student: Document) -> str:
+    """What teacher and student have in common where one endpoint answered for both, in words; empty where two models were asked.
+
+    One address and one name asked for, or one name that answered whatever was asked: nobody can say that two models were compared.
+    """
+    ours, theirs = teacher.get("endpoint") or {}, student.get("endpoint") or {}
+    further = [seen.get("extra") or document["model"].get("extra_body") for seen, document in ((ours, teacher), (theirs, student))]
+    if not ours or not theirs or further[0] != further[1] or ours["address"].rstrip("/") != theirs["address"].rstrip("/"):
+        return ""
+    if ours["asked"] == theirs["asked"]:
+        return "address and model name"
+    names = [{name for name in seen["answered"] if name} for seen in (ours, theirs)]
+    return f"address, and {' and '.join(sorted(names[0]))} answered for both" if names[0] and names[0] == names[1] else ""
+
+
 def _finding(rule: str, verdict: FindingVerdict, who: str, seen: Mapping[str, Any], reason: str, mend: str) -> Finding:
     return Finding(
         check="evidence",

@@ -12,7 +12,7 @@ from kdgov.checkpoints.identity import resolve_model
 from kdgov.checkpoints.loading import load_tokenizer
 from kdgov.decision.policy import Policy
 from kdgov.declarations.distillation import TeacherText
-from kdgov.declarations.effects.asked_endpoints import asked_endpoints
+from kdgov.declarations.effects.asked_endpoints import asked_endpoints, one_endpoint_for_both
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.messages import NotApplicable
@@ -29,8 +29,27 @@ from kdgov.progress import silent
 from kdgov.quantities import quantity
 
 _NOT_APPLICABLE, _PLAN, _BACKEND = "evidence.task-not-applicable", "evidence.endpoint-plan", "evidence.backend"
+_SAME = "evidence.same-model"
 _TEXT_PROMPT_TOKENS = 100
 """Tokens that a prompt of the distillation data is taken to have, for planning."""
+
+
+def same_model_findings(context: ReleaseContext) -> list[Finding]:
+    """The finding that one address and model name would answer for both models: what is asked there compares a model with itself."""
+    same = one_endpoint_for_both(context.release)
+    if same is None:
+        return []
+    return [
+        Finding(
+            check="evidence",
+            verdict="invalid",
+            subject=same.model,
+            reason=f"Teacher and student are both {same.model} at {same.address}: the teacher would be compared with itself.",
+            mend="Name the address or the model name under which the student answers.",
+            rule=_SAME,
+            source=RULES[_SAME].source,
+        )
+    ]
 
 
 def endpoint_plan_findings(context: ReleaseContext, policy: Policy, rows: Mapping[str, int]) -> list[Finding]:
