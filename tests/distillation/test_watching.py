@@ -14,7 +14,7 @@ from kdgov.declarations.distillation import Distillation
 from kdgov.distillation import StudentStart, distill
 from kdgov.distillation.loop.sharding import refuse_unready_shards
 from kdgov.distillation.loop.training_arguments import training_arguments
-from kdgov.errors import InputError, UnavailableError
+from kdgov.errors import DeclarationError, InputError, UnavailableError
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
 from kdgov.progress import work_of
@@ -187,6 +187,14 @@ REFUSED = {
     "optim": ("none such", "transformers takes"),
     "resume_from_checkpoint": ("last", "goes on by itself"),
     "logging_steps": (10, "losses.jsonl"),
+    "hub_token": ("hf_of_nobody", "goes out after the gate"),
+    # Three steps of accumulation that nobody declared.
+    "accelerator_config": ({"gradient_accumulation_kwargs": {"num_steps": 3}}, "the batch is fixed"),
+    "parallelism_config": ({"tp_size": 2}, "fsdp"),
+    "local_rank": (1, "torchrun"),
+    "warmup_ratios": (0.1, "no argument of transformers.TrainingArguments"),
+    "adam_beta1": (2.0, "Invalid beta parameter"),
+    "lr_scheduler_kwargs": ({"cycles": 2}, "unexpected keyword argument 'cycles'"),
 }
 
 
@@ -196,6 +204,7 @@ def test_arguments_that_would_be_ignored_are_refused_with_the_key_to_use(key, te
     with pytest.raises(InputError, match="distillation") as caught:
         run(teacher, texts, tmp_path, trainer={key: value}, held_out={"share": 0.2})
     assert said in str(caught.value)
+    assert "hf_of_nobody" not in str(caught.value)
 
 
 MISSING = {
@@ -217,6 +226,16 @@ def test_the_check_tells_that_deepspeed_is_not_installed(teacher, texts, tmp_pat
     path = release(tmp_path, teacher, texts, trainer={"deepspeed": {"zero_optimization": {"stage": 2}}})
     with pytest.raises(UnavailableError, match="deepspeed: needs a package"):
         check_step(open_release(path, store=tmp_path / "store"))
+
+
+def test_the_check_tells_of_arguments_that_do_nothing(teacher, texts, tmp_path):
+    path = release(tmp_path, teacher, texts, trainer={"eval_strategy": "steps", "hub_token": "hf_of_nobody", "adam_beta_1": 0.8})
+    with pytest.raises(DeclarationError) as caught:
+        check_step(open_release(path, store=tmp_path / "store"))
+    told = {(fault.file, fault.key): f"{fault.what} {fault.mend}" for fault in caught.value.faults}
+    assert set(told) == {(str(path), f"distillation.trainer.{key}") for key in ("eval_strategy", "hub_token", "adam_beta_1")}
+    assert "adam_beta1" in told[str(path), "distillation.trainer.adam_beta_1"]
+    assert "hf_of_nobody" not in str(told)
 
 
 SHARDED = {

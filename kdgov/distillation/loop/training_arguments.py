@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+import difflib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainingArguments, get_scheduler
 from transformers.integrations import get_reporting_integration_callbacks
 
 from kdgov.declarations.distillation import Distillation
@@ -29,7 +31,8 @@ _ELSEWHERE = {
     **dict.fromkeys(
         (
             "eval_strategy", "eval_steps", "eval_delay", "eval_on_start", "do_eval", "per_device_eval_batch_size", "prediction_loss_only",
-            "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "eval_accumulation_steps",
+            "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "eval_accumulation_steps", "batch_eval_metrics",
+            "eval_do_concat_batches", "eval_use_gather_object", "include_for_metrics", "eval_dataset_names",
         ),
         _WATCH,
     ),
@@ -41,10 +44,26 @@ _ELSEWHERE = {
     "auto_find_batch_size": _FIXED,
     "dataloader_drop_last": _FIXED,
     "use_liger_kernel": "Remove it: head and loss are fused already (`fused_head`).",
-    "push_to_hub": "Remove it: a student goes out after the gate.",
-    **dict.fromkeys(("resume_from_checkpoint", "ignore_data_skip", "save_only_model"), "Remove it: a killed run goes on by itself."),
+    "liger_kernel_config": "Remove it: head and loss are fused already (`fused_head`).",
+    # It splits batches and counts accumulation anew.
+    "accelerator_config": _FIXED,
+    "parallelism_config": "Remove it, or spread the student with `fsdp: true`.",
+    # A token among them would be kept in the record.
+    **dict.fromkeys(
+        ("push_to_hub", "hub_token", "hub_model_id", "hub_strategy", "hub_private_repo", "hub_always_push", "hub_revision"),
+        "Remove it: a student goes out after the gate.",
+    ),
+    **dict.fromkeys(
+        ("resume_from_checkpoint", "ignore_data_skip", "save_only_model", "restore_callback_states_from_checkpoint"),
+        "Remove it: a killed run goes on by itself.",
+    ),
     **dict.fromkeys(("logging_steps", "logging_first_step"), "Remove it: every step is logged (`losses.jsonl`, `report_to`)."),
-    **dict.fromkeys(("do_train", "do_predict", "label_names", "include_num_input_tokens_seen"), "Remove it."),
+    **dict.fromkeys(("local_rank", "ddp_backend"), "Remove it: `torchrun` or `accelerate launch` says it."),
+    **dict.fromkeys(
+        ("do_train", "do_predict", "label_names", "include_num_input_tokens_seen", "skip_memory_metrics", "log_level_replica",
+         "log_on_each_node", "use_cache", "average_tokens_across_devices"),
+        "Remove it.",
+    ),
 }  # fmt: skip
 """Arguments that would be ignored, or break what is promised → what to write instead."""
 
@@ -62,7 +81,28 @@ def training_arguments(recipe: Distillation, folder: Path, *, world_size: int = 
             where="distillation.batch_size",
             mend=f"Choose a multiple of {parts}.",
         )
-    ours: dict[str, Any] = {
+    ours = _own_arguments(recipe, folder, parts)
+    refuse_unsuitable(recipe)
+    if world_size > 1 and not torch.accelerator.is_available():
+        # Not told of the CPU, each process would train alone, on its share of every batch.
+        ours["use_cpu"] = True
+    said = {_RENAMED.get(key, key): value for key, value in recipe.trainer.items() if key not in COMPILING}
+    with argument_faults():
+        arguments = TrainingArguments(**{**ours, **said})
+    if arguments.world_size != world_size:
+        raise UnavailableError(
+            f"{world_size} processes should train together, and transformers joins {arguments.world_size}",
+            where="distillation.trainer",
+            mend="Start as many processes as there are accelerators, with torchrun or accelerate launch; `--calibrate` takes one.",
+        )
+    # One process has one accelerator: a model copied to all of a machine's would get as many times the batch.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
+
+
+def _own_arguments(recipe: Distillation, folder: Path, parts: int) -> dict[str, Any]:
+    """What the recipe says itself; no key of it may stand under `trainer:`, but the optimiser."""
+    return {
         "output_dir": str(folder),
         "max_steps": recipe.steps,
         "num_train_epochs": 1,
@@ -89,22 +129,6 @@ def training_arguments(recipe: Distillation, folder: Path, *, world_size: int = 
         "dataloader_pin_memory": torch.cuda.is_available(),
         "log_level": "error",
     }
-    _refuse_unsuitable(recipe, ours)
-    if world_size > 1 and not torch.accelerator.is_available():
-        # Not told of the CPU, each process would train alone, on its share of every batch.
-        ours["use_cpu"] = True
-    said = {_RENAMED.get(key, key): value for key, value in recipe.trainer.items() if key not in COMPILING}
-    with argument_faults():
-        arguments = TrainingArguments(**{**ours, **said})
-    if arguments.world_size != world_size:
-        raise UnavailableError(
-            f"{world_size} processes should train together, and transformers joins {arguments.world_size}",
-            where="distillation.trainer",
-            mend="Start as many processes as there are accelerators, with torchrun or accelerate launch; `--calibrate` takes one.",
-        )
-    # One process has one accelerator: a model copied to all of a machine's would get as many times the batch.
-    arguments._n_gpu = min(arguments.n_gpu, 1)
-    return arguments
 
 
 def refuse_unready(recipe: Distillation, folder: Path, *, world_size: int = 1, has_adapter: bool = False) -> None:
@@ -126,7 +150,22 @@ def refuse_unready(recipe: Distillation, folder: Path, *, world_size: int = 1, h
     with argument_faults():
         for tracker in get_reporting_integration_callbacks(arguments.report_to):
             tracker()
-        Trainer.get_optimizer_cls_and_kwargs(arguments, torch.nn.Linear(1, 1))
+        _try_optimizer(arguments)
+
+
+def _try_optimizer(arguments: TrainingArguments) -> None:
+    one = torch.nn.Linear(1, 1)
+    kind, options = Trainer.get_optimizer_cls_and_kwargs(arguments, one)
+    if options.keys() & {"model", "params", "optimizer_dict"}:
+        # Made for the layers of the student itself, which is not there yet.
+        return
+    get_scheduler(
+        arguments.lr_scheduler_type,
+        optimizer=kind(one.parameters(), **options),
+        num_warmup_steps=int(arguments.warmup_steps),
+        num_training_steps=arguments.max_steps,
+        scheduler_specific_kwargs=dict(arguments.lr_scheduler_kwargs or {}),
+    )
 
 
 @contextmanager
@@ -142,7 +181,7 @@ def argument_faults() -> Iterator[None]:
     except (ImportError, metadata.PackageNotFoundError) as error:
         raise _missing_package(error) from error
     except (TypeError, ValueError, RuntimeError) as error:
-        is_missing = any(said in str(error) for said in ("not installed", "to be installed", "pip install"))
+        is_missing = any(said in str(error).lower() for said in ("not installed", "to be installed", "pip install", "please install"))
         raise _missing_package(error) if is_missing else _unsuitable(error) from error
 
 
@@ -166,16 +205,34 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _refuse_unsuitable(recipe: Distillation, ours: Mapping[str, Any]) -> None:
-    trainer = recipe.trainer
-    faults = [
-        Fault(file="distillation.trainer", key=key, what="repeats what the recipe sets elsewhere", mend="Set it in the recipe's own keys.")
-        for key in sorted((set(ours) - {"optim"}) & set(trainer))
-        if key not in _ELSEWHERE
-    ]
-    faults += [
-        Fault(file="distillation.trainer", key=key, what="does nothing in a distillation, or is said elsewhere", mend=_ELSEWHERE[key])
-        for key in sorted(set(_ELSEWHERE) & set(trainer))
-    ]
+def refuse_unsuitable(recipe: Distillation, *, file: str = "") -> None:
+    """Nothing, if every key under `trainer:` is one of `transformers.TrainingArguments` that does something here.
+
+    Args:
+        recipe: whose keys they are.
+        file: the release file they stand in; default the key alone.
+
+    Raises:
+        DeclarationError: with every key that is unknown, does nothing in a distillation, or repeats a key of the recipe.
+    """
+    known = {field.name for field in dataclasses.fields(TrainingArguments)} | set(_RENAMED)
+    repeated = set(_own_arguments(recipe, Path(), 1)) - {"optim"}
+    faults = []
+    for key in sorted(recipe.trainer):
+        if key in _ELSEWHERE:
+            what, mend = "does nothing in a distillation, or is said elsewhere", _ELSEWHERE[key]
+        elif key in repeated:
+            what, mend = "repeats what the recipe sets elsewhere", "Set it in the recipe's own keys."
+        elif key not in known:
+            what, mend = "is no argument of transformers.TrainingArguments", _near(key, known - repeated - set(_ELSEWHERE))
+        else:
+            continue
+        where = (file, f"distillation.trainer.{key}") if file else ("distillation.trainer", key)
+        faults.append(Fault(file=where[0], key=where[1], what=what, mend=mend))
     if faults:
         raise DeclarationError(faults)
+
+
+def _near(key: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(key, sorted(known), n=3)
+    return f"Did you mean {' or '.join(near)}?" if near else "Use keys of transformers.TrainingArguments."

@@ -40,7 +40,7 @@ def calibration_table(context: ReleaseContext, named: str | None) -> dict[str, A
 
 
 def refuse_unready(context: ReleaseContext, materials: ReleaseInputs) -> None:
-    """Refuse a package that training needs and that is not installed, and what `_refuse_other_classes` refuses.
+    """Refuse a package that training needs and that is not installed, keys under `trainer:` that do nothing, and labels of other classes.
 
     Raises:
         UnavailableError: naming the package.
@@ -50,6 +50,10 @@ def refuse_unready(context: ReleaseContext, materials: ReleaseInputs) -> None:
         told = "deepspeed: needs a package that is not installed: deepspeed"
         mend = "`pip install deepspeed` here and where it is trained, or use `fsdp: true`, which needs no further package."
         raise UnavailableError(told, where=f"{context.path}: distillation.trainer", mend=mend)
+    for recipe in filter(lambda one: one.trainer, materials.release.recipes):
+        from kdgov.distillation.loop.training_arguments import refuse_unsuitable  # noqa: PLC0415 - imports torch
+
+        refuse_unsuitable(recipe, file=str(context.path))
     _refuse_other_classes(context, materials)
 
 
