@@ -39,6 +39,27 @@ def count_fault(task: str, stated: int, found: int, *, file: str) -> Finding | N
     return evidence_finding("items-incomplete", task, reason, mend, stated=stated, found=found)
 
 
+def limited_part(task: str, asked: int, *, whole: int | None = None, limit: object = None, file: str) -> list[Finding]:
+    """The finding that a limit of the tool had only some of a task's items asked; none where all were, or nothing says so.
+
+    Args:
+        task: the task, for the message.
+        asked: how many items were asked.
+        whole: how many there are, where the files say so; they then decide.
+        limit: the limit that the files state, a number or a share below one; items that do not reach it are all there are.
+        file: where it stands.
+    """
+    is_number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
+    if whole is None and (not is_number or not 0 < limit <= asked):  # type: ignore[operator]
+        return []
+    if whole is not None and asked >= whole:
+        return []
+    told = f"A limit had {asked:,} of the {whole:,} items asked" if whole is not None else f"A limit of {limit:g} had {asked:,} items asked"
+    reason = f"{told}, as {file} says: a look, on which nothing is promoted."
+    mend = "Evaluate all of them, without the tool's limit, before you release."
+    return [evidence_finding("limited", task, reason, mend, items=asked, **({} if whole is None else {"of_suite": whole}))]
+
+
 def mean_faults(
     rows: Iterable[Mapping[str, object]], stated: Mapping[tuple[str, str], float], *, file: str, scale: float = 1.0
 ) -> tuple[Finding, ...]:

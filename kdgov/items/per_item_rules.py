@@ -29,6 +29,7 @@ from kdgov.items.metric import Direction
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf)")
 _WORDS = {"true": 1.0, "false": 0.0, "nan": math.nan, "none": math.nan}
 _PAIR = 2
+_ONE_LABEL = (bool, int, float, str, np.integer, np.floating, np.bool_, np.str_)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +170,8 @@ def _brier(metric: str, value: Any) -> PerItem | Unjudged | None:
 def _agreement(metric: str, value: Any) -> PerItem | Unjudged | None:
     if scalar(value) is not None:
         return _plain(metric, value)
-    if isinstance(value, (list, tuple)) and len(value) == _PAIR and all(isinstance(v, (bool, int, float, str)) for v in value):
-        gold, prediction = value
+    if isinstance(value, (list, tuple)) and len(value) == _PAIR and all(isinstance(v, _ONE_LABEL) for v in value):
+        gold, prediction = (v.item() if isinstance(v, np.generic) else v for v in value)
         return PerItem(score=float(gold == prediction), metric=f"{metric}_agreement", label=str(gold), prediction=str(prediction))
     return Unjudged(reason=f"{metric} is no pair of gold and prediction in every item")
 

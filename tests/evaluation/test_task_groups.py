@@ -11,6 +11,7 @@ import pytest
 
 from kdgov.decision.judgement import judge
 from kdgov.decision.policy import Criterion, Policy
+from kdgov.errors import InputError
 from kdgov.evaluation.early_stopping import is_stoppable
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.plan.request import Plan
@@ -163,3 +164,94 @@ def test_a_value_that_hangs_on_the_answer_makes_no_comparison(write_suite, teach
         sides.append(read_results(tmp_path / role))
     policy = Policy(name="p", version="1", digest="sha256:" + "0" * 64, criteria=())
     assert "invalid" in {f.verdict for f in compare_results(*sides, policy).findings if f.rule == "evidence.items"}
+
+
+PARA = {
+    **CHOICE_TASK,
+    "doc_to_choice": [" no", " yes"],
+    "doc_to_target": "{{label % 2}}",
+    "metric_list": [{"metric": "acc"}, {"metric": "f1"}],
+}
+PAGES = {
+    "dataset_path": "json",
+    "test_split": "test",
+    "output_type": "loglikelihood_rolling",
+    "doc_to_text": "",
+    "doc_to_target": "{{question}}",
+    "metric_list": [{"metric": "word_perplexity"}, {"metric": "bits_per_byte"}],
+}
+
+
+def _number_suite(write_suite, **f1: str) -> Path:
+    """Numbers that are no means over items: F1, a perplexity per word, bits per byte; a group of each."""
+    agrees = {"metric": "f1_agreement", "source": "f1", "direction": "higher", **f1}
+    ways = {"choice": [agrees], "pages": [{"metric": name, "direction": "lower"} for name in ("word_perplexity", "bits_per_byte")]}
+    entries, files = [], {}
+    for kind, task in (("choice", PARA), ("pages", PAGES)):
+        for n in (1, 2):
+            name = f"{kind}{n}"
+            files |= {f"{name}.yaml": {**task, "task": name}, f"{name}.jsonl": choice_rows(8 * n, seed=n)}
+            entries.append({"task": name, "file": f"{name}.yaml", "data": {"path": f"{name}.jsonl"}, "metrics": ways[kind]})
+        rows = [{"metric": m.get("source", m["metric"]), "weight_by_size": True} for m in ways[kind]]
+        entries.append({"task": kind, "group": {"task": [f"{kind}1", f"{kind}2"], "aggregate_metric_list": rows}, "metrics": ways[kind]})
+    return write_suite(entries, files)
+
+
+def test_a_mean_of_numbers_that_are_no_means_over_items_is_lm_evals_own(write_suite, teacher, tmp_path):
+    from lm_eval.api.group import Group
+    from lm_eval.config.group import AggMetricConfig
+
+    found = evaluate(plan_of(_number_suite(write_suite)), teacher, tmp_path / "t", cache=tmp_path / "answers").document
+    tasks = {task["task"]: task for task in found["tasks"]}
+    means = {(group["group"], group["metric"]): group["value"] for group in found["groups"]}
+    assert len(means) == 3
+    for (group, metric), value in means.items():
+        source = "f1" if metric == "f1_agreement" else metric
+        leaves = {name: {**task["aggregates"], "sample_len": task["items"]} for name, task in tasks.items() if name.startswith(group)}
+
+        class Named(Group):
+            def get_all_tasks(self, recursive=True, names=tuple(leaves)):
+                return [type("T", (), {"task_name": name})() for name in names]
+
+        theirs = Named(name=group, aggregate_metric_list=[AggMetricConfig(metric=source, weight_by_size=True)]).aggregate(leaves)
+        assert value == pytest.approx(theirs[f"{source},none"], rel=1e-12)
+        assert {task["means"][metric]["source"] for name, task in tasks.items() if name.startswith(group)} == {source}
+    # Items of a rolling task count by their words or bytes, as in the task's own number.
+    table = read_results(tmp_path / "t")
+    statistics = {(m.task, m.metric): m.statistic for m in table.metrics}
+    assert statistics["pages1", "word_perplexity"] == "weighted_mean"
+    assert statistics["choice1", "f1_agreement"] == "mean"
+    assert not any(m.members for m in table.metrics)
+    policy = Policy(name="p", version="1", digest="sha256:" + "0" * 64, criteria=())
+    assert not [f for f in compare_results(table, replace(table, folder=""), policy).findings if f.rule == "evidence.aggregate"]
+
+
+def test_a_statistic_that_fails_on_the_answers_is_one_message(write_suite, teacher, tmp_path):
+    """F1 of lm-eval knows two classes: of four it is an error where the suite asks for it, and left out where it does not."""
+    task = {**CHOICE_TASK, "metric_list": [{"metric": "acc"}, {"metric": "f1"}]}
+    for metrics in ([ACC], [{"metric": "agrees", "source": "f1", "direction": "higher"}]):
+        entry = {"task": "c", "file": "c.yaml", "data": {"path": "c.jsonl"}, "metrics": metrics}
+        plan = plan_of(write_suite([entry], {"c.yaml": task, "c.jsonl": choice_rows(16)}))
+        if metrics == [ACC]:
+            found = evaluate(plan, teacher, tmp_path / "t", cache=tmp_path / "answers").document
+            assert set(found["tasks"][0]["aggregates"]) == {"acc,none"}
+            continue
+        with pytest.raises(InputError, match="f1 cannot be computed over the answers: Target is multiclass"):
+            evaluate(plan, teacher, tmp_path / "t", cache=tmp_path / "answers")
+
+
+def test_f1_and_a_log_likelihood_are_not_taken_for_what_they_are_not(write_suite):
+    with pytest.raises(InputError, match="f1 is a statistic of the whole task") as caught:
+        plan_of(_number_suite(write_suite, metric="f1"))
+    assert "f1_agreement" in caught.value.mend
+    last = {**PAGES, "output_type": "loglikelihood", "doc_to_text": "{{question}}", "doc_to_target": " x", "task": "last"}
+    last["metric_list"] = [{"metric": "perplexity", "aggregation": "perplexity", "higher_is_better": False}]
+    for direction in ("lower", "higher"):
+        metrics = [{"metric": "ll", "source": "perplexity", "direction": direction}]
+        entry = {"task": "last", "file": "last.yaml", "data": {"path": "last.jsonl"}, "metrics": metrics}
+        path = write_suite([entry], {"last.yaml": last, "last.jsonl": choice_rows(4)})
+        if direction == "higher":
+            assert plan_of(path).tasks
+            continue
+        with pytest.raises(InputError, match="log-likelihood, of which more is better"):
+            plan_of(path)

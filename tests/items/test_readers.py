@@ -449,3 +449,54 @@ def test_nan_is_left_out_where_the_task_itself_leaves_it_out(tmp_path):
         results = read_results(folder)
         assert len(results.table) == rows
         assert {f.rule for f in results.findings} == ({rule} if rule else set())
+
+
+LIMITS = {
+    "lm_eval": (None, {"n-samples": {"qa": {"original": 900, "effective": 7}}, "config": {"limit": 7.0}}),
+    "lm_eval (before it counted)": (None, {"config": {"limit": 0.1}}),
+    "lm_eval_write_out": (None, {"config": {"limit": 7}}),
+    "inspect_json": (("eval",), {"config": {"limit": 7}, "dataset": {"samples": 900}}),
+    "inspect_json, by name": (("eval",), {"config": {"sample_id": ["q1"]}}),
+    "lighteval": (None, {"config_general": {"max_samples": 7}}),
+    "helm": (("adapter_spec",), {"max_eval_instances": 7}),
+    "openai_evals": (("spec",), {"run_config": {"max_samples": 7}}),
+    "promptfoo": (None, {"config": {"tests": [{"vars": {"q": f"Q{n}"}} for n in range(900)]}}),
+    "nemo_evaluator": (("config",), {"max_problems": 7, "shuffle": {"ds_full_size": 900}}),
+}
+"""Tool → keys to an object in one of its files, and what the file says there of a limit that the seven items of the run reach."""
+
+
+def _state(folder, tool, keys, stated):
+    """Writes what the tool says of a limit into the file that has the keys."""
+    named = {"helm": "run_spec.json", "openai_evals": "log.jsonl", "nemo_evaluator": "eval-*.json"}
+    pattern = named.get(tool) or ("results*.json" if "lm_eval" in tool or tool == "lighteval" else "*.json")
+    (path,) = folder.rglob(pattern)
+    first, *rest = path.read_text().split("\n") if path.suffix == ".jsonl" else [path.read_text()]
+    document = json.loads(first)
+    place = document
+    for key in keys or ():
+        place = place[key]
+    for key, value in stated.items():
+        place[key] = {**place.get(key, {}), **value} if isinstance(value, dict) else value
+    path.write_text("\n".join([json.dumps(document), *rest]))
+
+
+@pytest.mark.parametrize("case", LIMITS)
+def test_a_run_that_a_limit_cut_short_says_so_whatever_tool_it_is_of(case, tmp_path):
+    """A look at seven items is no evaluation of nine hundred; kdgov's own limited runs carry the same finding."""
+    tool, (keys, stated) = case.split(" (before")[0].split(", by")[0], LIMITS[case]
+    for folder in ("whole", "part"):
+        TOOLS[tool][0](tmp_path / folder, SCORES)
+    _state(tmp_path / "part", tool, keys, stated)
+    (found,) = [f for f in read_results(tmp_path / "part").findings if f.rule == "evidence.limited"]
+    assert "a look, on which nothing is promoted" in found.reason
+    assert found.verdict == "warn"
+    assert ("7 of the 900 items" in found.reason) == ("900" in str(stated) or tool == "promptfoo")
+    assert not [f for f in read_results(tmp_path / "whole").findings if f.rule == "evidence.limited"]
+
+
+def test_a_limit_that_was_not_reached_left_nothing_out(tmp_path):
+    for n, stated in enumerate(({"config": {"limit": 8}}, {"n-samples": {"qa": {"original": 7, "effective": 7}}, "config": {"limit": 7}})):
+        TOOLS["lm_eval"][0](tmp_path / str(n), SCORES)
+        _state(tmp_path / str(n), "lm_eval", None, stated)
+        assert not [f for f in read_results(tmp_path / str(n)).findings if f.rule == "evidence.limited"]

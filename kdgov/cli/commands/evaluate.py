@@ -215,9 +215,19 @@ def _print_release(finished: EvaluateResult, output_format: EvaluateFormat) -> N
     typer.echo(str(finished.folder))
 
 
-def _mean(found: dict[str, Any]) -> str:
+def _mean(name: str, found: dict[str, Any]) -> str:
     missing = f" ({found['missing']} missing)" if found["missing"] else ""
-    return f"{found['mean']:.4f}{missing}" if found["mean"] is not None else f"unknown{missing}"
+    if (source := found.get("source")) == name:
+        return f"{name} {found['of_task']:.4f} (mean over items {found['mean']:.4f})"
+    own = f" ({source} of the task {found['of_task']:.4f})" if source else ""
+    return f"{name} {found['mean']:.4f}{own}{missing}" if found["mean"] is not None else f"{name} unknown{missing}"
+
+
+def _of_group(group: dict[str, Any], tasks: list[dict[str, Any]]) -> str:
+    """Name of what a group's mean is a mean of: the metric, or the tasks' own number behind it."""
+    own = [task["means"].get(group["metric"], {}) for task in tasks if task["suite"] == group["suite"] and task["task"] in group["tasks"]]
+    sources = [mean["source"] for mean in own if "source" in mean]
+    return str(sources[0] if group.get("of_numbers") and sources else group["metric"])
 
 
 def _print_single(document: dict[str, Any], output_format: EvaluateFormat) -> None:
@@ -226,11 +236,11 @@ def _print_single(document: dict[str, Any], output_format: EvaluateFormat) -> No
         return
     for task in document["tasks"]:
         # The suite's own metrics: a task's aggregates know nothing of judges, and call by another name what the suite calls its own.
-        own = [f"{name} {_mean(found)}" for name, found in sorted(task.get("means", {}).items())]
+        own = [_mean(name, found) for name, found in sorted(task.get("means", {}).items())]
         typer.echo(f"{task['suite']}/{task['task']:<24} {task['items']:>6} items  {', '.join(own)}")
     for group in document.get("groups", ()):
         value = "unknown" if group["value"] is None else f"{group['value']:.4f}"
         named = f" ({group['alias']})" if group["alias"] else ""
         how = "items" if group["weighted"] else "tasks"
-        typer.echo(f"{group['suite']}/{group['group']}{named}  mean of {len(group['tasks'])} tasks by {how}: {group['metric']} {value}")
+        typer.echo(f"{group['suite']}/{group['group']}{named}  mean of {len(group['tasks'])} tasks by {how}: {_of_group(group, document['tasks'])} {value}")
     typer.echo(f"plan {document['plan']}")

@@ -31,6 +31,8 @@ class GroupMean:
     """Tasks that give it; one that is named twice counts twice."""
     weighted: bool
     """Whether every item counts alike; else every task does."""
+    of_numbers: bool = False
+    """Whether the tasks' own numbers are averaged, which are no means over items (F1, perplexity): shown, and not judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,8 +201,9 @@ def _means(
         if len(scales) > 1:
             what = f"the tasks of the group {name!r} declare {metric_name} with other directions or ranges"
             raise InputError(what, where=where, mend="A mean over them has no meaning: declare them alike.")
-        if all(facts[leaf].averages(metric) for leaf, metric in members):
-            found.append(GroupMean(metric=metric_name, tasks=tuple(leaf for leaf, _ in members), weighted=row.weighted))
+        plain = all(facts[leaf].averages(metric) for leaf, metric in members)
+        tasks_of = tuple(leaf for leaf, _ in members)
+        found.append(GroupMean(metric=metric_name, tasks=tasks_of, weighted=row.weighted, of_numbers=not plain))
     return found
 
 

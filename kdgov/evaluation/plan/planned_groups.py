@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kdgov.evaluation.plan.request import PlannedGroup, PlannedTask
 from kdgov.items.metric import MetricDeclaration
@@ -15,8 +15,16 @@ if TYPE_CHECKING:
     from kdgov.declarations.suite import Suite
 
 
-def group_value(group: PlannedGroup, table: ItemTable) -> float | None:
-    """The group's mean by the rows of one model, as lm-eval computes it; None where a row is missing or is no number."""
+def group_value(group: PlannedGroup, table: ItemTable, tasks: Sequence[Mapping[str, Any]] = ()) -> float | None:
+    """The group's mean by the rows of one model, as lm-eval computes it; None where a row is missing or is no number.
+
+    Args:
+        group: the group.
+        table: the model's rows.
+        tasks: what its evidence says of each task, for means of the tasks' own numbers.
+    """
+    if group.of_numbers:
+        return _mean_of_numbers(group, tasks)
     sizes, sums = [], []
     for task in group.tasks:
         rows = table.partitions.get(MetricKey(group.suite, task, group.metric))
@@ -27,6 +35,19 @@ def group_value(group: PlannedGroup, table: ItemTable) -> float | None:
         sums.append(float(scores.mean()) * sizes[-1])
     total = math.fsum(sums) / sum(sizes)
     return total if math.isfinite(total) else None
+
+
+def _mean_of_numbers(group: PlannedGroup, tasks: Sequence[Mapping[str, Any]]) -> float | None:
+    of_task = {str(task["task"]): task for task in tasks if task["suite"] == group.suite}
+    sizes, sums = [], []
+    for name in group.tasks:
+        mean = of_task[name]["means"].get(group.metric, {}) if name in of_task else {}
+        value = mean.get("of_task", mean.get("mean"))
+        if value is None or mean.get("missing"):
+            return None
+        sizes.append(int(of_task[name]["items"]) if group.weighted else 1)
+        sums.append(float(value) * sizes[-1])
+    return math.fsum(sums) / sum(sizes)
 
 
 def group_declaration(group: PlannedGroup, declared: Sequence[MetricDeclaration], sizes: Mapping[str, int]) -> MetricDeclaration:
@@ -57,7 +78,15 @@ def planned_groups(suites: Sequence[Suite], tasks: Sequence[PlannedTask]) -> tup
     """The means of the suites' groups, those alone whose every task is planned with the metric."""
     there = {(task.suite, task.task, str(metric["metric"])) for task in tasks for metric in task.metrics}
     return tuple(
-        PlannedGroup(suite=suite.name, group=group.name, alias=group.alias, metric=mean.metric, tasks=mean.tasks, weighted=mean.weighted)
+        PlannedGroup(
+            suite=suite.name,
+            group=group.name,
+            alias=group.alias,
+            metric=mean.metric,
+            tasks=mean.tasks,
+            weighted=mean.weighted,
+            of_numbers=mean.of_numbers,
+        )
         for suite in suites
         for group in suite.task_groups
         for mean in group.means

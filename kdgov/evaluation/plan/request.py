@@ -132,10 +132,13 @@ class PlannedGroup:
     """Tasks that are averaged; one that is named twice counts twice."""
     weighted: bool
     """Whether every item counts alike; else every task does."""
+    of_numbers: bool = False
+    """Whether it is a mean of the tasks' own numbers, such as perplexities, which are no means over items: shown, and not judged."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain dictionary, with lists."""
-        return {**asdict(self), "tasks": list(self.tasks)}
+        found = {**asdict(self), "tasks": list(self.tasks)}
+        return found if self.of_numbers else {name: value for name, value in found.items() if name != "of_numbers"}
 
     def holds(self, names: Sequence[str]) -> bool:
         """Whether every one of its tasks is among these names, ``suite/task``."""

@@ -66,7 +66,9 @@ def _task_facts(suite: Suite, task: TaskInSuite, path: Path) -> dict[str, Any]:
 
 def _group_facts(group: SuiteGroup) -> dict[str, Any]:
     means = [
-        f"{mean.metric}: mean of {len(mean.tasks)} tasks, each {'item' if mean.weighted else 'task'} counts alike" for mean in group.means
+        f"{mean.metric}: mean of {len(mean.tasks)} tasks, each {'item' if mean.weighted else 'task'} counts alike"
+        + (", of the tasks' own numbers: shown, not judged" if mean.of_numbers else "")
+        for mean in group.means
     ]
     return {"group": group.name, "alias": group.alias, "tasks": list(group.tasks), "means": means}
 

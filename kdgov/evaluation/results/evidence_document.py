@@ -7,6 +7,7 @@ import math
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kdgov import __version__
@@ -19,7 +20,7 @@ from kdgov.evaluation.plan.planned_groups import group_declaration, group_value
 from kdgov.evaluation.plan.request import Plan, PlannedItem, PlannedTask, shown_text
 from kdgov.evaluation.scoring.scores import ItemScore
 from kdgov.items.metric import MetricDeclaration
-from kdgov.items.table import ItemTable
+from kdgov.items.table import ItemTable, MetricKey
 from kdgov.items.text_digest import text_digest
 
 _TEXT_LIMIT = 400
@@ -99,17 +100,31 @@ def task_evidence(
         "not_finite_items": not_finite[:10],
         "judges": {name: {**task.settings.get("judges", {}).get(name, {}), **facts} for name, facts in judges.items()},
         "aggregates": {k: _number(v) for k, v in sorted(aggregates.items())},
-        "means": _means(task, scores),
+        "means": _means(task, scores, aggregates),
     }
 
 
-def _means(task: PlannedTask, scores: Sequence[ItemScore]) -> dict[str, dict[str, Any]]:
-    """Means of every declared metric, with how many items say that they take no part in it."""
+def _means(task: PlannedTask, scores: Sequence[ItemScore], aggregates: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+    """Means of every declared metric, with how many items say that they take no part in it, and what the task's own number is."""
     found = means_of(scores)
+    for metric in task.metrics:
+        mean, (source, own) = found.get(metric["metric"], {}), _own_number(metric, aggregates)
+        if own is not None and not mean.get("missing") and (there := mean.get("mean")) is not None:
+            # A perplexity, an F1, words by their number: no plain mean over items.
+            mean |= {} if math.isclose(own, there, rel_tol=1e-9, abs_tol=1e-12) else {"of_task": own, "source": source}
     scored = Counter(score.metric for score in scores)
     for name in task.settings.get("not_applicable", {}):
         found.setdefault(name, {"mean": None, "missing": 0})["not_applicable"] = len(task.items) - scored[name]
     return found
+
+
+def _own_number(metric: Mapping[str, Any], aggregates: Mapping[str, float]) -> tuple[str, float | None]:
+    """What the task itself makes of a metric over its items, and its name there; None of a judge's, and of what kdgov adds to a task."""
+    wanted = () if metric.get("judge") else (metric.get("source") or "", metric["metric"])
+    keys = [k for name in wanted for k in aggregates if k.rpartition(",")[0] == name and metric.get("filter") in (None, k.rpartition(",")[2])]
+    if not keys or not math.isfinite(aggregates[keys[0]]):
+        return "", None
+    return keys[0].rpartition(",")[0], aggregates[keys[0]]
 
 
 def means_of(scores: Sequence[ItemScore]) -> dict[str, dict[str, Any]]:
@@ -144,8 +159,8 @@ def evidence_document(
         "how": how.as_json(),
         "versions": library_versions(),
         "tasks": list(tasks),
-        "metrics": [d.as_json() for d in _declared(plan)],
-        **({"groups": [{**group.as_json(), "value": group_value(group, table)} for group in plan.groups]} if plan.groups else {}),
+        "metrics": [d.as_json() for d in _weighed(_declared(plan), table)],
+        **({"groups": [{**group.as_json(), "value": group_value(group, table, tasks)} for group in plan.groups]} if plan.groups else {}),
         "items": table.content_digest,
         "rows": len(table),
         **({"endpoint": dict(endpoint)} if endpoint is not None else {}),
@@ -155,8 +170,18 @@ def evidence_document(
 def _declared(plan: Plan) -> list[MetricDeclaration]:
     found = [declared for task in plan.tasks for declared in declarations_of(task)]
     sizes = {(task.suite, task.task): len(task.items) for task in plan.tasks}
-    for group in plan.groups:
+    for group in (group for group in plan.groups if not group.of_numbers):
         found.append(group_declaration(group, found, {task: n for (suite, task), n in sizes.items() if suite == group.suite}))
+    return found
+
+
+def _weighed(declared: Sequence[MetricDeclaration], table: ItemTable) -> list[MetricDeclaration]:
+    """The metrics with what their tasks' numbers are of the items: a mean by weight where the items have weights."""
+    found = []
+    for one in declared:
+        rows = table.partitions.get(MetricKey(one.suite, one.task, one.metric))
+        is_weighed = rows is not None and not one.members and table.has("weight") and table.column("weight", rows).null_count == 0
+        found.append(replace(one, statistic="weighted_mean") if is_weighed else one)
     return found
 
 

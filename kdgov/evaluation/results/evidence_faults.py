@@ -200,8 +200,8 @@ def _group_faults(who: str, document: Document, table: ItemTable) -> list[Findin
     for row in document.get("groups", ()):
         group = PlannedGroup(**{key: value for key, value in row.items() if key != "value"})
         own = declared.get(f"{group.suite}/{group.group} {group.metric}")
-        found = group_value(group, table)
-        same = own is not None and [*own.members] == [*group.tasks] and own.weighted == group.weighted
+        found = group_value(group, table, document["tasks"])
+        same = group.of_numbers or (own is not None and [*own.members] == [*group.tasks] and own.weighted == group.weighted)
         alike = found == row["value"] or (found is not None and row["value"] is not None and abs(found - row["value"]) <= _SAME)
         stated[f"{group.suite}/{group.group} {group.metric}"] = same and alike
     wrong = sorted(name for name in {*declared, *stated} if not stated.get(name))

@@ -5,25 +5,31 @@ from __future__ import annotations
 import copy
 import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from lm_eval.api.instance import Instance
-from lm_eval.api.metrics import mean
+from lm_eval.api.metrics import mean, perplexity
 from lm_eval.api.registry import aggregation_registry
-from lm_eval.api.task import Task
 
+from kdgov.declarations.suite_parts.suite_metric import MetricInSuite
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.lm_eval_tasks import LmTask
 from kdgov.evaluation.plan.request import PlannedItem
 from kdgov.evaluation.scoring.repeats import RepeatedMetric, Samples, repeated_metric, repeated_score
 from kdgov.evaluation.scoring.scores import Answer, ItemScore, Scored, item_value
+from kdgov.items.per_item_rules import rule_of
 
 _KINDS = {"loglikelihood": "loglikelihood", "loglikelihood_rolling": "rolling", "generate_until": "generate"}
 _EMPTY: Mapping[str, Answer] = {"loglikelihood": (-1.0, False), "rolling": -1.0, "generate": ""}
 DERIVED = ("overconfidence", "confidence", "brier")
 """Metrics kdgov adds to every multiple-choice task: calibration needs no task of its own."""
+
+
+class _StatisticError(InputError):
+    """A statistic over all items that fails on those it was given."""
 
 
 def score_lm_task(built: LmTask, items: Sequence[PlannedItem], answers: Mapping[str, Sequence[Answer]]) -> Scored:
@@ -47,7 +53,7 @@ def score_lm_task(built: LmTask, items: Sequence[PlannedItem], answers: Mapping[
             for metric, value in per_filter[name].items():
                 raw.setdefault((metric, name), []).append(value)
         scores += _item_scores(built, item, group, per_filter, repeated.get(item.item_id, {}))
-    return Scored(scores=tuple(scores), aggregates=_aggregates(built.task, raw))
+    return Scored(scores=tuple(scores), aggregates=_aggregates(built, raw))
 
 
 def rehearse(built: LmTask, item: PlannedItem) -> None:
@@ -60,9 +66,13 @@ def rehearse(built: LmTask, item: PlannedItem) -> None:
         known = ", ".join(sorted(aggregation_registry))
         raise InputError(f"{unknown[0]} has an aggregation that lm-eval does not know", where=built.where, mend=f"It knows {known}.")
     try:
-        score_lm_task(built, [item], {item.item_id: [_EMPTY[request.kind] for request in item.requests]})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of one item many a statistic is undefined
+            score_lm_task(built, [item], {item.item_id: [_EMPTY[request.kind] for request in item.requests]})
     except re.error as error:
         raise InputError(f"a filter's pattern is no regular expression: {error}", where=built.where, mend="Correct it.") from error
+    except _StatisticError:
+        return  # of one item many a statistic cannot be told
     except InputError:
         raise
     except Exception:  # noqa: BLE001 - a task's own code may not bear an empty answer: the real ones then decide
@@ -112,7 +122,8 @@ def _over_repeats(said: RepeatedMetric, samples: Samples, built: LmTask, item: P
         if said.metric not in values:
             known = ", ".join(sorted(values))
             raise InputError(f"metrics: the task gives no {said.metric!r}", where=built.where, mend=f"It gives {known}.")
-        return item_value(said.metric, values[said.metric], where=built.where)
+        found = item_value(said.metric, values[said.metric], where=built.where)
+        return None if found is None else found.score
 
     def of_text(text: str) -> float | None:
         return of_one(dict(built.task.process_results(dict(item.doc), [text])))
@@ -139,11 +150,13 @@ def _item_scores(
 ) -> list[ItemScore]:
     found = []
     prediction, label, confidence = _answered(built, item, group)
+    score: float | None
     for declared in built.declared.metrics:
         if declared.judge is not None:
             continue
         key = declared.source or declared.metric
         values = per_filter[declared.filter or next(iter(per_filter))]
+        weight = None
         over = repeated_metric(key)
         if over is not None and samples:
             score = _over_repeats(over, samples[declared.filter or next(iter(samples))], built, item)
@@ -151,7 +164,7 @@ def _item_scores(
             mend = "Write `repeats: 5` and a temperature into the task file."
             raise InputError(f"metrics: {key!r} needs repeated answers, and the task asks once", where=built.where, mend=mend)
         elif key in values:
-            score = item_value(key, values[key], where=built.where)
+            score, weight = _of_item(declared, key, values[key], built)
         elif key in DERIVED and confidence is not None and label:
             score = _derived(key, built, item, group, confidence=confidence, is_right=prediction == label)
         else:
@@ -160,10 +173,36 @@ def _item_scores(
         if score is not None:
             found.append(
                 ItemScore(
-                    item_id=item.item_id, metric=declared.metric, score=score, prediction=prediction, label=label, confidence=confidence
+                    item_id=item.item_id,
+                    metric=declared.metric,
+                    score=score,
+                    prediction=prediction,
+                    label=label,
+                    confidence=confidence,
+                    weight=weight,
                 )
             )
     return found
+
+
+def _of_item(declared: MetricInSuite, key: str, value: Any, built: LmTask) -> tuple[float | None, float | None]:
+    """An item's score, and what it counts in the task's own number.
+
+    Raises:
+        InputError: if the suite takes it for what it is not: agreement for F1, a log-likelihood for a perplexity.
+    """
+    found = item_value(key, value, where=built.where)
+    if found is None:
+        return None, None
+    if rule_of(key).beside and found.metric != key == declared.metric:
+        what = f"metrics: {key} is a statistic of the whole task; what an item has is whether label and prediction agree"
+        statistic = "mcc" if key.startswith("mcc") else "macro_f1"
+        mend = f"Declare `{{metric: {key}_agreement, source: {key}, …}}`, and let a criterion with `statistic: {statistic}` judge it."
+        raise InputError(what, where=built.where, mend=mend)
+    if built.task.aggregation().get(key) is perplexity and declared.direction == "lower":
+        what = f"metrics: what an item has under {key!r} is its log-likelihood, of which more is better"
+        raise InputError(what, where=built.where, mend="Write `direction: higher`, and a name such as `log_likelihood` with `source`.")
+    return found.score, found.weight
 
 
 def _answered(built: LmTask, item: PlannedItem, group: Sequence[Instance]) -> tuple[str, str, float | None]:
@@ -207,11 +246,17 @@ def _softmax(log_likelihoods: np.ndarray) -> np.ndarray:
     return np.asarray(shifted / shifted.sum())
 
 
-def _aggregates(task: Task, raw: Mapping[tuple[str, str], list[Any]]) -> dict[str, float]:
-    rules = task.aggregation()
-    found = {}
+def _aggregates(built: LmTask, raw: Mapping[tuple[str, str], list[Any]]) -> dict[str, float]:
+    rules, found = built.task.aggregation(), {}
+    declared = {metric.source or metric.metric for metric in built.declared.metrics}
     for (metric, name), values in raw.items():
-        value = rules.get(metric, mean)(values)
+        try:
+            value = rules.get(metric, mean)(values)
+        except Exception as error:
+            if metric not in declared:
+                continue
+            what = f"metrics: {metric} cannot be computed over the answers: {error}"
+            raise _StatisticError(what, where=built.where, mend="Take another metric, or another aggregation in the task file.") from error
         if isinstance(value, (int, float, np.number)):
             found[f"{metric},{name}"] = float(value)
     return found

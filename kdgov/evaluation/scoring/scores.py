@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdgov.errors import InputError
-from kdgov.items.per_item_rules import Unjudged, per_item
+from kdgov.items.per_item_rules import PerItem, Unjudged, per_item
 
 Answer = Any
 """What a model answered to one request: ``[log-likelihood, is greedy]``, a log-likelihood, a text, a list of numbers."""
@@ -47,7 +47,7 @@ class Scored:
     """The task's own numbers, ``metric,filter`` → value, as lm-eval prints them."""
 
 
-def item_value(metric: str, value: Any, *, where: str) -> float | None:
+def item_value(metric: str, value: Any, *, where: str) -> PerItem | None:
     """One item's value as a number whose mean can be compared; None where the item does not take part in the metric.
 
     The rules are those that read foreign logs, `kdgov.items.per_item_rules`: one metric means one thing at every door.
@@ -62,4 +62,4 @@ def item_value(metric: str, value: Any, *, where: str) -> float | None:
             where=where,
             mend="Choose a metric that is one number per item.",
         )
-    return None if found is None else found.score
+    return found

@@ -12,7 +12,7 @@ from typing import Any
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.finding import Finding
-from kdgov.items.aggregates import aggregate_fault
+from kdgov.items.aggregates import aggregate_fault, limited_part
 from kdgov.items.formats.source import Source
 from kdgov.items.metric import Direction, MetricDeclaration
 from kdgov.items.reader import Claim, Reader, Reading, not_judged, one_model, one_row_per_item
@@ -69,6 +69,8 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
         if not found:
             findings.append(not_judged(task, "*", f"{source.name} holds no statistic of how good an answer is"))
         findings += _faults(source, task, [record for _, record in records], beside)
+        instances = len({row["cluster"] for row in found})
+        findings += limited_part(task, instances, limit=adapter.get("max_eval_instances"), file="run_spec.json")
         rows += one_row_per_item(found)
         asked |= {f"{task}: {key}": str(adapter[key]) for key in _ASKED if key in adapter}
         source.forget()

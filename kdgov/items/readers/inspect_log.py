@@ -12,7 +12,7 @@ from typing import Any
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.finding import Finding
-from kdgov.items.aggregates import count_fault, mean_faults
+from kdgov.items.aggregates import count_fault, limited_part, mean_faults
 from kdgov.items.formats.source import Source
 from kdgov.items.formats.zip_members import open_members
 from kdgov.items.metric import MetricDeclaration
@@ -55,6 +55,7 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
             metrics[task, metric] = MetricDeclaration(suite=SUITE, task=task, metric=metric, direction="higher", low=0.0, high=1.0)
         if (fault := _incomplete(header, task, asked_samples, source)) is not None:
             findings.append(fault)
+        findings += _limited(header, task, len({row["item_id"] for row in found}), source)
         findings += mean_faults(found, _stated(header, task, {row["metric"] for row in found}), file=source.name)
         asked |= {f"{task}: {name}": str(value) for name, value in _settings(header).items()}
         model = one_model(model, str(_part(header, "eval").get("model") or ""), source)
@@ -143,6 +144,19 @@ def _incomplete(header: Mapping[str, Any], task: str, found: int, source: Source
     if not isinstance(stated, int) or isinstance(stated, bool) or results.get("early_stopping"):
         return None
     return count_fault(task, stated, found, file=source.name)
+
+
+def _limited(header: Mapping[str, Any], task: str, asked: int, source: Source) -> list[Finding]:
+    """Whether ``--limit`` or ``--sample-id`` had only some samples of the data set asked, which the log counts whole."""
+    evaluated = _part(header, "eval")
+    chosen, whole = _part(evaluated, "config"), _part(evaluated, "dataset").get("samples")
+    limit, named = chosen.get("limit"), chosen.get("sample_id")
+    if limit is None and named is None:
+        return []
+    if isinstance(whole, int) and not isinstance(whole, bool) and whole > 0:
+        return limited_part(task, asked, whole=whole, file=source.name)
+    # Without the data set's size: a range, or samples by name, are a choice; a number is one where it is reached.
+    return limited_part(task, asked, limit=asked if isinstance(limit, list) or limit is None else limit, file=source.name)
 
 
 def _rows(

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.finding import Finding
-from kdgov.items.aggregates import mean_faults
+from kdgov.items.aggregates import limited_part, mean_faults
 from kdgov.items.formats.source import Source
 from kdgov.items.metric import Direction, MetricDeclaration
 from kdgov.items.per_item_rules import PerItem, Unjudged, per_item, rule_of
@@ -65,12 +65,25 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
     for source, document in documents:
         findings += mean_faults(rows, _stated(document), file=source.name)
         findings += _without_details(document, seen, source)
+        findings += _limited(document, rows, source)
     stated = {(task, name): higher for _, document in documents for task, name, higher, _ in _metrics_of(document)}
     return Reading(rows=rows, metrics=tuple(_declared(rows, stated)), findings=tuple(findings), asked=asked, model=_model(documents))
 
 
-def _documents(rows: Sequence[Mapping[str, Any]]) -> str:
-    return digest_bytes("\n".join(sorted(f"{row['item_id']} {row['item_digest']}" for row in rows)).encode())
+def _limited(document: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], source: Source) -> list[Finding]:
+    """Whether ``--max-samples`` had only some documents asked; versions before 0.11 write how many a task has."""
+    general, configs = document.get("config_general"), document.get("config_tasks")
+    limit = general.get("max_samples") if isinstance(general, dict) else None
+    asked: dict[str, set[str]] = {}
+    for row in rows:
+        asked.setdefault(str(row["task"]), set()).add(str(row["item_id"]))
+    found = []
+    for task, items in sorted(asked.items()):
+        config = configs.get(task) if isinstance(configs, dict) else None
+        whole = config.get("original_num_docs") if isinstance(config, dict) and limit else None
+        known = whole if isinstance(whole, int) and whole > 0 else None
+        found += limited_part(task, len(items), whole=known, limit=limit, file=source.name)
+    return found
 
 
 def _without_details(document: Mapping[str, Any], seen: Mapping[str, Source], source: Source) -> list[Finding]:

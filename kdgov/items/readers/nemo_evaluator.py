@@ -9,7 +9,7 @@ from typing import Any
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.finding import Finding
-from kdgov.items.aggregates import count_fault, mean_faults
+from kdgov.items.aggregates import count_fault, limited_part, mean_faults
 from kdgov.items.formats.source import Source
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.per_item_rules import scalar
@@ -48,6 +48,14 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
         _refuse_doubles(records, source)
         own = one_row_per_item(found)
         findings += _faults(bundle, task, own, len(records), name)
+        whole = _part(config, "shuffle").get("ds_full_size")
+        findings += limited_part(
+            task,
+            len({row["item_id"] for row in own}),
+            whole=whole if isinstance(whole, int) and whole > 0 else None,
+            limit=config.get("max_problems"),
+            file=name,
+        )
         model = one_model(model, str(config.get("model") or ""), source)
         asked |= {f"{task}: {key}": str(config[key]) for key in ("repeats", "max_problems", "scorers") if key in config}
         rows += own

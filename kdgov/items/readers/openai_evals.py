@@ -10,7 +10,7 @@ from typing import Any
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.finding import Finding
-from kdgov.items.aggregates import mean_faults
+from kdgov.items.aggregates import limited_part, mean_faults
 from kdgov.items.formats.source import Source
 from kdgov.items.metric import MetricDeclaration
 from kdgov.items.per_item_rules import scalar
@@ -33,7 +33,7 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
     seen: dict[str, Source] = {}
     model = ""
     for source in scores:
-        task, report, found, unjudged, asked = _log(source)
+        task, report, found, unjudged, asked, limit = _log(source)
         if task in seen:
             what = f"the eval {task!r} was logged twice: {seen[task].name} and {source.name}"
             raise InputError(what, where=str(source.path.parent), mend="Name the run you planned; keep one folder per model.")
@@ -44,11 +44,12 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
         accuracy = report.get("accuracy")
         if isinstance(accuracy, (int, float)) and any(row["metric"] == "match" for row in own):
             findings += mean_faults(own, {(task, "match"): float(accuracy)}, file=f"the final report of {source.name}")
+        findings += limited_part(task, len({row["item_id"] for row in own}), limit=limit, file=f"the spec of {source.name}")
         rows += own
     return Reading(rows=rows, metrics=_DECLARED, findings=tuple(findings), model=model)
 
 
-def _log(source: Source) -> tuple[str, Mapping[str, Any], list[dict[str, Any]], dict[str, str], str]:
+def _log(source: Source) -> tuple[str, Mapping[str, Any], list[dict[str, Any]], dict[str, str], str, Any]:
     spec: Mapping[str, Any] = {}
     report: Mapping[str, Any] | None = None
     rows: list[dict[str, Any]] = []
@@ -75,8 +76,9 @@ def _log(source: Source) -> tuple[str, Mapping[str, Any], list[dict[str, Any]], 
         shown = prompts.get(row["item_id"])
         digest = None if shown is None else digest_bytes(shown.encode())
         row.update(suite=SUITE, task=task, text=None if shown is None else shown[-4000:], prompt_digest=digest)
-    completion = spec.get("completion_fns")
-    return task, report, rows, unjudged, ",".join(map(str, completion)) if isinstance(completion, list) else ""
+    completion, run = spec.get("completion_fns"), spec.get("run_config")
+    model = ",".join(map(str, completion)) if isinstance(completion, list) else ""
+    return task, report, rows, unjudged, model, run.get("max_samples") if isinstance(run, dict) else None
 
 
 def _unscored(rows: Sequence[Mapping[str, Any]], started: set[str]) -> list[dict[str, Any]]:

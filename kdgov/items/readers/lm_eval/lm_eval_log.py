@@ -209,6 +209,7 @@ def _findings(task: _Task) -> Iterable[Finding]:
         yield item_proxy(task.name, metric, judged)
     if (results := task.results) is None:
         return
+    yield from results.limited(task.name, len(task.logged))
     count = results.asked_items(task.name)
     if count is not None and (fault := count_fault(task.name, count, len(task.logged), file=results.source.name)) is not None:
         # The aggregates speak of other items than these.

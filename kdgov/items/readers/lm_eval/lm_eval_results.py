@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdgov.errors import InputError
+from kdgov.finding import Finding
+from kdgov.items.aggregates import limited_part
 from kdgov.items.formats.source import Source
 from kdgov.items.metric import Direction, MetricDeclaration
 from kdgov.items.per_item_rules import rule_of, scalar
@@ -83,6 +85,14 @@ class Results:
         row = self.part("results").get(task)
         count = row.get("sample_len") if count is None and isinstance(row, dict) else count
         return count if isinstance(count, int) and not isinstance(count, bool) else None
+
+    def limited(self, task: str, logged: int) -> list[Finding]:
+        """Whether ``--limit`` or ``--samples`` had only some of a task's documents asked, of which ``logged`` lie here."""
+        stated = self.part("n-samples").get(task)
+        whole = stated.get("original") if isinstance(stated, dict) else None
+        asked, limit = self.asked_items(task), self.part("config").get("limit")
+        whole = whole if isinstance(whole, int) and not isinstance(whole, bool) else None
+        return limited_part(task, logged if asked is None else asked, whole=whole, limit=limit, file=self.source.name)
 
     def aggregation(self, task: str, metric: str) -> str:
         """Name of the metric's aggregation in the task's configuration; empty where it does not say."""

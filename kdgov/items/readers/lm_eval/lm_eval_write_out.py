@@ -49,6 +49,7 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
         proxies = {name: v[0].metric for name, v in sorted(values.items()) if rule_of(name).beside and v[0].metric != name}
         findings += [item_proxy(task, name, judged) for name, judged in proxies.items()]
         findings += _aggregates(task, values, results)
+        findings += results.limited(task, max(map(len, values.values()), default=0)) if results else []
         declared += directions(task, sorted(values), results)
         asked |= settings(task, results)
     return Reading(rows=rows, metrics=tuple(declared), findings=tuple(findings), asked=asked)
