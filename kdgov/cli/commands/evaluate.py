@@ -242,5 +242,6 @@ def _print_single(document: dict[str, Any], output_format: EvaluateFormat) -> No
         value = "unknown" if group["value"] is None else f"{group['value']:.4f}"
         named = f" ({group['alias']})" if group["alias"] else ""
         how = "items" if group["weighted"] else "tasks"
-        typer.echo(f"{group['suite']}/{group['group']}{named}  mean of {len(group['tasks'])} tasks by {how}: {_of_group(group, document['tasks'])} {value}")
+        of = _of_group(group, document["tasks"])
+        typer.echo(f"{group['suite']}/{group['group']}{named}  mean of {len(group['tasks'])} tasks by {how}: {of} {value}")
     typer.echo(f"plan {document['plan']}")

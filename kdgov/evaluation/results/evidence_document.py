@@ -121,7 +121,8 @@ def _means(task: PlannedTask, scores: Sequence[ItemScore], aggregates: Mapping[s
 def _own_number(metric: Mapping[str, Any], aggregates: Mapping[str, float]) -> tuple[str, float | None]:
     """What the task itself makes of a metric over its items, and its name there; None of a judge's, and of what kdgov adds to a task."""
     wanted = () if metric.get("judge") else (metric.get("source") or "", metric["metric"])
-    keys = [k for name in wanted for k in aggregates if k.rpartition(",")[0] == name and metric.get("filter") in (None, k.rpartition(",")[2])]
+    of_filter = metric.get("filter")
+    keys = [k for name in wanted for k in aggregates if k.rpartition(",")[0] == name and of_filter in (None, k.rpartition(",")[2])]
     if not keys or not math.isfinite(aggregates[keys[0]]):
         return "", None
     return keys[0].rpartition(",")[0], aggregates[keys[0]]
