@@ -45,6 +45,9 @@ lint: setup-dev  ## Style, types, layers
 	$(RUN)mypy
 	$(RUN)lint-imports
 
+# Whole files to each worker, in the order that tests/conftest.py gives them: longest first.
+ON_TWO := -n 2 --dist loadgroup --no-loadscope-reorder
+
 # What decides and loads no model: every test of these folders under a second.
 CORE := $(addprefix tests/,decision license declarations items report checks evidence \
 	test_api.py test_architecture.py test_digest.py test_docs.py test_extensions.py test_startup.py)
@@ -53,16 +56,16 @@ fast: setup-dev  ## Style, types, layers and the tests of the pure core (under a
 	@$(MAKE) --no-print-directory -j 2 -O lint core
 
 core: setup-dev
-	$(RUN)pytest -q -n 2 -m "not nightly and not slow" $(CORE)
+	$(RUN)pytest -q $(ON_TWO) -m "not nightly and not slow" $(CORE)
 
 test: setup-dev system lint  ## Everything a change must pass (under 15 minutes on 2 cores)
-	$(RUN)pytest -n 2 --dist loadgroup -m "not nightly"
+	$(RUN)pytest $(ON_TWO) -m "not nightly"
 
 ci: setup-dev system  ## The longer checks that every change must pass too, after the tests
 	$(RUN)pytest -m "nightly and ci"  # one after the other: several of them start two processes themselves, or hold to a minute
 
 nightly: setup-dev system  ## The longer checks
-	$(RUN)pytest -n 2 --dist loadgroup -m nightly
+	$(RUN)pytest $(ON_TWO) -m nightly
 
 docs: setup-dev  ## Build the documentation site in build/site; a warning (a dead link, an unknown name) is an error
 	$(RUN)python docs/site/build.py build/docs

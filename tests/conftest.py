@@ -16,7 +16,13 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 collect_rarely()  # as the command does: a twenty-fifth of the tests' time
 
 
-LONGEST_FIRST = ("release", "real", "postgres", "sqlite")  # groups that keep one worker busy for minutes
+LONGEST_FIRST = (
+    "release",
+    "real",
+    "postgres",
+    "sqlite",
+)
+"""Groups of tests that keep one worker busy longest, these first: at the end both workers take from many short ones."""
 
 
 OVER_A_SECOND = frozenset(
@@ -69,16 +75,19 @@ OVER_A_SECOND = frozenset(
 """Tests of the pure core that take longer than a second (drills, real commands, large files); `make fast` leaves them out."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the long groups first, so that no worker stands idle at the end, and mark what is slow."""
-    items.sort(key=_turn)
+    """Keep each file on one worker, which then makes what its tests share once; start the long ones first, and mark what is slow."""
     for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
         if getattr(item, "originalname", item.name) in OVER_A_SECOND:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=_turn)
 
 
 def _turn(item: pytest.Item) -> int:
-    group = next((mark.args[0] for mark in item.iter_markers("xdist_group")), None)
+    group = next(mark.args[0] for mark in item.iter_markers("xdist_group"))
     return LONGEST_FIRST.index(group) if group in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
@@ -89,6 +98,17 @@ def real_folder(name: str) -> Path:
     if not folder.exists():
         pytest.skip(f"real data {name!r} is not beside this checkout; set KDGOV_REALDATA to its folder")
     return folder
+
+
+@pytest.fixture
+def asked_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's own suites are asked in this process, as those that come with kdgov are.
+
+    The process without keys loads torch and transformers anew, four seconds each time. What it keeps apart is the law of
+    `tests/evaluation/test_confined.py`; tests marked ``apart`` go through it, and so does every command that a test starts.
+    """
+    if request.node.get_closest_marker("apart") is None:
+        monkeypatch.setattr("kdgov.pipeline.confined.suite_calls._is_shipped", lambda suite: True)
 
 
 @pytest.fixture

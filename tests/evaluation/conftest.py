@@ -21,6 +21,11 @@ from tests.conftest import real_folder
 from tests.evaluation.worlds import CHOICE_TASK, WRITE_TASK, choice_rows, make_model
 
 
+@pytest.fixture(autouse=True)
+def _asked_here(asked_here: None) -> None:
+    """Every test of this folder that is not marked ``apart``."""
+
+
 @pytest.fixture(scope="session")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("teacher"), seed=1, layers=3)

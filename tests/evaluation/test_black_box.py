@@ -69,6 +69,7 @@ def _evidence(folder: Path, role: str = "teacher") -> Any:
     return json.loads((folder / role / "evidence.json").read_text())
 
 
+@pytest.mark.apart
 def test_both_answer_the_same_frozen_messages_and_the_identity_is_what_was_observed(
     server: LocalEndpoint, write_release: Write, tmp_path: Path
 ) -> None:

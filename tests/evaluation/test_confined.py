@@ -8,6 +8,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 
 import pytest
 import yaml
@@ -25,6 +26,7 @@ from kdgov.pipeline.context import open_release
 from tests.evaluation.worlds import CHOICE_TASK, choice_rows
 from tests.steps import evaluated
 
+pytestmark = pytest.mark.apart
 WORD = "s3cr3t-of-this-test"
 HOSTILE = """
 import glob, os, pathlib
@@ -130,6 +132,21 @@ def test_a_fault_a_crash_and_an_end_in_the_process_are_told_in_one_line_each(tmp
         os.kill(process._process.pid, signal.SIGKILL)
         with pytest.raises(InputError, match=r"ended by itself \(signal 9\)"):
             process.call(opened, path=tmp_path / "absent.yaml")
+
+
+def test_the_place_of_its_files_may_be_removed_by_another_process_that_ends(tmp_path, monkeypatch):
+    make, gone = tempfile.mkdtemp, []
+
+    def after_another_ended(**given):
+        if not gone:
+            gone.append(given["dir"].rmdir())
+        return make(**given)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", after_another_ended)
+    with ConfinedProcess(tmp_path) as process:
+        assert process.scratch.is_dir()
+    assert gone
+    assert not (tmp_path / "scratch").exists()
 
 
 def test_links_that_foreign_code_leaves_are_not_taken_over(tmp_path):

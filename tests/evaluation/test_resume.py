@@ -108,6 +108,26 @@ def test_a_torn_last_line_is_dropped_and_the_rest_kept(tmp_path: Path) -> None:
     assert set(_log(tmp_path).reached()) == {"b0", "b1"}
 
 
+def test_logs_that_another_run_drops_while_they_are_read_are_no_fault_and_what_it_sealed_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two releases in one store may ask one teacher the same at once; whoever is first seals the answers and drops every log of them."""
+    first, second = _log(tmp_path), _log(tmp_path)
+    with first.appending() as stream:
+        first.append(stream, "b0", _answers(0, 1))
+    listed = Path.glob
+
+    def then_sealed(folder: Path, pattern: str) -> list[Path]:
+        found = list(listed(folder, pattern))
+        monkeypatch.undo()
+        first.seal({a.index: a for a in _answers(0, 1, 2, 3)})
+        return found
+
+    monkeypatch.setattr(Path, "glob", then_sealed)
+    assert second.reached() == {}
+    assert second.seal({}) == first.sealed()
+
+
 def test_a_changed_line_of_the_log_is_no_answer(tmp_path: Path) -> None:
     log = _log(tmp_path)
     with log.appending() as stream:

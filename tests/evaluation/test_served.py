@@ -131,6 +131,7 @@ def test_an_endpoint_gives_the_numbers_of_the_checkpoint_it_serves(tiny_suite: P
     assert "evidence.backend" in rules, "an endpoint beside a checkpoint in this process is not comparable by default"
 
 
+@pytest.mark.apart
 def test_only_the_named_key_leaves_and_requests_in_flight_change_no_number(
     tiny_suite: Path, teacher: Path, serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

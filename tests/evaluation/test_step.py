@@ -37,6 +37,7 @@ def release(tiny_suite: Path, teacher: Path, student: Path, tmp_path: Path) -> P
     return path
 
 
+@pytest.mark.apart
 def test_the_folder_holds_what_the_gate_needs(release: Path, tmp_path: Path) -> None:
     finished = evaluated(open_release(release, store=tmp_path / "store"))
     folder = finished.folder

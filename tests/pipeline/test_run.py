@@ -81,6 +81,7 @@ def test_evaluate_alone_neither_checks_nor_judges(context: ReleaseContext) -> No
     assert calls == {"distill_step": 1, "evaluate_step": 1}
 
 
+@pytest.mark.apart
 def test_what_is_recorded_is_what_was_judged_though_the_policy_is_edited_meanwhile(context: ReleaseContext, monkeypatch) -> None:
     """The gate's own result is handed on: a policy edited between gate and record changes nothing, and a later record judges anew."""
     monkeypatch.setenv("KDGOV_REGISTRY", "")

@@ -8,12 +8,16 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
+from kdgov.evidence import signing_keys
 from kdgov.evidence.signing_keys import new_key
-from kdgov.evidence.trust_store import PROJECT_PURPOSES, TrustedKey, TrustStore, save_trust
+from kdgov.evidence.trust_store import PROJECT_PURPOSES, TrustedKey, TrustStore, load_trust, save_trust
 from kdgov.recording.client.client import RefusedByGuardError, registry_client
+from kdgov.recording.client.signers import signing_for
 from kdgov.recording.client.target import registry_target
 from kdgov.recording.promotion import promote
 from kdgov.recording.release_recording import record_release
@@ -50,6 +54,30 @@ def keys(tmp_path, monkeypatch, empty_registry):
         return record_release(folder, target, weights=weights)
 
     return {name: f"file:{key.private_path}" for name, key in made.items()}, trust, record, target
+
+
+def test_two_first_runs_in_one_store_sign_with_one_key_and_neither_reads_it_half_written(tmp_path, monkeypatch):
+    monkeypatch.delenv("KDGOV_SIGNING_KEY", raising=False)
+    monkeypatch.delenv("KDGOV_TRUST", raising=False)
+    private_is_there, go_on, write = threading.Event(), threading.Event(), signing_keys.write_atomic
+
+    def slowly(path, data):
+        if path.name == "project.pub":
+            private_is_there.set()
+            go_on.wait(60)
+        write(path, data)
+
+    monkeypatch.setattr(signing_keys, "write_atomic", slowly)
+    with ThreadPoolExecutor(2) as both:
+        first = both.submit(signing_for, tmp_path)
+        assert private_is_there.wait(60)
+        second = both.submit(signing_for, tmp_path)
+        # Long enough for the second to fail, had it not to wait.
+        assert wait([second], timeout=0.3).not_done
+        go_on.set()
+        notes = sorted(one.result(60).note for one in (first, second))
+    assert ["made now" in note for note in notes] == [True, False]
+    assert [key.name for key in load_trust(tmp_path / "keys" / "trust.json").keys] == ["project key"]
 
 
 def test_two_of_two(keys):

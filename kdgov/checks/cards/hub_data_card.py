@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -91,7 +93,8 @@ def _keep(home: Path, links: Mapping[str, Path], file: Path, text: str) -> None:
                 (home / name).unlink(missing_ok=True)
                 (home / name).symlink_to(target.resolve(), target_is_directory=True)
     if not file.is_file() or file.read_text(encoding="utf-8") != text:
-        beside = home / f".{file.name}.{digest_json([str(home), text])[-8:]}.tmp"
+        # A name of its own: two processes that write the same would take the one file from each other.
+        beside = home / f".{file.name}.{os.getpid()}.{threading.get_native_id()}.tmp"
         beside.write_text(text, encoding="utf-8")
         beside.replace(file)
 

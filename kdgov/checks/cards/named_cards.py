@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -78,9 +79,19 @@ def cache_folder() -> Path:
     return Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
 
 
+def _newest_first(folder: Path) -> list[Path]:
+    found = {}
+    # Whoever tidies the cache up takes folders away while they are listed.
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found[path] = path.stat().st_mtime
+    return sorted(found, key=lambda path: -found[path])
+
+
 def _cached(kind: str, name: str) -> tuple[Card, Path] | None:
     snapshots = cache_folder() / f"{kind}--{name.replace('/', '--')}" / "snapshots"
-    for folder in sorted(snapshots.iterdir(), key=lambda path: -path.stat().st_mtime) if snapshots.is_dir() else ():
+    for folder in _newest_first(snapshots):
         readme = folder / "README.md"
         if not readme.is_file():
             continue

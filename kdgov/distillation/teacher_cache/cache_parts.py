@@ -104,10 +104,13 @@ class PartWriter:
         files = {f"{name}.npy": digest_file(partial / f"{name}.npy") for name in arrays}
         record = {"contents": self._contents, "files": files, "tokens": self.tokens, "mass": float((1 - tail.astype(np.float64)).sum())}
         write_atomic(partial / _PART, json.dumps(record).encode())
-        if folder.exists():
-            shutil.rmtree(partial)
-        else:
+        try:
             os.replace(partial, folder)
+        except OSError:
+            # Another run has put the same there, perhaps in this very moment.
+            if not folder.is_dir():
+                raise
+            shutil.rmtree(partial)
         return folder
 
 

@@ -90,7 +90,7 @@ class AnswerLog:
         """Batches already answered, by the name of the batch; a half-written last line is no batch."""
         found: dict[str, list[Answered]] = {}
         for log in sorted(self.path.parent.glob(f"{self.path.stem}.log*")):
-            lines = log.read_bytes().split(b"\n")
+            lines = _bytes(log).split(b"\n")
             if not lines or _parsed(lines[0]) != {"key": self.key, "requests": self.requests}:
                 continue
             for line in lines[1:]:
@@ -106,7 +106,7 @@ class AnswerLog:
         """The log, open for appending whole batches; a torn last line of a killed run is cut off first."""
         self._own.parent.mkdir(parents=True, exist_ok=True)
         header = canonical_json({"key": self.key, "requests": self.requests}) + b"\n"
-        kept = self._own.read_bytes() if self._own.exists() else b""
+        kept = _bytes(self._own)
         if not kept.startswith(header):
             kept = header
         write_atomic(self._own, kept[: kept.rfind(b"\n") + 1])
@@ -121,12 +121,14 @@ class AnswerLog:
         os.fsync(stream.fileno())
 
     def seal(self, answers: Mapping[int, Answered]) -> Record:
-        """Write the one file of a whole task and drop the logs.
+        """Write the one file of a whole task and drop the logs; what another run has sealed meanwhile is the same.
 
         Raises:
             InputError: if a request has no answer.
         """
         if missing := [i for i in range(self.requests) if i not in answers]:
+            if (there := self.sealed()) is not None:
+                return there
             raise InputError(
                 f"{len(missing)} of {self.requests} requests have no answer",
                 mend="Run the same command again: it continues where it stopped.",
@@ -136,6 +138,14 @@ class AnswerLog:
         for log in self.path.parent.glob(f"{self.path.stem}.log*"):
             log.unlink(missing_ok=True)
         return record
+
+
+def _bytes(log: Path) -> bytes:
+    # Another run that asks the same model the same may seal its answers, and drop the logs, between any two steps of this one.
+    try:
+        return log.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def read_record(path: Path, *, key: str | None = None, requests: int | None = None) -> Record | None:

@@ -22,6 +22,7 @@ from kdgov.progress import Progress, silent
 
 _LONGEST = 1 << 26
 """Characters of one answer: small values and aggregates; tables lie in files."""
+_TRIES = 100
 _WORKER = "kdgov.pipeline.confined.confined_worker"
 
 
@@ -46,9 +47,7 @@ class ConfinedProcess:
                 "a suite that does not come with kdgov needs a process kept apart, which is not done on Windows",
                 mend="Use WSL, Linux or macOS.",
             )
-        place = store / "scratch"
-        place.mkdir(parents=True, exist_ok=True)
-        self.scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=place)).absolute()
+        self.scratch = _own_folder(store / "scratch")
         (self.scratch / "tmp").mkdir()
         self._progress = progress
         modules = os.pathsep.join(place or os.getcwd() for place in sys.path)
@@ -124,6 +123,16 @@ class ConfinedProcess:
         how = f"signal {-self._process.returncode}" if (self._process.returncode or 0) < 0 else f"code {self._process.returncode}"
         mend = "Look at what it printed last; where memory ran out, evaluate with smaller batches."
         return InputError(f"the process that asked the models ended by itself ({how})", mend=mend)
+
+
+def _own_folder(place: Path) -> Path:
+    """A new folder below ``place``, which another process removes when it ends and leaves nothing there: at any moment."""
+    for _ in range(_TRIES):
+        # The last two: it stood there when it was made, and was gone when that was looked at.
+        with suppress(FileNotFoundError, FileExistsError):
+            place.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=place)).absolute()
+    raise UnavailableError("no folder can be made there", where=str(place), mend="Remove what lies in its place, then run again.")
 
 
 def take(source: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from kdgov.errors import InputError
-from kdgov.evidence.signing_keys import SOURCE_VARIABLE, keep_out_of_git, keyid_of, load_signer, new_key
+from kdgov.evidence.signing_keys import SOURCE_VARIABLE, keep_out_of_git, keyid_of, load_signer, new_key, public_pem_of
 from kdgov.evidence.trust_store import PROJECT_PURPOSES, TrustedKey, load_trust, save_trust, trust_path
+from kdgov.processes import lock_file
 
 PROJECT_KEY = "project"
 EVALUATION_VARIABLE = "KDGOV_EVALUATION_KEY"
@@ -39,18 +41,16 @@ def signing_for(store: Path) -> Signing:
     declared = os.environ.get(SOURCE_VARIABLE, "").strip()
     if declared:
         return Signing(signers=tuple(load_signer(source) for source in _sources(declared)), note="")
-    folder = store / "keys"
-    private = folder / f"{PROJECT_KEY}.key"
-    made = not private.exists()
-    if made:
-        keep_out_of_git(store)
-        _make(folder)
-    _trust_own(store, folder / f"{PROJECT_KEY}.pub")
+    private = store / "keys" / f"{PROJECT_KEY}.key"
+    made = _made_now(store, private)
+    signer = load_signer(f"file:{private}")
+    beside = private.with_suffix(".pub")
+    _trust_own(store, beside.read_text() if beside.exists() else public_pem_of(signer))
     note = (
         f"signed with the store's own project key{' (made now)' if made else ''}, which proves nothing against whoever can read "
         "the store; `kdgov keys new` makes a real one"
     )
-    return Signing(signers=(load_signer(f"file:{private}"),), note=note)
+    return Signing(signers=(signer,), note=note)
 
 
 def evaluation_signing_for(store: Path) -> Signing:
@@ -76,22 +76,33 @@ def _sources(declared: str) -> list[str]:
     return [declared] if declared.startswith("command:") else declared.split()
 
 
-def _make(folder: Path) -> None:
-    try:
-        new_key(folder, PROJECT_KEY, passphrase=None)
-    except InputError:
-        # Another process made it in the same moment; its key is ours too.
-        if not (folder / f"{PROJECT_KEY}.key").exists():
-            raise
+def _made_now(store: Path, private: Path) -> bool:
+    """Make the project key unless it is there; of several first runs at once one makes it, and the others wait until it is whole."""
+    if private.exists() and private.with_suffix(".pub").exists():
+        return False
+    keep_out_of_git(store)
+    store.mkdir(parents=True, exist_ok=True)
+    with (store / ".keys.lock").open("w") as lock:
+        # Where the file system knows no locks, nobody is waited for.
+        with contextlib.suppress(OSError):
+            lock_file(lock, wait=True)
+        if private.exists():
+            return False
+        try:
+            new_key(private.parent, PROJECT_KEY, passphrase=None)
+        except InputError:
+            if not private.exists():
+                raise
+            return False
+    return True
 
 
-def _trust_own(store: Path, public_path: Path) -> None:
+def _trust_own(store: Path, public: str) -> None:
     path = trust_path(store)
     own = store / "keys" / "trust.json"
     if path.resolve() != own.resolve():
         # A declared trust store is its owner's: kdgov adds nobody to it.
         return
-    from_file = public_path.read_text()
     trust = load_trust(path)
-    if not any(key.public == from_file for key in trust.keys):
-        save_trust(path, trust.with_key(own_key(from_file)))
+    if not any(key.public == public for key in trust.keys):
+        save_trust(path, trust.with_key(own_key(public)))
