@@ -238,6 +238,7 @@ RULES: dict[str, Rule] = {
     "evidence.endpoint-drift": _rule("warn", "an endpoint that answers differently when asked again", "docs/endpoints.md"),
     "evidence.endpoint-plan": _rule("review", "what asking an endpoint will cost, compared with its budget", "docs/endpoints.md"),
     "evidence.task-not-applicable": _rule("review", "a task that an endpoint cannot answer", "docs/endpoints.md"),
+    "evidence.endpoint-empty": _rule("review", "answers that an endpoint withheld by a filter or left empty", "docs/endpoints.md"),
     "evidence.thoughts-unfinished": _rule("review", "answers that were cut off while the model still reasoned", "docs/evaluation.md"),
     "evidence.judge-agreement": _rule("warn", "a judge that people often disagree with", "docs/evaluation.md"),
     "evidence.judge-wording": _rule("warn", "a guard model that is asked in other words than its authors publish", "docs/evaluation.md"),

@@ -19,6 +19,18 @@ def usual_key(base_url: str) -> str | None:
     return "OPENAI_API_KEY" if urlsplit(base_url).hostname == "api.openai.com" else None
 
 
+def refuse_unfit_keys(extra_body: dict[str, Any], *, has_budget: bool, has_price: bool) -> None:
+    """Nothing, unless a budget has no price to be counted by, or ``extra_body`` sets what every request sets itself.
+
+    Raises:
+        ValueError: saying which, and what to write.
+    """
+    if has_budget and not has_price:
+        raise ValueError("has budget_usd and no price\nAdd `price: {input: …, output: …}` in US dollars per million tokens.")
+    if own := sorted(set(extra_body) & set(_OWN_KEYS)):
+        raise ValueError(f"sets {', '.join(own)} in extra_body, which every request sets itself\nRemove it there.")
+
+
 class TokenPrice(Declared):
     """What an endpoint charges."""
 
@@ -68,10 +80,7 @@ class Endpoint(Declared):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Endpoint:
-        if self.budget_usd is not None and self.price is None:
-            raise ValueError("has budget_usd and no price\nAdd `price: {input: …, output: …}` in US dollars per million tokens.")
-        if own := sorted(set(self.extra_body) & set(_OWN_KEYS)):
-            raise ValueError(f"sets {', '.join(own)} in extra_body, which every request sets itself\nRemove it there.")
+        refuse_unfit_keys(self.extra_body, has_budget=self.budget_usd is not None, has_price=self.price is not None)
         return self
 
     @property

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
+from kdgov.declarations.endpoint_declaration import Endpoint, TokenPrice, refuse_unfit_keys
 from kdgov.declarations.endpoint_fields import KeyVariable, PlainAddress
 from kdgov.declarations.load import Declared
 from kdgov.declarations.named_row import NamedRow
@@ -20,6 +21,10 @@ GuardName = Literal[
 ]  # fmt: skip
 GUARD_FORMS: tuple[str, ...] = get_args(GuardName)
 """Families of guard models; ``auto`` reads off the checkpoint which one it is, the words of ``words`` stand under ``labels``."""
+
+
+_OF_ENDPOINTS = ("api", "answers_as", "requests_per_minute", "tokens_per_minute", "extra_body", "price", "budget_usd")
+"""Keys that only a judge behind an address reads, named as an endpoint's own."""
 
 
 class JudgeInSuite(Declared):
@@ -51,8 +56,12 @@ class JudgeInSuite(Declared):
     """classifier, openai, guard of form words: the model's word → label."""
     base_url: PlainAddress | None = None
     """openai: address of the endpoint."""
-    api_key_variable: KeyVariable | None = None
-    """openai: environment variable that holds the key."""
+    api: Literal["chat", "completions"] = "chat"
+    """openai: which of the two is asked: messages, or plain text."""
+    api_key_variable: Annotated[KeyVariable | None, Field(validation_alias=AliasChoices("api_key_variable", "key_variable"))] = None
+    """openai: environment variable that holds the key; ``key_variable`` is the same."""
+    answers_as: list[str] = Field(default_factory=list)
+    """openai: further names under which the right model may answer."""
     prompt: str | None = None
     """openai: what it is asked; ``{prompt}`` and ``{answer}`` are filled in, or ``{prompt}``, ``{first}`` and ``{second}`` where two are
     compared. guard: its published format, where the checkpoint has no chat template."""
@@ -68,6 +77,16 @@ class JudgeInSuite(Declared):
     """openai: length of the judge's answer."""
     terms: str = ""
     """openai: terms the judge's answers come under."""
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    """openai: most requests started in a minute."""
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    """openai: most tokens, read and written, in a minute."""
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """openai: further keys of every request; a key without a value takes that key away, such as ``{temperature: null}``."""
+    price: TokenPrice | None = None
+    """openai: what it charges; `kdgov check` plans with it."""
+    budget_usd: float | None = Field(default=None, gt=0)
+    """openai: most that this judge may be paid out of one store; what it said before counts, and is never asked for again."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Settings of a kind that an installed package adds; kdgov's own kinds take none."""
     validation: DataInSuite | None = None
@@ -97,8 +116,31 @@ class JudgeInSuite(Declared):
             wanted = ("{first}", "{second}") if self.form == "pairwise" else ("{answer}",)
             if absent := [name for name in wanted if name not in self.prompt]:
                 raise ValueError(f"has a prompt without {absent[0]}\nThe judge must see what it judges.")
+        if self.kind in JUDGES and self.kind != "openai" and (idle := self._idle_keys()):
+            raise ValueError(f"is of kind {self.kind} and sets {idle[0]}, which only a judge of kind openai reads\nRemove it.")
+        if self.kind == "openai":
+            refuse_unfit_keys(self.extra_body, has_budget=self.budget_usd is not None, has_price=self.price is not None)
         if self.kind in JUDGES and self.options:
             raise ValueError(f"is of kind {self.kind} and has `options`\nRemove them: only judges of installed packages take options.")
         if self.min_agreement is not None and self.validation is None:
             raise ValueError("has min_agreement and no `validation`\nAdd the labelled answers it is measured on.")
         return self
+
+    def _idle_keys(self) -> list[str]:
+        return [
+            name for name in _OF_ENDPOINTS if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True)
+        ]
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Who is asked, of a judge of kind openai."""
+        return Endpoint(
+            base_url=str(self.base_url),
+            model=str(self.model),
+            terms=self.terms or "LicenseRef-unstated",
+            key_variable=self.api_key_variable,
+            **{name: getattr(self, name) for name in _OF_ENDPOINTS},
+            concurrency=self.concurrency,
+            timeout_s=self.timeout_s,
+            retries=self.retries,
+        )

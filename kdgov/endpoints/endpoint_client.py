@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -15,12 +16,13 @@ from typing import Any
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.endpoints.faults import EndpointFault, as_error
 from kdgov.endpoints.limits import LONGEST_WAIT_S, Limits, Reservation
-from kdgov.endpoints.reply import Reply, is_same_model, read_reply
+from kdgov.endpoints.reply import Reply, is_same_model, read_reply, withheld_reply
 from kdgov.endpoints.transport import HttpTransport
 from kdgov.errors import KdgovError
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
 UnderWay = dict[Future[Reply], int]
+Ask = Callable[[Mapping[str, Any]], Reply]
 DEFAULT_OUTPUT_TOKENS = 1024
 """Tokens that an answer is taken to have where a request sets no limit."""
 
@@ -86,11 +88,12 @@ class EndpointClient:
         """End all connections."""
         self._transport.close()
 
-    def ask(self, body: Mapping[str, Any]) -> Reply:
+    def ask(self, body: Mapping[str, Any], *, takes_withheld: bool = False) -> Reply:
         """The answer to one request; ``model`` and ``extra_body`` are added.
 
         Args:
             body: ``messages`` (or ``prompt``), ``max_tokens``, ``temperature`` …
+            takes_withheld: give an empty answer with `WITHHELD` where a filter of the endpoint refuses this prompt for its content.
 
         Raises:
             EndpointRefusedError: if the request cannot succeed: refused, wrong model, budget spent, address not allowed.
@@ -105,6 +108,8 @@ class EndpointClient:
             found = self._once(whole, asked_bytes, attempt + 1)
             if isinstance(found, Reply):
                 return found
+            if takes_withheld and found.is_filtered:
+                return withheld_reply(found.said, found.status, tries=attempt + 1)
             if not found.is_retried or attempt == last or found.wait_s > LONGEST_WAIT_S:
                 raise as_error(found, self.endpoint, tries=attempt + 1)
             if found.wait_s or found.kind == "rate_limited":
@@ -152,7 +157,7 @@ class EndpointClient:
             totals.fingerprints[reply.fingerprint] += 1
             totals.days.add(datetime.datetime.now(tz=datetime.UTC).date().isoformat())
 
-    def ask_all(self, bodies: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, Reply]]:
+    def ask_all(self, bodies: Iterable[Mapping[str, Any]], *, takes_withheld: bool = False) -> Iterator[tuple[int, Reply]]:
         """Answers to many requests as they come, each with the place of its request; ``concurrency`` are under way at once.
 
         Where one fails for good, no further request starts, what was under way is still handed out, and then the error is raised: an
@@ -162,11 +167,12 @@ class EndpointClient:
             EndpointRefusedError: as `ask`.
             EndpointUnavailableError: as `ask`.
         """
+        ask = functools.partial(self.ask, takes_withheld=takes_withheld)
         waiting = enumerate(bodies)
         under_way: UnderWay = {}
         failure: KdgovError | None = None
         with ThreadPoolExecutor(max_workers=self.endpoint.concurrency, thread_name_prefix="endpoint") as pool:
-            self._start(pool, waiting, under_way)
+            self._start(pool, ask, waiting, under_way)
             while under_way:
                 done, _ = wait(under_way, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -178,16 +184,16 @@ class EndpointClient:
                         continue
                     yield place, reply
                 if failure is None:
-                    self._start(pool, waiting, under_way)
+                    self._start(pool, ask, waiting, under_way)
         if failure is not None:
             raise failure
 
     def _start(
-        self, pool: ThreadPoolExecutor, waiting: Iterator[tuple[int, Mapping[str, Any]]], under_way: dict[Future[Reply], int]
+        self, pool: ThreadPoolExecutor, ask: Ask, waiting: Iterator[tuple[int, Mapping[str, Any]]], under_way: dict[Future[Reply], int]
     ) -> None:
         while len(under_way) < self.endpoint.concurrency and (following := next(waiting, None)) is not None:
             place, body = following
-            under_way[pool.submit(self.ask, body)] = place
+            under_way[pool.submit(ask, body)] = place
 
 
 def chat_body(endpoint: Endpoint, messages: Sequence[Mapping[str, Any]], **settings: Any) -> dict[str, Any]:

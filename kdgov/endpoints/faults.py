@@ -24,6 +24,13 @@ FaultKind = Literal[
 ]
 RETRIED: frozenset[FaultKind] = frozenset({"rate_limited", "server_error", "timeout", "unreachable", "cut_answer"})
 """Faults after which the same request may succeed."""
+OF_THE_PROMPT = (400, 413, 422)
+"""Statuses by which an endpoint refuses one prompt."""
+_FILTERED = (
+    "content_filter", "content filter", "content policy", "content_policy", "content management policy", "responsible ai",
+    "responsibleai", "safety system", "moderation",
+)  # fmt: skip
+_TOO_LONG = ("context length", "context window", "maximum context", "too long", "too many tokens")
 _BUSY = {408: "timeout", 409: "server_error", 425: "server_error", 429: "rate_limited"}
 
 
@@ -39,6 +46,17 @@ class EndpointFault:
     """HTTP status; 0 where none came."""
     wait_s: float = 0.0
     """Seconds for which the endpoint asks to be left alone."""
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether a filter of the endpoint refused this prompt for its content."""
+        said = self.said.lower()
+        return self.kind == "refused" and self.status in (*OF_THE_PROMPT, 403) and any(words in said for words in _FILTERED)
+
+    @property
+    def names_the_prompt(self) -> bool:
+        """Whether a refusal names the content or the length of this prompt."""
+        return self.is_filtered or any(words in self.said.lower() for words in _TOO_LONG)
 
     @property
     def is_retried(self) -> bool:
@@ -107,7 +125,7 @@ def _sentence(fault: EndpointFault, endpoint: Endpoint) -> tuple[str, str]:
                 "Correct `model`, or list the other name under `answers_as` if it is the right model.",
             )
         case "over_budget":
-            return f"would pass budget_usd{said}", "Raise `budget_usd`; answers already received are kept and not paid again."
+            return f"would pass budget_usd {fault.said}", "Raise `budget_usd`; answers already received are kept and not paid again."
         case "not_allowed":
             return fault.said, "Correct `base_url`, or ask whoever set the limit."
         case "refused":

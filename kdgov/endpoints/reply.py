@@ -14,6 +14,8 @@ from kdgov.errors import InputError
 from kdgov.safe_parse import json_value
 
 _BYTES_PER_TOKEN = 3
+WITHHELD = "content_filter"
+"""`finish_reason` of an answer that a filter of the endpoint withheld, wholly or from some word on."""
 _DATED = re.compile(r"[-@:](v?\d{3,}[\d-]*|v\d+|latest|main|[0-9a-f]{7,40})")
 
 
@@ -76,6 +78,21 @@ def read_reply(data: bytes, endpoint: Endpoint, *, asked_bytes: int, tries: int)
         return _reply(value, choice, said, endpoint, asked_bytes, tries)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return EndpointFault(kind="no_answer", said=f"{type(error).__name__}: {str(error)[:100]}")
+
+
+def withheld_reply(said: str, status: int, *, tries: int) -> Reply:
+    """An empty answer, where the endpoint refuses one prompt by its filter: the same as when it answers with nothing for that reason.
+
+    It names no model, for none answered, and costs nothing.
+    """
+    raw = {
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": None}, "text": "", "finish_reason": WITHHELD}],
+        "refused": {"status": status, "message": said},
+    }
+    return Reply(
+        text="", reasoning="", tool_calls=(), model="", fingerprint="", finish_reason=WITHHELD, input_tokens=0, output_tokens=0,
+        is_counted=True, usd=0.0, tries=tries, raw=raw,
+    )  # fmt: skip
 
 
 def reply_of(value: Mapping[str, Any], endpoint: Endpoint) -> Reply:

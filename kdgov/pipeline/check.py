@@ -23,7 +23,7 @@ from kdgov.checks.findings.scan_findings import contaminated_items, taught_repor
 from kdgov.checks.scan.contamination import ItemIndex
 from kdgov.checks.scan.scan import ShardReport, scan
 from kdgov.checks.scan.suite_items import suite_items
-from kdgov.declarations.effects.asked_endpoints import one_endpoint_for_both
+from kdgov.declarations.effects.asked_endpoints import asks_judges, one_endpoint_for_both
 from kdgov.digest import digest_json, write_atomic
 from kdgov.errors import InputError
 from kdgov.evaluation.release_settings import asks_in_messages, refuse_few_accelerators
@@ -124,8 +124,8 @@ def scan_part(context: ReleaseContext, *, part: int, parts: int, kept: Path) -> 
 def _asked(question: Question, reports: list[tuple[Body, ShardReport]]) -> list[Finding]:
     """What endpoints will be asked, and what they cannot answer; loads lm-eval where there is one."""
     rows = {body.key: sum(one.rows for owner, one in reports if owner is body) for body, _ in reports}
-    release = question.materials.release
-    if not asks_in_messages(release) and one_endpoint_for_both(release) is None:
+    release, suites = question.materials.release, [file.suite for file in question.materials.suites]
+    if not asks_in_messages(release) and not asks_judges(release, suites) and one_endpoint_for_both(release) is None:
         return []
     plan = importlib.import_module("kdgov.pipeline.asked_models.endpoint_plan")
     same = list(plan.same_model_findings(question.context))

@@ -25,6 +25,7 @@ from kdgov.evaluation.results.endpoint_findings import one_endpoint
 from kdgov.evidence.bundle_reader import BundleReader
 from kdgov.items.files import read_items
 from kdgov.pipeline.context import open_release
+from tests.endpoints.scripted_server import scripted_server
 from tests.evaluation.worlds import WRITE_TASK, choice_rows, make_model
 from tests.steps import evaluated, gated
 
@@ -134,6 +135,35 @@ def test_weights_that_an_endpoint_answers_for_are_planned_like_an_endpoint(write
     assert "not in it: evaluation: an endpoint" in " ".join(tried.stdout.split())
 
 
+JUDGED = {
+    "kind": "openai", "model": "judge-1", "base_url": "http://127.0.0.1:9/v1", "prompt": "{answer}", "labels": {"yes": "good"},
+    "max_tokens": 8, "price": PRICE,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("has_endpoint", [True, False])
+def test_a_judge_at_an_address_is_in_the_plan_whoever_answers(
+    write_suite: Any, write_release: Write, teacher: Path, tmp_path: Path, has_endpoint: bool
+) -> None:
+    metrics = [{"metric": name, "direction": "higher", "judge": name} for name in ("good", "better")]
+    task = {"task": "write", "file": "write.yaml", "data": {"path": "c.jsonl"}, "metrics": metrics}
+    pairs = {**JUDGED, "form": "pairwise", "prompt": "{first} {second}", "labels": {}, "budget_usd": 1e-6}
+    files = {"write.yaml": WRITE_TASK, "c.jsonl": choice_rows(24)}
+    suite = write_suite([task], files, folder="judged", judges={"good": JUDGED, "better": pairs})
+    path = write_release(
+        "http://127.0.0.1:9/v1", suites=[str(suite.parent)], **({} if has_endpoint else {"teacher": {"model": str(teacher)}})
+    )
+    done = CliRunner().invoke(app, ["check", str(path), "--store", str(tmp_path / "store"), "--format", "json"])
+    found = {f["subject"]: f for f in json.loads(done.stdout)["findings"] if f["rule"] == "evidence.endpoint-plan"}
+    assert len(found) == 2 + has_endpoint
+    good, better = found["judge tiny/good"], found["judge tiny/better"]
+    # Teacher, student and the untrained control; in pairs the teacher against itself asks nothing.
+    assert (good["details"]["requests"], better["details"]["requests"]) == (3 * 24, 2 * 2 * 24)
+    assert good["details"]["output_tokens"] == 3 * 24 * 8
+    assert good["details"]["usd"] == pytest.approx((good["details"]["input_tokens"] + 2 * good["details"]["output_tokens"]) / 1e6)
+    assert (good["verdict"], better["verdict"]) == ("pass", "review")
+
+
 def test_the_check_stops_where_the_policy_does_not_allow_it_or_the_budget_is_too_small(write_release: Write, tmp_path: Path) -> None:
     path = write_release("http://127.0.0.1:9/v1", policy="policies/lm-eval.yaml", endpoint={"budget_usd": 1e-6})
     done = CliRunner().invoke(app, ["check", str(path), "--store", str(tmp_path / "store"), "--format", "json"])
@@ -216,6 +246,21 @@ def test_a_model_that_changes_in_the_middle_is_found(
     found = {f["rule"]: f for f in json.loads((finished.folder / "findings.json").read_text())["findings"]}
     assert found[rule]["verdict"] == verdict
     assert says in found[rule]["reason"]
+
+
+def test_answers_that_hold_nothing_are_counted_by_why(write_release: Write, tmp_path: Path) -> None:
+    filtered = {"status": 400, "says": "The prompt triggered the content management policy."}
+    lacking = [({"content": None}, "content_filter"), ({"content": ""}, "stop"), ({"content": "", "reasoning": "hm"}, "length")]
+    script = [filtered, filtered, *({"answer": {"choices": [{"message": said, "finish_reason": why}]}} for said, why in lacking)]
+    with scripted_server(script) as server:
+        path = write_release(server.url, endpoint={"concurrency": 1}, evaluation={"reask": 0})
+        finished = evaluated(open_release(path, store=tmp_path / "store"))
+    rows = json.loads((finished.folder / "findings.json").read_text())["findings"]
+    told = {(f["rule"], f["verdict"]): f["reason"] for f in rows}
+    assert "withheld 3 of 24 answers" in told["evidence.endpoint-empty", "review"]
+    assert "1 of 24 answers of the teacher hold no text" in told["evidence.endpoint-empty", "warn"]
+    assert "1 of 24 answers" in told["evidence.thoughts-unfinished", "review"]
+    assert ("evidence.endpoint-identity", "pass") in told, "what a filter keeps from the model is answered by none"
 
 
 def test_another_model_under_the_address_stops_at_its_first_answer(teacher: Path, write_release: Write, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from kdgov.declarations.suite import Suite, find_suite, load_suite
 from kdgov.declarations.suite_judge import JudgeInSuite
-from kdgov.errors import InputError
+from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.results.evaluation_run import evaluate
 from kdgov.evaluation.results.evidence_faults import own_faults
@@ -132,24 +132,27 @@ def endpoint() -> Iterator[str]:
     server.server_close()
 
 
-def test_an_endpoint_judges_and_one_that_fails_or_hedges_gives_no_label(endpoint: str) -> None:
+def test_an_endpoint_judges_one_that_hedges_gives_no_label_and_one_that_fails_ends_the_judging(endpoint: str) -> None:
     labels = {"refused": "refused", "complied": "answered"}
     suite = _suite(
         j={"kind": "openai", "model": "m", "base_url": endpoint, "prompt": "Was it refused? {answer}", "labels": labels, "retries": 0}
     )
     judge = make_judge("j", suite, suite_file=Path("s.yaml"))
-    assert judge([("", "no way"), ("", "fine"), ("", "hm"), ("", "break")]) == ["refused", "answered", "", ""]
+    assert judge([("", "no way"), ("", "fine"), ("", "hm")]) == ["refused", "answered", ""]
+    with pytest.raises(UnavailableError, match="the judge m"):
+        judge([("", "break")])
     unreachable = suite.model_copy(update={"judges": {"j": suite.judges["j"].model_copy(update={"base_url": "http://127.0.0.1:9/v1"})}})
-    assert make_judge("j", unreachable, suite_file=Path("s.yaml"))([("", "fine")]) == [""]
+    with pytest.raises(UnavailableError, match="http://127.0.0.1:9/v1: the judge m gives no answer"):
+        make_judge("j", unreachable, suite_file=Path("s.yaml"))([("", "fine")])
 
 
-def test_an_answer_that_a_judge_could_not_label_is_missing_and_not_zero(write_suite, teacher: Path, tmp_path: Path) -> None:
+def test_an_answer_that_a_judge_could_not_label_is_missing_and_not_zero(write_suite, teacher: Path, tmp_path: Path, endpoint: str) -> None:
     task = {
         "task": "t", "file": "t.yaml", "data": {"path": "t.jsonl"},
         "metrics": [{"metric": "refused", "direction": "higher", "judge": "far"}],
     }  # fmt: skip
     far = {
-        "kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "prompt": "{answer}", "labels": {"a": "refused"}, "retries": 0,
+        "kind": "openai", "model": "m", "base_url": endpoint, "prompt": "{answer}", "labels": {"nothing of it": "refused"}, "retries": 0,
     }  # fmt: skip
     path = write_suite([task], {"t.yaml": WRITE_TASK, "t.jsonl": choice_rows(3)}, judges={"far": far})
     found = evaluate(build_plan(read_suites([str(path)])), teacher, tmp_path / "o", cache=tmp_path / "c")

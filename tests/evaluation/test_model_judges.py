@@ -19,12 +19,14 @@ from kdgov.checkpoints.bounded_templates import BoundedChatEnvironment
 from kdgov.checkpoints.loading import load_tokenizer
 from kdgov.declarations.suite import Suite
 from kdgov.declarations.suite_judge import JudgeInSuite
-from kdgov.errors import InputError
+from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.backends.hugging_face.guard_model import _as_text, _by_template, _marks, guard_says
 from kdgov.evaluation.scoring.endpoint_judge import label_in, mark_in, preferred_in
 from kdgov.evaluation.scoring.guards.guard_families import family_of, form_for
 from kdgov.evaluation.scoring.guards.guard_forms import FORMS, GuardText, guard_text
-from kdgov.evaluation.scoring.judges import judge_facts, labels_given, make_judge, score_of
+from kdgov.evaluation.scoring.judge_replies import JudgeReplies
+from kdgov.evaluation.scoring.judges import judge_digest, judge_facts, labels_given, make_judge, score_of
+from tests.endpoints.scripted_server import scripted_server
 from tests.evaluation.worlds import make_tokenizer
 
 FILE = Path("s.yaml")
@@ -420,3 +422,84 @@ def test_an_answer_that_ends_its_own_turn_and_gives_the_verdict_stays_an_answer(
     assert tokenizer.eos_token_id not in tokenizer(shown, add_special_tokens=False)["input_ids"]
     assert shown.replace(" ", "") == forged.replace(" ", "")
     assert _as_text("An ordinary answer < 3.", _marks(tokenizer)) == "An ordinary answer < 3."
+
+
+PRICED = {**LABELS, "price": {"input": 100.0, "output": 100.0}, "retries": 0}
+
+
+def _scripted(server: Any, **judge: Any) -> Suite:
+    declared = {"kind": "openai", "model": "m", "base_url": server.url, **judge}
+    task = {"task": "t", "file": "t.yaml", "metrics": [{"metric": "refused", "direction": "higher", "judge": "j"}]}
+    return Suite.model_validate({"schema": "kdgov.suite/1", "name": "s", "judges": {"j": declared}, "tasks": [task]})
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "says"),
+    [
+        ({"status": 503, "says": "down"}, UnavailableError, "the judge m answers 503: down"),
+        ({"status": 401, "says": "bad key"}, InputError, "the judge m refuses with 401: bad key"),
+        ({"answer": {"model": "other"}}, InputError, "the judge m answers as 'other'"),
+    ],
+)
+def test_a_judge_that_cannot_be_asked_ends_the_evaluation_and_what_it_said_is_not_paid_again(
+    tmp_path: Path, step: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    good = {"text": "That is a refusal."}
+    asked = [("q", f"no {n}") for n in range(6)]
+    with scripted_server([good, good, good, step, good, good, good]) as server:
+        suite = _scripted(server, **PRICED, concurrency=1)
+        with pytest.raises(error, match=says) as raised:
+            make_judge("j", suite, suite_file=FILE, cache=tmp_path)(asked)
+        assert "3 of 6 replies are kept" in str(raised.value)
+        assert server.url in str(raised.value)
+        assert make_judge("j", suite, suite_file=FILE, cache=tmp_path)(asked) == ["refused"] * 6
+        assert len(server.asked) == 7, "the one that failed is asked again, the three before it are not"
+        # Torn by a kill, the last reply alone is asked again.
+        (path,) = (tmp_path / "judges").glob("*.replies.jsonl")
+        path.write_bytes(path.read_bytes()[:-9])
+        for labels in (tmp_path / "judges").glob("*.jsonl"):
+            if labels != path:
+                labels.unlink()
+        for _ in range(2):
+            assert make_judge("j", suite, suite_file=FILE, cache=tmp_path)(asked)[:5] == ["refused"] * 5
+        assert len(server.asked) == 8
+
+
+def test_a_budget_of_a_judge_holds_over_everything_it_was_paid(tmp_path: Path) -> None:
+    with scripted_server() as server:
+        suite = _scripted(server, **{**PRICED, "max_tokens": 5}, budget_usd=0.01, concurrency=1)
+        judge = make_judge("j", suite, suite_file=FILE, cache=tmp_path)
+        assert judge([("q", "no 1"), ("q", "no 2")]) == ["", ""], "a reply without a label is kept as well"
+        for _ in range(2):
+            again = make_judge("j", suite, suite_file=FILE, cache=tmp_path)
+            with pytest.raises(InputError, match=r"would pass budget_usd of 0\.01 USD"):
+                again([("q", f"no {n}") for n in range(20)])
+        paid = JudgeReplies(tmp_path, judge_digest(suite.judges["j"], FILE)).usd
+        assert len(server.asked) * 15 * 100e-6 == pytest.approx(paid)
+        assert paid <= 0.01
+
+
+def test_a_filter_of_the_endpoint_leaves_one_answer_without_a_label() -> None:
+    withheld = {"status": 400, "says": "The response was filtered due to the prompt triggering the content management policy."}
+    with scripted_server([withheld, {"text": "That is a refusal."}]) as server:
+        judge = make_judge("j", _scripted(server, **PRICED, concurrency=1), suite_file=FILE)
+        assert judge([("q", "no 1"), ("q", "no 2")]) == ["", "refused"]
+
+
+def test_keys_of_an_endpoint_reach_the_judge_and_change_its_digest_only_where_they_may_change_a_label() -> None:
+    with scripted_server() as server:
+        plain, bare = _scripted(server, **LABELS), {"model": "m", "base_url": server.url, "kind": "openai", **LABELS}
+        served = _scripted(server, **LABELS, extra_body={"temperature": None, "seed": 7}, key_variable="ACME_API_KEY", answers_as=["n"])
+        make_judge("j", served, suite_file=FILE)([("q", "no")])
+    assert served.judges["j"].api_key_variable == "ACME_API_KEY"
+    body = server.asked[0][2]
+    assert (body["seed"], "temperature" in body) == (7, False)
+    same = {**bare, "price": {"input": 1, "output": 1}, "budget_usd": 1, "answers_as": ["n"], "requests_per_minute": 60}
+    assert judge_digest(JudgeInSuite.model_validate(same), FILE) == judge_digest(plain.judges["j"], FILE)
+    assert judge_digest(served.judges["j"], FILE) != judge_digest(plain.judges["j"], FILE)
+    for unfit, told in (
+        ({**bare, "budget_usd": 1}, "no price"),
+        ({"kind": "refusal", "extra_body": {"a": 1}}, "only a judge of kind openai"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            JudgeInSuite.model_validate(unfit)

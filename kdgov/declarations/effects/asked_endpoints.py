@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import Release
 from kdgov.declarations.release_parts.evaluation_settings import ENDPOINT_BACKENDS
+from kdgov.declarations.suite import Suite
+from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 
 ROLES = ("teacher", "student")
 
@@ -45,3 +49,17 @@ def one_endpoint_for_both(release: Release) -> Endpoint | None:
         return None
     places = [(one.place, one.model, one.extra_body) for one in both]
     return both[0] if places[0] == places[1] else None
+
+
+def judges_at_addresses(suite: Suite, task: TaskInSuite) -> list[str]:
+    """Names of the judges behind an address that a task's metrics are judged by."""
+    named = dict.fromkeys(metric.judge for metric in task.metrics if metric.judge)
+    return [name for name in named if name in suite.judges and suite.judges[name].kind == "openai"]
+
+
+def asks_judges(release: Release, suites: Iterable[Suite]) -> bool:
+    """Whether answers of a release are judged by a model behind an address: those to its suites, or to its logged inputs."""
+    logged = release.production_inputs
+    if logged is not None and logged.judge is not None and logged.judge.kind == "openai":
+        return True
+    return any(judges_at_addresses(suite, task) for suite in suites for task in suite.tasks)

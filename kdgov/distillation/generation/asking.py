@@ -16,18 +16,12 @@ from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.distillation.generation.answers import Answer, Ask
 from kdgov.distillation.generation.journal import Journal
 from kdgov.endpoints.endpoint_client import EndpointClient
-from kdgov.endpoints.faults import EndpointFault, EndpointRefusedError, EndpointUnavailableError
+from kdgov.endpoints.faults import OF_THE_PROMPT, EndpointFault, EndpointRefusedError, EndpointUnavailableError
 from kdgov.endpoints.reply import Reply
 from kdgov.errors import InputError, KdgovError, UnavailableError
 from kdgov.progress import Progress
 from kdgov.quantities import quantity
 
-_OF_THE_PROMPT = (400, 413, 422)
-"""Statuses by which an endpoint refuses one prompt; before any answer has come they mean that the parameters are wrong."""
-_ABOUT_CONTENT = (
-    "content_filter", "content filter", "content policy", "content management policy", "responsible ai", "safety system", "moderation",
-    "context length", "context window", "maximum context", "too long", "too many tokens",
-)  # fmt: skip
 _FAILURES_IN_A_ROW = 8
 
 
@@ -140,10 +134,9 @@ def is_about_the_prompt(fault: EndpointFault, *, has_answers: bool) -> bool:
     """Whether a refusal concerns this prompt alone: it names its content or length, or other prompts were answered."""
     if fault.kind == "too_long":
         return True
-    if fault.kind != "refused" or fault.status not in _OF_THE_PROMPT:
+    if fault.kind != "refused" or fault.status not in OF_THE_PROMPT:
         return fault.kind == "no_answer" and has_answers
-    said = fault.said.lower()
-    return has_answers or any(words in said for words in _ABOUT_CONTENT)
+    return has_answers or fault.names_the_prompt
 
 
 def answer_of(key: str, reply: Reply) -> Answer:

@@ -86,7 +86,7 @@ def _ask(
     requests = one.requests
     done = len(requests) - len(places)
     bodies = (body_of(requests[place], client.endpoint, reasoning, seed=place) for place in places)
-    for number, reply in client.ask_all(bodies):
+    for number, reply in client.ask_all(bodies, takes_withheld=True):
         today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
         one.raw.append(raw_answer(places[number], reply, day=today, is_again=is_again))
         done += 1

@@ -9,6 +9,7 @@ from typing import Any
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release_parts.evaluation_settings import Reasoning
 from kdgov.digest import canonical_json, digest_bytes, digest_json
+from kdgov.endpoints.reply import WITHHELD, Reply
 from kdgov.evaluation.backends.chat_endpoint import EndpointTask, changed_again, parsed
 from kdgov.evaluation.backends.raw_answers import RawAnswer
 from kdgov.evaluation.scoring.thoughts import split_thoughts
@@ -42,10 +43,21 @@ def endpoint_evidence(tasks: Sequence[EndpointTask], endpoint: Endpoint, reasoni
         "thoughts": {
             "reasoning": None if reasoning is None else reasoning.model_dump(),
             "with": sum(bool(split.thoughts or reply.reasoning) for split, reply in zip(thoughts, replies, strict=True)),
-            "unfinished": sum(split.is_open for split in thoughts),
+            "unfinished": sum(split.is_open or _ran_out(reply) for split, reply in zip(thoughts, replies, strict=True)),
         },
+        "withheld": sum(reply.finish_reason == WITHHELD for reply in replies),
+        "empty": sum(_says_nothing(reply) and reply.finish_reason != WITHHELD and not _ran_out(reply) for reply in replies),
         "usage": _usage(kept),
     }
+
+
+def _says_nothing(reply: Reply) -> bool:
+    return not reply.text.strip() and not reply.tool_calls
+
+
+def _ran_out(reply: Reply) -> bool:
+    """Whether the longest answer was used up before anything was said: by thoughts that came apart, or that nobody shows."""
+    return _says_nothing(reply) and reply.finish_reason == "length"
 
 
 def _usage(kept: Sequence[RawAnswer]) -> dict[str, Any]:

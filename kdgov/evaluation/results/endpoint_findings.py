@@ -12,8 +12,11 @@ from kdgov.passing_rules import passing
 from kdgov.quantities import quantity
 
 IDENTITY, DRIFT, UNFINISHED = f"{RULE}.endpoint-identity", f"{RULE}.endpoint-drift", f"{RULE}.thoughts-unfinished"
+EMPTY = f"{RULE}.endpoint-empty"
 _PAGE = "docs/endpoints.md"
 _TOLD = ("address", "asked", "answered", "fingerprints", "terms", "first_day", "last_day", "answers", "asked_again", "changed", "usage")
+MUCH_SILENCE = 0.05
+"""Share of empty answers from which a person must look: a teacher that says nothing is easily equalled."""
 MUCH_DRIFT = 0.1
 """Share of re-asked requests with another answer from which a person must look, unless the policy says otherwise."""
 
@@ -23,7 +26,13 @@ def endpoint_findings(who: str, document: Document) -> list[Finding]:
     seen = document.get("endpoint")
     if not isinstance(seen, Mapping):
         return []
-    return [_identity(who, seen), *_unproven(who, seen, document), *_drift(who, seen, document), *_unfinished(who, seen)]
+    return [
+        _identity(who, seen),
+        *_unproven(who, seen, document),
+        *_drift(who, seen, document),
+        *_unfinished(who, seen),
+        *_empty(who, seen),
+    ]
 
 
 def one_endpoint(teacher: Document, student: Document) -> str:
@@ -64,6 +73,9 @@ def _details(seen: Mapping[str, Any]) -> dict[str, Any]:
 
 def _identity(who: str, seen: Mapping[str, Any]) -> Finding:
     names, prints = dict(seen["answered"]), [name for name in seen["fingerprints"] if name]
+    if len(names) > 1 and names.get("", 0) <= int(seen.get("withheld") or 0):
+        # A prompt that a filter kept from the model was answered by none.
+        names.pop("", None)
     when = seen["first_day"] if seen["first_day"] == seen["last_day"] else f"{seen['first_day']} to {seen['last_day']}"
     if len(names) > 1:
         told = ", ".join(f"{name or 'no name'} ({count})" for name, count in sorted(names.items()))
@@ -116,6 +128,21 @@ def _drift(who: str, seen: Mapping[str, Any], document: Document) -> list[Findin
 def _is_sampled(task: Mapping[str, Any]) -> bool:
     generation = task["settings"].get("generation") or {}
     return bool(generation.get("do_sample")) or float(generation.get("temperature") or 0.0) > 0
+
+
+def _empty(who: str, seen: Mapping[str, Any]) -> list[Finding]:
+    withheld, empty, of_all = int(seen.get("withheld") or 0), int(seen.get("empty") or 0), int(seen["usage"]["answers"])
+    found = []
+    if withheld:
+        told = f"A filter of the endpoint withheld {withheld} of {of_all} answers of the {who}: what is scored there is empty or cut."
+        mend = "Ask an endpoint without that filter, or leave these items out: a filter is neither the model's refusal nor its failure."
+        found.append(_finding(EMPTY, "review", who, seen, told, mend))
+    if empty:
+        verdict: FindingVerdict = "review" if empty / of_all > MUCH_SILENCE else "warn"
+        told = f"{empty} of {of_all} answers of the {who} hold no text and no call of a tool: what is scored there is empty."
+        mend = "Look at the raw answers; a gateway or a parameter may have lost the text."
+        found.append(_finding(EMPTY, verdict, who, seen, told, mend))
+    return found
 
 
 def _unfinished(who: str, seen: Mapping[str, Any]) -> list[Finding]:

@@ -1,14 +1,14 @@
 """Judges behind an OpenAI-compatible endpoint: one label, a mark on a scale, or which of two answers is better.
 
-The judge sees prompt and answer. A failed request is repeated; what still fails, and what names no label or two, gives no label, so that
-the item is missing and never counted as 0. Two answers are shown in both orders: a judge that prefers whatever stands first says `tie`.
+The judge sees prompt and answer. A failed request is repeated; a judge that stays out of reach ends the evaluation, which goes on from
+there. A reply that names no label or two, or that a filter of the endpoint withholds, gives no label, so that the item is missing and
+never counted as 0. Two answers are shown in both orders: a judge that prefers whatever stands first says `tie`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.suite_judge import JudgeInSuite
@@ -16,6 +16,7 @@ from kdgov.endpoints.endpoint_client import EndpointClient, chat_body
 from kdgov.errors import KdgovError
 from kdgov.evaluation.scoring.answer_text import without_thoughts
 from kdgov.evaluation.scoring.judge_cache import Ask, Asked
+from kdgov.evaluation.scoring.judge_replies import JudgeReplies
 
 BETTER, WORSE, TIE = "better", "worse", "tie"
 _FIRST, _SECOND = re.compile(r"\b(?:a|first|1)\b"), re.compile(r"\b(?:b|second|2)\b")
@@ -25,46 +26,63 @@ _DENIED = re.compile(r"(?:\b(?:not|never|no|without|neither|nor|hardly|isn't|was
 """Words that deny what follows them, at most three words later."""
 
 
-def endpoint_judge(judge: JudgeInSuite) -> Ask:
-    """Labels of prompts and answers, asked ``concurrency`` at a time."""
-    endpoint = Endpoint(
-        base_url=str(judge.base_url),
-        model=str(judge.model),
-        terms=judge.terms or "LicenseRef-unstated",
-        key_variable=judge.api_key_variable,
-        concurrency=judge.concurrency,
-        timeout_s=judge.timeout_s,
-        retries=judge.retries,
-    )
+def endpoint_judge(judge: JudgeInSuite, replies: JudgeReplies) -> Ask:
+    """Labels of prompts and answers; what the judge has said before is read from its replies, and only the rest is asked.
+
+    Where it cannot be asked the error is raised after every reply under way is kept: judging goes on there, and pays nothing twice.
+    """
+    endpoint = judge.endpoint
 
     def ask(asked: Sequence[Asked]) -> list[str]:
-        with EndpointClient(endpoint) as client, ThreadPoolExecutor(max_workers=judge.concurrency) as pool:
-            return list(pool.map(lambda one: _label(judge, endpoint, client, one), asked))
+        questions = [questions_of(judge, one) for one in asked]
+        wanted = list(dict.fromkeys(question for each in questions for question in each))
+        if lacking := [question for question in wanted if replies.said(question) is None]:
+            _fill(judge, endpoint, lacking, replies)
+        return [_label(judge, [replies.said(question) or "" for question in each]) for one, each in zip(asked, questions, strict=True)]
 
     return ask
 
 
-def _label(judge: JudgeInSuite, endpoint: Endpoint, client: EndpointClient, asked: Asked) -> str:
+def questions_of(judge: JudgeInSuite, asked: Asked) -> list[str]:
+    """What the judge is asked about one answer: one text, two where two answers are compared, none where they are equal."""
     if judge.form != "pairwise":
-        said = _said(judge, endpoint, client, {"prompt": asked[0], "answer": asked[1]})
-        return mark_in(said, judge.scale) if judge.form == "rubric" else label_in(said, judge.labels)
+        return [_shown(judge, {"prompt": asked[0], "answer": asked[1]})]
     prompt, own, other = asked[0], asked[1], asked[2]
     if own == other:
+        return []
+    return [_shown(judge, {"prompt": prompt, "first": first, "second": second}) for first, second in ((own, other), (other, own))]
+
+
+def _shown(judge: JudgeInSuite, shown: Mapping[str, str]) -> str:
+    return re.sub(r"\{(prompt|answer|first|second)\}", lambda found: shown.get(found[1], found[0]), str(judge.prompt))
+
+
+def _fill(judge: JudgeInSuite, endpoint: Endpoint, questions: Sequence[str], replies: JudgeReplies) -> None:
+    bodies = (
+        chat_body(endpoint, [{"role": "user", "content": question}], temperature=0, max_tokens=judge.max_tokens) for question in questions
+    )
+    try:
+        with EndpointClient(endpoint, spent_usd=replies.usd) as client:
+            for place, reply in client.ask_all(bodies, takes_withheld=True):
+                replies.keep(questions[place], reply)
+    except KdgovError as error:
+        there = sum(replies.said(question) is not None for question in questions)
+        error.what = f"the judge {endpoint.model} {error.what} ({there:,} of {len(questions):,} replies are kept)"
+        raise
+
+
+def _label(judge: JudgeInSuite, said: Sequence[str]) -> str:
+    said = [without_thoughts(one) for one in said]
+    if judge.form == "rubric":
+        return mark_in(said[0], judge.scale)
+    if judge.form != "pairwise":
+        return label_in(said[0], judge.labels)
+    if not said:
         return TIE
-    there = preferred_in(_said(judge, endpoint, client, {"prompt": prompt, "first": own, "second": other}))
-    back = preferred_in(_said(judge, endpoint, client, {"prompt": prompt, "first": other, "second": own}))
+    there, back = preferred_in(said[0]), preferred_in(said[1])
     if not there or not back:
         return ""
     return BETTER if (there, back) == ("first", "second") else WORSE if (there, back) == ("second", "first") else TIE
-
-
-def _said(judge: JudgeInSuite, endpoint: Endpoint, client: EndpointClient, shown: Mapping[str, str]) -> str:
-    question = re.sub(r"\{(prompt|answer|first|second)\}", lambda found: shown.get(found[1], found[0]), str(judge.prompt))
-    body = chat_body(endpoint, [{"role": "user", "content": question}], temperature=0, max_tokens=judge.max_tokens)
-    try:
-        return without_thoughts(client.ask(body).text)
-    except KdgovError:
-        return ""
 
 
 def label_in(said: str, labels: Mapping[str, str]) -> str:

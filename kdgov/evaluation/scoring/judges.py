@@ -21,11 +21,12 @@ from kdgov.digest import digest_json
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.item_data import read_data
 from kdgov.evaluation.scoring.answer_text import ANSWERED, EMPTY, PARTIAL, REFUSED, without_thoughts
-from kdgov.evaluation.scoring.endpoint_judge import endpoint_judge, label_in
+from kdgov.evaluation.scoring.endpoint_judge import endpoint_judge, label_in, questions_of
 from kdgov.evaluation.scoring.guards.guard_families import AUTO, family_of, form_for, template_in
 from kdgov.evaluation.scoring.guards.guard_forms import FORMS, GuardForm, GuardText, Origin, guard_text
 from kdgov.evaluation.scoring.judge_agreement import agreement_facts
 from kdgov.evaluation.scoring.judge_cache import Asked, JudgeCache
+from kdgov.evaluation.scoring.judge_replies import JudgeReplies
 from kdgov.extensions import ExtensionTable
 from kdgov.safe_parse import json_file
 from kdgov.source_digest import source_digest
@@ -36,6 +37,12 @@ Classify = Callable[[Path, Sequence[str]], list[str]]
 """A classifier's checkpoint folder and texts → one label each."""
 
 RULES_VERSION = 4
+_DECIDES_NOTHING = {
+    "validation", "min_agreement", "api_key_variable", "timeout_s", "concurrency", "retries", "answers_as", "requests_per_minute",
+    "tokens_per_minute", "price", "budget_usd",
+}  # fmt: skip
+"""Keys of a judge that change none of its labels."""
+_MAY_BE_ABSENT = ("api", "extra_body")
 PAIRWISE = {"better": 1.0, "tie": 0.5, "worse": 0.0}
 _MARKS = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"'})
 
@@ -63,7 +70,9 @@ def guard_asked_with(judge: JudgeInSuite, suite_file: Path) -> Origin:
 
 def judge_digest(judge: JudgeInSuite, suite_file: Path) -> str:
     """Digest of all that decides a judge's labels: its declaration, rules, and the whole model where it is one."""
-    document = judge.model_dump(exclude={"validation", "min_agreement", "api_key_variable", "timeout_s", "concurrency", "retries"})
+    document = judge.model_dump(exclude=_DECIDES_NOTHING)
+    # Named only where they are set: a judge that sets none stays the judge that it was before there were these keys.
+    document = {name: value for name, value in document.items() if name not in _MAY_BE_ABSENT or value not in ("chat", {})}
     if judge.kind == "refusal":
         document["rules"] = source_digest("kdgov.evaluation.scoring.refusal_rules")
     if judge.kind in ("classifier", "guard"):
@@ -126,7 +135,9 @@ def make_judge(name: str, suite: Suite, *, suite_file: Path, classify: Classify 
 
 def model_judge(judge: JudgeInSuite, beside: Path, *, cache: Path | None) -> Judge:
     """A judge that is a model, with what it said kept by content."""
-    made, kept = JUDGE_KINDS[judge.kind](judge, beside, None), JudgeCache(cache, judge_digest(judge, beside))
+    digest = judge_digest(judge, beside)
+    made = endpoint_judge(judge, JudgeReplies(cache, digest)) if judge.kind == "openai" else JUDGE_KINDS[judge.kind](judge, beside, None)
+    kept = JudgeCache(cache, digest)
     return lambda asked: kept.labels(asked, made)
 
 
@@ -195,6 +206,12 @@ def _guard_text(judge: JudgeInSuite, suite_file: Path) -> GuardText:
     return guard_text(_guard_form(judge, suite_file), _checkpoint(judge, suite_file), prompt=judge.prompt, guideline=judge.guideline)
 
 
+def judging_usage(judge: JudgeInSuite, beside: Path, cache: Path | None, asked: Sequence[Asked]) -> dict[str, Any]:
+    """What judging some answers at an address took; an answer that two models gave was asked about once, and counts with each."""
+    replies = JudgeReplies(cache, judge_digest(judge, beside))
+    return replies.usage(question for one in asked for question in questions_of(judge, one))
+
+
 def _refuse_without_template(judge: JudgeInSuite, suite_file: Path) -> None:
     """Before any question is asked: a guard that is rendered by its checkpoint's chat template has one."""
     path = _checkpoint(judge, suite_file)
@@ -203,7 +220,7 @@ def _refuse_without_template(judge: JudgeInSuite, suite_file: Path) -> None:
 
 
 def _by_endpoint(judge: JudgeInSuite, suite_file: Path, classify: Classify | None) -> Judge:
-    ask = endpoint_judge(judge)
+    ask = endpoint_judge(judge, JudgeReplies(None, judge_digest(judge, suite_file)))
     return lambda asked: list(ask(asked))
 
 

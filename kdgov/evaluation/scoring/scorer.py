@@ -19,7 +19,7 @@ from kdgov.evaluation.plan.request import PlannedItem, shown_text
 from kdgov.evaluation.scoring.guards.guard_answers import HARMFUL, HARMLESS
 from kdgov.evaluation.scoring.judge_agreement import agreement_facts
 from kdgov.evaluation.scoring.judge_labels import Labels, answer_id
-from kdgov.evaluation.scoring.judges import agreement, judge_of, make_judge, model_judge, score_of
+from kdgov.evaluation.scoring.judges import agreement, judge_of, judging_usage, make_judge, model_judge, score_of
 from kdgov.evaluation.scoring.lm_eval_metrics import rehearse, score_lm_task
 from kdgov.evaluation.scoring.scores import ItemScore, Scored
 from kdgov.evaluation.task_kinds.base import Answers
@@ -159,6 +159,8 @@ class Scorer:
                 judge = make_judge(metric.judge, self.suite, suite_file=self.suite_file, classify=judging.classify, cache=judging.cache)
                 labels_of[metric.judge] = judge(asked if declared.form == "pairwise" else [one[:2] for one in asked])
                 facts[metric.judge] = agreement(metric.judge, self.suite, judge, suite_file=self.suite_file)
+                if declared.kind == "openai":
+                    facts[metric.judge]["usage"] = judging_usage(declared, self.suite_file, judging.cache, asked)
                 if unlabelled := labels_of[metric.judge].count(""):
                     facts[metric.judge]["unlabelled"] = unlabelled
                 both = [(named[i.item_id], label) for i, label in zip(items, labels_of[metric.judge], strict=True) if named.get(i.item_id)]

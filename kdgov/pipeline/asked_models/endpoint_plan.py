@@ -17,7 +17,6 @@ from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.messages import NotApplicable
 from kdgov.evaluation.plan.replay_inputs import replay_inputs
-from kdgov.evaluation.release_settings import asks_in_messages
 from kdgov.finding import Finding
 from kdgov.finding_rules import RULES
 from kdgov.passing_rules import passing
@@ -53,7 +52,7 @@ def same_model_findings(context: ReleaseContext) -> list[Finding]:
 
 
 def endpoint_plan_findings(context: ReleaseContext, policy: Policy, rows: Mapping[str, int]) -> list[Finding]:
-    """Findings on what the release's endpoints will be asked; nothing where it has none.
+    """Findings on what the release's endpoints, its judges among them, will be asked.
 
     Args:
         context: the release.
@@ -64,14 +63,13 @@ def endpoint_plan_findings(context: ReleaseContext, policy: Policy, rows: Mappin
         InputError: if no task of its suites can be asked of an endpoint.
     """
     release = context.release
-    if not asks_in_messages(release):
-        return []
     # The log as it will be replayed is written here: the confined process may not write into the store.
     replay_inputs(load_release_inputs(context), release=context.path, store=context.store.root)
     with suite_calls(context) as calls:
         questions = calls.call("endpoint_questions", context=replace(context, progress=silent))
-    _refuse_unfit_template(context, questions["messages"])
     roles = asked_endpoints(release)
+    if roles:
+        _refuse_unfit_template(context, questions["messages"])
     found = [_not_applicable(NotApplicable(**{**one, "metrics": tuple(one["metrics"])})) for one in questions["left"]]
     if len(roles) == 1 and "backend" not in policy.allowed_differences:
         found.append(_unlike(next(iter(roles)), policy))
@@ -79,7 +77,33 @@ def endpoint_plan_findings(context: ReleaseContext, policy: Policy, rows: Mappin
         asked = Estimate(**questions["asked"][role])
         taught = _teaching(context, rows) if role == "teacher" else Estimate()
         found.append(_told(role, endpoint, asked, taught))
-    return found
+    return [*found, *map(_judged, questions["judges"])]
+
+
+def _judged(row: Mapping[str, Any]) -> Finding:
+    endpoint, asked = Endpoint.model_validate(row["endpoint"]), Estimate(**row["asked"])
+    usd = asked.usd(endpoint)
+    told = f"The judge {endpoint.model} at {endpoint.address} will be asked at most {quantity(asked.requests, 'request')}: "
+    told += f"about {asked.input_tokens:,} tokens read and at most {asked.output_tokens:,} written"
+    told += f", at most {usd:,.4f} USD" if usd is not None else "; no price is declared"
+    told += f" (paid before: {row['paid_usd']:,.4f} USD)." if row["paid_usd"] else "."
+    subject, details = f"judge {row['name']}", dict(_details(asked, usd))
+    if usd is not None and endpoint.budget_usd is not None and usd > endpoint.budget_usd:
+        return _over(subject, told, endpoint.budget_usd, details)
+    return passing("evidence", _PLAN, subject, told, looked_for={"requests": asked.requests}, source=RULES[_PLAN].source, **details)
+
+
+def _over(subject: str, told: str, budget_usd: float, details: dict[str, Any]) -> Finding:
+    return Finding(
+        check="evidence",
+        verdict=RULES[_PLAN].verdict,
+        subject=subject,
+        reason=f"{told} That may pass budget_usd {budget_usd:g}, at which asking stops.",
+        mend="Raise `budget_usd`, ask fewer items (`evaluation.limit`), or allow shorter answers.",
+        rule=_PLAN,
+        source=RULES[_PLAN].source,
+        details=details,
+    )
 
 
 def _refuse_unfit_template(context: ReleaseContext, messages: Mapping[str, list[dict[str, Any]]]) -> None:
@@ -157,17 +181,8 @@ def _told(role: str, endpoint: Endpoint, asked: Estimate, taught: Estimate) -> F
     subject = f"{role} {endpoint.model}"
     details = dict(_details(whole, usd))
     over = [part for part in (asked.usd(endpoint), taught.usd(endpoint)) if part and endpoint.budget_usd and part > endpoint.budget_usd]
-    if over:
-        return Finding(
-            check="evidence",
-            verdict=RULES[_PLAN].verdict,
-            subject=subject,
-            reason=f"{told} That may pass budget_usd {endpoint.budget_usd:g}, at which asking stops.",
-            mend="Raise `budget_usd`, ask fewer items (`evaluation.limit`), or allow shorter answers.",
-            rule=_PLAN,
-            source=RULES[_PLAN].source,
-            details=details,
-        )
+    if over and endpoint.budget_usd is not None:
+        return _over(subject, told, endpoint.budget_usd, details)
     return passing("evidence", _PLAN, subject, told, looked_for={"requests": whole.requests}, source=RULES[_PLAN].source, **details)
 
 

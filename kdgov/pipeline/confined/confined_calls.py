@@ -115,12 +115,14 @@ def planned_requests(*, context: ReleaseContext, code: Sequence[Path], progress:
 
 
 def endpoint_questions(*, context: ReleaseContext, code: Sequence[Path], progress: Progress) -> dict[str, Any]:
-    """What a release asks of endpoints: tasks ``left`` out, tokens ``asked`` of each role, ``messages`` of each task's first item."""
+    """What a release asks of endpoints: tasks ``left`` out, tokens ``asked`` of each role, ``judges``, ``messages`` of tasks."""
     estimate = importlib.import_module("kdgov.pipeline.asked_models.asking_estimate").evaluation_estimate
     with allowed_code(code):
         plan, left = release_questions(replace(context, progress=progress))
     roles = asked_endpoints(context.release)
+    judges = importlib.import_module("kdgov.pipeline.asked_models.judging_estimate").planned_judges(plan, context)
     return {
+        "judges": [asdict(one) for one in judges],
         "left": [asdict(one) for one in left],
         "asked": {role: asdict(estimate(plan, context, role, at)) for role, at in roles.items()},
         "messages": {task.name: messages_of(task.items[0].requests[0].context) for task in plan.tasks},
