@@ -95,6 +95,19 @@ def test_allowed_code_runs_and_is_named_by_digest(tmp_path):
         _built(tmp_path, declared)
 
 
+@pytest.mark.parametrize("place", ["file", "included"])
+def test_a_task_that_computes_its_metrics_itself_may_name_them_as_it_likes(tmp_path, place):
+    code = "def results(doc, likelihoods): return {'mine': 0.5}\n"
+    (tmp_path / "more.yaml").write_text("process_results: !function utils.results\n")
+    line = {"file": "process_results: !function utils.results\n", "included": "include: more.yaml\n"}[place]
+    text = PLAIN.replace("metric_list: [{metric: acc}]", "metric_list: [{metric: mine, aggregation: mean, higher_is_better: true}]")
+    declared = _suite(tmp_path, text + line, code)
+    with allowed_code([tmp_path]):
+        assert _built(tmp_path, declared)
+    with pytest.raises(InputError, match=r"runs code: utils\.results\s"):
+        _built(tmp_path, declared)
+
+
 def test_code_of_another_folder_than_the_allowed_one_is_refused(tmp_path):
     (tmp_path / "suite").mkdir()
     (tmp_path / "other").mkdir()

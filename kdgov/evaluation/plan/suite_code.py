@@ -73,18 +73,19 @@ def suite_code(file: Path | None, *, where: str, written: Mapping[str, Any] | No
         InputError: if it runs code in a folder that nobody allowed, or the file cannot be read.
     """
     builtin = lm_eval_tasks_folder().resolve()
-    named = list(_scripts(written or {}))
+    parts, named = [written or {}], []
     if file is not None and builtin not in file.resolve().parents:
-        named += _named(file, where)
+        files, named = _named(file, where)
+        parts += files
+    named += _scripts(parts)
     foreign = [code for code in named if not _is_builtin(code, builtin)]
     allowed = _ALLOWED.get()
     refused = [c for c in foreign if c.file is None or not any(folder in c.file.parents for folder in allowed)]
     if refused:
-        raise InputError(
-            f"its task file runs code: {', '.join(sorted({code.name for code in refused}))}",
-            where=where,
-            mend=f"Write the prompt as a template, or read that code and allow its folder: {_FLAG} {file.parent if file else 'FOLDER'}",
-        )
+        mend = f"Write the prompt as a template, or read that code and allow its folder: {_FLAG} {file.parent if file else 'FOLDER'}"
+        if any(code.name.startswith("metric ") for code in refused):
+            mend += "; a metric that lm-eval does not have is computed by the task's own `process_results`, in such a folder"
+        raise InputError(f"its task file runs code: {', '.join(sorted({code.name for code in refused}))}", where=where, mend=mend)
     folders = {code.file.parent for code in foreign if code.file is not None}
     # A function may import its neighbours: all of the folder's code is named.
     return {path.name: digest_file(path) for folder in sorted(folders) for path in sorted(folder.rglob("*.py"))}
@@ -96,8 +97,10 @@ def _is_builtin(code: CodeFile, builtin: Path) -> bool:
     return code.name.startswith("lm_eval.tasks.")
 
 
-def _named(file: Path, where: str) -> list[CodeFile]:
+def _named(file: Path, where: str) -> tuple[list[Mapping[str, Any]], list[CodeFile]]:
+    """What a task file and those that it includes say, and the functions that they name."""
     found: list[CodeFile] = []
+    files: list[Mapping[str, Any]] = []
     seen: set[Path] = set()
     waiting = [file.resolve()]
     while waiting:
@@ -110,19 +113,24 @@ def _named(file: Path, where: str) -> list[CodeFile]:
         config = _read(path, found, where)
         includes = config.get("include") or []
         waiting += [(path.parent / str(one)).resolve() for one in (includes if isinstance(includes, list) else [includes])]
-        found += _scripts(config)
-    return found
+        files.append(config)
+    return files, found
 
 
-def _scripts(config: Mapping[str, Any]) -> Iterator[CodeFile]:
-    """Metrics that are no words of lm-eval's: the `evaluate` library would load each as a script, from the hub or a folder."""
-    metrics = config.get("metric_list") or []
-    for row in metrics if isinstance(metrics, list) else []:
-        name = row.get("metric") if isinstance(row, Mapping) else None
-        if isinstance(name, str) and (row.get("hf_evaluate") or not _is_known_metric(name)):
-            yield CodeFile(name=f"metric {name}", file=None)
-    if isinstance(config.get("class"), str):
-        yield CodeFile(name=f"class {config['class']}", file=None)
+def _scripts(parts: Sequence[Mapping[str, Any]]) -> Iterator[CodeFile]:
+    """Metrics that are no words of lm-eval's: the `evaluate` library would load each as a script, from the hub or a folder.
+
+    A task that computes its metrics itself (``process_results``) merely names them.
+    """
+    computed = [part["process_results"] for part in parts if "process_results" in part]
+    for config in parts:
+        metrics = [] if computed and all(computed) else config.get("metric_list") or []
+        for row in metrics if isinstance(metrics, list) else []:
+            name = row.get("metric") if isinstance(row, Mapping) else None
+            if isinstance(name, str) and (row.get("hf_evaluate") or not _is_known_metric(name)):
+                yield CodeFile(name=f"metric {name}", file=None)
+        if isinstance(config.get("class"), str):
+            yield CodeFile(name=f"class {config['class']}", file=None)
 
 
 def _is_known_metric(name: str) -> bool:
