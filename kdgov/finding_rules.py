@@ -240,6 +240,9 @@ RULES: dict[str, Rule] = {
     "evidence.task-not-applicable": _rule("review", "a task that an endpoint cannot answer", "docs/endpoints.md"),
     "evidence.endpoint-empty": _rule("review", "answers that an endpoint withheld by a filter or left empty", "docs/endpoints.md"),
     "evidence.thoughts-unfinished": _rule("review", "answers that were cut off while the model still reasoned", "docs/evaluation.md"),
+    "evidence.thoughts-undeclared": _rule(
+        "review", "thoughts that were scored as answers: nothing says that the model thinks", "docs/evaluation.md"
+    ),
     "evidence.judge-agreement": _rule("warn", "a judge that people often disagree with", "docs/evaluation.md"),
     "evidence.judge-wording": _rule("warn", "a guard model that is asked in other words than its authors publish", "docs/evaluation.md"),
     "evidence.judge-not-validated": _rule("warn", "a judge that nobody checked on answers of these two models", "docs/gate.md"),

@@ -142,3 +142,25 @@ def test_a_budget_that_does_not_fit_the_model_is_refused_by_name(write_suite_in_
     with pytest.raises(InputError, match="for thoughts") as caught:
         evaluate(plan, model, tmp_path / "a", cache=tmp_path / "c", how=BackendSettings(reasoning=Reasoning(budget_tokens=4096)))
     assert "budget_tokens" in caught.value.mend
+
+
+def test_thoughts_of_a_model_of_which_nobody_said_that_it_thinks_are_told(write_suite_in_messages: Path, tmp_path: Path) -> None:
+    """Scored as answers, as lm-eval does, and never without a word: by their marks, or by a template that opens them."""
+    plan = build_plan(read_suites([str(write_suite_in_messages)]))
+    told = {}
+    for name, said in (("plain", "grey"), ("r1", "so</think>grey"), ("harmony", "analysisHe asksassistantfinalgrey")):
+        with scripted_server([{"text": said if number < 2 else "grey"} for number in range(6)]) as server:
+            endpoint = Endpoint(base_url=server.url, model="m", terms="MIT", concurrency=1)
+            how = BackendSettings(backend="chat", endpoint=endpoint, reask=0)
+            told[name] = evaluate(plan, endpoint, tmp_path / name, cache=tmp_path / f"c-{name}", how=how).document
+    model = make_model(tmp_path / "model", seed=3, template=TEMPLATE.replace("[answer]", "[answer]<think>\n"))
+    told["opened"] = evaluate(plan, model, tmp_path / "opened", cache=tmp_path / "c").document
+    told["closed"] = evaluate(
+        plan, make_model(tmp_path / "closed-model", seed=3, template=TEMPLATE), tmp_path / "closed", cache=tmp_path / "c"
+    ).document
+    counts = {name: document["tasks"][0]["way"].get("thoughts_undeclared", {}).get("with", 0) for name, document in told.items()}
+    assert counts == {"plain": 0, "r1": 2, "harmony": 2, "opened": 6, "closed": 0}
+    other = {**told["closed"], "model": {**told["closed"]["model"], "weights": "x"}}
+    found = [f for f in compare_evidence(other, told["opened"]) if f.rule == "evidence.thoughts-undeclared"]
+    assert [(f.verdict, f.subject.split()[0]) for f in found] == [("review", "student")]
+    assert "evaluation.reasoning" in found[0].mend

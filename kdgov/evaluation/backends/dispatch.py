@@ -20,7 +20,8 @@ from kdgov.evaluation.backends.hugging_face.speech import SpeechModel, ask_speec
 from kdgov.evaluation.backends.response_log import AnswerLog, Record, keep_again
 from kdgov.evaluation.backends.runner import RequestRunner, ask_task
 from kdgov.evaluation.backends.settings import BACKENDS, LOW_PRECISION, BackendSettings
-from kdgov.evaluation.plan.request import PlannedTask
+from kdgov.evaluation.plan.request import CHAT, PlannedTask
+from kdgov.evaluation.scoring.answer_text import opens_thoughts
 from kdgov.processes import is_first, rank, world_size
 from kdgov.progress import Progress
 
@@ -59,13 +60,20 @@ def ask(
         if is_first() and record is not None:
             # Sampled answers differ by nature; their seed belongs to the batch.
             is_sampled = any(not is_greedy(r.generation) for i in task.items for r in i.requests if r.kind == "generate")
-            way = {**asker.way, "alone": {} if is_sampled else batch_dependence(task, asker, record)}
+            way: dict[str, Any] = {**asker.way, "alone": {} if is_sampled else batch_dependence(task, asker, record)}
+            way |= {"opens_thoughts": True} if how.reasoning is None and _opens_thoughts(task, asker) else {}
             if _is_noisy(how) and not is_sampled:
                 way["noise"] = keep_again(logs[task.name], asked_again(task, asker))
             _write_way(logs[task.name], way)
         barrier()
         found[task.name] = record or logs[task.name].sealed()
     return found
+
+
+def _opens_thoughts(task: PlannedTask, asker: RequestRunner) -> bool:
+    """Whether the model's own chat template begins a thought behind the task's questions."""
+    asked = next((r.context for item in task.items for r in item.requests if r.kind == "generate"), "")
+    return asked.startswith(CHAT) and opens_thoughts(asker.asked.render(asked))
 
 
 def _heard(

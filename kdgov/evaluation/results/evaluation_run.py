@@ -110,7 +110,7 @@ def evaluate(
         scored, judges = rescore(task.items, answers_by_item(task.items, answers_without_thoughts(task, record, how)))
         second = second_scores(task, _log(task, identity, how, cache), ways[task.name], how, scored.scores, rescore)
         rows += item_rows(task, scored.scores, second.scores)
-        way = {**ways[task.name], **thought_facts(task, record, how), **second.facts}
+        way = {**ways[task.name], **thought_facts(task, record, how, ways[task.name]), **second.facts}
         tasks.append(task_evidence(task, record, way, scored.scores, scored.aggregates, judges))
     table = ItemTable.from_rows(rows, source=str(output / ITEMS)).canonical()
     document = evidence_document(plan, identity, how, tasks, table, endpoint=_observed(plan, model, identity, how, cache))

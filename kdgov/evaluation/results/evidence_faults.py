@@ -66,6 +66,7 @@ def own_faults(who: str, document: Document) -> list[Finding]:
                 found.append(not_taking_part(f"{who} {name}", metric, left, task["items"]))
         found += _batch_faults(who, name, task["way"], str(document.get("how", {}).get("dtype", "float32")))
         found += _unfinished_thoughts(who, name, task["way"].get("thoughts", {}))
+        found += _undeclared_thoughts(who, name, task["way"].get("thoughts_undeclared", {}))
         if task["way"].get("weights") == "not proven":
             found.append(
                 Finding(
@@ -176,6 +177,15 @@ def _unfinished_thoughts(who: str, name: str, thoughts: Mapping[str, Any]) -> li
     reason = f"{thoughts['unfinished']} of {thoughts['answers']} answers never came to an end of their thoughts: what is scored is empty."
     mend = "Raise `evaluation.reasoning.budget_tokens`."
     rule = f"{RULE}.thoughts-unfinished"
+    return [Finding(check="evidence", verdict="review", subject=f"{who} {name}", reason=reason, mend=mend, rule=rule)]
+
+
+def _undeclared_thoughts(who: str, name: str, thoughts: Mapping[str, Any]) -> list[Finding]:
+    if not thoughts:
+        return []
+    reason = f"{thoughts['with']} of {thoughts['answers']} answers hold thoughts (such as <think>), and were scored with them as one text."
+    mend = "Say `evaluation.reasoning: {}` (its `start` and `end` name the marks): thoughts are then cut off and have a budget of their own."
+    rule = f"{RULE}.thoughts-undeclared"
     return [Finding(check="evidence", verdict="review", subject=f"{who} {name}", reason=reason, mend=mend, rule=rule)]
 
 

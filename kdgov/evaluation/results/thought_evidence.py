@@ -9,6 +9,7 @@ from kdgov.digest import canonical_json, digest_bytes
 from kdgov.evaluation.backends.response_log import Record
 from kdgov.evaluation.backends.settings import BackendSettings
 from kdgov.evaluation.plan.request import Plan, PlannedTask
+from kdgov.evaluation.scoring.answer_text import holds_thoughts
 from kdgov.evaluation.scoring.thoughts import scored_text, split_thoughts
 
 
@@ -23,9 +24,18 @@ def answers_without_thoughts(task: PlannedTask, record: Record, how: BackendSett
     ]
 
 
-def thought_facts(task: PlannedTask, record: Record, how: BackendSettings) -> dict[str, Any]:
-    """How many answers of a task had thoughts, how many never came to an end of them, and the digest of all thoughts."""
-    if how.reasoning is None or how.endpoint is not None:
+def thought_facts(task: PlannedTask, record: Record, how: BackendSettings, way: Mapping[str, Any]) -> dict[str, Any]:
+    """How many answers of a task had thoughts, how many never came to an end of them, and the digest of all thoughts.
+
+    Args:
+        task: the task.
+        record: its answers.
+        how: how they were asked for; without ``reasoning`` thoughts are scored as answers, which is told where there are any.
+        way: what the backend noted.
+    """
+    if how.reasoning is None:
+        return _undeclared(task, record, opened=bool(way.get("opens_thoughts")))
+    if how.endpoint is not None:
         return {}
     rows = list(_rows(task, record, how))
     return {
@@ -36,6 +46,13 @@ def thought_facts(task: PlannedTask, record: Record, how: BackendSettings) -> di
             "digest": digest_bytes(b"".join(canonical_json(row) for row in rows)),
         }
     }
+
+
+def _undeclared(task: PlannedTask, record: Record, *, opened: bool) -> dict[str, Any]:
+    requests = [request for item in task.items for request in item.requests]
+    said = [a for request, a in zip(requests, record.flat, strict=True) if request.kind == "generate" and isinstance(a, str)]
+    count = len(said) if opened else sum(map(holds_thoughts, said))
+    return {"thoughts_undeclared": {"with": count, "answers": len(said)}} if count else {}
 
 
 def thoughts_file(plan: Plan, records: Mapping[str, Record], how: BackendSettings) -> bytes:

@@ -36,6 +36,8 @@ _THOUGHTS = [
     (re.compile(opens, re.IGNORECASE), re.compile(f"{opens}.*?(?:{closes}|\\Z)", re.DOTALL | re.IGNORECASE)) for opens, closes in _FORMS
 ]
 _CLOSED_ONLY = re.compile(f"\\A.*(?:{'|'.join(closes for _, closes in _FORMS[:6])})", re.DOTALL | re.IGNORECASE)
+_MARKED = re.compile("|".join(mark for opens, closes in _FORMS[:8] for mark in (opens, closes)), re.IGNORECASE)
+_OPENED = re.compile(rf"(?:{'|'.join(opens for opens, _ in _FORMS[:6])})\s*\Z", re.IGNORECASE)
 _MARKUP = re.compile(r"[*_#>|\[\]]+|^\s*[-•]\s+|^(?:assistant|ai|response|answer)\s*:", re.MULTILINE)
 _SPECIAL = re.compile(r"</?(?:s|answer|response|output|solution)>|<\|[^|>\n]{1,40}\|>|\[/?(?:s|inst|out)[\]>]", re.IGNORECASE)
 _NEXT_TURN = re.compile(r"(?<=[.!?])(?:assistant|user)(?=\s|\Z).*", re.DOTALL)
@@ -57,6 +59,16 @@ def without_thoughts(answer: str) -> str:
     answer = _NEXT_TURN.sub("", answer)
     # Some templates put the opening mark into the prompt: only the closing one is in the answer.
     return _CLOSED_ONLY.sub("", answer)
+
+
+def holds_thoughts(answer: str) -> bool:
+    """Whether a text has a mark that opens or closes thoughts, in the forms of common families."""
+    return _MARKED.search(answer) is not None
+
+
+def opens_thoughts(prompt: str) -> bool:
+    """Whether a prompt ends with the mark that opens thoughts: whatever follows begins as one."""
+    return _OPENED.search(prompt) is not None
 
 
 def unwrapped(said: str) -> str:
