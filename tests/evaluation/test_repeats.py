@@ -68,6 +68,39 @@ def test_a_greedy_task_is_asked_once_and_names_what_it_lacks(write_suite: Any) -
         build_plan(read_suites([str(_suite(write_suite, greedy, "pass@2:exact_match"))]))
 
 
+VOTES = [
+    {"name": "first", "filter": [{"function": "take_first"}]},
+    {"name": "vote", "filter": [{"function": "take_first_k", "k": 3}, {"function": "majority_vote"}, {"function": "take_first"}]},
+]
+
+
+def test_filters_that_vote_over_repeats_vote_as_in_lm_eval(write_suite: Any, tmp_path: Path, teacher: Path) -> None:
+    """Sampled, beside statistics over single answers; greedy, where every repeat is the one answer; and a k beyond the repeats."""
+    right = choice_rows(1)[0]["answer"]
+    metrics = [
+        {"metric": "first", "source": "exact_match", "filter": "first", "direction": "higher"},
+        {"metric": "vote", "source": "exact_match", "filter": "vote", "direction": "higher"},
+        {"metric": "mean", "source": "mean:exact_match", "direction": "higher"},
+    ]
+
+    def planned(task: dict[str, Any], kept: list[dict[str, Any]]) -> Any:
+        declared = {"task": "write", "file": "write.yaml", "data": {"path": "c.jsonl"}, "metrics": kept}
+        files = {"write.yaml": {**task, "filter_list": VOTES}, "c.jsonl": choice_rows(1)}
+        return build_plan(read_suites([str(write_suite([declared], files))]))
+
+    plan, _ = answerable(planned(SAMPLED, metrics))
+    with scripted_server([{"text": said} for said in ("no", right, right, "nay")]) as server:
+        endpoint = Endpoint(base_url=server.url, model="m", terms="MIT", concurrency=1)
+        how = BackendSettings(backend="chat", endpoint=endpoint, reask=0)
+        found = evaluate(plan, endpoint, tmp_path / "a", cache=tmp_path / "c", how=how)
+    assert {r["metric"]: r["score"] for r in found.table.to_rows()} == {"first": 0.0, "vote": 1.0, "mean": 0.5}
+    greedy = evaluate(planned({**WRITE_TASK, "repeats": 4}, metrics[:2]), teacher, tmp_path / "b", cache=tmp_path / "d")
+    assert greedy.document["tasks"][0]["requests"] == 1
+    assert len(set(greedy.document["tasks"][0]["aggregates"].values())) == 1
+    with pytest.raises(InputError, match="at least 3 responses per doc"):
+        planned({**SAMPLED, "repeats": 2}, metrics[:2])
+
+
 def test_a_model_here_samples_every_answer_anew(write_suite: Any, tmp_path: Path, teacher: Path) -> None:
     plan = build_plan(read_suites([str(_suite(write_suite, SAMPLED, "mean:exact_match"))]))
     found = evaluate(plan, teacher, tmp_path / "a", cache=tmp_path / "c")

@@ -6,7 +6,7 @@ import copy
 import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ def score_lm_task(built: LmTask, items: Sequence[PlannedItem], answers: Mapping[
     """
     instances = {item.item_id: _instances(built, item, answers[item.item_id]) for item in items}
     built.task._instances = [i for group in instances.values() for i in group]  # noqa: SLF001 - the one way to hand answers to filters
-    built.task.apply_filters()
+    _apply_filters(built)
     filters = list(built.task._instances[0].filtered_resps)  # noqa: SLF001
     repeated = _repeated(built, items, answers) if built.repeats > 1 else {}
     raw: dict[tuple[str, str], list[Any]] = {}
@@ -79,9 +79,26 @@ def rehearse(built: LmTask, item: PlannedItem) -> None:
         return
 
 
+def _apply_filters(built: LmTask, named: Collection[str | None] | None = None) -> None:
+    """The task's filters on its instances; of them those that are named alone, None being the first."""
+    every = list(getattr(built.task, "_filters", ()))
+    try:
+        if named is None:
+            built.task.apply_filters()
+        for chosen in (one for one in every if named is not None and (one.name in named or (None in named and one is every[0]))):
+            chosen.apply(built.task._instances)  # noqa: SLF001 - as above
+    except AssertionError as error:
+        what = f"a filter cannot read the answers: {error}"
+        raise InputError(
+            what, where=built.where, mend="Set `repeats` of the task file to what its filters take, or correct them."
+        ) from error
+
+
 def _instances(built: LmTask, item: PlannedItem, answers: Sequence[Answer]) -> list[Instance]:
     fresh = []
     own = item.requests[:: built.repeats]
+    # Asked once, a greedy answer is what every repeat of it would be: filters that vote over repeats find as many as the task names.
+    copies = int(getattr(built.task.config, "repeats", 1) or 1) if built.repeats == 1 else 1
     for index, request in enumerate(own):
         said = answers[index * built.repeats : (index + 1) * built.repeats]
         kind = next(k for k, v in _KINDS.items() if v == request.kind)
@@ -91,7 +108,7 @@ def _instances(built: LmTask, item: PlannedItem, answers: Sequence[Answer]) -> l
         elif kind == "generate_until":
             arguments = (request.context, copy.deepcopy(dict(request.generation)))
         made = Instance(request_type=kind, doc=dict(item.doc), arguments=arguments, idx=index, metadata=(built.declared.task, 0, 1))  # type: ignore[arg-type]
-        made.resps = [_response(kind, answer) for answer in said]
+        made.resps = [_response(kind, answer) for answer in said for _ in range(copies)]
         fresh.append(made)
     return fresh
 
@@ -99,14 +116,17 @@ def _instances(built: LmTask, item: PlannedItem, answers: Sequence[Answer]) -> l
 def _repeated(built: LmTask, items: Sequence[PlannedItem], answers: Mapping[str, Sequence[Answer]]) -> dict[str, dict[str, Samples]]:
     """Every repeated answer scored alone: item → filter → its samples."""
     found: dict[str, dict[str, list[tuple[str, Mapping[str, Any]]]]] = {}
+    over = [m for m in built.declared.metrics if m.judge is None and repeated_metric(m.source or m.metric)]
+    # A filter that votes over repeats cannot read one answer: only those are applied that a metric over single answers names.
+    named = {m.filter for m in over}
     for number in range(built.repeats):
         alone = {item.item_id: _instances(built, item, answers[item.item_id]) for item in items}
         for group in alone.values():
             for instance in group:
                 instance.resps = [instance.resps[number]]
         built.task._instances = [i for group in alone.values() for i in group]  # noqa: SLF001 - as above
-        built.task.apply_filters()
-        for item in items:
+        _apply_filters(built, named)
+        for item in items if named else ():
             group = alone[item.item_id]
             for name in group[0].filtered_resps:
                 values = dict(built.task.process_results(dict(item.doc), [i.filtered_resps[name] for i in group]))
