@@ -73,7 +73,8 @@ def suite_code(file: Path | None, *, where: str, written: Mapping[str, Any] | No
         InputError: if it runs code in a folder that nobody allowed, or the file cannot be read.
     """
     builtin = lm_eval_tasks_folder().resolve()
-    parts, named = [written or {}], []
+    parts: list[Mapping[str, Any]] = [written or {}]
+    named: list[CodeFile] = []
     if file is not None and builtin not in file.resolve().parents:
         files, named = _named(file, where)
         parts += files

@@ -184,9 +184,7 @@ def _undeclared_thoughts(who: str, name: str, thoughts: Mapping[str, Any]) -> li
     if not thoughts:
         return []
     reason = f"{thoughts['with']} of {thoughts['answers']} answers hold thoughts (such as <think>), and were scored with them as one text."
-    mend = (
-        "Say `evaluation.reasoning: {}` (its `start` and `end` name the marks): thoughts are then cut off and have a budget of their own."
-    )
+    mend = "Say `evaluation.reasoning: {}` (`start` and `end` name the marks): thoughts are then cut off and have a budget of their own."
     rule = f"{RULE}.thoughts-undeclared"
     return [Finding(check="evidence", verdict="review", subject=f"{who} {name}", reason=reason, mend=mend, rule=rule)]
 
