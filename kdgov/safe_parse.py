@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -81,14 +81,55 @@ def json_file(path: Path) -> Any:
         return json_value(stream.read(), where=str(path))
 
 
-def json_value(data: bytes | str, *, where: str, line: int = 0, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+class RepeatedKeyError(Exception):
+    """A key that stands twice in one JSON object, of which readers silently keep the last; its line where it is known."""
+
+    def __init__(self, key: str, line: int = 0) -> None:
+        self.key, self.line = key, line
+
+    def fault(self, where: str, line: int = 0) -> InputError:
+        """The same as an error at a line of a file."""
+        return DeclarationError([Fault(file=where, key=self.key[:80], line=line or self.line, what=REPEATED, mend=KEEP_ONE)])
+
+
+REPEATED = "stands twice, and readers would keep the last alone"
+KEEP_ONE = "Keep the one that is meant, or give the other another name."
+
+
+def unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, as ``object_pairs_hook`` of `json.loads`; raises `RepeatedKeyError` if it names a key twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise RepeatedKeyError(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+def line_of_repeat(raw: bytes) -> int:
+    """The line of a JSON document on which a key stands for the second time in one object; 0 where none does."""
+    seen: list[set[str] | None] = []
+    for token in _TOKEN.finditer(raw):
+        first = raw[token.start()]
+        if first in b"[{":
+            seen.append(set() if first in b"{" else None)
+        elif first in b"]}":
+            seen[-1:] = []
+        elif seen and seen[-1] is not None and raw[token.end() : token.end() + 200].lstrip()[:1] == b":":
+            key = str(json.loads(token[0]))
+            if key in seen[-1]:
+                return raw.count(b"\n", 0, token.start()) + 1
+            seen[-1].add(key)
+    return 0
+
+
+def json_value(data: bytes | str, *, where: str, line: int = 0, may_repeat: bool = False) -> Any:
     """The value of a JSON text whose depth and weight are known to be harmless.
 
     Args:
         data: the text; bytes are UTF-8.
         where: file, for messages.
         line: its line in the file; 0 for a whole document.
-        hook: as ``object_pairs_hook`` of `json.loads`; what it raises is raised.
+        may_repeat: keep the last of two equal keys of an object, as a server's reply may have them; a file that has them is refused.
 
     Raises:
         InputError: naming file and line.
@@ -96,9 +137,11 @@ def json_value(data: bytes | str, *, where: str, line: int = 0, hook: Callable[[
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     _guard_json(raw, where, line)
     try:
-        value = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=hook)
+        value = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=None if may_repeat else unique_object)
         if b"\\ud" in raw or b"\\uD" in raw:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RepeatedKeyError as error:
+        raise error.fault(where, line or line_of_repeat(raw)) from error
     except UnicodeDecodeError as error:
         at = line or raw[: error.start].count(b"\n") + 1
         raise fault(where, at, f"is not UTF-8 text (line {at}, byte {error.start})", "Save the file as UTF-8.") from error
@@ -117,11 +160,11 @@ def json_value(data: bytes | str, *, where: str, line: int = 0, hook: Callable[[
     return value
 
 
-def json_lines(path: Path, *, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Iterator[tuple[int, bytes, Any]]:
+def json_lines(path: Path) -> Iterator[tuple[int, bytes, Any]]:
     """Line number, bytes and value of every line that is not empty, one at a time.
 
     Raises:
-        InputError: naming the line that is too long, too deep, not UTF-8 or not JSON.
+        InputError: naming the line that is too long, too deep, not UTF-8 or not JSON, or names a key twice.
     """
     first_bytes(path, 64)
     with opened(path) as stream:
@@ -131,12 +174,12 @@ def json_lines(path: Path, *, hook: Callable[[list[tuple[str, Any]]], Any] | Non
             if len(line) > MOST_LINE_BYTES:
                 raise fault(str(path), number, f"line {number} is longer than {MOST_LINE_BYTES >> 20} MiB", "One record a line.")
             if line.strip():
-                yield number, line, _line_value(line, str(path), number, hook, is_last=not line.endswith(b"\n"))
+                yield number, line, _line_value(line, str(path), number, is_last=not line.endswith(b"\n"))
 
 
-def _line_value(line: bytes, where: str, number: int, hook: Callable[[list[tuple[str, Any]]], Any] | None, *, is_last: bool) -> Any:
+def _line_value(line: bytes, where: str, number: int, *, is_last: bool) -> Any:
     try:
-        return json_value(line, where=where, line=number, hook=hook)
+        return json_value(line, where=where, line=number)
     except InputError as error:
         if is_last and " is not JSON" in error.what:
             raise fault(where, number, error.what.replace("is not JSON", "is cut short", 1), error.mend) from error
@@ -233,8 +276,11 @@ def json_elements(texts: Iterator[str], longest: int) -> Generator[Any, None, tu
     Args:
         texts: the document, in blocks; what follows the returned text is still in it.
         longest: characters of an element after which it is given up.
+
+    Raises:
+        RepeatedKeyError: if an element names a key twice.
     """
-    decoder, held, at, before = json.JSONDecoder(), "", 0, _FIRST_ELEMENT
+    decoder, held, at, before = json.JSONDecoder(object_pairs_hook=unique_object), "", 0, _FIRST_ELEMENT
     for block in texts:
         held, at = held[at:] + block, 0
         while found := before.match(held, at):

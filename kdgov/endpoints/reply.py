@@ -62,7 +62,7 @@ def estimated_tokens(text: str) -> int:
 def read_reply(data: bytes, endpoint: Endpoint, *, asked_bytes: int, tries: int) -> Reply | EndpointFault:
     """The answer, or why what came is none."""
     try:
-        value = json_value(data, where=endpoint.address)
+        value = json_value(data, where=endpoint.address, may_repeat=True)
     except (InputError, ValueError) as error:
         kind = "cut_answer" if "not JSON" in str(error) else "no_answer"
         return EndpointFault(kind=kind, said=str(getattr(error, "what", error))[:200])  # type: ignore[arg-type]

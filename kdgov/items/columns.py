@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from kdgov.errors import InputError
 from kdgov.items.arrays import booleans, codes_or, one_array
+from kdgov.safe_parse import RepeatedKeyError, unique_object
 
 KEY_COLUMNS = ("suite", "task", "item_id", "metric")
 NUMBER_COLUMNS = ("score", "confidence", "chance", "weight", "gold", "again")
@@ -186,8 +187,8 @@ def _refuse_group(column: pa.DictionaryArray, code: int, source: str) -> NoRetur
 def canonical_group(text: str) -> str | None:
     """A group's JSON text in its one form; None where it is not an object of attribute and value."""
     try:
-        value = json.loads(text) if text else {}
-    except ValueError:
+        value = json.loads(text, object_pairs_hook=unique_object) if text else {}
+    except (ValueError, RepeatedKeyError):
         value = None
     if not isinstance(value, dict) or any(isinstance(v, (dict, list)) for v in value.values()):
         return None

@@ -154,6 +154,6 @@ def _in_table(file: Path, text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _rows(file: Path, plain: str) -> Iterator[int]:
-    for row in read_rows(file, Tally()):
+    for row in read_rows(file, Tally(repeated=[])):
         if any(plain in _plain(piece.text) for piece in row.pieces):
             yield row.number

@@ -15,18 +15,18 @@ import json
 import lzma
 import re
 import zlib
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kdgov.checks.scan.text_fields import Piece, Row, pieces_of
+from kdgov.checks.scan.text_fields import Piece, Row, Tally, pieces_of
 from kdgov.errors import InputError
-from kdgov.safe_parse import json_elements
+from kdgov.safe_parse import RepeatedKeyError, json_elements, line_of_repeat, unique_object
 
+__all__ = ["BLOCK_BYTES", "CHARS_PER_BATCH", "LONG_LINE_BYTES", "OVERLAP", "ROWS_PER_BATCH", "Tally", "read_rows"]
 BLOCK_BYTES = 1 << 20
 """Bytes read at a time."""
 LONG_LINE_BYTES = 16 << 20
@@ -40,27 +40,11 @@ _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 _PLAIN = {"n": "\n", "t": "\t", "r": "\r", "b": " ", "f": " ", '"': '"', "\\": "\\", "/": "/"}
 
 
-@dataclass(slots=True)
-class Tally:
-    """What a reader had to note of one file; it only grows."""
-
-    rows: int = 0
-    """Examples: JSON values, CSV or Parquet rows, non-empty lines of plain text."""
-    invalid_utf8: int = 0
-    """Bytes or sequences that are not UTF-8, read as U+FFFD."""
-    unreadable: list[int] = field(default_factory=list)
-    """Line numbers, from 1, that are not JSON; at most the first hundred."""
-    unreadable_count: int = 0
-    """How many such lines there are."""
-    long_lines: int = 0
-    """Lines scanned as raw text because they are too long to parse."""
-
-
 def read_rows(path: Path, tally: Tally) -> Iterator[Row]:
     """Every example of one data file.
 
     Raises:
-        InputError: if the file cannot be read as the format its name claims.
+        InputError: if the file cannot be read as the format its name claims, or names a key or column twice.
     """
     suffixes = [s.lower() for s in path.suffixes]
     kind = next((s for s in reversed(suffixes) if s not in _COMPRESSED), ".txt")
@@ -77,6 +61,8 @@ def read_rows(path: Path, tally: Tally) -> Iterator[Row]:
                 yield from _csv_rows(stream, tally, delimiter="\t" if kind == ".tsv" else ",")
             else:
                 yield from _text_rows(_decoded(stream, tally), tally, first=1, plain=True)
+    except RepeatedKeyError as error:
+        raise error.fault(str(path)) from error
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, pa.ArrowInvalid, csv.Error) as error:
         raise InputError(
             f"cannot be read as {''.join(suffixes) or 'text'}: {error}",
@@ -130,16 +116,21 @@ def _json_row(line: str, number: int, tally: Tally) -> Iterator[Row]:
     if not line or line.isspace():
         return
     try:
-        value = json.loads(line)
+        value = json.loads(line, object_pairs_hook=unique_object)
+    except RepeatedKeyError as error:
+        if tally.repeated is None:
+            raise RepeatedKeyError(error.key, number) from error
+        tally.repeated.append((number, error.key))
     except (ValueError, RecursionError):
         tally.unreadable_count += 1
         if len(tally.unreadable) < 100:
             tally.unreadable.append(number)
-        # Its text may still hold what must be found.
-        yield Row(number=number, pieces=(Piece(row=number, field="", role="text", text=line),), value=None)
+    else:
+        tally.rows += 1
+        yield Row(number=number, pieces=pieces_of(value, number), value=value)
         return
-    tally.rows += 1
-    yield Row(number=number, pieces=pieces_of(value, number), value=value)
+    # Its text may still hold what must be found.
+    yield Row(number=number, pieces=(Piece(row=number, field="", role="text", text=line),), value=None)
 
 
 def _long_line(stream: IO[bytes], held: bytes, number: int, tally: Tally) -> Generator[Row, None, bytes]:
@@ -171,7 +162,9 @@ def _json_file(stream: IO[bytes], tally: Tally) -> Iterator[Row]:
         return
     text = _decode(head, tally)
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=unique_object)
+    except RepeatedKeyError as error:
+        raise RepeatedKeyError(error.key, line_of_repeat(head)) from error
     except (ValueError, RecursionError):
         # Several values one after another: JSON lines under another name.
         yield from _json_lines(io.BytesIO(head), tally)
@@ -205,7 +198,7 @@ def _long_file(stream: IO[bytes], head: bytes, tally: Tally) -> Iterator[Row]:
 
 
 def _cut(held: bytes) -> Iterator[bytes]:
-    # What was held to see whether the line ends is given out in blocks, so that windows stay small.
+    """What was held to see whether the line ends, in blocks, so that windows stay small."""
     for start in range(0, len(held), BLOCK_BYTES):
         yield held[start : start + BLOCK_BYTES]
 
@@ -274,11 +267,17 @@ def _csv_rows(stream: IO[bytes], tally: Tally, *, delimiter: str) -> Iterator[Ro
     csv.field_size_limit(LONG_LINE_BYTES)
     rows = csv.DictReader(_lines(_decoded(stream, tally)), delimiter=delimiter, restkey="…", strict=True)
     try:
+        _refuse_repeated(rows.fieldnames or ())
         for row in rows:
             tally.rows += 1
             yield Row(number=tally.rows, pieces=pieces_of(row, tally.rows), value=row)
     except csv.Error:
         tally.unreadable, tally.unreadable_count = [tally.rows + 1], 1
+
+
+def _refuse_repeated(columns: Sequence[str]) -> None:
+    if twice := next((name for name in columns if name and columns.count(name) > 1), None):
+        raise RepeatedKeyError(twice, 1)
 
 
 def _lines(texts: Iterator[str]) -> Iterator[str]:
@@ -293,6 +292,7 @@ def _lines(texts: Iterator[str]) -> Iterator[str]:
 def _parquet_rows(path: Path, tally: Tally) -> Iterator[Row]:
     number = 0
     with pq.ParquetFile(path) as table:
+        _refuse_repeated(table.schema_arrow.names)
         for batch in table.iter_batches(batch_size=512):
             for value in batch.to_pylist():
                 number += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 Role = Literal["text", "prompt", "output"]
@@ -34,6 +35,24 @@ class Piece(NamedTuple):
     """Hits that start at or after this character belong to the next window."""
     offset: int = 0
     """Where the text starts within its row's text, in characters."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a reader had to note of one file; it only grows."""
+
+    rows: int = 0
+    """Examples: JSON values, CSV or Parquet rows, non-empty lines of plain text."""
+    invalid_utf8: int = 0
+    """Bytes or sequences that are not UTF-8, read as U+FFFD."""
+    unreadable: list[int] = field(default_factory=list)
+    """Line numbers, from 1, that are not JSON; at most the first hundred."""
+    unreadable_count: int = 0
+    """How many such lines there are."""
+    long_lines: int = 0
+    """Lines scanned as raw text because they are too long to parse."""
+    repeated: list[tuple[int, str]] | None = None
+    """Line and key of objects that name a key twice, for a caller that tells them itself (an empty list); else the first is refused."""
 
 
 class Row(NamedTuple):

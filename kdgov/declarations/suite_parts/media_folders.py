@@ -25,6 +25,7 @@ from typing import Any, cast
 from kdgov.digest import digest_bytes, digest_file
 from kdgov.errors import DeclarationError, Fault, UnavailableError
 from kdgov.resources import cache_folder
+from kdgov.safe_parse import RepeatedKeyError, unique_object
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 SOUNDS = frozenset({".wav", ".flac", ".mp3", ".ogg", ".m4a"})
@@ -149,14 +150,14 @@ def _row(folder: Path, file: Path, told: Mapping[Path, dict[str, Any]], *, has_t
 def _told(table: Path) -> Iterator[tuple[Path, dict[str, Any]] | Fault]:
     """What a table says of each file, beside which it lies."""
     try:
-        text = table.read_text(encoding="utf-8-sig")
-        rows = (
-            list(csv.DictReader(io.StringIO(text))) if table.suffix == ".csv" else [json.loads(s) for s in text.splitlines() if s.strip()]
-        )
+        rows = _table_rows(table, table.read_text(encoding="utf-8-sig"))
+    except RepeatedKeyError as error:
+        yield error.fault(str(table)).faults[0]
+        return
     except (ValueError, csv.Error) as error:
         yield _fault(table, "", f"cannot be read: {error}", "Write UTF-8: a JSON object a line, or CSV with a header.")
         return
-    for number, row in enumerate(rows, 1):
+    for number, row in rows:
         name = row.get("file_name") if isinstance(row, Mapping) else None
         if not isinstance(name, str) or not name:
             yield Fault(file=str(table), key="file_name", line=number, what="is missing", mend='Write {"file_name": "1.png", "label": …}.')
@@ -164,6 +165,22 @@ def _told(table: Path) -> Iterator[tuple[Path, dict[str, Any]] | Fault]:
             yield Fault(file=str(table), key="file_name", line=number, what=f"names {name!r}, which is not there", mend="Correct it.")
         else:
             yield file, {key: value for key, value in row.items() if key not in ("file_name", "id", "image", "audio")}
+
+
+def _table_rows(table: Path, text: str) -> list[tuple[int, Any]]:
+    """The rows of a table, each with its line."""
+    if table.suffix == ".csv":
+        reader = csv.DictReader(io.StringIO(text))
+        unique_object([(name, None) for name in reader.fieldnames or ()])
+        return [(reader.line_num, row) for row in reader]
+    return [(number, _line_of(line, number)) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+
+def _line_of(line: str, number: int) -> Any:
+    try:
+        return json.loads(line, object_pairs_hook=unique_object)
+    except RepeatedKeyError as error:
+        raise RepeatedKeyError(error.key, number) from error
 
 
 def _files(folder: Path) -> list[Path]:

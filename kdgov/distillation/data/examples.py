@@ -14,6 +14,7 @@ from kdgov.declarations.suite_parts.media_folders import as_data_file
 from kdgov.digest import digest_json
 from kdgov.distillation.data.row_shapes import RowError, content_of
 from kdgov.errors import DeclarationError, Fault, InputError
+from kdgov.safe_parse import KEEP_ONE, REPEATED
 
 _FAULTS_SHOWN = 20
 _AT_ONCE = 1024
@@ -164,7 +165,7 @@ def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool) -> Iterato
         return
     if not path.is_file():
         raise InputError("there is no such data file", where=str(path), mend="Correct the path under `data:`.")
-    tally = Tally()
+    tally = Tally(repeated=[])
     for row in read_rows(path, tally):
         if row.value is None and row.pieces and not path.suffix.lower().startswith(".json"):
             yield Example(item_id=f"{path.name}:{row.number}", completion=row.pieces[0].text)
@@ -176,6 +177,8 @@ def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool) -> Iterato
     for number in tally.unreadable:
         what, mend = ("opens a quote that is not closed", _QUOTES) if is_table else ("is not JSON", "Write one JSON object per line.")
         yield Fault(file=str(path), key="", line=number, what=what, mend=mend)
+    for number, key in tally.repeated or ():
+        yield Fault(file=str(path), key=key, line=number, what=REPEATED, mend=KEEP_ONE)
     if tally.long_lines:
         yield Fault(
             file=str(path),

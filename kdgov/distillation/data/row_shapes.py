@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdgov.distillation.data.turn_marks import LEARN, MARKS, foreign_part, is_learnt, words_of
+from kdgov.safe_parse import KEEP_ONE, RepeatedKeyError, unique_object
 
 _SHARED = {"id", "item_id", "weight", "file_digest"}
 _PAIR = {"text_pair", "text2", "sentence2", "passage", "document"}
@@ -292,6 +293,8 @@ def _text(row: Mapping[str, Any], key: str, *, may_be_empty: bool = False) -> st
 
 def _parsed(text: str, key: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=unique_object)
+    except RepeatedKeyError as error:
+        raise RowError(f"names {error.key!r} twice in one object", KEEP_ONE, key=key) from error
     except (ValueError, RecursionError) as error:
         raise RowError("is text that is not JSON", "Write a list.", key=key) from error

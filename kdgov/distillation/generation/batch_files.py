@@ -21,6 +21,7 @@ from kdgov.distillation.generation.journal import Journal
 from kdgov.endpoints.faults import fault_of_status
 from kdgov.endpoints.reply import Reply, is_same_model, read_reply
 from kdgov.errors import InputError
+from kdgov.safe_parse import RepeatedKeyError, unique_object
 
 REQUESTS_PER_FILE, BYTES_PER_FILE = 50_000, 190 << 20
 """What providers take in one file, with some room."""
@@ -131,12 +132,14 @@ def _lines(file: Path) -> Iterator[bytes]:
 def _read(line: bytes, file: Path, number: int) -> tuple[Mapping[str, Any], str]:
     """What stands in a line, and the key of its request."""
     try:
-        value: Mapping[str, Any] = json.loads(line)
+        value: Mapping[str, Any] = json.loads(line, object_pairs_hook=unique_object)
         key = PREFIX + str(value["custom_id"]).removeprefix(PREFIX)
         # A request file, or another provider's format: to count its lines as failed would have them paid for again.
         if "response" not in value and "error" not in value:
             raise _no_answer_file(file, number)
         int((value.get("response") or {}).get("status_code", 200))
+    except RepeatedKeyError as error:
+        raise error.fault(str(file), number) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _no_answer_file(file, number) from error
     return value, key

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from kdgov.errors import InputError
-from kdgov.safe_parse import json_value
+from kdgov.safe_parse import RepeatedKeyError, json_value, line_of_repeat, unique_object
 
 Row = dict[str, Any]
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -126,7 +126,10 @@ def _refuse_open_quote(text: str, where: str, delimiter: str) -> None:
 
 def _parquet_rows(path: Path) -> list[Row]:
     try:
+        unique_object([(name, None) for name in parquet.read_schema(path).names])
         return list(parquet.read_table(path).to_pylist())
+    except RepeatedKeyError as error:
+        raise error.fault(str(path)) from error
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise InputError(f"is not a whole Parquet file: {str(error).splitlines()[0]}", where=str(path), mend=_WHOLE) from error
 
@@ -137,7 +140,9 @@ def _json_lines(text: str, path: Path) -> list[Row]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=unique_object)
+        except RepeatedKeyError as error:
+            raise error.fault(str(path), number) from error
         except (ValueError, RecursionError) as error:
             raise InputError(f"is not JSON: {error}", where=f"{path}:{number}", mend="Write one JSON object per line.") from error
         if not isinstance(value, dict):
@@ -148,7 +153,9 @@ def _json_lines(text: str, path: Path) -> list[Row]:
 
 def _json_rows(text: str, path: Path) -> list[Row]:
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=unique_object)
+    except RepeatedKeyError as error:
+        raise error.fault(str(path), line_of_repeat(text.encode())) from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"is not JSON: {error}", where=str(path), mend="Correct the file.") from error
     if isinstance(value, list) and all(isinstance(r, dict) for r in value):

@@ -93,38 +93,18 @@ def text_lines(file: Path) -> list[str]:
         raise _line_fault(file, line, what, mend="Save the file as UTF-8.") from error
 
 
-def json_objects(file: Path, *, unique_keys: bool = False) -> list[tuple[int, dict[str, Any]]]:
+def json_objects(file: Path) -> list[tuple[int, dict[str, Any]]]:
     """Line number and object of every non-empty line.
 
-    Args:
-        file: the JSON-lines file.
-        unique_keys: refuse an object that names a key twice, of which JSON readers silently keep the last.
-
     Raises:
-        InputError: naming the first line that is cut short or holds no object.
+        InputError: naming the first line that is cut short, holds no object, or names a key twice.
     """
     found: list[tuple[int, dict[str, Any]]] = []
-    try:
-        for number, _, value in json_lines(file, hook=_unique_keys if unique_keys else None):
-            if not isinstance(value, dict):
-                mend = "Every line is one object with the columns as keys."
-                raise _line_fault(file, number, f"line {number} is not a JSON object", mend=mend)
-            found.append((number, value))
-    except _TwiceError as error:
-        number = found[-1][0] + 1 if found else 1
-        raise _line_fault(file, number, f"line {number} names the key {error} twice", mend="Keep one of the two.") from error
-    return found
-
-
-class _TwiceError(ValueError):
-    """A key that stands twice in one object."""
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _TwiceError(repr(next(name for name in names if names.count(name) > 1)))
+    for number, _, value in json_lines(file):
+        if not isinstance(value, dict):
+            mend = "Every line is one object with the columns as keys."
+            raise _line_fault(file, number, f"line {number} is not a JSON object", mend=mend)
+        found.append((number, value))
     return found
 
 
@@ -162,7 +142,7 @@ def _is_plain(data: pa.Table) -> bool:
 
 def _slow_rows(file: Path) -> list[dict[str, Any]]:
     rows = []
-    for number, value in json_objects(file, unique_keys=True):
+    for number, value in json_objects(file):
         missing = [name for name in _REQUIRED if name not in value]
         if missing:
             mend = "Every row names suite, task, item_id, metric and score."
