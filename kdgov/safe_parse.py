@@ -89,10 +89,11 @@ class RepeatedKeyError(Exception):
 
     def fault(self, where: str, line: int = 0) -> InputError:
         """The same as an error at a line of a file."""
-        return DeclarationError([Fault(file=where, key=self.key[:80], line=line or self.line, what=REPEATED, mend=KEEP_ONE)])
+        at = line or self.line
+        what = f"{f'line {at} ' if at else ''}names the key {self.key[:80]!r} twice, and readers would keep the last alone"
+        return DeclarationError([Fault(file=where, key="", line=at, what=what, mend=KEEP_ONE)])
 
 
-REPEATED = "stands twice, and readers would keep the last alone"
 KEEP_ONE = "Keep the one that is meant, or give the other another name."
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
+from kdgov.declarations.data_parts.data_use import Columns
 from kdgov.declarations.data_parts.hub_data import HubData
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
@@ -110,6 +111,9 @@ class DataDeclaration(HubData):
     """A text or JSON-lines file without a card; the checks will say what is then unknown."""
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Factor of the weight of each of its examples in the loss, beside a line's own ``weight``: 0.25 lets them count a quarter."""
+    columns: Columns = Field(default_factory=dict)
+    """Key of a line as it is read (``prompt``, ``completion``, ``messages``, ``label`` …) → column of the files; dots lead into objects and
+    lists (``answers.text.0``), ``null`` leaves a key out."""
 
     @model_validator(mode="after")
     def _has_one(self) -> DataDeclaration:

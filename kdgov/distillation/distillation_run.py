@@ -13,6 +13,7 @@ import torch
 from kdgov.checkpoints.identity import ModelIdentity, model_identity
 from kdgov.checkpoints.loading import freeze, load_model
 from kdgov.checkpoints.text_pooling import Pooling, pooling_of
+from kdgov.declarations.data_parts.data_use import DataUse
 from kdgov.declarations.distillation import Attention, Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.digest import digest_bytes, write_atomic
@@ -61,7 +62,7 @@ def distill(
     cache_root: Path | None = None,
     helpers: Helpers | None = None,
     progress: Progress = silent,
-    data_weights: Sequence[float] = (),
+    data_uses: Sequence[DataUse] = (),
     further_teachers: Sequence[Path] = (),
 ) -> DistillationRecord:
     """Train a student and write it, with the record of what was trained, into a folder.
@@ -82,7 +83,7 @@ def distill(
         cache_root: where teacher caches of many runs lie; default beside the output.
         helpers: where answers of teachers lie and what filters of written text need; default beside the output.
         progress: told every step.
-        data_weights: factor per data file; empty: 1 for each.
+        data_uses: weight and columns per data file; empty: as they are.
         further_teachers: folders of the teachers that the recipe names beside the first, in its order.
 
     Raises:
@@ -95,7 +96,7 @@ def distill(
     with memory_advice(recipe), kept_heap():
         material = gather_inputs(
             recipe, teacher, student, data_files, output,
-            prompt_files=prompt_files, cache_root=root, progress=progress, helpers=helpers, data_weights=data_weights,
+            prompt_files=prompt_files, cache_root=root, progress=progress, helpers=helpers, data_uses=data_uses,
             further_teachers=further_teachers,
         )  # fmt: skip
         return _run(material, output, progress)

@@ -13,6 +13,7 @@ from kdgov.checkpoints.identity import ModelIdentity, endpoint_facts, model_iden
 from kdgov.checkpoints.loading import Task, task_of
 from kdgov.checkpoints.tasks import SPEECH, refuse_unfit_terms
 from kdgov.checkpoints.weights.packed_weights import refuse_missing_method, refuse_packed_start
+from kdgov.declarations.data_parts.data_use import DataUse
 from kdgov.declarations.distillation import Distillation, OnPolicy, UniversalLogits
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release_parts.teacher_writing import TeacherText
@@ -20,7 +21,7 @@ from kdgov.digest import digest_file, digest_json
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.data.collation import Prepared, prepare
 from kdgov.distillation.data.compared_ids import NOTHING_KNOWN, Vocabulary, vocabulary_of
-from kdgov.distillation.data.examples import media_of, read_data, unique_names, weights_as_text
+from kdgov.distillation.data.examples import media_of, read_data, unique_names, uses_as_text
 from kdgov.distillation.data.two_tokenizers.paired_tokenizers import across_tokenizers
 from kdgov.distillation.data.unread_content import fitting
 from kdgov.distillation.data.written_terms import write_terms
@@ -86,7 +87,7 @@ def gather_inputs(
     cache_root: Path,
     progress: Progress,
     helpers: Helpers | None = None,
-    data_weights: Sequence[float] = (),
+    data_uses: Sequence[DataUse] = (),
     further_teachers: Sequence[Path] = (),
 ) -> DistillationInputs:
     """Identify, read, have the teacher write where declared, and tokenise.
@@ -110,7 +111,7 @@ def gather_inputs(
     if not data_files:
         raise InputError("names no file to learn from", where="data", mend="Add a card or a file.")
     prompts_in_data = any(isinstance(term, TeacherText) and term.prompts is None for term in recipe.terms)
-    read = fitting(task, read_data(data_files, as_prompts=prompts_in_data, weights=data_weights), answered=prompts_in_data)
+    read = fitting(task, read_data(data_files, as_prompts=prompts_in_data, uses=data_uses), answered=prompts_in_data)
     examples = read.examples
     helpers = helpers or Helpers(answers_root=output.parent / "teacher-answers", progress=progress)
     written, shards = write_terms(recipe, examples, prompt_files, teacher_path, output, helpers)
@@ -127,7 +128,7 @@ def gather_inputs(
     logit_files = tuple(helpers.path_of(name) for name in (recipe.cache.files if recipe.cache is not None else ()))
     named = unique_names([*data_files, *prompt_files, *logit_files])
     data = {name: digest_file(path) for name, path in named.items()} | media_of(learnt)
-    decided_by = sorted([*data.values(), *(shard["digest"] for shard in shards), *weights_as_text(data_files, data_weights)])
+    decided_by = sorted([*data.values(), *(shard["digest"] for shard in shards), *uses_as_text(data_files, data_uses)])
     return DistillationInputs(
         recipe=recipe,
         task=task,

@@ -15,6 +15,7 @@ import torch
 from kdgov.checkpoints.identity import endpoint_facts, model_identity
 from kdgov.checkpoints.layer_choice import as_plain
 from kdgov.checkpoints.loading import task_of
+from kdgov.declarations.data_parts.data_use import DataUse
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release import StudentDeclaration
@@ -63,7 +64,7 @@ def make_student(
     output: Path,
     progress: Progress,
     helpers: Helpers | None = None,
-    data_weights: Sequence[float] = (),
+    data_uses: Sequence[DataUse] = (),
     further_teachers: Sequence[Path] = (),
 ) -> Mapping[str, Any]:
     """Make the declared student under ``output/student`` and return its record.
@@ -77,7 +78,7 @@ def make_student(
     start = student_start(student, student_path, student_config)
     record = distill(
         recipe, teacher, start, data_files, output,
-        prompt_files=prompt_files, cache_root=cache_root, helpers=helpers, progress=progress, data_weights=data_weights,
+        prompt_files=prompt_files, cache_root=cache_root, helpers=helpers, progress=progress, data_uses=data_uses,
         further_teachers=further_teachers,
     )  # fmt: skip
     if student.quantization is None or not is_first():
@@ -121,7 +122,7 @@ def calibrated(
     prompt_files: Sequence[Path],
     progress: Progress,
     helpers: Helpers | None = None,
-    data_weights: Sequence[float] = (),
+    data_uses: Sequence[DataUse] = (),
     further_teachers: Sequence[Path] = (),
     grid: Grid = MappingProxyType({}),
 ) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def calibrated(
         place = Path(folder)
         material = gather_inputs(
             recipe, teacher, start, data_files, place,
-            prompt_files=prompt_files, cache_root=place / "cache", progress=progress, helpers=helpers, data_weights=data_weights,
+            prompt_files=prompt_files, cache_root=place / "cache", progress=progress, helpers=helpers, data_uses=data_uses,
             further_teachers=further_teachers,
         )  # fmt: skip
         return calibrate(material, grid=grid, progress=progress)

@@ -14,6 +14,7 @@ from kdgov.checkpoints.identity import read_config
 from kdgov.checkpoints.loading import Task, load_tokenizer, task_of
 from kdgov.checkpoints.media.sound_readers import listener
 from kdgov.checkpoints.tasks import OF_FILES, SPEECH
+from kdgov.declarations.data_parts.data_use import DataUse
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.distillation.data.collation import prepare
@@ -42,7 +43,9 @@ class ShownExample:
     """Tokens that count; 0 where a label or an embedding is learnt."""
 
 
-def shown_examples(recipe: Distillation, model_path: Path, data_files: Sequence[Path], count: int) -> list[ShownExample]:
+def shown_examples(
+    recipe: Distillation, model_path: Path, data_files: Sequence[Path], count: int, *, uses: Sequence[DataUse] = ()
+) -> list[ShownExample]:
     """The first examples of the data as they are trained on.
 
     Args:
@@ -50,6 +53,7 @@ def shown_examples(recipe: Distillation, model_path: Path, data_files: Sequence[
         model_path: folder of the model that the student starts from, or of the teacher where it starts from that.
         data_files: files to learn from.
         count: how many to show.
+        uses: weight and columns per file; empty: as they are.
 
     Raises:
         InputError: if a file, an example or the tokenizer is at fault.
@@ -58,7 +62,7 @@ def shown_examples(recipe: Distillation, model_path: Path, data_files: Sequence[
     written = any(isinstance(term, TeacherText) for term in recipe.terms)
     # As the run reads them: a prompt stands alone only where the teacher is going to answer it.
     with_prompts = any(isinstance(term, TeacherText) and term.prompts is None for term in recipe.terms)
-    read = fitting(task, read_data(data_files, as_prompts=with_prompts), answered=with_prompts)
+    read = fitting(task, read_data(data_files, as_prompts=with_prompts, uses=uses), answered=with_prompts)
     # A sound without a transcript is as a prompt: the teacher has not written to it yet.
     awaits = [one.awaits_answer or (task in SPEECH and written and not one.completion) for one in read.examples]
     examples = [example for example, waits in zip(read.examples, awaits, strict=True) if not waits][:count]

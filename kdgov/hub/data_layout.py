@@ -76,16 +76,25 @@ def chosen_files(names: Sequence[str], card: Mapping[str, Any], wanted: HubData,
     _refuse_script(names, card, str(wanted.hub), where)
     splits = _splits_of(names, card, wanted, where)
     split = wanted.split or _default_split(list(splits), default, where)
-    if split not in splits:
-        raise InputError(f"has no split {split!r}", where=where, mend=f"Name one of its splits: {', '.join(splits)}.")
-    if isinstance(found := splits[split], InputError):
-        raise found
+    found = _files_of(split, splits, where)
     if wanted.files is not None:
         asked = set(_matching(wanted.files, names, where))
         found = [name for name in found if name in asked]
         if not found:
             raise InputError(f"files: {wanted.files!r} names no file of the split {split!r}", where=where, mend="Leave one of them out.")
     return _of_one_format(found, where)
+
+
+def _files_of(asked: str, splits: Mapping[str, list[str] | InputError], where: str) -> list[str]:
+    """The files of one split, or of several (``train+validation``), each once."""
+    found: dict[str, None] = {}
+    for split in asked.split("+"):
+        if split not in splits:
+            raise InputError(f"has no split {split!r}", where=where, mend=f"Name one of its splits: {', '.join(splits)}.")
+        if isinstance(files := splits[split], InputError):
+            raise files
+        found |= dict.fromkeys(files)
+    return list(found)
 
 
 def _default_split(splits: list[str], default: str, where: str) -> str:

@@ -19,6 +19,7 @@ from kdgov.errors import InputError, UnavailableError
 from kdgov.hub.data_layout import Chosen, LackingFileError, chosen_files
 from kdgov.hub.hub_front_matter import front_matter
 from kdgov.hub.hub_snapshot import asked, cached_snapshot, fetched_snapshot, repository_folder, unreachable
+from kdgov.hub.joined_files import joined
 from kdgov.resources import cache_folder
 
 _CARD_FILES = ("README.md", "LICENSE*", "LICENCE*", "License*", "license*", "COPYING*", "NOTICE*")
@@ -77,22 +78,14 @@ def hub_files(wanted: HubData, *, where: str, default: str = "train") -> HubFile
     return found
 
 
-def only_file(wanted: HubData, *, where: str, default: str = "train") -> Path:
-    """The one file an entry means, where only one can be read.
+def one_file(wanted: HubData, *, where: str, default: str = "train") -> Path:
+    """What an entry means as one file, where only one can be read: several are put together in the cache.
 
     Raises:
-        InputError: also if it means several.
+        InputError: as `hub_files`; also if they do not fit together.
         UnavailableError: as `hub_files`.
     """
-    found = hub_files(wanted, where=where, default=default)
-    if len(found.paths) > 1:
-        few = ", ".join(found.chosen.files[:3])
-        raise InputError(
-            f"means {len(found.paths)} files of {wanted.hub} ({few} …), and one is read here",
-            where=where,
-            mend=f"Name one of them: `files: {found.chosen.files[0]}`.",
-        )
-    return found.paths[0]
+    return joined(hub_files(wanted, where=where, default=default).paths, where=f"{where} {wanted.hub}")
 
 
 def _commit(wanted: HubData, where: str) -> str:

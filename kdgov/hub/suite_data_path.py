@@ -26,4 +26,4 @@ def data_path(data: DataInSuite, *, suite_file: Path, key: str = "data.path") ->
         is_table = "${" in data.path and data.digest is None and data.records is None and not data.nested
         return as_data_file(in_the_format_at_hand(path, named=data.path, key=key, where=str(suite_file)) if is_table else path)
     data_set = importlib.import_module("kdgov.hub.data_set")
-    return as_data_file(data_set.only_file(data, where=f"{suite_file}: {key.removesuffix('.path')}", default=""))
+    return as_data_file(data_set.one_file(data, where=f"{suite_file}: {key.removesuffix('.path')}", default=""))

@@ -49,7 +49,7 @@ class ReleaseContext:
             UnavailableError: if that is not at hand and the hub cannot be reached.
         """
         if is_hub_address(name):
-            return cast("Path", importlib.import_module("kdgov.hub.data_set").only_file(named_by(name), where=str(self.path)))
+            return cast("Path", importlib.import_module("kdgov.hub.data_set").one_file(named_by(name), where=str(self.path)))
         found = resolve(name, beside=self.path)
         if found.exists():
             return found

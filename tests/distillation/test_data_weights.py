@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from kdgov.declarations.data_parts.data_use import DataUse
 from kdgov.declarations.distillation import OnPolicy
 from kdgov.distillation import StudentStart, distill
 from kdgov.distillation.data.examples import read_data, unique_names
@@ -30,7 +31,7 @@ def test_a_files_weight_is_that_weight_on_each_of_its_lines(teacher, texts, ques
     weighed.write_text("".join(json.dumps({**row, "weight": 0.25}) + "\n" for row in rows))
     short = recipe(steps=3, checkpoint_every=100)
     start = StudentStart(keep_layers=[0, 3])
-    distill(short, teacher, start, [texts, questions], tmp_path / "file", data_weights=[1.0, 0.25])
+    distill(short, teacher, start, [texts, questions], tmp_path / "file", data_uses=[DataUse(), DataUse(weight=0.25)])
     distill(short, teacher, start, [texts, weighed], tmp_path / "line")
     assert same(tmp_path / "file", tmp_path / "line")
 
@@ -38,14 +39,14 @@ def test_a_files_weight_is_that_weight_on_each_of_its_lines(teacher, texts, ques
 def test_a_lines_own_weight_and_its_files_are_multiplied(tmp_path):
     path = tmp_path / "d.jsonl"
     path.write_text('{"text": "one", "weight": 2.0}\n{"text": "two"}\n')
-    assert [example.weight for example in read_data([path], weights=[0.5]).examples] == [1.0, 0.5]
+    assert [example.weight for example in read_data([path], uses=[DataUse(weight=0.5)]).examples] == [1.0, 0.5]
 
 
 def test_a_weight_on_prompts_that_a_teacher_answers_is_refused(tmp_path):
     path = tmp_path / "prompts.jsonl"
     path.write_text('{"id": "p", "prompt": "Say one."}\n')
     with pytest.raises(InputError, match="item p awaits an answer") as caught:
-        read_data([path], as_prompts=True, weights=[0.5])
+        read_data([path], as_prompts=True, uses=[DataUse(weight=0.5)])
     assert "teacher_text" in caught.value.mend
 
 
@@ -62,7 +63,7 @@ def test_entries_of_a_release_are_weighed_and_their_weights_decide_the_result(te
         context = open_release(path, store=tmp_path / "store")
         inputs = distill_inputs(context)
         keys.append(step_key(context, inputs))
-    assert inputs.weights == (1.0, 0.25)
+    assert [use.weight for use in inputs.uses] == [1.0, 0.25]
     assert keys[0] == keys[1] != keys[2]
 
 

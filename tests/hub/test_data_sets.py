@@ -22,8 +22,11 @@ from kdgov.declarations.suite_parts.media_folders import as_data_file
 from kdgov.digest import digest_bytes, digest_file
 from kdgov.distillation.data.examples import read_examples
 from kdgov.errors import DeclarationError, InputError, UnavailableError
-from kdgov.hub.data_set import hub_files, only_file
+from kdgov.evaluation.plan.item_data import read_data
+from kdgov.evaluation.plan.replay_inputs import replay_inputs
+from kdgov.hub.data_set import hub_files, one_file
 from kdgov.pipeline.context import open_release
+from kdgov.pipeline.generation.asked_terms import prompted_terms
 from kdgov.pipeline.inputs.distill_inputs import distill_inputs
 from kdgov.pipeline.inputs.load_inputs import load_release_inputs
 from tests.checks.conftest import QUESTION, World
@@ -151,6 +154,52 @@ def test_production_inputs_prompts_and_suites_name_one_too(made: World, hub: Hub
     assert "splits train, test" in suite_items(load_release_inputs(open_release(path, store=made.folder / "store")).suites).absent[0]
 
 
+def test_several_files_and_splits_are_read_as_one_where_one_is_read(made: World, hub: Hub, tmp_path: Path) -> None:
+    logged = [json.dumps({"input": f"How many are {n}?"}) + "\n" for n in range(40)]
+    log = hub("me/log", {"train.jsonl": logged[0], "test.csv": "x\n1\n", "README.md": README.format("mit")} | {
+        f"validation-{n}.jsonl": "".join(logged[1 + n :: 3]) for n in range(3)
+    })  # fmt: skip
+    asked = [{"id": str(n), "q": {"text": QUESTION + "?" * n}, "answer": "The eastern one"} for n in range(2)]
+    for row in asked:
+        pq.write_table(pa.Table.from_pylist([row | ({"more": 1} if row["id"] == "1" else {})]), tmp_path / row["id"])
+    parts = {f"data/test-0000{n}-of-00002.parquet": (tmp_path / str(n)).read_bytes() for n in range(2)}
+    items = hub("me/items", {**parts, "README.md": README.format("cc-by-4.0")})
+    shards = {f"p-{n}.csv": f"ask,by\n{question},x\n" for n, question in enumerate(("What is it?", '"Who, then?"'))}
+    prompts = hub("me/prompts", {**shards, "README.md": README.format("cc0-1.0")})
+    made.release["production_inputs"] = {"hub": "me/log", "revision": log, "split": ["train", "validation"]}
+    made.release["distillation"]["terms"] = [
+        {"kind": "teacher_text", "prompts": f"hf://datasets/me/prompts@{prompts}/p-*.csv", "columns": {"prompt": "ask"}}
+    ]
+    path = made.write()
+    suite = yaml.safe_load((made.folder / "suite" / "suite.yaml").read_text())
+    suite["tasks"][0]["data"] = {"hub": "me/items", "revision": items, "columns": {"question": "q.text"}}
+    (made.folder / "suite" / "suite.yaml").write_text(yaml.safe_dump(suite))
+    context = open_release(path, store=made.folder / "store")
+    materials = load_release_inputs(context)
+    replayed = replay_inputs(materials, release=path, store=made.folder / "store")
+    assert replayed is not None
+    assert len(replayed.path.read_text().splitlines()) == 40
+    assert [file.name for file in materials.logged.files] == ["log/train.jsonl", *(f"log/validation-{n}.jsonl" for n in range(3))]  # type: ignore[union-attr]
+    (one,) = prompted_terms(context, [], distill_inputs(context).prompts)
+    assert [example.prompt for example in one.prompts] == ["What is it?", "Who, then?"]
+    assert [file.name for file in materials.prompts[0].files] == ["prompts/p-0.csv", "prompts/p-1.csv"]
+    task = materials.suites[0].suite.tasks[0]
+    rows, digest = read_data(task.data, suite_file=materials.suites[0].path)
+    assert [(row["id"], row["question"], row["more"]) for row in rows] == [("0", QUESTION, None), ("1", QUESTION + "?", 1)]
+    assert list(suite_items(materials.suites).digests.values()) == [digest], "one digest over both files"
+
+
+def test_a_split_that_is_not_there_is_refused_by_name(hub: Hub) -> None:
+    commit = hub("me/facts", {"train.jsonl": lines(), "test.jsonl": lines(), "README.md": "x"})
+    with pytest.raises(InputError, match="has no split 'valid'"):
+        one_file(HubData(hub="me/facts", revision=commit, split="train+valid"), where="suite.yaml")
+    both = HubData(hub="me/facts", revision=commit, split=["train", "test"])  # type: ignore[arg-type]
+    assert named_by(both.address) == both == named_by(f"hf://datasets/me/facts@{commit}?split=train+test")
+    damaged = hub("me/broken", {f"data/train-0000{n}-of-00002.parquet": b"PAR1" for n in range(2)} | {"README.md": "x"})
+    with pytest.raises(InputError, match="cannot be read as one"):
+        one_file(HubData(hub="me/broken", revision=damaged), where="suite.yaml")
+
+
 def test_a_folder_of_images_is_one_data_file(hub: Hub) -> None:
     commit = hub("me/pets", {f"train/{kind}/{n}.png": f"{kind}{n}" for kind in ("cat", "dog") for n in range(2)} | {"README.md": "x"})
     card = load_dataset_card(hub_data_card(named_by(f"me/pets@{commit}"), where="x"))
@@ -184,8 +233,7 @@ def test_what_is_not_at_hand_is_one_fault(hub: Hub) -> None:
             hub_files(item, where="release.yaml: data[0]")
         assert "hf download" in refused.value.mend
     two = hub("me/two", {"train.jsonl": lines(), "README.md": "x", "train-2.jsonl": lines()})
-    with pytest.raises(InputError, match="means 2 files"):
-        only_file(HubData(hub="me/two", revision=two), where="suite.yaml")
+    assert one_file(HubData(hub="me/two", revision=two), where="suite.yaml").read_text() == lines() * 2
 
 
 def test_a_name_alone_is_refused_with_what_to_write(made: World, hub: Hub) -> None:

@@ -64,6 +64,9 @@ def read_prompts(release: Release, path_of: PathOf, *, where: str, digest_of: Ca
     for number, name in named:
         key = f"distillation.terms[{number}].prompts"
         card = hub_card(named_by(name), path_of, key=key, where=where) if is_hub_address(name) else None
-        pinned = card.card.files[0] if card is not None and isinstance(card.card, DatasetCard) else None
-        bodies.append(Body(key=key, name=name, card=card, files=(body_file(name, path_of(name), pinned, digest_of),)))
+        if card is not None and isinstance(card.card, DatasetCard):
+            files = tuple(body_file(file.path, beside(card.path, file.path), file, digest_of) for file in card.card.files)
+        else:
+            files = (body_file(name, path_of(name), None, digest_of),)
+        bodies.append(Body(key=key, name=name, card=card, files=files))
     return tuple(bodies)

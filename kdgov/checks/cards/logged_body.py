@@ -14,7 +14,7 @@ from kdgov.errors import InputError
 
 
 def read_logged(release: Release, path_of: PathOf, *, where: str, digest_of: Callable[[Path], str] = digest_file) -> Body | None:
-    """The logged production inputs as a body of one file, or None where the release names none.
+    """The logged production inputs as a body, or None where the release names none: one file, or several of a data set of the Hub.
 
     Raises:
         InputError: if the card cannot be read, or names several files and the release does not say which.
@@ -36,15 +36,16 @@ def read_logged(release: Release, path_of: PathOf, *, where: str, digest_of: Cal
         own = path_of(declared.path)
         entry = next((file for file, path in named if path.resolve() == own.resolve()), None)
         log = body_file(declared.path, own, entry, digest_of)
+    elif declared.hub is not None and named:
+        files = tuple(body_file(file.path, path, file, digest_of) for file, path in named)
+        return Body(key="production_inputs", name=dataset.name, card=card, files=files)
     elif len(named) == 1:
         log = body_file(named[0][0].path, named[0][1], named[0][0], digest_of)
     else:
         raise InputError(
             f"production_inputs: {declared.card or declared.hub} names {len(named)} files",
             where=where,
-            mend=f"Name one with `files:`, such as {named[0][0].path.partition('/')[2]}."
-            if declared.hub is not None and named
-            else "Name one file in the card, or say which under `production_inputs.path`.",
+            mend="Name one file in the card, or say which under `production_inputs.path`.",
         )
     if not log.digest:
         raise InputError(f"production_inputs: {log.name} does not exist", where=where, mend="Correct the path of the log.")

@@ -127,7 +127,7 @@ def _show(context: ReleaseContext, count: int, output_format: DistillFormat) -> 
     tokenizer = inputs.student_path or inputs.source
     if recipe is None or not isinstance(tokenizer, Path):
         raise InputError("has no distillation to show examples of", where=str(context.path), mend="Add `distillation:` and data.")
-    shown = shown_examples(recipe, tokenizer, inputs.data, count)
+    shown = shown_examples(recipe, tokenizer, inputs.data, count, uses=inputs.uses)
     if output_format is DistillFormat.json:
         print_json([asdict(example) for example in shown])
         return

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, quote, unquote
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, model_validator
 
 from kdgov.declarations.load import Declared
 
@@ -20,7 +20,12 @@ HUB_ID = re.compile(r"^(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*$")
 SHORT = re.compile(r"^(?P<hub>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})$")
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _ADDRESS = re.compile(r"^hf://datasets/(?P<hub>[^/@?]+/[^/@?]+)(?:@(?P<revision>[^/?]+))?(?:/(?P<files>[^?]+))?(?:\?(?P<query>.*))?$")
+_SPLITS = re.compile(r"\w+(?:\.\w+)*(?:\+\w+(?:\.\w+)*)*")
 _KEYS = ("revision", "config", "split", "files")
+
+
+def _as_sum(value: Any) -> Any:
+    return "+".join(value) if isinstance(value, list) and value and all(isinstance(one, str) for one in value) else value
 
 
 class HubData(Declared):
@@ -32,8 +37,8 @@ class HubData(Declared):
     """Commit of ``hub`` (40 digits); a branch or nothing is read as it is now, and is a finding."""
     config: str | None = None
     """Its configuration, as its card lists them; default the one it marks (``name`` says the same)."""
-    split: str | None = None
-    """Its split; default ``train``, or the only one."""
+    split: Annotated[str, BeforeValidator(_as_sum, json_schema_input_type=str | list[str])] | None = None
+    """Its split; several as a list, or as ``train+validation``; default ``train``, or the only one."""
     files: str | None = None
     """Pattern of files in it, such as ``data/train-*.parquet``, where its own layout is not meant."""
 
@@ -56,8 +61,8 @@ class HubData(Declared):
             return self
         if not HUB_ID.match(self.hub):
             raise ValueError(f"hub {self.hub!r} is no data set of the Hub\nWrite `hub: owner/name`; a file or folder goes under `path:`.")
-        if self.split is not None and not re.fullmatch(r"\w+(?:\.\w+)*", self.split):
-            raise ValueError(f"split {self.split!r} is no name of a split\nName one whole split, such as `train`.")
+        if self.split is not None and not _SPLITS.fullmatch(self.split):
+            raise ValueError(f"split {self.split!r} is no name of a split\nName whole splits, such as `train` or `train+validation`.")
         return self
 
     @property
@@ -88,7 +93,7 @@ def hub_keys(text: str) -> dict[str, str]:
     for key, value in parse_qsl(found["query"] or "", keep_blank_values=True):
         if key not in ("config", "split"):
             raise ValueError(f"{text!r} says {key}=, which no address has\nBehind `?` stand config= and split=.")
-        keys[key] = value
+        keys[key] = value.replace(" ", "+")
     return keys
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from kdgov.declarations.data_parts.data_use import Columns
 from kdgov.declarations.data_parts.hub_data import checked_address
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import Declared
@@ -187,6 +188,8 @@ class TeacherText(Declared):
     prompts: Annotated[str, AfterValidator(checked_address)] | None = None
     """File (or ``hf://datasets/owner/name@COMMIT/FILE``) with a ``prompt`` per line, or ``messages`` that end in a user's turn; absent:
     the prompts of the release's own data."""
+    columns: Columns = Field(default_factory=dict)
+    """Key of a line of ``prompts`` as it is read (``prompt``, ``messages``) → column of the file, as in an entry of ``data:``."""
     prompt_template: str = "{prompt}"
     """How a prompt is put to the teacher; its digest is recorded. Conversations are put as they are."""
     system: str | None = None
@@ -216,6 +219,8 @@ class TeacherText(Declared):
 
     @model_validator(mode="after")
     def _filters_fit(self) -> TeacherText:
+        if self.columns and self.prompts is None:
+            raise ValueError("names columns and no prompts\nName the columns of the release's own data in its entry under `data:`.")
         seen: set[str] = set()
         for one in self.filters or ():
             if isinstance(one, BestOf) and one.by in ("judge", "verifier") and one.by not in seen:

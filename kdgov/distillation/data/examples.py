@@ -10,11 +10,12 @@ from typing import Any
 
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.declarations.data_parts.data_use import ColumnNames, DataUse, lacking, mapped
 from kdgov.declarations.suite_parts.media_folders import as_data_file
 from kdgov.digest import digest_json
 from kdgov.distillation.data.row_shapes import RowError, content_of
 from kdgov.errors import DeclarationError, Fault, InputError
-from kdgov.safe_parse import KEEP_ONE, REPEATED
+from kdgov.safe_parse import RepeatedKeyError
 
 _FAULTS_SHOWN = 20
 _AT_ONCE = 1024
@@ -88,12 +89,12 @@ def stretches(examples: Sequence[Any]) -> Iterator[Sequence[Any]]:
         yield examples[start : start + _AT_ONCE]
 
 
-def read_examples(paths: Sequence[Path], *, as_prompts: bool = False) -> list[Example]:
+def read_examples(paths: Sequence[Path], *, as_prompts: bool = False, uses: Sequence[DataUse] = ()) -> list[Example]:
     """All examples of some files, in order; see `read_data`."""
-    return list(read_data(paths, as_prompts=as_prompts).examples)
+    return list(read_data(paths, as_prompts=as_prompts, uses=uses).examples)
 
 
-def read_data(paths: Sequence[Path], *, as_prompts: bool = False, weights: Sequence[float] = ()) -> ExamplesRead:
+def read_data(paths: Sequence[Path], *, as_prompts: bool = False, uses: Sequence[DataUse] = ()) -> ExamplesRead:
     """All examples of some files, in order, with the keys that were not learnt from.
 
     A line holds ``text``, or ``prompt`` and ``completion``, or ``messages`` (also TRL's conversational pairs, ShareGPT's
@@ -103,7 +104,7 @@ def read_data(paths: Sequence[Path], *, as_prompts: bool = False, weights: Seque
     Args:
         paths: files, in order.
         as_prompts: whether a conversation may end in a turn that a teacher is to answer.
-        weights: factor per file; empty: 1 for each.
+        uses: weight and columns per file; empty: as they are.
 
     Raises:
         InputError: if a file is absent, unreadable or holds no example; `DeclarationError` names every wrong line.
@@ -111,14 +112,14 @@ def read_data(paths: Sequence[Path], *, as_prompts: bool = False, weights: Seque
     examples: list[Example] = []
     faults: list[Fault] = []
     ignored: Counter[str] = Counter()
-    for path, weight in zip(paths, weights or [1.0] * len(paths), strict=True):
+    for path, use in zip(paths, uses or [DataUse()] * len(paths), strict=True):
         count = 0
-        for found in _examples_of(path, ignored, as_prompts):
+        for found in _examples_of(path, ignored, as_prompts, use.columns):
             count += 1
             if isinstance(found, Fault):
                 faults.append(found)
             else:
-                examples.append(_weighed(found, path, weight))
+                examples.append(_weighed(found, path, use.weight))
         if not count:
             faults.append(Fault(file=str(path), key="", what="holds no example", mend="Add lines to it, or leave it out of `data:`."))
     if faults:
@@ -143,10 +144,11 @@ def media_of(examples: Sequence[Example]) -> dict[str, str]:
     return {"images and sounds": digest_json(files)} if files else {}
 
 
-def weights_as_text(paths: Sequence[Path], weights: Sequence[float]) -> list[str]:
-    """What the weights of files add to what decides a run: nothing where all are 1."""
+def uses_as_text(paths: Sequence[Path], uses: Sequence[DataUse]) -> list[str]:
+    """What the uses of files add to what decides a run: nothing where all weigh 1 and are read as they are."""
     names = {path: name for name, path in unique_names(paths).items()}
-    return [f"{names[path]} weighs {weight!r}" for path, weight in zip(paths, weights, strict=False) if weight != 1]
+    weighed = [f"{names[path]} weighs {use.weight!r}" for path, use in zip(paths, uses, strict=False) if use.weight != 1]
+    return weighed + [f"{names[path]} reads {sorted(use.columns.items())!r}" for path, use in zip(paths, uses, strict=False) if use.columns]
 
 
 def _weighed(example: Example, path: Path, weight: float) -> Example:
@@ -158,8 +160,11 @@ def _weighed(example: Example, path: Path, weight: float) -> Example:
     return replace(example, weight=example.weight * weight)
 
 
-def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool) -> Iterator[Example | Fault]:
+def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool, columns: ColumnNames) -> Iterator[Example | Fault]:
     path = as_data_file(path)
+    if columns and (lacks := _lacking(path, columns)):
+        yield Fault(file=str(path), key="columns", what=lacks, mend="Correct the name under `columns:`, or leave it out.")
+        return
     if path.suffix.lower() in (".txt", ".md", ""):
         yield from _paragraphs(path)
         return
@@ -172,13 +177,14 @@ def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool) -> Iterato
             continue
         if row.value is None:
             continue
-        yield _example(row.value, path, row.number, ignored, as_prompts)
+        value = mapped(row.value, columns) if columns and isinstance(row.value, dict) else row.value
+        yield _example(value, path, row.number, ignored, as_prompts)
     is_table = any(suffix in (".csv", ".tsv") for suffix in path.suffixes)
     for number in tally.unreadable:
         what, mend = ("opens a quote that is not closed", _QUOTES) if is_table else ("is not JSON", "Write one JSON object per line.")
         yield Fault(file=str(path), key="", line=number, what=what, mend=mend)
     for number, key in tally.repeated or ():
-        yield Fault(file=str(path), key=key, line=number, what=REPEATED, mend=KEEP_ONE)
+        yield RepeatedKeyError(key, number).fault(str(path)).faults[0]
     if tally.long_lines:
         yield Fault(
             file=str(path),
@@ -188,6 +194,21 @@ def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool) -> Iterato
         )
     if tally.invalid_utf8:
         yield Fault(file=str(path), key="", what="is not UTF-8 text", mend=f"Save the file as UTF-8. Formats read: {FORMATS}.")
+
+
+def _lacking(path: Path, columns: ColumnNames) -> str:
+    """What is wrong with the columns that an entry names; empty where every one stands in a line."""
+    if path.suffix.lower() in (".txt", ".md", ""):
+        return "is plain text, which has no columns"
+    left = {column for column in columns.values() if column is not None}
+    known: dict[str, None] = {}
+    for row in read_rows(path, Tally(repeated=[])) if path.is_file() else ():
+        if isinstance(row.value, dict):
+            left &= lacking(row.value, columns)
+            known |= dict.fromkeys(map(str, row.value))
+        if not left:
+            return ""
+    return f"has no column {', '.join(map(repr, sorted(left)))}; it has {', '.join(known)}" if left and known else ""
 
 
 def _paragraphs(path: Path) -> Iterator[Example | Fault]:

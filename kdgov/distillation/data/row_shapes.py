@@ -78,7 +78,7 @@ def content_of(row: Any, *, as_prompts: bool = False) -> RowContent:
         raise RowError(
             f"holds {', '.join(f'`{key}`' for key in left)} beside {', '.join(sorted(used - _SHARED - _LABELS)) or 'nothing to learn'}, "
             "which would not be learnt from",
-            f"Remove it, or keep one shape per line: {SHAPES}.",
+            f"Remove it, leave it out by `columns: {{{left[0]}: null}}` of its entry, or keep one shape per line: {SHAPES}.",
             key=left[0],
         )
     name = present.get("id", present.get("item_id", ""))

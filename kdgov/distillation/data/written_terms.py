@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kdgov.declarations.data_parts.data_use import DataUse
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.distillation.data.examples import Example, read_examples
@@ -30,7 +31,8 @@ def write_terms(
     files = iter(prompt_files)
     terms = [term for term in recipe.terms if isinstance(term, TeacherText)]
     for number, term in enumerate(terms):
-        asked = read_examples([next(files)], as_prompts=True) if term.prompts is not None else examples
+        use = DataUse(columns=term.columns)
+        asked = read_examples([next(files)], as_prompts=True, uses=[use]) if term.prompts is not None else examples
         folder = output / TEACHER_TEXT / str(number)
         fresh, records = written_examples(
             term, asked, teacher_path, folder, seed=recipe.seed, progress=helpers.progress, helpers=helpers, language=recipe.language

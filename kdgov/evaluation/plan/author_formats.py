@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kdgov.declarations.data_parts.data_use import value_at
 from kdgov.declarations.suite_data import DataInSuite
 from kdgov.errors import InputError
 
@@ -26,8 +27,8 @@ def records_of(document: Any, path: str, *, where: str) -> Any:
     Raises:
         InputError: if the document has no such part.
     """
-    found, missing = _at(document, path)
-    if missing:
+    found, is_there = value_at(document, path)
+    if not is_there:
         seen = (
             f"has the keys {', '.join(map(str, [*document][:12]))}" if isinstance(document, Mapping) else f"is a {type(document).__name__}"
         )
@@ -94,23 +95,12 @@ def side_by_side(rows: Sequence[Row], others: Sequence[Row], prefix: str, *, whe
     return [{**row, **{f"{prefix}{name}": value for name, value in other.items()}} for row, other in zip(rows, others, strict=True)]
 
 
-def _at(value: Any, path: str) -> tuple[Any, bool]:
-    for step in path.split("."):
-        if isinstance(value, Mapping) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return None, True
-    return value, False
-
-
 def _dotted(row: Row, columns: Mapping[str, str]) -> Row:
     found = {}
     for path in columns.values():
         if "." in path and path not in row:
-            value, missing = _at(row, path)
-            if not missing:
+            value, is_there = value_at(row, path)
+            if is_there:
                 found[path] = value
     return found
 

@@ -20,6 +20,7 @@ from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.digest import digest_bytes, digest_json, write_atomic
 from kdgov.errors import InputError
+from kdgov.hub.joined_files import joined
 from kdgov.source_digest import source_digest
 
 DEFAULT_ANSWER = 64
@@ -92,7 +93,7 @@ def replay_inputs(materials: ReleaseInputs, *, release: Path, store: Path) -> Re
 
 def _read(materials: ReleaseInputs, declared: ProductionInputs) -> Log:
     assert materials.logged is not None
-    return read_log(materials.logged.files[0].path, declared)
+    return read_log(joined([file.path for file in materials.logged.files], where="production_inputs"), declared)
 
 
 def _line(one: LoggedInput, mark: str | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from kdgov.checkpoints.endpoint_identity import Identity, endpoint_identity, identity_of
 from kdgov.checkpoints.identity import ModelIdentity, resolve_model
 from kdgov.checks.cards.release_inputs import ReleaseInputs
+from kdgov.declarations.data_parts.data_use import DataUse
 from kdgov.declarations.effects.asked_endpoints import chat_endpoint
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.load import resolve
@@ -106,7 +107,9 @@ _LIKE = {"root": "teacher", "base": "student"}
 def _data_media(materials: ReleaseInputs) -> str:
     """Digest of the images and sounds that the data names, by which those of the suites are told near or far; empty without any."""
     asked = any(file_field(task.kind, task.options) for file in materials.suites for task in file.suite.tasks)
-    return media_digest(file.path for body in materials.bodies for file in body.files if file.digest) if asked else ""
+    uses = {f"data[{n}]": DataUse(columns=item.columns) for n, item in enumerate(materials.release.data)}
+    named = ((file.path, uses.get(body.key, DataUse())) for body in materials.bodies for file in body.files if file.digest)
+    return media_digest(named) if asked else ""
 
 
 def _common(context: ReleaseContext, teacher: Path | Endpoint, stored: frozenset[str]) -> dict[str, Any]:

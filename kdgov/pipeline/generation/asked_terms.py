@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.checks.cards.release_inputs import ReleaseInputs
+from kdgov.declarations.data_parts.data_use import DataUse
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.distillation.data.examples import Example, read_examples
@@ -19,8 +20,10 @@ from kdgov.distillation.generation.journal import Journal
 from kdgov.distillation.generation.plan import GenerationPlan, generation_plans
 from kdgov.distillation.generation.prompts import asks_of
 from kdgov.errors import InputError, UnavailableError
+from kdgov.hub.joined_files import joined
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.generation.generate_step import ANSWERS, teacher_text_terms
+from kdgov.pipeline.inputs.distill_inputs import uses_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +53,10 @@ def prompted_terms(context: ReleaseContext, data: Sequence[Path], prompt_files: 
     own: list[Example] | None = None
     for number, term in enumerate(teacher_text_terms(context)):
         if term.prompts is not None:
-            yield PromptedTerm(number=number, term=term, prompts=read_examples([next(files)], as_prompts=True))
+            named = read_examples([next(files)], as_prompts=True, uses=[DataUse(columns=term.columns)])
+            yield PromptedTerm(number=number, term=term, prompts=named)
             continue
-        own = own if own is not None else read_examples(data, as_prompts=True)
+        own = own if own is not None else read_examples(data, as_prompts=True, uses=uses_of(context, data))
         yield PromptedTerm(number=number, term=term, prompts=own)
 
 
@@ -78,8 +82,8 @@ def planned_generation(context: ReleaseContext, materials: ReleaseInputs) -> tup
     if not any(term.endpoint is not None or any(one.kind == "judge" for one in term.applied_filters) for term in terms):
         return ()
     data = [file.path for body in materials.bodies for file in body.files if file.digest]
-    prompts = [file.path for body in materials.prompts for file in body.files]
     try:
+        prompts = [joined([file.path for file in body.files], where=f"{context.path}: {body.key}") for body in materials.prompts]
         return tuple({**asdict(plan), "line": plan.line} for plan in plans_of(context, data, prompts))
     except InputError:
         return ()

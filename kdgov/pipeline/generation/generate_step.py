@@ -96,7 +96,7 @@ def _made(context: ReleaseContext, inputs: DistillInputs) -> GenerateResult:
         examples = importlib.import_module("kdgov.distillation.data.examples")
         writing = importlib.import_module("kdgov.distillation.data.written_terms")
         prompts_in_data = any(term.prompts is None for term in teacher_text_terms(context))
-        read = examples.read_examples(inputs.data, as_prompts=prompts_in_data) if prompts_in_data else []
+        read = examples.read_examples(inputs.data, as_prompts=prompts_in_data, uses=inputs.uses) if prompts_in_data else []
         writing.write_terms(recipe, read, inputs.prompts, teacher, work.folder, generation_helpers(context))
         if is_first():
             write_card(context, work.folder, _names(context))
@@ -111,6 +111,7 @@ def _key(context: ReleaseContext, inputs: DistillInputs) -> str:
             "teacher": dict(inputs.teacher) if any(term.endpoint is None for term in teacher_text_terms(context)) else None,
             "terms": terms,
             "data": [digest_file(path) for path in (*inputs.data, *inputs.prompts)],
+            **({"data_columns": [dict(use.columns) for use in inputs.uses]} if any(use.columns for use in inputs.uses) else {}),
             **({"media": inputs.media, "language": recipe.language if recipe is not None else None} if inputs.media else {}),
             "commands": [digest_file(path) for path in _verifier_files(context)],
             "seed": recipe.seed if recipe is not None else 0,

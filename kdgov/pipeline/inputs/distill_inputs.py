@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kdgov.checkpoints.identity import ModelIdentity, endpoint_facts, model_identity, resolve_model
 from kdgov.declarations.cards import load_dataset_card
+from kdgov.declarations.data_parts.data_use import DataUse
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.suite_parts.media_folders import as_data_file
 from kdgov.digest import digest_file
@@ -40,8 +41,8 @@ class DistillInputs:
     """Folders of the teachers beside the release's own, in the order the recipe names them."""
     media: str = ""
     """Digest of the images and sounds that the data names; empty where it names none."""
-    weights: tuple[float, ...] = ()
-    """Factor per file to learn from, as its entry of the release says; empty where all are 1."""
+    uses: tuple[DataUse, ...] = ()
+    """Weight and columns per file to learn from, as its entry of the release says; empty where none says anything."""
 
 
 def distill_inputs(context: ReleaseContext) -> DistillInputs:
@@ -57,7 +58,7 @@ def distill_inputs(context: ReleaseContext) -> DistillInputs:
         student_path = resolve_model(release.student.model, beside=context.path, revision=release.student.revision)
     terms = release.distillation.terms if release.distillation is not None else []
     cache = release.distillation.cache if release.distillation is not None else None
-    weighed = weighed_files(context) if release.distillation is not None else []
+    used = used_files(context) if release.distillation is not None else []
     prompts = tuple(context.path_of(term.prompts) for term in terms if term.kind == "teacher_text" and term.prompts is not None)
     named = release.distillation.further_teachers if release.distillation is not None else []
     return DistillInputs(
@@ -66,11 +67,11 @@ def distill_inputs(context: ReleaseContext) -> DistillInputs:
         teacher=model_identity(source).as_json() if isinstance(source, Path) else endpoint_facts(source),
         student_path=student_path,
         student=None if student_path is None else model_identity(student_path),
-        data=tuple(path for path, _ in weighed),
+        data=tuple(path for path, _ in used),
         prompts=prompts,
-        media=media_digest(path for path, _ in weighed),
+        media=media_digest(used),
         logits=tuple(context.path_of(name) for name in cache.files) if cache is not None else (),
-        weights=tuple(weight for _, weight in weighed) if any(weight != 1 for _, weight in weighed) else (),
+        uses=tuple(use for _, use in used) if any(use != DataUse() for _, use in used) else (),
     )
 
 
@@ -80,19 +81,28 @@ def data_files(context: ReleaseContext) -> list[Path]:
     Raises:
         InputError: if a card names no file, or a file is absent or not the pinned one.
     """
-    return [path for path, _ in weighed_files(context)]
+    return [path for path, _ in used_files(context)]
 
 
-def weighed_files(context: ReleaseContext) -> list[tuple[Path, float]]:
-    """The same files, each with the weight of its entry in the release.
+def uses_of(context: ReleaseContext, files: Sequence[Path]) -> list[DataUse]:
+    """How each of some files of the release's data is read; its weight is no matter where it is only asked about."""
+    if not any(item.columns for item in context.release.data):
+        return []
+    known = {path.resolve(): DataUse(columns=use.columns) for path, use in used_files(context)}
+    return [known.get(path.resolve(), DataUse()) for path in files]
+
+
+def used_files(context: ReleaseContext) -> list[tuple[Path, DataUse]]:
+    """The same files, each with the weight and the columns that its entry in the release says.
 
     Raises:
         InputError: as `data_files` does.
     """
-    files: list[tuple[Path, float]] = []
+    files: list[tuple[Path, DataUse]] = []
     for index, item in enumerate(context.release.data):
+        use = DataUse(weight=item.weight, columns=item.columns)
         if item.path is not None:
-            files.append((as_data_file(context.path_of(item.path)), item.weight))
+            files.append((as_data_file(context.path_of(item.path)), use))
             continue
         card_path = data_card(context, item, f"data[{index}]")
         card = load_dataset_card(card_path)
@@ -109,5 +119,5 @@ def weighed_files(context: ReleaseContext) -> list[tuple[Path, float]]:
                     where=str(card_path),
                     mend="Restore the file, or review it and write its new digest into the card.",
                 )
-            files.append((file, item.weight))
+            files.append((file, use))
     return files

@@ -21,6 +21,7 @@ from kdgov.digest import digest_file, is_digest
 from kdgov.errors import DeclarationError, UnavailableError
 from kdgov.evaluation.plan.replay_inputs import fitting_answer
 from kdgov.finding import Finding
+from kdgov.hub.joined_files import joined
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.safe_parse import json_value
 
@@ -90,7 +91,7 @@ def covered(
     logged, declared = materials.logged, context.release.production_inputs
     if declared is None or logged is None:
         return []
-    log = read_log(logged.files[0].path, declared)
+    log = read_log(joined([file.path for file in logged.files], where=f"{context.path}: production_inputs"), declared)
     # An answer that does not fit is told here, before anything is trained.
     fitting_answer(materials, log.inputs, release=context.path)
     whole = {(body.key, report.name) for body, report in reports if report.rows and not report.damage}
