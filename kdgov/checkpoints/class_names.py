@@ -83,6 +83,27 @@ def order_fault(one: ClassNames, other: ClassNames) -> bool:
     return any(places.get(name.casefold(), number) != number for number, name in enumerate(one))
 
 
+def place_of(number: int, named: ClassNames, names: ClassNames) -> int | None:
+    """Where a model has the class that a number of a data file stands for.
+
+    The number itself where either of them does not name its classes, or they share no name (``neg`` and ``NEGATIVE``).
+
+    Args:
+        number: as the file says it.
+        named: classes of the file in its own order; empty where it names none.
+        names: the model's classes.
+
+    Returns:
+        None where the model has others of the file's classes, and not this one.
+    """
+    if not 0 <= number < len(named) or not (are_named(named) and are_named(names)):
+        return number
+    places = {name.casefold(): place for place, name in enumerate(names)}
+    if not any(name.casefold() in places for name in named):
+        return number
+    return places.get(named[number].casefold())
+
+
 def label_fault(labels: Iterable[tuple[str, str]], names: ClassNames, *, whose: str) -> tuple[str, str] | None:
     """What is wrong with the first label that is no class of a model, and how to mend it; None where every one is.
 

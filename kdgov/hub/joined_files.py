@@ -73,8 +73,11 @@ def _kind(path: Path) -> str:
 
 
 def _tables(paths: Sequence[Path], beside: Path) -> None:
-    schemas = [pq.read_schema(path).remove_metadata() for path in paths]
-    schema = pa.unify_schemas(schemas, promote_options="permissive")
+    schemas = [pq.read_schema(path) for path in paths]
+    schema = pa.unify_schemas([one.remove_metadata() for one in schemas], promote_options="permissive")
+    if all(one.metadata == schemas[0].metadata for one in schemas):
+        # Names of classes stand there.
+        schema = schema.with_metadata(schemas[0].metadata)
     with pq.ParquetWriter(beside, schema) as writer:
         for path in paths:
             for batch in pq.ParquetFile(path).iter_batches(batch_size=512):

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from kdgov.checkpoints.class_names import ORDER_MEND, ClassNames, first_difference, is_numbered, label_fault, order_fault, positive_fault
 from kdgov.checks.cards.release_inputs import SuiteFile
 from kdgov.checks.scan.suite_items import item_rows
+from kdgov.declarations.data_parts.feature_names import classes_in
 from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.errors import Fault
+from kdgov.hub.suite_data_path import data_path
 
 
 def label_faults(suites: Sequence[SuiteFile], models: Mapping[str, ClassNames]) -> list[Fault]:
@@ -42,8 +44,23 @@ def _task_faults(file: SuiteFile, task: TaskInSuite, models: Mapping[str, ClassN
     if (told := positive_fault((label for _, label in labels), positive, (metric.metric for metric in task.metrics))) is not None:
         yield Fault(file=str(file.path), key=key, what=told[0], mend=told[1])
     numbered = next((label for _, label in labels if is_numbered(label)), None)
+    if numbered is not None:
+        yield from _of_another_order(file, task, models)
     both = [models[role] for role in ("teacher", "student") if role in models]
     if numbered is not None and len(both) == 2 and (number := first_difference(*both)) is not None:
         said = f"{number} is {both[0][number]!r} to the teacher and {both[1][number]!r} to the student"
         what = f"labels are numbers, such as {numbered!r}, and {said}"
         yield Fault(file=str(file.path), key=key, what=what, mend="Write the labels by name.")
+
+
+def _of_another_order(file: SuiteFile, task: TaskInSuite, models: Mapping[str, ClassNames]) -> Iterator[Fault]:
+    """Numbers that the data's own file calls by other names than a model does."""
+    if task.data is None:
+        return
+    column = task.label or "label"
+    named = classes_in(data_path(task.data, suite_file=file.path)).get(task.data.columns.get(column, column), ())
+    for role, names in models.items():
+        if order_fault(named, names):
+            number = first_difference(named, names)
+            what = f"label {number} is {named[number or 0]!r} in {task.data.called} and {names[number or 0]!r} to the {role}"
+            yield Fault(file=str(file.path), key=f"tasks.{task.task}", what=what, mend="Write the labels by name in a column of their own.")

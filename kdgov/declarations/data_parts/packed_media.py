@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kdgov.declarations.data_parts.feature_names import classes_beside, classes_in
 from kdgov.digest import digest_bytes, digest_json
 from kdgov.errors import InputError, UnavailableError
 from kdgov.resources import cache_folder
@@ -53,7 +54,8 @@ def unpacked(path: Path, columns: list[str]) -> Path:
     place = digest_json([str(real), stat.st_size, stat.st_mtime_ns, stat.st_ino]).removeprefix("sha256:")[:24]
     home = cache_folder() / "unpacked" / place
     file = home / f"{path.stem}.jsonl"
-    if file.is_file():
+    classes = classes_beside(file)
+    if file.is_file() and classes.is_file():
         return file
     beside = home / f".{file.name}.{os.getpid()}"
     try:
@@ -61,6 +63,7 @@ def unpacked(path: Path, columns: list[str]) -> Path:
         with beside.open("w", encoding="utf-8") as lines:
             for row in _rows(path, columns, home):
                 lines.write(json.dumps(row, ensure_ascii=False, sort_keys=True, default=str) + "\n")
+        classes.write_text(json.dumps({column: list(names) for column, names in classes_in(path).items()}), encoding="utf-8")
         beside.replace(file)
     except OSError as error:
         mend = "Set KDGOV_CACHE to a folder of yours with room for the data."

@@ -11,6 +11,7 @@ from typing import Any
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checks.scan.shards import Tally, read_rows
 from kdgov.declarations.data_parts.data_use import ColumnNames, DataUse, lacking, mapped
+from kdgov.declarations.data_parts.feature_names import classes_in
 from kdgov.declarations.suite_parts.media_folders import as_data_file
 from kdgov.digest import digest_json
 from kdgov.distillation.data.row_shapes import RowError, content_of
@@ -19,6 +20,7 @@ from kdgov.safe_parse import RepeatedKeyError
 
 _FAULTS_SHOWN = 20
 _AT_ONCE = 1024
+_LABELS = ("label", "labels", "tags", "ner_tags")
 FORMATS = "JSON lines, JSON, CSV, TSV, Parquet or plain text (.txt, .md), each also as .gz, .bz2, .xz or .zst"
 _QUOTES = 'Put a field that holds the delimiter, a quote or a line break between quotes, and write a quote inside as "".'
 
@@ -47,6 +49,8 @@ class Example:
     """A conversation with an answer in it, put into the tokenizer's chat template; then prompt and completion are empty."""
     tools: tuple[Mapping[str, Any], ...] = ()
     """Tools a conversation may call, as JSON schemas; the template renders them."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes that numbers under ``label`` or ``tags`` stand for, where the file says them."""
     label: int | str | float | tuple[float, ...] | None = None
     """Class number or name, score, or one number per label of a multi-label classifier; None where it has none."""
     file: str = ""
@@ -170,7 +174,7 @@ def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool, columns: C
         return
     if not path.is_file():
         raise InputError("there is no such data file", where=str(path), mend="Correct the path under `data:`.")
-    tally = Tally(repeated=[])
+    tally, classes = Tally(repeated=[]), _classes_of(path, columns)
     for row in read_rows(path, tally):
         if row.value is None and row.pieces and not path.suffix.lower().startswith(".json"):
             yield Example(item_id=f"{path.name}:{row.number}", completion=row.pieces[0].text)
@@ -178,7 +182,8 @@ def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool, columns: C
         if row.value is None:
             continue
         value = mapped(row.value, columns) if columns and isinstance(row.value, dict) else row.value
-        yield _example(value, path, row.number, ignored, as_prompts)
+        found = _example(value, path, row.number, ignored, as_prompts)
+        yield replace(found, classes=classes) if classes and isinstance(found, Example) else found
     is_table = any(suffix in (".csv", ".tsv") for suffix in path.suffixes)
     for number in tally.unreadable:
         what, mend = ("opens a quote that is not closed", _QUOTES) if is_table else ("is not JSON", "Write one JSON object per line.")
@@ -194,6 +199,12 @@ def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool, columns: C
         )
     if tally.invalid_utf8:
         yield Fault(file=str(path), key="", what="is not UTF-8 text", mend=f"Save the file as UTF-8. Formats read: {FORMATS}.")
+
+
+def _classes_of(path: Path, columns: ColumnNames) -> tuple[str, ...]:
+    """Names of the classes that a file gives for the numbers of its labels or tags."""
+    named = classes_in(path)
+    return next((named[str(column)] for key in _LABELS if (column := columns.get(key, key)) in named), ())
 
 
 def _lacking(path: Path, columns: ColumnNames) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
-from kdgov.checkpoints.class_names import ORDER_MEND, first_difference, names_of, order_fault
+from kdgov.checkpoints.class_names import ORDER_MEND, first_difference, names_of, order_fault, place_of
 from kdgov.distillation.data.examples import Example
 from kdgov.errors import Fault, InputError
 
@@ -101,9 +101,21 @@ def label_of(example: Example, labels: Labels, *, needed: bool) -> int | tuple[f
     if str(value) in labels.names:
         return labels.names.index(str(value))
     number = _number(value)
-    if number is None or number != int(number) or not 0 <= number < labels.count:
-        return Fault(file="data", key=example.item_id, what=f"has label {value!r}", mend=_label_mend(labels))
-    return int(number)
+    if number is None or number != int(number) or not 0 <= (placed := placed_class(int(number), example, labels)) < labels.count:
+        return Fault(file="data", key=example.item_id, what=f"has label {said_class(value, example)}", mend=_label_mend(labels))
+    return placed
+
+
+def placed_class(number: int, example: Example, labels: Labels) -> int:
+    """The output of the class that a number of the data stands for, by the names of the file where it has some; -1 for no output."""
+    place = place_of(number, example.classes, labels.names)
+    return -1 if place is None else place
+
+
+def said_class(value: Any, example: Example) -> str:
+    """A label for people, with the name that its file gives it."""
+    named = isinstance(value, int) and 0 <= value < len(example.classes)
+    return f"{value!r}, which its file calls {example.classes[value]!r}" if named else repr(value)
 
 
 def _label_mend(labels: Labels) -> str:

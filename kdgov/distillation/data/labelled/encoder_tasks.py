@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kdgov.checkpoints.class_names import place_of
 from kdgov.checkpoints.encoding import in_blocks
 from kdgov.distillation.data.examples import Example
-from kdgov.distillation.data.labelled.class_labels import Labels
+from kdgov.distillation.data.labelled.class_labels import Labels, said_class
 from kdgov.distillation.data.sequence_pairs import padded, was_cut
 from kdgov.errors import DeclarationError, Fault, InputError
 
@@ -131,9 +132,16 @@ def _classes(example: Example, labels: Labels, *, needed: bool) -> list[int] | F
         return fault("has no tags") if needed else [0] * len(example.words)
     if len(example.tags) != len(example.words):
         return fault(f"has {len(example.tags)} tags for {len(example.words)} words")
-    found = [labels.names.index(str(tag)) if str(tag) in labels.names else tag for tag in example.tags]
-    wrong = [tag for tag in found if not isinstance(tag, int) or tag >= labels.count]
-    return fault(f"has the tag {wrong[0]!r}") if wrong else [int(tag) for tag in found]
+    found = [_place(tag, example, labels) for tag in example.tags]
+    wrong = [tag for tag, place in zip(example.tags, found, strict=True) if place is None or place >= labels.count]
+    return fault(f"has the tag {said_class(wrong[0], example)}") if wrong else [place for place in found if place is not None]
+
+
+def _place(tag: int | str, example: Example, labels: Labels) -> int | None:
+    """The output of a tag; below nought for a word that has none."""
+    if str(tag) in labels.names:
+        return labels.names.index(str(tag))
+    return (place_of(tag, example.classes, labels.names) if tag >= 0 else tag) if isinstance(tag, int) else None
 
 
 def _example(example: Example, made: Any, row: int, asked: NDArray[np.bool_], labels: NDArray[Any] | None = None) -> EncoderExample:
