@@ -7,6 +7,7 @@ suites (lm-eval compiles them without a sandbox), and the chat templates of chec
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -139,10 +140,74 @@ def chat_text(tokenizer: Any, messages: Sequence[Mapping[str, Any]], *, where: s
         InputError: if the template breaks a bound or the sandbox, or cannot be rendered.
     """
     bound_chat_templates()
-    said = [dict(message) for message in messages]
-    return rendered(
-        lambda: str(tokenizer.apply_chat_template(said, tokenize=False, **options)), where=where, what="the tokenizer's chat template"
-    )
+
+    def written(said: Sequence[Mapping[str, Any]]) -> str:
+        return rendered(
+            lambda: str(tokenizer.apply_chat_template(said, tokenize=False, **options)), where=where, what="the tokenizer's chat template"
+        )
+
+    in_parts = any(isinstance(message.get("content"), list) for message in messages)
+    said = [_in_one_text(message) for message in messages] if in_parts and _reads_text(tokenizer) else list(messages)
+    if not any(message.get("tool_calls") for message in messages):
+        return written([dict(message) for message in said])
+    # As transformers documents them arguments are objects; OpenAI keeps them as text, and so do some templates.
+    as_objects = [_with_arguments(message, _object_of) for message in said]
+    try:
+        text = written(as_objects)
+    except InputError:
+        text = None
+    if text is not None and not any(repr(one) in text for one in _arguments(as_objects) if repr(one) != json.dumps(one)):
+        return text
+    return written([_with_arguments(message, _text_of) for message in said])
+
+
+def _in_one_text(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message whose parts are all text, with its content as one."""
+    parts = message.get("content")
+    if not isinstance(parts, list) or not all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in parts):
+        return dict(message)
+    return {**message, "content": "".join(part["text"] for part in parts)}
+
+
+def _reads_text(tokenizer: Any) -> bool:
+    """Whether a template writes content that is one text; a few know content in parts alone."""
+    asked = [{"role": "user", "content": "kdgov"}]
+    try:
+        return "kdgov" in rendered(lambda: str(tokenizer.apply_chat_template(asked, tokenize=False)), where="", what="the template")
+    except InputError:
+        return True
+
+
+def _with_arguments(message: Mapping[str, Any], form: Callable[[Any], Any]) -> dict[str, Any]:
+    """A message whose tool calls have their arguments in one form."""
+    if not isinstance(calls := message.get("tool_calls"), list):
+        return dict(message)
+    return {**message, "tool_calls": [_formed(call, form) for call in calls]}
+
+
+def _formed(call: Any, form: Callable[[Any], Any]) -> Any:
+    if not isinstance(call, Mapping):
+        return call
+    if isinstance(call.get("function"), Mapping):
+        return {**call, "function": _formed(call["function"], form)}
+    return {**call, "arguments": form(call["arguments"])} if "arguments" in call else call
+
+
+def _object_of(arguments: Any) -> Any:
+    try:
+        value = json.loads(arguments) if isinstance(arguments, str) else arguments
+    except ValueError:
+        return arguments
+    return value if isinstance(value, dict) else arguments
+
+
+def _text_of(arguments: Any) -> Any:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+
+
+def _arguments(messages: Sequence[Mapping[str, Any]]) -> list[Any]:
+    calls = [call.get("function", call) for message in messages for call in message.get("tool_calls") or () if isinstance(call, Mapping)]
+    return [call["arguments"] for call in calls if isinstance(call, Mapping) and call.get("arguments")]
 
 
 def _bounded_filter(name: str, plain: Any) -> Any:

@@ -264,9 +264,21 @@ def test_a_turn_that_cannot_be_learnt_as_it_is_meant_is_refused(turn, said):
         content_of({"messages": [{"role": "user", "content": "well?"}, {"role": "assistant", **turn}]})
 
 
-@pytest.mark.parametrize("kept", [{"function_call": {"name": "look_up", "arguments": "{}"}}, {"refusal": "I will not"}])
-def test_what_an_older_answer_holds_reaches_the_text_or_is_refused(kept):
+@pytest.mark.parametrize(
+    ("kept", "template", "said"),
+    [
+        ({"function_call": {"name": "look_up", "arguments": "{}"}}, "chatml", ""),
+        ({"function_call": {"name": "look_up", "arguments": "{}"}}, "gemma-3", "'look_up' is not in the text"),
+        ({"refusal": "I will not"}, "chatml", "'I will not' is not in the text"),
+    ],
+)
+def test_what_an_older_answer_holds_reaches_the_text_or_is_refused(kept, template, said):
     answer = {"role": "assistant", "content": "well", **kept}
     example = Example(item_id="m8", **content_of({"messages": [{"role": "user", "content": "do"}, answer]}).fields)
-    with pytest.raises(InputError, match="leaves out part of the answer in message 2 of example m8"):
-        render(example, chat_tokenizer(TEMPLATES["chatml"]), loss_on="last")
+    tokenizer = chat_tokenizer(TEMPLATES[template])
+    if not said:
+        made = render(example, tokenizer, loss_on="last")
+        assert "look_up {}" in made.text[slice(*made.spans[0])]
+        return
+    with pytest.raises(InputError, match=f"leaves out part of the answer in message 2 of example m8: {said}"):
+        render(example, tokenizer, loss_on="last")

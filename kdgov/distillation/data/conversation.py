@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from kdgov.checkpoints.bounded_templates import chat_text
 from kdgov.distillation.data.examples import Example
-from kdgov.distillation.data.turn_marks import LEARN, words_of
+from kdgov.distillation.data.turn_marks import LEARN, texts_of, words_of
 from kdgov.errors import InputError
 
 LossOn = Literal["last", "assistant_turns", "all"]
@@ -52,7 +52,7 @@ def render(example: Example, tokenizer: Any, *, loss_on: LossOn) -> Rendered:
     messages = [{name: value for name, value in message.items() if name != LEARN} for message in example.messages]
     whole = _apply(example, tokenizer, messages)
     for place, message in enumerate(messages):
-        if message["role"] != "assistant" and words_of(message).strip() not in whole:
+        if message["role"] != "assistant" and any(words.strip() not in whole for words in texts_of(message)):
             raise InputError(
                 f"the chat template leaves out message {place + 1} ({message['role']}) of example {example.item_id}",
                 where="data",
@@ -116,6 +116,9 @@ def _end_of_words(message: Mapping[str, Any], whole: str, start: int, end: int) 
 
 def _span(example: Example, tokenizer: Any, messages: Sequence[Mapping[str, Any]], place: int, whole: str, floor: int) -> tuple[int, int]:
     """Characters of one answer with the tokens that close it."""
+    if not place:
+        # An empty conversation can be asked of no template.
+        return _searched(example, tokenizer, messages, place, whole, floor)
     is_last = place == len(messages) - 1
     before = _apply(example, tokenizer, messages[:place], generation=True)
     upto = whole if is_last else _apply(example, tokenizer, messages[: place + 1])
@@ -159,7 +162,7 @@ def _whole_answer(example: Example, message: Mapping[str, Any], rendered: str, p
 
 def _parts(message: Mapping[str, Any]) -> list[str]:
     """What an answer holds that must reach the text: content, reasoning, names of the called tools."""
-    parts = [words_of(message)]
+    parts = texts_of(message)
     parts += [str(message[key]) for key in ("reasoning_content", "reasoning", "thinking", "refusal") if message.get(key)]
     old = message.get("function_call")
     for call in (*(message.get("tool_calls") or ()), *([old] if old else [])):

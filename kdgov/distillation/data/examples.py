@@ -14,7 +14,8 @@ from kdgov.declarations.data_parts.data_use import ColumnNames, DataUse, lacking
 from kdgov.declarations.data_parts.feature_names import classes_in
 from kdgov.declarations.suite_parts.media_folders import as_data_file
 from kdgov.digest import digest_json
-from kdgov.distillation.data.row_shapes import RowError, content_of
+from kdgov.distillation.data.row_shapes import content_of
+from kdgov.distillation.data.turns import RowError
 from kdgov.errors import DeclarationError, Fault, InputError
 from kdgov.safe_parse import RepeatedKeyError
 
@@ -181,7 +182,8 @@ def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool, columns: C
             continue
         if row.value is None:
             continue
-        value = mapped(row.value, columns) if columns and isinstance(row.value, dict) else row.value
+        value = _without_nulls(row.value) if path.suffix.lower() in (".parquet", ".pq") else row.value
+        value = mapped(value, columns) if columns and isinstance(value, dict) else value
         found = _example(value, path, row.number, ignored, as_prompts)
         yield replace(found, classes=classes) if classes and isinstance(found, Example) else found
     is_table = any(suffix in (".csv", ".tsv") for suffix in path.suffixes)
@@ -220,6 +222,13 @@ def _lacking(path: Path, columns: ColumnNames) -> str:
         if not left:
             return ""
     return f"has no column {', '.join(map(repr, sorted(left)))}; it has {', '.join(known)}" if left and known else ""
+
+
+def _without_nulls(value: Any) -> Any:
+    """A value of a table without the keys that other rows alone have: a column of objects holds those of all, some empty."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) and value and isinstance(value[0], dict) else value
 
 
 def _paragraphs(path: Path) -> Iterator[Example | Fault]:

@@ -5,15 +5,13 @@ A key that looks like content and belongs to no known shape is a fault: silence 
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdgov.distillation.data.turn_marks import LEARN, MARKS, foreign_part, is_learnt, words_of
-from kdgov.safe_parse import KEEP_ONE, RepeatedKeyError, unique_object
+from kdgov.distillation.data.turn_marks import words_of
+from kdgov.distillation.data.turns import RowError, message_of, parsed
 
 _SHARED = {"id", "item_id", "weight", "file_digest"}
 _PAIR = {"text_pair", "text2", "sentence2", "passage", "document"}
@@ -25,24 +23,12 @@ _CONTENT = {
     "thinking", "context", "tool_calls", "chat_template_kwargs", "answers", "positive", "negative", "tokens", "tags", "ner_tags",
     *_PAIR, *_LABELS,
 }  # fmt: skip
-_SHAREGPT_ROLES = {
-    "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "model": "assistant", "chatgpt": "assistant",
-    "system": "system", "tool": "tool", "function_response": "tool", "observation": "tool",
-}  # fmt: skip
 _TRANSCRIPTS = ("text", "transcription", "transcript", "sentence")
 _TAGS = ("tags", "ner_tags", "labels")
 SHAPES = (
     "`text`, or `prompt` and `completion`, or `messages`, or `image` or `audio` with `label`, or `audio` with `text`, or `tokens` with "
     "`tags`, or `question` and `context` with `answers`, or `query`, `positive` and `negative`"
 )
-
-
-class RowError(Exception):
-    """What is wrong with one line."""
-
-    def __init__(self, what: str, mend: str, *, key: str = "") -> None:
-        super().__init__(what)
-        self.what, self.mend, self.key = what, mend, key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +125,10 @@ def _conversation(present: Mapping[str, Any], fields: dict[str, Any], as_prompts
     key = next(name for name in ("messages", "conversations", "conversation") if name in present)
     said = present[key]
     if isinstance(said, str):
-        said = _parsed(said, key)
+        said = parsed(said, key)
     if not isinstance(said, list) or not said:
         raise RowError("is not a list of messages", 'Write a list of {"role": ..., "content": ...}.', key=key)
-    messages = [_message(turn, key) for turn in said]
+    messages = [message_of(turn, key) for turn in said]
     used = {key}
     if "system" in present and messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": _text(present, "system")})
@@ -152,10 +138,11 @@ def _conversation(present: Mapping[str, Any], fields: dict[str, Any], as_prompts
         used.add("prompt")
     for name in ("tools", "functions"):
         if name in present:
-            tools = _parsed(present[name], name) if isinstance(present[name], str) else present[name]
+            tools = parsed(present[name], name) if isinstance(present[name], str) else present[name]
             if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
                 raise RowError("is not a list of tools", "Write a list of JSON schemas.", key=name)
-            fields["tools"] = tuple(tools)
+            wrapped = ({"type": "function", "function": tool} if "function" not in tool and "type" not in tool else tool for tool in tools)
+            fields["tools"] = tuple(wrapped if name == "functions" else tools)
             used.add(name)
     _checked(messages, key, as_prompts)
     fields["messages"] = tuple(messages)
@@ -168,7 +155,7 @@ def _conversational_pair(present: Mapping[str, Any], fields: dict[str, Any], as_
         completion = []
     if not isinstance(prompt, list) or not isinstance(completion, list):
         raise RowError("has a conversation on one side only", "Write prompt and completion both as text, or both as lists of messages.")
-    messages = [_message(turn, "prompt") for turn in prompt] + [_message(turn, "completion") for turn in completion]
+    messages = [message_of(turn, "prompt") for turn in prompt] + [message_of(turn, "completion") for turn in completion]
     _checked(messages, "completion", as_prompts)
     fields["messages"] = tuple(messages)
     return {"prompt", "completion"}
@@ -218,25 +205,6 @@ def _question(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
     return {"question", "context", "answers", "is_impossible"}
 
 
-def _message(turn: Any, key: str) -> dict[str, Any]:
-    if not isinstance(turn, Mapping):
-        raise RowError("holds a message that is not an object", 'Write {"role": ..., "content": ...}.', key=key)
-    if "from" in turn and "value" in turn:
-        role = _SHAREGPT_ROLES.get(str(turn["from"]).lower())
-        if role is None:
-            raise RowError(f"has a turn from {turn['from']!r}", f"Use one of {', '.join(_SHAREGPT_ROLES)}.", key=key)
-        return {"role": sys.intern(role), "content": turn["value"], **_mark(turn, key)}
-    if "role" not in turn or not ("content" in turn or turn.get("tool_calls")):
-        raise RowError("has a message without role, or without content and tool calls", 'Write {"role": ..., "content": ...}.', key=key)
-    # One string for each name and role, not one a message: of 100,000 conversations they would be a third.
-    message = {sys.intern(str(name)): value for name, value in turn.items() if value is not None and name not in MARKS} | _mark(turn, key)
-    if not isinstance(message["role"], str):
-        raise RowError(f"has the role {message['role']!r}", "Write system, user, assistant or tool.", key=key)
-    message["role"] = sys.intern(message["role"])
-    message.setdefault("content", "")
-    return message
-
-
 def _checked(messages: Sequence[Mapping[str, Any]], key: str, as_prompts: bool) -> None:
     awaits = as_prompts and bool(messages) and messages[-1]["role"] in ("user", "tool")
     if not awaits and (len(messages) < 2 or messages[-1]["role"] != "assistant"):
@@ -244,16 +212,6 @@ def _checked(messages: Sequence[Mapping[str, Any]], key: str, as_prompts: bool) 
     for message in messages:
         if message["role"] == "assistant" and not (words_of(message).strip() or message.get("tool_calls")):
             raise RowError("has an empty answer", "Remove the turn, or write what was answered.", key=key)
-
-
-def _mark(turn: Mapping[str, Any], key: str) -> dict[str, bool]:
-    try:
-        learnt = is_learnt(turn)
-    except ValueError as error:
-        raise RowError(str(error), "Write `weight: 0` or `train: false` on turns that are not learnt.", key=key) from error
-    if kind := foreign_part(turn):
-        raise RowError(f"holds a part of a message that is no text ({kind})", "Keep text parts only; images are not learnt here.", key=key)
-    return {} if learnt else {LEARN: False}
 
 
 def _label(present: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
@@ -289,12 +247,3 @@ def _text(row: Mapping[str, Any], key: str, *, may_be_empty: bool = False) -> st
     if not isinstance(value, str) or not (value.strip() or may_be_empty):
         raise RowError(f"{value!r} is not text", "Write a non-empty string.", key=key)
     return value
-
-
-def _parsed(text: str, key: str) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=unique_object)
-    except RepeatedKeyError as error:
-        raise RowError(f"names {error.key!r} twice in one object", KEEP_ONE, key=key) from error
-    except (ValueError, RecursionError) as error:
-        raise RowError("is text that is not JSON", "Write a list.", key=key) from error

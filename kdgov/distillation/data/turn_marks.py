@@ -35,10 +35,13 @@ def is_learnt(turn: Mapping[str, Any]) -> bool:
 
 def words_of(message: Mapping[str, Any]) -> str:
     """A message's content as text."""
+    return "".join(texts_of(message))
+
+
+def texts_of(message: Mapping[str, Any]) -> list[str]:
+    """The texts of a message's content: one, or one for each part."""
     content = message.get("content", "")
-    if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
-    return str(content)
+    return [str(part.get("text", "")) for part in content if isinstance(part, Mapping)] if isinstance(content, list) else [str(content)]
 
 
 def foreign_part(turn: Mapping[str, Any]) -> str:

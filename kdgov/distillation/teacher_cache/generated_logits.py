@@ -12,8 +12,9 @@ from typing import Any
 
 from kdgov.declarations.distillation import Distillation
 from kdgov.distillation.data.examples import Example
-from kdgov.distillation.data.row_shapes import RowError, content_of
+from kdgov.distillation.data.row_shapes import content_of
 from kdgov.distillation.data.tokenization import TokenExample, tokenized
+from kdgov.distillation.data.turns import RowError
 from kdgov.distillation.data.two_tokenizers.vocabulary_bridge import token_texts
 from kdgov.errors import InputError
 
