@@ -11,7 +11,7 @@ from kdgov.declarations.endpoint_fields import KeyVariable, PlainAddress, region
 from kdgov.declarations.load import Declared
 
 _USUAL_PORTS = {"http": 80, "https": 443}
-_OWN_KEYS = ("model", "messages", "prompt", "stream", "n")
+_OWN_KEYS = ("model", "messages", "prompt", "n")
 
 
 def usual_key(base_url: str) -> str | None:

@@ -21,7 +21,9 @@ from kdgov.endpoints.transport import HttpTransport
 from kdgov.errors import KdgovError
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
+_OLD_LENGTH, _NEW_LENGTH = "max_tokens", "max_completion_tokens"
 UnderWay = dict[Future[Reply], int]
+Waiting = Iterator[tuple[int, Mapping[str, Any]]]
 Ask = Callable[[Mapping[str, Any]], Reply]
 DEFAULT_OUTPUT_TOKENS = 1024
 """Tokens that an answer is taken to have where a request sets no limit."""
@@ -71,6 +73,7 @@ class EndpointClient:
         self.totals = Totals()
         self.limits = limits or Limits(endpoint, spent_usd=spent_usd)
         self._lock = threading.Lock()
+        self._renames_length = False
         try:
             self._transport = HttpTransport(endpoint)
         except ValueError as error:
@@ -99,19 +102,15 @@ class EndpointClient:
             EndpointRefusedError: if the request cannot succeed: refused, wrong model, budget spent, address not allowed.
             EndpointUnavailableError: if no answer came after all retries.
         """
-        whole = {**body, **self.endpoint.extra_body, "model": self.endpoint.model}
-        # A key of `extra_body` without a value takes that key away: some models refuse `temperature` or `max_tokens`.
-        whole = {name: value for name, value in whole.items() if value is not None}
-        asked_bytes = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"))
         pause_s, last = _FIRST_PAUSE_S, self.endpoint.retries
         for attempt in range(last + 1):
-            found = self._once(whole, asked_bytes, attempt + 1)
+            found = self._try(body, attempt + 1)
             if isinstance(found, Reply):
                 return found
             if takes_withheld and found.is_filtered:
                 return withheld_reply(found.said, found.status, tries=attempt + 1)
             if not found.is_retried or attempt == last or found.wait_s > LONGEST_WAIT_S:
-                raise as_error(found, self.endpoint, tries=attempt + 1)
+                raise as_error(found, self.endpoint, tries=attempt + 1, sent=self._whole(body))
             if found.wait_s or found.kind == "rate_limited":
                 # The endpoint is busy with all of us, not with this request.
                 self.limits.hold(max(found.wait_s, pause_s))
@@ -119,6 +118,23 @@ class EndpointClient:
                 self.limits.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         raise AssertionError("a loop of at least one try ends in it")
+
+    def _try(self, body: Mapping[str, Any], tries: int) -> Reply | EndpointFault:
+        asked_bytes = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        whole = self._whole(body)
+        found = self._once(whole, asked_bytes, tries)
+        if isinstance(found, EndpointFault) and found.asks_for(_NEW_LENGTH) and _OLD_LENGTH in whole:
+            # The same limit under its newer name: no answer changes by it, and this client writes it so from now on.
+            self._renames_length = True
+            found = self._once(self._whole(body), asked_bytes, tries)
+        return found
+
+    def _whole(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        whole = {**body, **self.endpoint.extra_body, "model": self.endpoint.model}
+        if self._renames_length and _OLD_LENGTH in whole:
+            whole.setdefault(_NEW_LENGTH, whole.pop(_OLD_LENGTH))
+        # A key of `extra_body` without a value takes that key away: some models refuse `temperature` or `stop`.
+        return {name: value for name, value in whole.items() if value is not None}
 
     def _once(self, whole: Mapping[str, Any], asked_bytes: int, tries: int) -> Reply | EndpointFault:
         most = next((whole[k] for k in ("max_completion_tokens", "max_tokens") if whole.get(k)), DEFAULT_OUTPUT_TOKENS)
@@ -172,7 +188,8 @@ class EndpointClient:
         under_way: UnderWay = {}
         failure: KdgovError | None = None
         with ThreadPoolExecutor(max_workers=self.endpoint.concurrency, thread_name_prefix="endpoint") as pool:
-            self._start(pool, ask, waiting, under_way)
+            # One alone, unless somebody has answered before: a wrong key, model or parameter is met once, not `concurrency` times.
+            self._start(pool, ask, waiting, under_way, most=self.endpoint.concurrency if self.totals.answers else 1)
             while under_way:
                 done, _ = wait(under_way, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -184,14 +201,12 @@ class EndpointClient:
                         continue
                     yield place, reply
                 if failure is None:
-                    self._start(pool, ask, waiting, under_way)
+                    self._start(pool, ask, waiting, under_way, most=self.endpoint.concurrency)
         if failure is not None:
             raise failure
 
-    def _start(
-        self, pool: ThreadPoolExecutor, ask: Ask, waiting: Iterator[tuple[int, Mapping[str, Any]]], under_way: dict[Future[Reply], int]
-    ) -> None:
-        while len(under_way) < self.endpoint.concurrency and (following := next(waiting, None)) is not None:
+    def _start(self, pool: ThreadPoolExecutor, ask: Ask, waiting: Waiting, under_way: UnderWay, *, most: int) -> None:
+        while len(under_way) < most and (following := next(waiting, None)) is not None:
             place, body = following
             under_way[pool.submit(ask, body)] = place
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +24,7 @@ FaultKind = Literal[
     "over_budget",
     "not_allowed",
 ]
+_NEEDED = ("model", "messages", "prompt")
 RETRIED: frozenset[FaultKind] = frozenset({"rate_limited", "server_error", "timeout", "unreachable", "cut_answer"})
 """Faults after which the same request may succeed."""
 OF_THE_PROMPT = (400, 413, 422)
@@ -52,6 +55,10 @@ class EndpointFault:
         """Whether a filter of the endpoint refused this prompt for its content."""
         said = self.said.lower()
         return self.kind == "refused" and self.status in (*OF_THE_PROMPT, 403) and any(words in said for words in _FILTERED)
+
+    def asks_for(self, key: str) -> bool:
+        """Whether a refusal names another key of requests that this endpoint wants."""
+        return self.kind == "refused" and self.status in OF_THE_PROMPT and key in self.said
 
     @property
     def names_the_prompt(self) -> bool:
@@ -90,13 +97,34 @@ def fault_of_status(status: int, said: str, *, wait_s: float = 0.0) -> EndpointF
     return EndpointFault(kind=kind, status=status, said=said, wait_s=wait_s)
 
 
-def as_error(fault: EndpointFault, endpoint: Endpoint, *, tries: int = 1) -> KdgovError:
-    """The error a person reads: what, where and how to fix it; exit code 3 where a later try may succeed, else 2."""
+def as_error(fault: EndpointFault, endpoint: Endpoint, *, tries: int = 1, sent: Collection[str] = ()) -> KdgovError:
+    """The error a person reads: what, where and how to fix it; exit code 3 where a later try may succeed, else 2.
+
+    Args:
+        fault: what went wrong.
+        endpoint: who was asked.
+        tries: how often.
+        sent: keys of the request.
+    """
     what, mend = _sentence(fault, endpoint)
+    if fault.kind == "refused" and fault.status in OF_THE_PROMPT:
+        mend = _without_key(fault.said, sent) or mend
     if fault.is_retried:
         again = f" ({tries} tries)" if tries > 1 else ""
         return EndpointUnavailableError(fault, what + again, where=endpoint.address, mend=mend)
     return EndpointRefusedError(fault, what, where=endpoint.address, mend=mend)
+
+
+def _without_key(said: str, sent: Collection[str]) -> str:
+    """What to write where a refusal names a key of the request; empty where it names none."""
+    named = [key for key in sorted(sent, key=len, reverse=True) if key not in _NEEDED and re.search(rf"\b{re.escape(key)}\b", said)]
+    if "stream" in said and re.search(r"\bstream(ing)?\b", said):
+        return "Write `extra_body: {stream: true}` beside the endpoint: answers are then read as they come, and joined."
+    if not named:
+        return ""
+    samples = " It then samples as it likes, and what is asked again shows how much answers vary."
+    further = samples if named[0] == "temperature" else ""
+    return f"Write `extra_body: {{{named[0]}: null}}` beside the endpoint to leave that key out.{further}"
 
 
 def _sentence(fault: EndpointFault, endpoint: Endpoint) -> tuple[str, str]:

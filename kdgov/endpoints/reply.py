@@ -9,6 +9,7 @@ from typing import Any
 
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.digest import digest_json, is_finite_json
+from kdgov.endpoints.event_stream import is_stream, joined
 from kdgov.endpoints.faults import EndpointFault, fault_of_status
 from kdgov.errors import InputError
 from kdgov.safe_parse import json_value
@@ -62,8 +63,11 @@ def estimated_tokens(text: str) -> int:
 def read_reply(data: bytes, endpoint: Endpoint, *, asked_bytes: int, tries: int) -> Reply | EndpointFault:
     """The answer, or why what came is none."""
     try:
-        value = json_value(data, where=endpoint.address, may_repeat=True)
-    except (InputError, ValueError) as error:
+        whole = joined(data, where=endpoint.address) if is_stream(data) else data
+        if isinstance(whole, EndpointFault):
+            return whole
+        value = json_value(whole, where=endpoint.address, may_repeat=True)
+    except (InputError, ValueError, AttributeError, TypeError) as error:
         kind = "cut_answer" if "not JSON" in str(error) else "no_answer"
         return EndpointFault(kind=kind, said=str(getattr(error, "what", error))[:200])  # type: ignore[arg-type]
     if not is_finite_json(value):
@@ -119,7 +123,10 @@ def _reply(value: Mapping[str, Any], choice: Mapping[str, Any], said: Any, endpo
     calls = tuple(_call(c) for c in said.get("tool_calls") or ())
     usage = value.get("usage") or {}
     estimated = [asked_bytes // _BYTES_PER_TOKEN + 1, estimated_tokens(text + thoughts + "".join(c["arguments"] for c in calls))]
-    given = [n for n in (usage.get("prompt_tokens"), usage.get("completion_tokens")) if isinstance(n, int) and n >= 0]
+    # A count of nothing for a request that was read, or for words that were written, is none: a budget would never be reached.
+    least = (1, 1 if text + thoughts or calls else 0)
+    counts = zip((usage.get("prompt_tokens"), usage.get("completion_tokens")), least, strict=True)
+    given = [n for n, fewest in counts if isinstance(n, int) and not isinstance(n, bool) and n >= fewest]
     is_counted = len(given) == 2  # noqa: PLR2004 - read and written
     read, wrote = given if is_counted else estimated
     price = endpoint.price

@@ -133,4 +133,4 @@ def cost_line(usage: Mapping[str, Any]) -> str:
     """What an endpoint was asked and what it cost, in one line."""
     about = "" if usage["is_counted"] else "about "
     told = f"{usage['answers']:,} answers, {about}{usage['input_tokens']:,} tokens read and {usage['output_tokens']:,} written"
-    return f"{told}, {usage['usd']:.4f} USD" if usage["usd"] else f"{told}, no price declared"
+    return f"{told}, {usage['usd']:.4f} USD" if usage.get("is_priced", bool(usage["usd"])) else f"{told}, no price declared"

@@ -253,3 +253,96 @@ def test_a_dated_name_is_the_same_model_and_another_size_is_not(asked, answered,
 def test_a_declaration_that_does_not_fit_is_refused(changes, says):
     with pytest.raises(ValueError, match=says):
         Endpoint.model_validate({"base_url": "https://h/v1", "model": "m", "terms": "MIT", **changes})
+
+
+def test_the_first_request_goes_out_alone_so_that_a_wrong_key_is_met_once():
+    with scripted_server([{"status": 401}]) as server, EndpointClient(endpoint(server, concurrency=8)) as client:
+        with pytest.raises(EndpointRefusedError):
+            list(client.ask_all(body(str(n)) for n in range(24)))
+        assert len(server.asked) == 1
+        assert len(list(client.ask_all(body(str(n)) for n in range(24)))) == 24
+
+
+def test_the_newer_name_of_the_longest_answer_is_learnt_from_the_refusal():
+    refusal = {"status": 400, "says": "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."}
+    with scripted_server([refusal]) as server, EndpointClient(endpoint(server, concurrency=4)) as client:
+        assert len(list(client.ask_all(body(str(n), max_tokens=n + 3) for n in range(5)))) == 5
+    sent = [asked[2] for asked in server.asked]
+    assert sent[0]["max_tokens"] == 3
+    assert sorted(one["max_completion_tokens"] for one in sent[1:]) == [3, 4, 5, 6, 7]
+    assert not any("max_tokens" in one for one in sent[1:])
+
+
+@pytest.mark.parametrize(
+    ("says", "mend"),
+    [
+        ("Unsupported value: 'temperature' does not support 0.0 with this model.", "extra_body: {temperature: null}"),
+        ("Unrecognized request argument supplied: chat_template_kwargs", "extra_body: {chat_template_kwargs: null}"),
+        ("This model only supports stream=true", "extra_body: {stream: true}"),
+        ("something else", "Correct the request's parameters"),
+    ],
+)
+def test_a_refused_parameter_is_told_with_the_line_that_leaves_it_out(says, mend):
+    settings = {"temperature": 0, "chat_template_kwargs": {"enable_thinking": False}}
+    with (
+        scripted_server([{"status": 400, "says": says}]) as server,
+        EndpointClient(endpoint(server)) as client,
+        pytest.raises(EndpointRefusedError) as caught,
+    ):
+        client.ask(body(**settings))
+    assert mend in caught.value.mend
+
+
+def _events(*events, end="[DONE]"):
+    texts = [json.dumps(event) for event in events] + ([end] if end else [])
+    return b": waiting\n\n" + "".join(f"data: {text}\n\n" for text in texts).encode()
+
+
+def _delta(said, why=None):
+    return {"model": "big", "system_fingerprint": "fp", "choices": [{"index": 0, "delta": said, "finish_reason": why}]}
+
+
+def test_an_answer_that_comes_as_a_stream_is_joined():
+    call = [{"index": 0, "id": "c", "function": {"name": "f", "arguments": '{"a"'}}]
+    rest = [{"index": 0, "function": {"arguments": ": 1}"}}]
+    counted = {"model": "big", "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 4}}
+    whole = _events(
+        _delta({"role": "assistant", "reasoning_content": "hm"}), _delta({"content": "no "}),
+        _delta({"content": "way", "tool_calls": call}), _delta({"tool_calls": rest}, "stop"), counted,
+    )  # fmt: skip
+    with scripted_server([{"raw": whole}]) as server, EndpointClient(endpoint(server, extra_body={"stream": True})) as client:
+        reply = client.ask(body())
+    assert server.asked[0][2]["stream"] is True
+    assert (reply.text, reply.reasoning, reply.finish_reason, reply.fingerprint) == ("no way", "hm", "stop", "fp")
+    assert (reply.input_tokens, reply.output_tokens, reply.is_counted) == (9, 4, True)
+    assert reply.tool_calls == ({"name": "f", "arguments": '{"a": 1}'},)
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (_events(_delta({"content": "no "}), end=""), "cut_answer"),
+        (b'data: {"choices": [{"del', "cut_answer"),
+        (_events({"error": {"message": "overloaded"}}), "server_error"),
+        (_events([1]), "no_answer"),
+        (_events({"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": "stop"}], "model": "other"}), "wrong_model"),
+    ],
+)
+def test_a_stream_that_ends_early_or_tells_an_error_is_no_answer(raw, kind):
+    with (
+        scripted_server([{"raw": raw}]) as server,
+        EndpointClient(endpoint(server, retries=0)) as client,
+        pytest.raises((EndpointRefusedError, EndpointUnavailableError)) as caught,
+    ):
+        client.ask(body())
+    assert caught.value.fault.kind == kind
+
+
+def test_a_count_of_nothing_is_no_count():
+    nothing = {"answer": {"usage": {"prompt_tokens": 0, "completion_tokens": 0}}}
+    priced = {"price": {"input": 1e6, "output": 1e6}}
+    with scripted_server([nothing]) as server, EndpointClient(endpoint(server, **priced)) as client:
+        reply = client.ask(body("a question of some length"))
+    assert not reply.is_counted
+    assert reply.input_tokens > 5
+    assert reply.usd == reply.input_tokens + reply.output_tokens > 10

@@ -47,7 +47,7 @@ def endpoint_evidence(tasks: Sequence[EndpointTask], endpoint: Endpoint, reasoni
         },
         "withheld": sum(reply.finish_reason == WITHHELD for reply in replies),
         "empty": sum(_says_nothing(reply) and reply.finish_reason != WITHHELD and not _ran_out(reply) for reply in replies),
-        "usage": _usage(kept),
+        "usage": {**_usage(kept), "is_priced": endpoint.price is not None},
     }
 
 
