@@ -44,8 +44,8 @@ from securesystemslib.signer import CryptoSigner, Signature, Signer, SSlibKey  #
 
 from kdgov.digest import write_atomic
 from kdgov.errors import InputError, UnavailableError
+from kdgov.evidence import PASSPHRASE_VARIABLE
 
-PASSPHRASE_VARIABLE = "KDGOV_KEY_PASSPHRASE"
 _IGNORED = """# Made by kdgov: private keys, the registry's database and recorded evidence belong into no repository.
 /keys/*.key
 /mlflow.db*
@@ -53,7 +53,6 @@ _IGNORED = """# Made by kdgov: private keys, the registry's database and recorde
 /audit/
 /log/
 """
-SOURCE_VARIABLE = "KDGOV_SIGNING_KEY"
 COMMAND_TIMEOUT_S = 60.0
 
 

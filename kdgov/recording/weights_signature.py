@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.errors import InputError, UnavailableError
-from kdgov.evidence.signing_keys import PASSPHRASE_VARIABLE
+from kdgov.evidence import PASSPHRASE_VARIABLE
 
 WEIGHTS_KEY_VARIABLE = "KDGOV_WEIGHTS_KEY"
 SIGNATURE = "model.sig"

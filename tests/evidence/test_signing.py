@@ -16,6 +16,7 @@ import pytest
 
 from kdgov.digest import canonical_json, digest_bytes
 from kdgov.errors import InputError, UnavailableError
+from kdgov.evidence import PASSPHRASE_VARIABLE
 from kdgov.evidence.signing import (
     APPROVAL_PREDICATE,
     DECISION_PREDICATE,
@@ -26,7 +27,7 @@ from kdgov.evidence.signing import (
     statement,
     verify_statement,
 )
-from kdgov.evidence.signing_keys import PASSPHRASE_VARIABLE, load_signer, new_key, public_pem_of
+from kdgov.evidence.signing_keys import load_signer, new_key, public_pem_of
 from kdgov.evidence.trust_store import PURPOSES, TrustedKey, TrustStore, load_trust, save_trust
 
 NOW = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)

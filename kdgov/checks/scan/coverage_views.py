@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import scipy.sparse as sp
+import scipy  # Its parts load when they are first used: few releases have production inputs.
 from numpy.typing import NDArray
 
 from kdgov.checks.scan.word_hashes import mixed, normalised, words_of
@@ -55,7 +55,7 @@ class View:
         self._features, self._fold = features, fold
         raw = features(data)
         count, documents = len(data), int(codes.max()) + 1
-        by_document = sp.csr_matrix((np.ones(count), (codes, np.arange(count)))) @ raw
+        by_document = scipy.sparse.csr_matrix((np.ones(count), (codes, np.arange(count)))) @ raw
         self._weights = np.log((1 + documents) / (1 + np.maximum(by_document.getnnz(axis=0), 1))) + 1
         # What the texts compared with do not have weighs most, in an input as in a held-out text.
         most = np.log(1 + documents) + 1
@@ -82,7 +82,7 @@ class View:
         """Features by weight, each row of length one."""
         weighted = raw.multiply(self._weights).tocsr()
         lengths = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
-        return (sp.diags(1 / np.maximum(lengths, 1e-12)) @ weighted).tocsr()
+        return (scipy.sparse.diags(1 / np.maximum(lengths, 1e-12)) @ weighted).tocsr()
 
     def of(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
         """Likeness of texts to each text of the data, and their scores against all folds but one: fold by text."""
@@ -161,7 +161,7 @@ def _slots(hashes: Sequence[NDArray[np.uint64]]) -> Integers:
 def _present(slots: Sequence[Integers]) -> Matrix:
     row = np.repeat(np.arange(len(slots)), [len(own) for own in slots])
     column = np.concatenate(slots)
-    return sp.csr_matrix((np.ones(len(row)), (row, column)), shape=(len(slots), 1 << _BITS))
+    return scipy.sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=(len(slots), 1 << _BITS))
 
 
 def parts(texts: Sequence[str]) -> list[Sequence[str]]:

@@ -45,7 +45,8 @@ def new(
     with error_boundary():
         import os
 
-        from kdgov.evidence.signing_keys import PASSPHRASE_VARIABLE, new_key
+        from kdgov.evidence import PASSPHRASE_VARIABLE
+        from kdgov.evidence.signing_keys import new_key
 
         passphrase = None if no_passphrase else os.environ.get(PASSPHRASE_VARIABLE) or _asked()
         made = new_key(folder, name, passphrase=passphrase)

@@ -21,12 +21,11 @@ from kdgov.digest import PREFIX
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.sources import suites_digest
 from kdgov.evaluation.plan.suite_code import allowed_folders
-from kdgov.evidence.signing_keys import PASSPHRASE_VARIABLE, SOURCE_VARIABLE
+from kdgov.evidence import EVALUATION_VARIABLE, PASSPHRASE_VARIABLE, SOURCE_VARIABLE
 from kdgov.pipeline.confined.confined_process import ConfinedProcess, take
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.processes import world_size
 from kdgov.progress import Progress
-from kdgov.recording.client.signers import EVALUATION_VARIABLE
 from kdgov.resources import data_folder
 
 _CALLS = "kdgov.pipeline.confined.confined_calls"

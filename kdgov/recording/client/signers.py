@@ -10,12 +10,12 @@ from pathlib import Path
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from kdgov.errors import InputError
-from kdgov.evidence.signing_keys import SOURCE_VARIABLE, keep_out_of_git, keyid_of, load_signer, new_key, public_pem_of
+from kdgov.evidence import EVALUATION_VARIABLE, SOURCE_VARIABLE
+from kdgov.evidence.signing_keys import keep_out_of_git, keyid_of, load_signer, new_key, public_pem_of
 from kdgov.evidence.trust_store import PROJECT_PURPOSES, TrustedKey, load_trust, save_trust, trust_path
 from kdgov.processes import lock_file
 
 PROJECT_KEY = "project"
-EVALUATION_VARIABLE = "KDGOV_EVALUATION_KEY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
