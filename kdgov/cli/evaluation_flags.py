@@ -48,6 +48,30 @@ def refuse_idle(with_what: str, flags: Mapping[str, Any]) -> None:
             raise InputError(f"{flag} has no effect with {with_what}", mend="Leave it out.")
 
 
+_OF_ONE_MODEL = ("backend", "dtype", "device", "devices", "batch_tokens", "concurrency", "reasoning")
+
+
+def added_settings(flags: Mapping[str, Any], texts: list[str] | None) -> dict[str, Any]:
+    """Flags of ``kdgov evaluate --model`` with what ``--set evaluation.KEY=VALUE`` adds, such as the marks of a model's thoughts.
+
+    Raises:
+        InputError: if a key is none that says how one model is asked, or is set by a flag too.
+    """
+    from kdgov.declarations.release_parts.set_keys import parse_settings
+
+    found = dict(flags)
+    for key, value in parse_settings(texts or []).items():
+        top, _, rest = key.removeprefix("evaluation.").partition(".")
+        if not key.startswith("evaluation.") or top not in _OF_ONE_MODEL or (rest and top != "reasoning"):
+            known = ", ".join(f"evaluation.{name}" for name in _OF_ONE_MODEL)
+            raise InputError(f"--set {key} has no effect with --model", mend=f"It sets {known} and keys below evaluation.reasoning.")
+        before = found.get(top)
+        if (before is not None and not rest) or (isinstance(before, dict) and rest in before):
+            raise InputError(f"--set {key} says again what is said already", mend="Keep one of the two.")
+        found[top] = {**(before or {}), rest: value} if rest else value
+    return found
+
+
 def single_settings(
     flags: Mapping[str, Any], *, address: str, served_as: str, key_variable: str, model: Path | None, unproven: bool
 ) -> BackendSettings:

@@ -153,7 +153,7 @@ def test_a_flag_without_effect_is_exit_code_two(release: Path, arguments: tuple[
         (("--address", "http://127.0.0.1:9/v1"), "--address has no effect with --backend hf"),
         (("--backend", "completions"), "has no --address"),
         (("--backend", "completions", "--address", "http://h/v1", "--dtype", "float16"), "decides for itself"),
-        (("--set", "evaluation.limit=3"), "--set has no effect with --model"),
+        (("--set", "evaluation.limit=3"), "--set evaluation.limit has no effect with --model"),
         (("--no-efficiency",), "--no-efficiency has no effect"),
     ],
 )

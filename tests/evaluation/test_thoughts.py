@@ -164,3 +164,28 @@ def test_thoughts_of_a_model_of_which_nobody_said_that_it_thinks_are_told(write_
     found = [f for f in compare_evidence(other, told["opened"]) if f.rule == "evidence.thoughts-undeclared"]
     assert [(f.verdict, f.subject.split()[0]) for f in found] == [("review", "student")]
     assert "evaluation.reasoning" in found[0].mend
+
+
+def test_messages_that_a_template_refuses_are_named_before_the_first_question(write_suite: Any, tmp_path: Path) -> None:
+    metrics = [{"metric": "exact_match", "direction": "higher"}]
+    common = {"file": "write.yaml", "data": {"path": "choice.jsonl"}, "metrics": metrics}
+    tasks = [{"task": name, **common, "options": {"chat": True, **said}} for name, said in (("a", {}), ("b", {"system": "Be kind."}))]
+    plan = build_plan(read_suites([str(write_suite(tasks, {"write.yaml": WRITE_TASK, "choice.jsonl": choice_rows(2)}))]))
+    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + TEMPLATE
+    model = make_model(tmp_path / "model", seed=3, template=refusing)
+    asked: list[str] = []
+    with pytest.raises(InputError, match=r"tiny/b: .*System role not supported"):
+        evaluate(plan, model, tmp_path / "a", cache=tmp_path / "c", progress=lambda label, done, total: asked.append(label))
+    assert not asked
+
+
+def test_one_model_takes_keys_of_evaluation_and_no_others() -> None:
+    from kdgov.cli.evaluation_flags import added_settings
+
+    flags = {"dtype": None, "reasoning": {"enabled": True}}
+    set_keys = ["evaluation.reasoning.end=</t>", "evaluation.dtype=bfloat16"]
+    assert added_settings(flags, set_keys) == {"dtype": "bfloat16", "reasoning": {"enabled": True, "end": "</t>"}}
+    assert added_settings({"reasoning": None}, ["evaluation.reasoning={}"]) == {"reasoning": {}}
+    for text in ("distillation.steps=3", "evaluation.limit=3", "evaluation.dtype.x=1", "evaluation.reasoning.enabled=false"):
+        with pytest.raises(InputError):
+            added_settings(flags, [text])

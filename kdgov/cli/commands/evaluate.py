@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kdgov.cli.error_boundary import error_boundary, print_json
-from kdgov.cli.evaluation_flags import SET_HELP, changed_settings, refuse_idle, single_settings
+from kdgov.cli.evaluation_flags import SET_HELP, added_settings, changed_settings, refuse_idle, single_settings
 from kdgov.cli.progress_display import progress_bars
 from kdgov.errors import EXIT_BLOCKED, InputError
 from kdgov.processes import is_first
@@ -28,6 +28,8 @@ EXAMPLES = """
   kdgov evaluate release.yaml --device cuda --dtype bfloat16 --limit 50          any key of `evaluation:`, or --set for the rest
 
   kdgov evaluate --model ./student --suite bias-core --limit 50 --out quick/    a quick run on 50 items chosen by hash
+
+  kdgov evaluate --model ./r1 --suite refusal --set 'evaluation.reasoning={budget_tokens: 2048}' --out results/      it thinks first
 
   kdgov evaluate --model ./student --suite bias-core --task 'bbq_*' --out results/      only some of a suite's tasks
 
@@ -106,7 +108,8 @@ def evaluate(
             if finished.findings:
                 raise typer.Exit(EXIT_BLOCKED)
             return
-        refuse_idle("--model", {"--set": change, "--store": store, "--efficiency/--no-efficiency": None if efficiency is None else True})
+        refuse_idle("--model", {"--store": store, "--efficiency/--no-efficiency": None if efficiency is None else True})
+        flags = added_settings(flags, change)
         how = single_settings(flags, address=address, served_as=served_as, key_variable=key_variable, model=model, unproven=unproven)
         if until_decided is not None or teacher is not None:
             refuse_idle("--until-decided", {"--labels": labels, "--address": address})
@@ -238,6 +241,12 @@ def _print_single(document: dict[str, Any], output_format: EvaluateFormat) -> No
         # The suite's own metrics: a task's aggregates know nothing of judges, and call by another name what the suite calls its own.
         own = [_mean(name, found) for name, found in sorted(task.get("means", {}).items())]
         typer.echo(f"{task['suite']}/{task['task']:<24} {task['items']:>6} items  {', '.join(own)}")
+        if told := task["way"].get("thoughts_undeclared"):
+            mend = "say --set 'evaluation.reasoning={}'"
+            typer.echo(f"  {told['with']} of {told['answers']} answers hold thoughts and were scored with them: {mend}", err=True)
+        if (told := task["way"].get("thoughts")) and told["unfinished"]:
+            mend = "raise evaluation.reasoning.budget_tokens"
+            typer.echo(f"  {told['unfinished']} of {told['answers']} answers never came to an end of their thoughts: {mend}", err=True)
     for group in document.get("groups", ()):
         value = "unknown" if group["value"] is None else f"{group['value']:.4f}"
         named = f" ({group['alias']})" if group["alias"] else ""

@@ -55,6 +55,7 @@ def ask(
     if not tasks:
         return found
     asker = _asker(model, how)
+    _try_templates(tasks, asker)
     for task in tasks:
         record = ask_task(task, asker, _own(logs[task.name], number), progress=progress, rank=number, world=world)
         if is_first() and record is not None:
@@ -68,6 +69,30 @@ def ask(
         barrier()
         found[task.name] = record or logs[task.name].sealed()
     return found
+
+
+def _try_templates(tasks: Sequence[PlannedTask], asker: RequestRunner) -> None:
+    """Every order of roles in messages through the model's template, before the first question costs anything.
+
+    Raises:
+        InputError: naming the task whose messages the template refuses, such as a system message that it does not know.
+    """
+    tried: set[tuple[str, ...]] = set()
+    for task in tasks:
+        for context in (r.context for item in task.items for r in item.requests if r.context.startswith(CHAT)):
+            said = json.loads(context.removeprefix(CHAT))
+            roles = (
+                *(str(turn.get("role")) for turn in said["messages"]),
+                str(said["add_generation_prompt"]),
+                str(bool(said.get("tools"))),
+            )
+            if roles in tried:
+                continue
+            tried.add(roles)
+            try:
+                asker.asked.render(context)
+            except InputError as error:
+                raise InputError(f"{task.name}: {error.what}", where=error.where, mend=error.mend) from error
 
 
 def _opens_thoughts(task: PlannedTask, asker: RequestRunner) -> bool:
