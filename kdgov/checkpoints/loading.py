@@ -11,6 +11,7 @@ import torch
 import transformers
 
 from kdgov.checkpoints.identity import read_config
+from kdgov.checkpoints.padding import pad_id, tell_padding
 from kdgov.checkpoints.tasks import Task as Task
 from kdgov.checkpoints.tasks import task_of as task_of
 from kdgov.checkpoints.weights.packed_weights import refuse_missing_package
@@ -47,6 +48,7 @@ def load_model(
     dtype: torch.dtype | None = None,
     attention: str | None = None,
     device_map: str | dict[str, Any] | None = None,
+    head: Mapping[str, Any] | None = None,
 ) -> Any:
     """The model of a folder, in evaluation mode, on the CPU.
 
@@ -56,6 +58,7 @@ def load_model(
         dtype: type of the weights; absent: as stored.
         attention: attention implementation, such as ``eager`` where attention maps are needed.
         device_map: which part lies where, for accelerate; absent: all on the CPU.
+        head: keys of the configuration of a head that the checkpoint lacks, and that is made with random weights.
 
     Raises:
         InputError: if transformers cannot load it, or weights are missing from the checkpoint.
@@ -65,6 +68,7 @@ def load_model(
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
     options |= {"dtype": dtype or "auto"} | ({"attn_implementation": attention} if attention else {})
     options |= {"device_map": device_map} if device_map is not None else {}
+    options |= head or {}
     try:
         with without_bars():
             model, report = _auto_class(path, task).from_pretrained(str(path), output_loading_info=True, **options)
@@ -80,12 +84,20 @@ def load_model(
         ) from error
     # A text encoder is used without its pooler, which many checkpoints lack.
     unused = ("pooler.",) if task == "embedding" else ()
-    if missing := sorted(key for key in report.get("missing_keys", ()) if not (unused and key.startswith(unused))):
+    lacking = sorted(key for key in report.get("missing_keys", ()) if not (unused and key.startswith(unused)))
+    if missing := [key for key in lacking if not (head and _is_head(model, key))]:
         shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
         raise InputError(
             f"lacks weights of {task}: {shown} would be random", where=str(path), mend="Use a checkpoint that includes the task head."
         )
+    if task == "text_classification" and hasattr(model, "score"):
+        tell_padding(model, pad_id(load_tokenizer(path)))
     return model.eval()
+
+
+def _is_head(model: Any, key: str) -> bool:
+    """Whether weights are of a head and not of a body; a pooler before it counts as part of it."""
+    return not key.startswith(f"{model.base_model_prefix}.") or ".pooler." in key
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -40,8 +40,9 @@ _ENDINGS: tuple[tuple[str, Task], ...] = (
     ("ForImageClassification", "image_classification"),
     ("Model", "embedding"),
 )
-_FEATURES = frozenset({"hidden_states", "attention", "attention_relation"})
-_ANY = frozenset({"soft_targets", "hard_labels", *_FEATURES})
+FEATURES = frozenset({"hidden_states", "attention", "attention_relation"})
+"""Terms that compare layers."""
+_ANY = frozenset({"soft_targets", "hard_labels", *FEATURES})
 _TWO_STACKS = ("seq2seq_lm", "speech_to_text")
 """Tasks of models that read with one stack of layers and write with another."""
 _CARRIED: Mapping[Task, frozenset[str]] = {
@@ -51,7 +52,7 @@ _CARRIED: Mapping[Task, frozenset[str]] = {
     "ctc": _ANY | {"teacher_text"},
     "text_classification": _ANY | {"margin_mse"},
     # It has no logits, and no labels: what is compared are vectors.
-    "embedding": _FEATURES | {"embeddings"},
+    "embedding": FEATURES | {"embeddings"},
 }
 """Task → terms it can carry, where that is not every term of logits, labels and layers."""
 
@@ -62,6 +63,7 @@ def task_of(path: Path) -> Task:
     Raises:
         InputError: if the name does not tell.
     """
+    refuse_adapter(path)
     config = read_config(path)
     name = str((config.get("architectures") or ["none"])[0])
     if name.endswith("ForSequenceClassification"):
@@ -84,6 +86,19 @@ def task_of(path: Path) -> Task:
     )
 
 
+def refuse_adapter(path: Path) -> None:
+    """Nothing, unless a folder holds an adapter alone: what it stands for is a model elsewhere with the adapter in it.
+
+    Raises:
+        InputError: with how to make one of them.
+    """
+    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        base = read_config(path).get("base_model_name_or_path")
+        told = f"holds an adapter for {base or 'another model'}, and no model"
+        mend = "Merge them first: `peft.AutoPeftModelForCausalLM.from_pretrained(FOLDER).merge_and_unload().save_pretrained(OTHER)`."
+        raise InputError(told, where=str(path), mend=mend)
+
+
 def _reads_more_than_text(config: Mapping[str, Any]) -> bool:
     """Whether a decoder of text has an eye or an ear beside it (Gemma 3, LLaVA): asked in text alone, it is a language model."""
     is_decoder = isinstance(config.get("text_config"), Mapping) and not config.get("is_encoder_decoder")
@@ -95,7 +110,7 @@ def unfit_terms(kinds: Iterable[str], task: Task) -> list[str]:
     named = set(kinds)
     wrong = named - _CARRIED.get(task, _ANY)
     if "universal_logits" in named:
-        wrong |= named & {"soft_targets", "on_policy", *_FEATURES}
+        wrong |= named & {"soft_targets", "on_policy", *FEATURES}
     return sorted(wrong)
 
 
@@ -135,6 +150,9 @@ def refuse_unfit_recipes(release: Release, path_of: Callable[[str], Path]) -> No
     Raises:
         InputError: naming the term and the task.
     """
+    if release.distillation is not None or release.stages:
+        for name in filter(None, (release.teacher.model, release.student.model)):
+            refuse_adapter(path_of(name))
     named = release.teacher.model or release.student.model
     folder = None if named is None else path_of(named)
     if folder is None or not (folder / "config.json").is_file():

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from kdgov.errors import InputError
 
+_WIDTHS = ("word_embedding_dimension", "embedding_dimension")
 _MODES = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max"}
 
 
@@ -48,6 +49,17 @@ def pooling_of(folder: Path) -> Pooling:
     if len(modes) != 1 or len(on) > 1:
         raise InputError(f"pools by {on or named}", where=str(folder / where), mend="Use mean, cls or max pooling.")
     return Pooling(mode=modes[0], is_normalised="Normalize" in kinds)  # type: ignore[arg-type]
+
+
+def write_embedding_width(folder: Path, width: int) -> None:
+    """Have the pooling's files say how many numbers an embedding has: those copied from a wider teacher say how many its own has."""
+    modules = folder / "modules.json"
+    listed = json.loads(modules.read_text(encoding="utf-8")) if modules.is_file() else _found(folder)
+    for file in (folder / str(module.get("path", "")) / "config.json" for module in listed if str(module.get("type")).endswith("Pooling")):
+        stated: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        said = {key: width for key in _WIDTHS if stated.get(key, width) != width}
+        if said:
+            file.write_text(json.dumps({**stated, **said}, indent=2) + "\n", encoding="utf-8")
 
 
 def _found(folder: Path) -> list[dict[str, str]]:

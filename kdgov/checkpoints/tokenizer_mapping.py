@@ -66,7 +66,9 @@ def known_ids(tokenizer: Any) -> KnownIds:
     return _as_known(set(tokenizer.get_vocab().values()))
 
 
-def agreement(teacher: Any, student: Any, texts: Sequence[tuple[str, str]], *, digests: tuple[str, str], where: str) -> TokenizerAgreement:
+def agreement(
+    teacher: Any, student: Any, texts: Sequence[tuple[str, str]], *, digests: tuple[str, str], where: str, instead: str = ""
+) -> TokenizerAgreement:
     """What two loaded tokenizers have in common.
 
     Args:
@@ -75,6 +77,7 @@ def agreement(teacher: Any, student: Any, texts: Sequence[tuple[str, str]], *, d
         texts: (item, text) of the run, asked where their parts differ.
         digests: of the two, for a message.
         where: key to name in a message.
+        instead: what else could be done, for a message.
 
     Raises:
         InputError: if a text becomes other ids, naming the first such item.
@@ -90,7 +93,7 @@ def agreement(teacher: Any, student: Any, texts: Sequence[tuple[str, str]], *, d
     if changed:
         differences.append(f"differently built: {', '.join(changed)}")
         why = f"the tokenizers differ ({', '.join(changed)}): the teacher's is {digests[0]}, the student's {digests[1]}"
-        _same_ids(teacher, student, texts, where=where, why=why)
+        _same_ids(teacher, student, texts, where=where, why=why, instead=instead)
     if _around(teacher) != _around(student):
         differences.append("other special tokens around a text; the student's way is used")
     return TokenizerAgreement(known=_as_known(shared), basis="texts" if changed else "mapping", differences=tuple(differences))
@@ -146,7 +149,7 @@ def _parts(tokenizer: Any) -> dict[str, Any]:
     }
 
 
-def _same_ids(teacher: Any, student: Any, texts: Sequence[tuple[str, str]], *, where: str, why: str) -> None:
+def _same_ids(teacher: Any, student: Any, texts: Sequence[tuple[str, str]], *, where: str, why: str, instead: str) -> None:
     words = [text for _, text in texts]
     theirs, mine = (encode_batch(tokenizer, words, special=False) for tokenizer in (teacher, student))
     for (name, _), a, b in zip(texts, theirs, mine, strict=True):
@@ -154,7 +157,7 @@ def _same_ids(teacher: Any, student: Any, texts: Sequence[tuple[str, str]], *, w
             raise InputError(
                 f"{why}; item {name} is {_start(a)} to the one and {_start(b)} to the other, so their ids cannot be compared",
                 where=where,
-                mend="Start from a student with the teacher's tokenizer, or use `kind: universal_logits` or `kind: teacher_text`.",
+                mend=f"Start from a student with the teacher's tokenizer{instead}.",
             )
     if not texts:
         raise InputError(

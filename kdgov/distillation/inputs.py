@@ -11,7 +11,7 @@ from typing import Any
 
 from kdgov.checkpoints.identity import ModelIdentity, endpoint_facts, model_identity
 from kdgov.checkpoints.loading import Task, task_of
-from kdgov.checkpoints.tasks import SPEECH, refuse_unfit_terms
+from kdgov.checkpoints.tasks import SPEECH, refuse_adapter, refuse_unfit_terms
 from kdgov.checkpoints.weights.packed_weights import refuse_missing_method, refuse_packed_start
 from kdgov.declarations.data_parts.data_use import DataUse
 from kdgov.declarations.distillation import Distillation, OnPolicy, UniversalLogits
@@ -19,14 +19,16 @@ from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.declarations.release_parts.teacher_writing import TeacherText
 from kdgov.digest import digest_file, digest_json
 from kdgov.distillation import distillation_record as provenance
-from kdgov.distillation.data.collation import Prepared, prepare
+from kdgov.distillation.data.collation import Prepared, begun_by_teacher, prepare
 from kdgov.distillation.data.compared_ids import NOTHING_KNOWN, Vocabulary, vocabulary_of
 from kdgov.distillation.data.examples import media_of, read_data, unique_names, uses_as_text
 from kdgov.distillation.data.two_tokenizers.paired_tokenizers import across_tokenizers
+from kdgov.distillation.data.two_tokenizers.read_twice import read_twice
 from kdgov.distillation.data.unread_content import fitting
 from kdgov.distillation.data.written_terms import write_terms
 from kdgov.distillation.generation.ratings import Helpers
 from kdgov.distillation.mixture.teachers_at_hand import FurtherTeacherAtHand, further_at_hand, shared_by_all
+from kdgov.distillation.starts.class_heads import said_of_classes
 from kdgov.distillation.starts.packed_base import four_bits
 from kdgov.distillation.students import StudentStart
 from kdgov.errors import InputError
@@ -102,6 +104,8 @@ def gather_inputs(
     recipe = _asking(recipe, source)
     if (from_weights := start.model or (teacher_path if start.keep_layers is not None else None)) is not None:
         refuse_packed_start(from_weights, with_adapter=start.adapter is not None)
+    if start.model is not None:
+        refuse_adapter(start.model)
     if start.model is not None and four_bits(start.adapter, start.model):
         refuse_missing_method("bitsandbytes", start.model)
     progress("reading the teacher's identity", 0, 0)
@@ -119,12 +123,17 @@ def gather_inputs(
     asked = task in SPEECH and bool(written)
     learnt = [one for one in (*examples, *written) if not (one.awaits_answer or (asked and not one.completion))]
     progress("tokenising", 0, 0)
-    prepared = prepare(task, learnt, _tokenizer_path(start, teacher_path), recipe)
-    vocabulary = vocabulary_of(task, recipe, _tokenizer_path(start, teacher_path), teacher_path, teacher, learnt, own=prepared.known)
+    tokenizer_path = _tokenizer_path(start, teacher_path)
+    prepared = prepare(task, learnt, tokenizer_path, recipe, classes=said_of_classes(task, tokenizer_path, teacher_path))
+    prepared = begun_by_teacher(prepared, teacher_path)
+    if (twice := read_twice(task, learnt, prepared, tokenizer_path, teacher_path, recipe)) is not None:
+        prepared, vocabulary = twice, NOTHING_KNOWN
+    else:
+        vocabulary = vocabulary_of(task, recipe, tokenizer_path, teacher_path, teacher, learnt, own=prepared.known)
     further = further_at_hand(recipe, task, further_teachers)
-    vocabulary = shared_by_all(vocabulary, further, task, recipe, _tokenizer_path(start, teacher_path), learnt)
+    vocabulary = shared_by_all(vocabulary, further, task, recipe, tokenizer_path, learnt)
     if teacher_path is not None and any(isinstance(term, UniversalLogits) for term in recipe.terms):
-        prepared = across_tokenizers(task, learnt, _tokenizer_path(start, teacher_path), teacher_path, recipe)
+        prepared = across_tokenizers(task, learnt, tokenizer_path, teacher_path, recipe)
     logit_files = tuple(helpers.path_of(name) for name in (recipe.cache.files if recipe.cache is not None else ()))
     named = unique_names([*data_files, *prompt_files, *logit_files])
     data = {name: digest_file(path) for name, path in named.items()} | media_of(learnt)

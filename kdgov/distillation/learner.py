@@ -26,7 +26,7 @@ from kdgov.distillation.data.compared_ids import NOTHING_KNOWN, Vocabulary
 from kdgov.distillation.data.labelled.class_labels import Problem
 from kdgov.distillation.losses.cross_tokenizer import aligned_sum
 from kdgov.distillation.losses.embeddings import embedding_distance, margin_error, pooled
-from kdgov.distillation.losses.forward import Pass, Passed, Wanted, where_asked
+from kdgov.distillation.losses.forward import Pass, Passed, Wanted, read_by_teacher, where_asked
 from kdgov.distillation.losses.frame_labels import loss_of_frames
 from kdgov.distillation.losses.fused_loss import KeptTargets, LogitTerms, Targets, loss_of_hidden, loss_of_logits
 from kdgov.distillation.losses.label_losses import per_class, per_label, squared_error, two_classes
@@ -209,9 +209,8 @@ class Learner(nn.Module):
         weights = batch["weights"]
         if isinstance(term, MarginError):
             return torch.dot(margin_error(passed.answer, taught.answer), 2 * weights[: len(weights) // 2])
-        attended = batch["inputs"]["attention_mask"]
-        mine = pooled(passed.answer, attended, self._pooling[0])
-        theirs = pooled(taught.answer, attended, self._pooling[1])
+        mine = pooled(passed.answer, batch["inputs"]["attention_mask"], self._pooling[0])
+        theirs = pooled(taught.answer, read_by_teacher(batch)["inputs"]["attention_mask"], self._pooling[1])
         mine = self.projections[EMBEDDING](mine) if EMBEDDING in self.projections else mine
         return torch.dot(embedding_distance(mine, theirs, distance=term.distance), weights)
 
@@ -229,7 +228,7 @@ class Learner(nn.Module):
         if not self._teacher or not (features or self._of_answers or (terms.soft_weight and not is_cached)):
             return None
         with torch.no_grad():
-            return where_asked(self._teacher[0](batch["inputs"], self._wanted(features, student=False)), batch)
+            return where_asked(self._teacher[0](read_by_teacher(batch)["inputs"], self._wanted(features, student=False)), batch)
 
     def _targets_of(self, batch: Mapping[str, Any], taught: Passed | None, kept: Tensor, temperature: float) -> Any:
         if "kept_ids" in batch:
@@ -241,7 +240,7 @@ class Learner(nn.Module):
             return cached
         if taught is None:
             return lambda here: None
-        answers = [answer[kept] for answer in (taught.answer, *self._mixture.answers(batch))]
+        answers = [taught.answer[read_by_teacher(batch)["weights"] > 0], *(answer[kept] for answer in self._mixture.answers(batch))]
         return self._mixture.logits_of(self._teacher[0], answers, temperature)
 
     def _wanted(self, features: list[FeatureTerm], *, student: bool) -> Wanted:

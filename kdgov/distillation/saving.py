@@ -13,6 +13,7 @@ import torch
 from kdgov.checkpoints.identity import model_identity
 from kdgov.checkpoints.loading import without_bars
 from kdgov.checkpoints.tasks import OF_FILES
+from kdgov.checkpoints.text_pooling import write_embedding_width
 from kdgov.checkpoints.weights.packed_weights import packing
 from kdgov.distillation import distillation_record as provenance
 from kdgov.distillation.distillation_record import DistillationRecord
@@ -66,6 +67,8 @@ def save_student(trainer: DistillationTrainer, output: Path, material: Distillat
             shutil.rmtree(folder, ignore_errors=True)
             model.to(dtype).save_pretrained(str(folder), state_dict=state)
         copy_companions(material.tokenizer_path, folder)
+        if material.task == "embedding":
+            write_embedding_width(folder, int(model.config.hidden_size))
     trainer.accelerator.wait_for_everyone()
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdgov.checkpoints.identity import read_config
 from kdgov.checkpoints.loading import Task, load_tokenizer, task_of
 from kdgov.checkpoints.media.sound_readers import listener
 from kdgov.checkpoints.tasks import OF_FILES, SPEECH
@@ -21,6 +20,7 @@ from kdgov.distillation.data.collation import prepare
 from kdgov.distillation.data.examples import read_data
 from kdgov.distillation.data.labelled.class_labels import Labels, labels_of
 from kdgov.distillation.data.unread_content import fitting
+from kdgov.distillation.starts.class_heads import said_of_classes
 from kdgov.quantities import quantity
 
 LEARNT, SHOWN = "learnt", "shown"
@@ -44,7 +44,13 @@ class ShownExample:
 
 
 def shown_examples(
-    recipe: Distillation, model_path: Path, data_files: Sequence[Path], count: int, *, uses: Sequence[DataUse] = ()
+    recipe: Distillation,
+    model_path: Path,
+    data_files: Sequence[Path],
+    count: int,
+    *,
+    uses: Sequence[DataUse] = (),
+    teacher_path: Path | None = None,
 ) -> list[ShownExample]:
     """The first examples of the data as they are trained on.
 
@@ -54,11 +60,12 @@ def shown_examples(
         data_files: files to learn from.
         count: how many to show.
         uses: weight and columns per file; empty: as they are.
+        teacher_path: folder of the teacher, whose task it is, and whose classes where the student has none of its own.
 
     Raises:
         InputError: if a file, an example or the tokenizer is at fault.
     """
-    task: Task = task_of(model_path) if recipe.task == "auto" else recipe.task
+    task: Task = task_of(teacher_path or model_path) if recipe.task == "auto" else recipe.task
     written = any(isinstance(term, TeacherText) for term in recipe.terms)
     # As the run reads them: a prompt stands alone only where the teacher is going to answer it.
     with_prompts = any(isinstance(term, TeacherText) and term.prompts is None for term in recipe.terms)
@@ -68,16 +75,17 @@ def shown_examples(
     examples = [example for example, waits in zip(read.examples, awaits, strict=True) if not waits][:count]
     if not examples:
         return []
-    made = prepare(task, examples, model_path, recipe)
+    classes = said_of_classes(task, model_path, teacher_path)
+    made = prepare(task, examples, model_path, recipe, classes=classes)
     if task in SPEECH:
         prefix = listener(model_path, task, language=recipe.language).prefix
         return [_spoken(item, len(prefix), load_tokenizer(model_path), task) for item in made.items]
     if task in OF_FILES:
-        labels = labels_of(read_config(model_path), examples)
+        labels = labels_of(classes, examples)
         return [_with_label(item, item.file, labels) for item in made.items]
     tokenizer = load_tokenizer(model_path)
     if task == "text_classification":
-        labels = labels_of(read_config(model_path), examples)
+        labels = labels_of(classes, examples)
         return [_with_label(item, _text(tokenizer, item.ids), labels) for item in made.items]
     return [_shown(task, item, tokenizer) for item in made.items]
 

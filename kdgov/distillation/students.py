@@ -15,6 +15,7 @@ import transformers
 
 from kdgov.checkpoints.layer_choice import KeepSides
 from kdgov.checkpoints.loading import AUTO_CLASSES, Task, load_model
+from kdgov.distillation.starts.class_heads import new_head, refuse_resting_head
 from kdgov.distillation.starts.kept_stacks import keep_layers
 from kdgov.distillation.starts.packed_base import BASE, four_bits, load_base
 from kdgov.errors import InputError, UnavailableError
@@ -26,6 +27,9 @@ _COMPANIONS = (
     "preprocessor_config.json", "processor_config.json", "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json",
     "1_Pooling/config.json", "2_Normalize/config.json",
 )  # fmt: skip
+
+
+_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ class StudentStart:
 
 
 def build_student(start: StudentStart, teacher: Any, task: Task, *, seed: int, attention: str | None = None) -> Any:
-    """The student before its first step, in float32.
+    """The student before its first step, in float32; a checkpoint without a head for the task gets one of its teacher's shape.
 
     Args:
         start: where it starts.
@@ -67,19 +71,23 @@ def build_student(start: StudentStart, teacher: Any, task: Task, *, seed: int, a
     if start.keep_layers is not None:
         return keep_layers(teacher, start.keep_layers).float()
     if start.config is not None:
-        return _from_config(start.config, task, attention).float()
+        return _from_config(start.config, task, attention, teacher).float()
     if start.model is None:
         raise InputError("does not say where the student starts", where="student", mend="Set one of keep_layers, config, model.")
-    if form := four_bits(start.adapter, start.model):
+    form = four_bits(start.adapter, start.model)
+    refuse_resting_head(task, start.model, start.adapter, four_bits=bool(form))
+    if form:
         own = {key: value for key, value in dict(start.adapter or {}).items() if key != BASE}
         return with_adapter(load_base(start.model, task, form, attention=attention), own)
-    student = load_model(start.model, task, dtype=torch.float32, attention=attention)
+    head = new_head(task, start.model, teacher)
+    student = load_model(start.model, task, dtype=torch.float32, attention=attention, head=head)
     return with_adapter(student, start.adapter) if start.adapter is not None else student
 
 
-def _from_config(file: Path, task: Task, attention: str | None) -> Any:
+def _from_config(file: Path, task: Task, attention: str | None, teacher: Any) -> Any:
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        # The tokenizer is the teacher's, and so are the ids that begin, end and fill a text, whatever the file has from elsewhere.
+        values = {**json.loads(file.read_text(encoding="utf-8")), **_own_ids(teacher)}
         config = transformers.AutoConfig.for_model(**values)
         options = {"attn_implementation": attention} if attention else {}
         return AUTO_CLASSES[task].from_config(config, trust_remote_code=False, **options)
@@ -89,6 +97,13 @@ def _from_config(file: Path, task: Task, attention: str | None) -> Any:
             where=str(file),
             mend="Write a transformers config.json with `model_type`.",
         ) from error
+
+
+def _own_ids(teacher: Any) -> dict[str, Any]:
+    if teacher is None:
+        return {}
+    own = {key: getattr(teacher.config, key) for key in _IDS if hasattr(teacher.config, key)}
+    return {key: value for key, value in own.items() if value is not None or key == "bos_token_id"}
 
 
 def with_adapter(base: Any, options: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from kdgov.checkpoints.loading import load_model, load_tokenizer, task_of
 from kdgov.checkpoints.text_pooling import Pooling, pooling_of
+from kdgov.checkpoints.tokenizer_mapping import KnownIds
 from kdgov.declarations.distillation import Distillation
 from kdgov.distillation import StudentStart, distill
 from kdgov.distillation.data.examples import Example, read_examples
@@ -171,6 +173,25 @@ def test_a_smaller_encoder_learns_embeddings_and_keeps_the_layout(tmp_path):
     student = tmp_path / "out" / "student"
     assert (record.task, task_of(student)) == ("embedding", "embedding")
     assert pooling_of(student) == pooling_of(teacher)
+    assert json.loads((student / "1_Pooling" / "config.json").read_text())["word_embedding_dimension"] == 16
+
+
+def test_hidden_tokens_are_replaced_by_tokens_of_both_models(masked):
+    """A token that only the student's tokenizer has would be no row of the teacher's."""
+    tokenizer = load_tokenizer(masked)
+    items = masked_examples([Example(item_id=str(n), completion=text) for n, text in enumerate(sentences(300))], tokenizer, 24)
+    shown = set()
+    holes = tuple(range(5, tokenizer.mask_token_id - 1, 2))
+    both = collator(tokenizer).among(None, KnownIds(size=tokenizer.mask_token_id + 1, holes=holes))
+    bare = dataclasses.replace(both, seed=0)
+    for start in range(0, 300, 50):
+        batch = bare(list(enumerate(items[start : start + 50])))
+        changed = (batch["weights"] > 0) & (batch["inputs"]["input_ids"] != batch["labels"])
+        shown |= set(batch["inputs"]["input_ids"][changed].tolist())
+    assert len(shown) > 10
+    assert not shown & {*holes}
+    with pytest.raises(InputError, match="is no token of both models"):
+        collator(tokenizer).among(KnownIds(size=tokenizer.mask_token_id))
 
 
 def test_a_folder_of_pooling_goes_with_the_student_wherever_it_lies(tmp_path):

@@ -201,7 +201,7 @@ def test_models_that_hear_differently_are_not_compared(name, world, tmp_path):
         )
 
 
-def test_another_preprocessing_is_refused_for_every_kind_of_file(world, tmp_path):
+def test_another_preprocessing_is_refused_where_frames_or_layers_are_compared(world, tmp_path):
     worlds.ctc(tmp_path / "student", conv_stride=(10, 8))
     transformers.Wav2Vec2FeatureExtractor(sampling_rate=8000, do_normalize=False).save_pretrained(tmp_path / "student")
     with pytest.raises(KdgovError, match="its processor has do_normalize false, the teacher's true"):
@@ -213,7 +213,7 @@ def test_another_preprocessing_is_refused_for_every_kind_of_file(world, tmp_path
     transformers.ViTImageProcessor(size={"height": 16, "width": 16}, image_mean=[0.1, 0.1, 0.1]).save_pretrained(small)
     data = worlds.labelled_images(tmp_path / "images", 4)
     with pytest.raises(KdgovError, match="its processor has image_mean"):
-        distill(recipe(SOFT), tmp_path / "big", StudentStart(model=small), [data], tmp_path / "out2")
+        distill(recipe(SOFT, {"kind": "hidden_states"}), tmp_path / "big", StudentStart(model=small), [data], tmp_path / "out2")
 
 
 def test_a_model_of_several_languages_is_told_which(world, tmp_path):

@@ -19,7 +19,7 @@ from kdgov.distillation.distillation_run import distill
 from kdgov.distillation.learner import Learner
 from kdgov.distillation.losses.attending_layers import attending_layers, captured
 from kdgov.distillation.starts.kept_stacks import keep_layers, model_depths
-from kdgov.distillation.students import StudentStart
+from kdgov.distillation.students import StudentStart, build_student
 from kdgov.errors import InputError
 from tests.distillation import worlds
 
@@ -197,6 +197,51 @@ def pairs(tmp_path_factory):
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     worlds.t5(folder / "t5")
     return folder
+
+
+def test_each_decoder_starts_as_it_was_trained_to(pairs, tmp_path):
+    """A student of another family starts from another id than its teacher, which was given the student's until 0.2.0."""
+    folder = worlds.t5(tmp_path / "other", layers=1, seed=4)
+    own = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**own, "decoder_start_token_id": 5, "dropout_rate": 0.0}))
+    said = recipe({"kind": "soft_targets", "temperature": 1.0}, learning_rate=1e-9, steps=1)
+    distill(said, pairs / "t5", StudentStart(model=folder), [pairs / "pairs.jsonl"], tmp_path / "out")
+    models = [load_model(one, "seq2seq_lm") for one in (pairs / "t5", folder)]
+    prepared = prepare("seq2seq_lm", read_examples([pairs / "pairs.jsonl"]), folder, said)
+    total, tokens = 0.0, 0
+    for item in prepared.items:
+        read, written = (torch.tensor(ids[None], dtype=torch.long) for ids in (item.ids, item.target))
+        rows = []
+        for model, start in zip(models, (0, 5), strict=True):
+            with torch.no_grad():
+                begun = torch.cat([torch.tensor([[start]]), written[:, :-1]], dim=1)
+                rows.append(model(input_ids=read, decoder_input_ids=begun).logits[0].log_softmax(-1))
+        total += float((rows[0].exp() * (rows[0] - rows[1])).sum())
+        tokens += len(item.target)
+    assert json.loads((tmp_path / "out/losses.json").read_text())[0]["soft_targets"] == pytest.approx(total / tokens, rel=1e-4)
+    # A configuration from elsewhere takes the ids of the tokenizer that it gets, its teacher's.
+    odd = tmp_path / "odd.json"
+    odd.write_text(json.dumps({**own, "decoder_start_token_id": 5, "eos_token_id": 7, "pad_token_id": 3}))
+    student = build_student(StudentStart(config=odd), models[0], "seq2seq_lm", seed=0)
+    assert [student.config.decoder_start_token_id, student.config.eos_token_id, student.config.pad_token_id] == [0, 2, 0]
+
+
+PARTS = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "image_size": 16, "patch_size": 8}
+WORDS = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2, "vocab_size": 20}
+
+
+@pytest.mark.parametrize("family", ["Siglip", "CLIP"])
+def test_layers_of_a_model_whose_configuration_counts_them_inside_are_kept(family):
+    """A model of text and images counts the layers of each in a part of its configuration (a traceback until 0.2.0)."""
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{family}Config")(text_config=WORDS, vision_config={**PARTS, "num_hidden_layers": 3})
+    teacher = getattr(transformers, f"{family}ForImageClassification")(config).eval()
+    student = keep_layers(teacher, [0, 2]).eval()
+    assert (model_depths(teacher), model_depths(student)) == ({"": 3}, {"": 2})
+    assert len(attending_layers(student)["decoder"]) == 2
+    pixels = torch.rand(1, 3, 16, 16)
+    states = [one(pixel_values=pixels, output_hidden_states=True).hidden_states for one in (teacher, student)]
+    torch.testing.assert_close(states[1][1], states[0][1])
 
 
 def learner_and_batch(pairs, *terms):

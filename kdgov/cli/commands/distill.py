@@ -127,7 +127,8 @@ def _show(context: ReleaseContext, count: int, output_format: DistillFormat) -> 
     tokenizer = inputs.student_path or inputs.source
     if recipe is None or not isinstance(tokenizer, Path):
         raise InputError("has no distillation to show examples of", where=str(context.path), mend="Add `distillation:` and data.")
-    shown = shown_examples(recipe, tokenizer, inputs.data, count, uses=inputs.uses)
+    teacher = inputs.source if isinstance(inputs.source, Path) else None
+    shown = shown_examples(recipe, tokenizer, inputs.data, count, uses=inputs.uses, teacher_path=teacher)
     if output_format is DistillFormat.json:
         print_json([asdict(example) for example in shown])
         return

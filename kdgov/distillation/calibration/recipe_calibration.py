@@ -27,7 +27,7 @@ from kdgov.distillation.inputs import DistillationInputs
 from kdgov.distillation.learner import Learner
 from kdgov.distillation.loop.models_fit import with_fitted_vocabulary
 from kdgov.distillation.loop.training_arguments import training_arguments
-from kdgov.distillation.losses.forward import Pass, Wanted, where_asked
+from kdgov.distillation.losses.forward import Pass, Wanted, read_by_teacher, where_asked
 from kdgov.distillation.losses.known_rows import NEVER
 from kdgov.distillation.losses.label_losses import two_classes
 from kdgov.distillation.mixture.teachers_at_hand import load_further
@@ -86,8 +86,9 @@ def _teacher_entropies(material: DistillationInputs, teacher: Any, held_out: Seq
     with torch.no_grad():
         for row in held_out[:_ENTROPY_EXAMPLES]:
             batch = _moved(material.prepared.collate([(row, material.prepared.items[row])]), device)
-            answer = where_asked(run(batch["inputs"], Wanted()), batch).answer
-            logits = run.logits(answer[batch["weights"] > 0]).float().cpu()
+            read = read_by_teacher(batch)
+            answer = where_asked(run(read["inputs"], Wanted()), batch).answer
+            logits = run.logits(answer[read["weights"] > 0]).float().cpu()
             kept.append(two_classes(logits) if material.prepared.problem == "multi_label" else logits)
 
     def at(temperature: float) -> float:

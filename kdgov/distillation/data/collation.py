@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kdgov.checkpoints.identity import read_config
 from kdgov.checkpoints.loading import Task, load_processor, load_tokenizer
 from kdgov.checkpoints.media.sound_readers import blank_of, frames_of, listener
+from kdgov.checkpoints.padding import pad_id
 from kdgov.checkpoints.tokenizer_mapping import KnownIds, known_ids
 from kdgov.declarations.distillation import Distillation, HardLabels, MarginError
 from kdgov.declarations.release_parts.teacher_writing import TeacherText
@@ -67,10 +68,21 @@ class Prepared:
     """What is unusual about the examples, in plain sentences."""
     known: KnownIds | None = None
     """Ids the tokenizer has a token for, where the outputs are distributions over tokens."""
+    is_read_twice: bool = False
+    """Whether the teacher has a reading of its own of every item."""
 
 
-def prepare(task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
+def prepare(
+    task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation, *, classes: Mapping[str, Any] | None = None
+) -> Prepared:
     """Examples for one task, with the tokenizer or processor of a model's folder.
+
+    Args:
+        task: what the models do.
+        examples: the data.
+        model_path: the folder.
+        recipe: whose terms and lengths count.
+        classes: the configuration that says what a head answers; absent: the folder's.
 
     Raises:
         InputError: if tokenizer or processor cannot be loaded, or examples do not fit the task.
@@ -83,15 +95,15 @@ def prepare(task: Task, examples: Sequence[Example], model_path: Path, recipe: D
         case "speech_to_text" | "ctc":
             return _spoken(task, examples, model_path, recipe)
         case "masked_lm" | "token_classification" | "question_answering":
-            return _encoder(task, examples, model_path, recipe)
+            return _encoder(task, examples, model_path, recipe, classes or read_config(model_path))
         case _:
-            return _classes(task, examples, model_path, recipe)
+            return _classes(task, examples, model_path, recipe, classes or read_config(model_path))
 
 
 def _causal(examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
     tokenizer = load_tokenizer(model_path)
     tokens = tokenized(examples, tokenizer, recipe)
-    pad = _pad_id(tokenizer)
+    pad = pad_id(tokenizer)
     return Prepared(
         items=tokens.examples,
         lengths=np.array([len(example.ids) for example in tokens.examples], dtype=np.int64),
@@ -118,17 +130,29 @@ def _asked_otherwise(examples: Sequence[Example], tokenizer: Any) -> Iterator[st
 def _pairs(examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
     tokenizer = load_tokenizer(model_path)
     items = [item for stretch in stretches(examples) for item in pair_examples(stretch, tokenizer, recipe.max_length)]
-    config = read_config(model_path)
-    start = config.get("decoder_start_token_id")
-    pad = _pad_id(tokenizer)
+    pad = pad_id(tokenizer)
     return Prepared(
         items=_some(items),
         lengths=np.array([len(item.ids) + len(item.target) for item in items], dtype=np.int64),
-        collate=PairCollator(pad_id=pad, start_id=pad if start is None else int(start), by_example=recipe.weighting == "example"),
+        collate=PairCollator(pad_id=pad, start_id=_start_id(model_path, pad), by_example=recipe.weighting == "example"),
         left_out=_left_out(examples, items),
         truncated=sum(item.is_cut for item in items),
         notes=tuple(_unwritten(((item.item_id, item.target) for item in items), tokenizer)),
     )
+
+
+def _start_id(path: Path, pad: int) -> int:
+    """Id that the decoder of a folder's model starts from."""
+    start = read_config(path).get("decoder_start_token_id")
+    return pad if start is None else int(start)
+
+
+def begun_by_teacher(prepared: Prepared, teacher_path: Path | None) -> Prepared:
+    """The same, with the teacher's decoder started as the teacher was trained to start; anything but pairs as it is."""
+    if teacher_path is None or not isinstance(prepared.collate, PairCollator):
+        return prepared
+    start = _start_id(teacher_path, prepared.collate.pad_id)
+    return replace(prepared, collate=replace(prepared.collate, teacher_start=start))
 
 
 def _unwritten(learnt: Iterable[tuple[str, NDArray[np.int32]]], tokenizer: Any) -> Iterator[str]:
@@ -150,7 +174,7 @@ def _spoken(task: Task, examples: Sequence[Example], model_path: Path, recipe: D
     learns_text = any(isinstance(term, HardLabels | TeacherText) for term in recipe.terms)
     needs_text = task == "speech_to_text" or learns_text
     items = list(sound_examples(examples, reader, needs_text=needs_text, max_length=recipe.max_length, frames=frames))
-    pad, by_example = _pad_id(reader.tokenizer), recipe.weighting == "example"
+    pad, by_example = pad_id(reader.tokenizer), recipe.weighting == "example"
     collate: Collate = SpokenCollator(reader=reader, pad_id=pad, by_example=by_example)
     if task == "ctc":
         collate = FrameCollator(reader=reader, blank_id=blank_of(model_path, reader.tokenizer), by_example=by_example)
@@ -175,10 +199,10 @@ def _left_out(examples: Sequence[Example], kept: Sequence[Any]) -> tuple[str, ..
     return tuple(example.item_id for example in examples if example.item_id not in named)
 
 
-def _encoder(task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
+def _encoder(task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation, classes: Mapping[str, Any]) -> Prepared:
     tokenizer = load_tokenizer(model_path)
     needs_labels = any(isinstance(term, HardLabels) for term in recipe.terms)
-    pad, by_example, longest = _pad_id(tokenizer), recipe.weighting == "example", recipe.max_length
+    pad, by_example, longest = pad_id(tokenizer), recipe.weighting == "example", recipe.max_length
     collate: Collate
     if task == "masked_lm":
         items = [item for stretch in stretches(examples) for item in masked_examples(stretch, tokenizer, longest)]
@@ -186,7 +210,7 @@ def _encoder(task: Task, examples: Sequence[Example], model_path: Path, recipe: 
             pad_id=pad, mask_id=tokenizer.mask_token_id, tokens=len(tokenizer), seed=recipe.seed, by_example=by_example
         )
     elif task == "token_classification":
-        labels = labels_of(read_config(model_path), examples)
+        labels = labels_of(classes, examples)
         made = (token_examples(part, tokenizer, labels, needs_labels=needs_labels, max_length=longest) for part in stretches(examples))
         items = [item for part in made for item in part]
         collate = EncoderCollator(pad_id=pad, by_example=by_example)
@@ -205,10 +229,10 @@ def _encoder(task: Task, examples: Sequence[Example], model_path: Path, recipe: 
     )
 
 
-def _classes(task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation) -> Prepared:
+def _classes(task: Task, examples: Sequence[Example], model_path: Path, recipe: Distillation, classes: Mapping[str, Any]) -> Prepared:
     is_text = task in ("text_classification", "embedding")
     tokenizer = load_tokenizer(model_path) if is_text else None
-    labels = labels_of(read_config(model_path), examples)
+    labels = labels_of(classes, examples)
     items = class_examples(
         examples,
         labels=labels,
@@ -217,11 +241,13 @@ def _classes(task: Task, examples: Sequence[Example], model_path: Path, recipe: 
         max_length=recipe.max_length,
     )
     _refuse_triples_or_none(task, items, labels, any(isinstance(term, MarginError) for term in recipe.terms))
-    collate: Collate = TextClassCollator(pad_id=_pad_id(tokenizer)) if is_text else _file_collator(task, model_path)
+    pad = pad_id(tokenizer) if is_text else 0
+    collate: Collate = TextClassCollator(pad_id=pad) if is_text else file_collator(task, model_path)
     if isinstance(collate, FileClassCollator) and collate.kind == "audio":
         refuse_other_sounds(items, int(collate.processor.sampling_rate))
     lengths = np.array([len(item.ids) for item in items], dtype=np.int64)
-    return Prepared(items=items, lengths=lengths, collate=collate, problem=labels.problem, truncated=sum(item.is_cut for item in items))
+    cut = sum(item.is_cut for item in items)
+    return Prepared(items=items, lengths=lengths, collate=collate, problem=labels.problem, truncated=cut, pad_id=pad)
 
 
 def _refuse_triples_or_none(task: Task, items: Sequence[ClassExample], labels: Labels, wants_margins: bool) -> None:
@@ -237,11 +263,8 @@ def _refuse_triples_or_none(task: Task, items: Sequence[ClassExample], labels: L
         raise InputError(f"example {wrong[0]} {said}", where="data", mend="Use `kind: margin_mse` with such lines, and with no others.")
 
 
-def _file_collator(task: Task, model_path: Path) -> FileClassCollator:
+def file_collator(task: Task, model_path: Path) -> FileClassCollator:
+    """What makes batches of images or sounds for the model of a folder."""
     is_image = task == "image_classification"
     processor = load_processor(model_path, task)
     return FileClassCollator(processor=processor, kind="image" if is_image else "audio")
-
-
-def _pad_id(tokenizer: Any) -> int:
-    return next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)

@@ -32,6 +32,8 @@ class Vocabulary:
     """Rows of the student's that get a probability; None: all."""
     teacher: KnownIds | None = None
     """Rows of the teacher's that do; where tokens are compared, the same ids."""
+    shared: KnownIds | None = None
+    """Ids that mean one token to both, where answers are not over tokens and one reading serves both models; None: all."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the record says: ids compared, rows of both matrices, what shows that text becomes the same ids, what differs."""
 
@@ -94,12 +96,22 @@ def vocabulary_of(
         theirs = known_ids(other)
         if compares:
             found = agreement(
-                other, load_tokenizer(tokenizer_path), _texts(examples), digests=(teacher.tokenizer, digest), where="student.model"
-            )
+                other, load_tokenizer(tokenizer_path), _texts(examples), digests=(teacher.tokenizer, digest), where="student.model",
+                instead=_instead(task),
+            )  # fmt: skip
             mine = theirs = found.known
     if task not in OVER_TOKENS:
-        return Vocabulary(facts={} if found.basis == "files" else _facts(found, mine))
+        return NOTHING_KNOWN if found.basis == "files" else Vocabulary(shared=found.known, facts=_facts(found, mine))
     return Vocabulary(student=mine, teacher=theirs, facts=_facts(found, mine))
+
+
+def _instead(task: str) -> str:
+    """What works with any two tokenizers."""
+    if task == "causal_lm":
+        return ", or use `kind: universal_logits` or `kind: teacher_text`"
+    if task in ("text_classification", "token_classification", "embedding"):
+        return ", or leave out the terms that compare layers: answers alone are compared whatever the tokenizers"
+    return ""
 
 
 def _refuse_other_labels(mine: Path, theirs: Path | None) -> None:
@@ -128,7 +140,13 @@ def _facts(found: TokenizerAgreement, known: KnownIds) -> dict[str, Any]:
 def _texts(examples: Sequence[Example]) -> list[tuple[str, str]]:
     found = []
     for example in examples:
-        said = [example.prompt + example.completion, example.second, *(str(message.get("content", "")) for message in example.messages)]
+        said = [
+            example.prompt + example.completion,
+            example.second,
+            example.third,
+            " ".join(example.words),
+            *(str(message.get("content", "")) for message in example.messages),
+        ]
         found += [(example.item_id, text) for text in said if text]
     return found
 
@@ -148,6 +166,8 @@ def fitted(vocabulary: Vocabulary, *, teacher_rows: int | None, student_rows: in
     """
     mine, theirs = vocabulary.student, vocabulary.teacher
     if mine is None or theirs is None:
+        if vocabulary.shared is not None:
+            _refuse_unknown(items, vocabulary.shared)
         return vocabulary
     if is_new and student_rows < mine.size:
         raise InputError(
@@ -173,7 +193,7 @@ def _unless_whole(known: KnownIds, rows: int | None) -> KnownIds | None:
 
 def _refuse_unknown(items: Iterable[Any], known: KnownIds) -> None:
     for item in items:
-        for ids in (item.ids, getattr(item, "target", None)):
+        for ids in (item.ids, getattr(item, "target", None), (getattr(item, "lower", None) or (None,))[0]):
             if ids is None or not len(ids) or (int(ids.max()) < known.size and not known.holes):
                 continue
             if (unknown := known.unknown(ids)).any():

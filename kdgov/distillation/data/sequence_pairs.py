@@ -82,9 +82,11 @@ class PairCollator:
     """Id the decoder starts from."""
     by_example: bool
     """Whether every example weighs the same however long."""
+    teacher_start: int | None = None
+    """Id the teacher's decoder starts from; None: the same."""
 
     def __call__(self, items: Sequence[tuple[int, PairExample]]) -> dict[str, Any]:
-        """``inputs``, ``labels`` and ``weights`` (batch, time of the decoder), its ``lengths``, ``rows``."""
+        """``inputs``, ``labels`` and ``weights`` (batch, time of the decoder), its ``lengths``, ``rows``; the teacher's own."""
         ids, lengths = padded([example.ids for _, example in items], self.pad_id)
         labels, ends = padded([example.target for _, example in items], self.pad_id)
         mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
@@ -93,13 +95,18 @@ class PairCollator:
         weights = (torch.arange(labels.shape[1]) < ends[:, None]).float() * torch.tensor([e.weight for _, e in items])[:, None]
         if self.by_example:
             weights = weights / ends[:, None]
-        return {
+        batch = {
             "inputs": {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": decoder},
             "labels": labels,
             "weights": weights,
             "lengths": ends,
             "rows": torch.tensor([row for row, _ in items]),
         }
+        if self.teacher_start in (None, self.start_id):
+            return batch
+        begun = decoder.clone()
+        begun[:, 0] = self.teacher_start  # type: ignore[assignment]
+        return {**batch, "teacher": {"inputs": {**batch["inputs"], "decoder_input_ids": begun}, "weights": weights}}
 
 
 def padded(rows: Sequence[NDArray[np.int32]], pad_id: int) -> tuple[Tensor, Tensor]:

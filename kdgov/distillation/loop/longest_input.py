@@ -35,7 +35,8 @@ def refuse_too_long(items: Sequence[Any], teacher: Any | None, student: Any, rec
         limit = None if model is None else most_positions(model)
         if limit is None:
             continue
-        long = [item for item in items if max(len(item.ids), len(getattr(item, "target", ()))) > limit - grown]
+        read = [getattr(item, "theirs", item) if who == "teacher" else item for item in items]
+        long = [item for item in read if max(len(item.ids), len(getattr(item, "target", ()))) > limit - grown]
         if long:
             longest = max(long, key=lambda item: len(item.ids))
             behind = f" with {grown} sampled tokens behind it" if grown else ""

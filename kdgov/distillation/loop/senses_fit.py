@@ -38,6 +38,11 @@ def refuse_other_processor(mine: Path, theirs: Path | None) -> None:
         raise InputError(told, where=str(mine / "preprocessor_config.json"), mend=mend)
 
 
+def has_same_processor(mine: Path, theirs: Path) -> bool:
+    """Whether the files of two processors say the same in every setting, those that one of them leaves out included."""
+    return _settings(mine) == _settings(theirs)
+
+
 def refuse_other_hearing(teacher: Any, student: Any) -> None:
     """Nothing, if two loaded speech models take one input and cut it into the same frames.
 

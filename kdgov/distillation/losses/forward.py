@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from kdgov.checkpoints.loading import is_out_of_memory
 from kdgov.checkpoints.tokenizer_mapping import KnownIds
 from kdgov.distillation.losses.attending_layers import attending_layers, captured
 from kdgov.distillation.losses.known_rows import LogitBlock, head_logits, known_logits, only_positions
+from kdgov.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,26 @@ class Passed:
     """(side, layer, ``query`` | ``key`` | ``value``) → (batch, time, width)."""
 
 
+@contextmanager
+def model_faults(model: Any) -> Iterator[None]:
+    """What a model's own code says of a batch that it cannot read, as one fault.
+
+    Raises:
+        InputError: with the model and its words.
+    """
+    try:
+        yield
+    except (ValueError, IndexError, RuntimeError, AssertionError) as error:
+        # Subclasses have handlers of their own: memory that ran out, compilers, processes that lost each other.
+        if type(error) not in (ValueError, IndexError, RuntimeError, AssertionError) or is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"{type(model).__name__} cannot read a batch of the data: {(str(error).strip() or type(error).__name__).splitlines()[0][:200]}",
+            where=str(getattr(model.config, "_name_or_path", "") or "student"),
+            mend="Look whether its configuration fits the tokenizer or processor that reads for it: rows for tokens, lengths, image size.",
+        ) from error
+
+
 class Pass:
     """How one model is run: through its body only, where its head has been proven to be a plain linear map."""
 
@@ -50,7 +73,7 @@ class Pass:
         self._body = inner.base_model
         head = inner.get_output_embeddings() if fused else None
         self.head: nn.Linear | None = head if isinstance(head, nn.Linear) and self._is_plain(inner, head) else None
-        self._attending = attending_layers(inner)
+        self._inner = inner
 
     def __call__(self, inputs: Mapping[str, Tensor], wanted: Wanted) -> Passed:
         """Run the model on a batch's inputs."""
@@ -61,7 +84,7 @@ class Pass:
             options["output_attentions"] = True
         if self._is_generative:
             options["use_cache"] = False
-        with captured(self._attending, wanted.relations) as relations:
+        with captured(attending_layers(self._inner) if wanted.relations else {}, wanted.relations) as relations, model_faults(self.model):
             outputs = (self._body if self.head is not None else self.model)(**inputs, **options)
         answer = outputs[0] if self.head is not None else _answer(outputs)
         return Passed(
@@ -104,6 +127,12 @@ def _answer(outputs: Any) -> Tensor:
         return torch.stack([outputs.start_logits, outputs.end_logits], dim=1)
     logits: Tensor | None = getattr(outputs, "logits", None)
     return outputs[0] if logits is None else logits
+
+
+def read_by_teacher(batch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a batch that the teacher reads: its own reading, where it has one."""
+    own: Mapping[str, Any] = batch.get("teacher", batch)
+    return own
 
 
 def where_asked(passed: Passed, batch: Mapping[str, Any]) -> Passed:

@@ -69,6 +69,9 @@ def shared_by_all(
         differences = [*vocabulary.differences, *(f"{one.path.name}: {said}" for said in other.differences)]
         facts = {**vocabulary.facts, **({"differences": differences} if differences else {})}
         vocabulary = dataclasses.replace(vocabulary, facts=facts)
+        if other.shared is not None:
+            both = other.shared if vocabulary.shared is None else _common(vocabulary.shared, other.shared)
+            vocabulary = dataclasses.replace(vocabulary, shared=both)
         if vocabulary.teacher is None or other.teacher is None:
             continue
         both = _common(vocabulary.teacher, other.teacher)

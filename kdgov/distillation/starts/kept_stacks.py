@@ -24,7 +24,21 @@ def model_depths(model: Any) -> dict[str, int]:
         return {ONLY: len(depths)}
     # A decoder alone may have the configuration of a model of both sides, where `num_hidden_layers` is the encoder's (BART).
     own = _side_depth(model.config, "decoder") if sides == {"decoder"} else 0
-    return {ONLY: own or int(model.config.num_hidden_layers)}
+    return {ONLY: own or int(_of_layers(model, model.config).num_hidden_layers)}
+
+
+def _of_layers(model: Any, config: Any) -> Any:
+    """The part of a configuration that counts the layers: a model of text and images has one for each (CLIP, Gemma 3)."""
+    parts = [config, *(getattr(config, name, None) for name in ("text_config", "vision_config", "audio_config"))]
+    lengths = {len(module) for module in model.modules() if isinstance(module, nn.ModuleList)}
+    counted = [part for part in parts if isinstance(getattr(part, "num_hidden_layers", None), int)]
+    found = next((part for part in counted if part.num_hidden_layers in lengths), next(iter(counted), None))
+    if found is None:
+        told = f"the configuration of {type(model).__name__} does not say how many layers it has"
+        raise InputError(
+            told, where="student", mend="Leave out terms that compare layers, and start the student from `model:` or `config:`."
+        )
+    return found
 
 
 def _side_depth(config: Any, side: str) -> int:
@@ -44,7 +58,7 @@ def keep_layers(teacher: Any, keep: KeepSides) -> Any:
     """
     depths = model_depths(teacher)
     chosen = chosen_by_stack(keep, depths)
-    student = type(teacher)(_narrowed(teacher.config, chosen, depths))
+    student = type(teacher)(_narrowed(teacher, chosen, depths))
     placed: dict[str, Sequence[int]] = {}
     for stack, layers in chosen.items():
         placed |= dict.fromkeys(_lists(teacher, student, stack, depths[stack], len(layers)), layers)
@@ -89,10 +103,13 @@ def side_of(name: str) -> str:
     return next((part for part in name.split(".") if part in SIDES), "")
 
 
-def _narrowed(config: Any, chosen: Mapping[str, Sequence[int]], depths: Mapping[str, int]) -> Any:
-    narrowed = copy.deepcopy(config)
+def _narrowed(teacher: Any, chosen: Mapping[str, Sequence[int]], depths: Mapping[str, int]) -> Any:
+    narrowed = copy.deepcopy(teacher.config)
     for stack, layers in chosen.items():
         inner = getattr(narrowed, stack, None) if stack else None
+        if stack == ONLY and not isinstance(getattr(narrowed, "depths", None), list):
+            part = _of_layers(teacher, narrowed)
+            inner = None if part is narrowed else part
         if inner is not None and hasattr(inner, "num_hidden_layers"):
             _narrow(inner, ("num_hidden_layers",), layers, depths[stack])
         else:

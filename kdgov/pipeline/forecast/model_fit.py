@@ -40,7 +40,9 @@ def model_fit_findings(context: ReleaseContext, materials: ReleaseInputs, stance
     refuse_idle_thinking(context)
     found = []
     for role, model in (("teacher", context.release.teacher.model), ("student", context.release.student.model)):
-        if (does := _does(context, model)) is None:
+        # What is distilled does what its teacher does, whatever it starts from.
+        is_start = role == "student" and context.release.distillation is not None and context.release.teacher.model is not None
+        if is_start or (does := _does(context, model)) is None:
             continue
         named = [(f"{file.suite.name}/{task.task}", task.kind) for file in materials.suites for task in file.suite.tasks]
         if unanswered := [name for name, kind in named if not _fits(kind, does)]:

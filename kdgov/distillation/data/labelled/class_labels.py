@@ -14,6 +14,12 @@ _ROUNDING = 1e-2
 
 Problem = Literal["single_label", "multi_label", "regression"]
 """What a classifier's outputs are: one class of several, any of several labels, or numbers."""
+PROBLEMS: Mapping[str, Problem] = {
+    "regression": "regression",
+    "multi_label_classification": "multi_label",
+    "single_label_classification": "single_label",
+}
+"""`problem_type` of a configuration → what it says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +46,7 @@ def labels_of(config: Mapping[str, Any], examples: Sequence[Example]) -> Labels:
     """
     names = names_of(config)
     count = len(names)
-    kinds: dict[str, Problem] = {
-        "regression": "regression",
-        "multi_label_classification": "multi_label",
-        "single_label_classification": "single_label",
-    }
-    if (declared := kinds.get(str(config.get("problem_type")))) is not None:
+    if (declared := PROBLEMS.get(str(config.get("problem_type")))) is not None:
         return Labels(problem=declared, names=names)
     if count == 1:
         return Labels(problem="regression", names=names)
@@ -78,13 +79,18 @@ def is_distribution(label: Sequence[float]) -> bool:
 
 
 def label_of(example: Example, labels: Labels, *, needed: bool) -> int | tuple[float, ...] | Fault:
-    """The label of an example as its outputs take it, or what is wrong with it."""
+    """The label of an example as its outputs take it, or what is wrong with it; nought where it is wrong and nobody learns it."""
+    read = _read_label(example, labels)
+    if isinstance(read, Fault) and not needed:
+        return (0.0,) * labels.count if labels.problem != "single_label" else 0
+    return read
+
+
+def _read_label(example: Example, labels: Labels) -> int | tuple[float, ...] | Fault:
     many = labels.problem != "single_label"
     value = example.label
     if value is None:
-        if needed:
-            return Fault(file="data", key=example.item_id, what="has no label", mend=_label_mend(labels))
-        return (0.0,) * labels.count if many else 0
+        return Fault(file="data", key=example.item_id, what="has no label", mend=_label_mend(labels))
     if many:
         numbers = value if isinstance(value, tuple) else (_number(value),)
         fits = len(numbers) == labels.count and all(v is not None for v in numbers)

@@ -203,7 +203,8 @@ class FileClassCollator:
             made = self.processor(images=[read_image(Path(example.file)) for _, example in items], return_tensors="pt")
         else:
             rate = int(self.processor.sampling_rate)
-            made = self.processor(
-                [read_sound(Path(example.file), rate) for _, example in items], sampling_rate=rate, padding=True, return_tensors="pt"
-            )
+            # Whisper's encoder takes sounds of one length alone.
+            padding = "max_length" if hasattr(self.processor, "n_samples") else True
+            sounds = [read_sound(Path(example.file), rate) for _, example in items]
+            made = self.processor(sounds, sampling_rate=rate, padding=padding, return_tensors="pt")
         return {"inputs": dict(made), **_shared(items)}

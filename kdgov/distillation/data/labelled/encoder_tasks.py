@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kdgov.checkpoints.class_names import place_of
 from kdgov.checkpoints.encoding import in_blocks
+from kdgov.checkpoints.tokenizer_mapping import KnownIds
 from kdgov.distillation.data.examples import Example
 from kdgov.distillation.data.labelled.class_labels import Labels, said_class
 from kdgov.distillation.data.sequence_pairs import padded, was_cut
@@ -40,6 +41,8 @@ class EncoderExample:
     """Factor of its weight."""
     is_cut: bool = False
     """Whether only a beginning of it is read."""
+    words: NDArray[np.int32] | None = None
+    """(time,) the word a token belongs to, -1 for none, where words have classes."""
 
 
 def masked_examples(examples: Sequence[Example], tokenizer: Any, max_length: int) -> tuple[EncoderExample, ...]:
@@ -77,7 +80,8 @@ def token_examples(
         first = np.array([word is not None and word != before for word, before in zip(places, [None, *places], strict=False)])
         tags = np.array([wanted[word] if is_first else 0 for word, is_first in zip(places, first, strict=True)])  # type: ignore[index]
         # A tag below nought, as benchmarks write it, marks a word that does not count.
-        found.append(_example(example, made, row, first & (tags >= 0), tags.clip(min=0)))
+        one = _example(example, made, row, first & (tags >= 0), tags.clip(min=0))
+        found.append(replace(one, words=np.array([-1 if word is None else word for word in places], dtype=np.int32)))
     return tuple(found)
 
 
@@ -128,12 +132,16 @@ def _classes(example: Example, labels: Labels, *, needed: bool) -> list[int] | F
         shown = ", ".join(labels.names[:6])
         return Fault(file="data", key=example.item_id, what=what, mend=f"Write one of {shown} (or its number) per word under `tags`.")
 
+    if not needed and (not example.tags or len(example.tags) != len(example.words)):
+        return [0] * len(example.words)
     if not example.tags:
-        return fault("has no tags") if needed else [0] * len(example.words)
+        return fault("has no tags")
     if len(example.tags) != len(example.words):
         return fault(f"has {len(example.tags)} tags for {len(example.words)} words")
     found = [_place(tag, example, labels) for tag in example.tags]
     wrong = [tag for tag, place in zip(example.tags, found, strict=True) if place is None or place >= labels.count]
+    if wrong and not needed:
+        return [0 if place is None else min(place, 0) for place in found]
     return fault(f"has the tag {said_class(wrong[0], example)}") if wrong else [place for place in found if place is not None]
 
 
@@ -182,6 +190,29 @@ class MaskingCollator:
     """Decides what is hidden."""
     by_example: bool
     """Whether every example weighs the same however long."""
+    unshown: tuple[int, ...] = ()
+    """Ids below `tokens` that no hidden token is replaced by."""
+
+    def among(self, *known: KnownIds | None) -> MaskingCollator:
+        """The same, with ids alone in the place of hidden tokens that all of these know; None knows all.
+
+        Raises:
+            InputError: if the mask is none of them.
+        """
+        sides = [one for one in known if one is not None]
+        tokens = min([self.tokens, *(one.size for one in sides)])
+        unshown = {hole for one in sides for hole in one.holes if hole < tokens}
+        if any(self.mask_id >= one.size or self.mask_id in one.holes for one in sides):
+            told = f"the mask of the student's tokenizer (id {self.mask_id}) is no token of both models"
+            raise InputError(told, where="student", mend="Start from a student with the teacher's tokenizer.")
+        return replace(self, tokens=tokens, unshown=tuple(sorted({*self.unshown, *unshown})))
+
+    def _other_ids(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+        """Ids that hidden tokens are replaced by."""
+        if not self.unshown:
+            return rng.integers(0, self.tokens, count)
+        shown = np.setdiff1d(np.arange(self.tokens), self.unshown)
+        return shown[rng.integers(0, len(shown), count)]
 
     def __call__(self, items: Sequence[tuple[int, EncoderExample]]) -> dict[str, Any]:
         """``inputs`` with hidden tokens, ``labels`` (batch, time) the tokens as they were, ``weights`` on the hidden ones."""
@@ -195,7 +226,7 @@ class MaskingCollator:
             hidden[place, chosen] = 1.0
             how = rng.random(len(chosen))
             shown = np.where(how < _REPLACED, self.mask_id, example.ids[chosen])
-            other = rng.integers(0, self.tokens, len(chosen))
+            other = self._other_ids(rng, len(chosen))
             shown = np.where((how >= _REPLACED) & (how < _REPLACED + _RANDOM), other, shown)
             ids[place, chosen] = torch.from_numpy(shown.astype(np.int64))
         return {**batch, "labels": labels, "weights": _weighed(hidden, items, self.by_example)}

@@ -15,8 +15,9 @@ from kdgov.checkpoints.loading import Task, load_tokenizer
 from kdgov.declarations.distillation import Distillation
 from kdgov.distillation.data.collation import Prepared, prepare
 from kdgov.distillation.data.examples import Example
-from kdgov.distillation.data.tokenization import TokenCollator, TokenExample
+from kdgov.distillation.data.tokenization import TokenCollator
 from kdgov.distillation.data.two_tokenizers.aligned_spans import AlignedSpans, spans_of
+from kdgov.distillation.data.two_tokenizers.read_twice import ReadTwice, as_read
 from kdgov.distillation.data.two_tokenizers.vocabulary_bridge import vocabulary_bridge
 from kdgov.distillation.losses.cross_tokenizer import BridgeSides
 from kdgov.errors import InputError
@@ -55,15 +56,12 @@ def across_tokenizers(task: Task, examples: Sequence[Example], student_path: Pat
     names = [examples[place].item_id for place in places]
     return dataclasses.replace(
         mine,
-        items=[dataclasses.replace(pair[0], item_id=name) for pair, name in zip(pairs, names, strict=True)],
+        items=[
+            ReadTwice(dataclasses.replace(pair[0], item_id=name), pair[1], _joined(found))
+            for pair, name, found in zip(pairs, names, spans, strict=True)
+        ],
         lengths=mine.lengths[kept],
-        collate=_with_teacher(
-            mine.collate,
-            [pair[1] for pair in pairs],
-            theirs.collate,
-            [_joined(found) for found in spans],
-            BridgeSides(vocabulary_bridge(*tokenizers)),
-        ),
+        collate=_with_teacher(mine.collate, theirs.collate, BridgeSides(vocabulary_bridge(*tokenizers))),
         left_out=tuple(examples[int(number)].item_id for number in mine.left_out),
     )
 
@@ -76,12 +74,13 @@ def _joined(found: Sequence[AlignedSpans]) -> AlignedSpans:
 
 
 def _with_teacher(
-    collate: TokenCollator, theirs: Sequence[TokenExample], their_collate: TokenCollator, spans: Sequence[AlignedSpans], bridge: BridgeSides
-) -> Callable[[Sequence[tuple[int, TokenExample]]], dict[str, Any]]:
-    def both(items: Sequence[tuple[int, TokenExample]]) -> dict[str, Any]:
-        batch = collate(items)
-        other = their_collate([(row, theirs[row]) for row, _ in items])
-        found = [spans[row] for row, _ in items]
+    collate: TokenCollator, their_collate: TokenCollator, bridge: BridgeSides
+) -> Callable[[Sequence[tuple[int, ReadTwice]]], dict[str, Any]]:
+    def both(items: Sequence[tuple[int, ReadTwice]]) -> dict[str, Any]:
+        # The teacher's reading goes with the item: rows are numbered anew where examples are held out.
+        read, taught = as_read(items)
+        batch, other = collate(read), their_collate(taught)
+        found = [item.spans for _, item in items]
         batch["teacher"] = {
             "inputs": other["inputs"],
             "bridge": bridge,

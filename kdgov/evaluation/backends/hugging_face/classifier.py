@@ -13,6 +13,7 @@ import torch
 from kdgov.checkpoints.class_names import is_numbered, label_fault, positive_fault
 from kdgov.checkpoints.loading import load_processor, load_tokenizer, task_of
 from kdgov.checkpoints.media.media_files import read_image, read_sound
+from kdgov.checkpoints.padding import pad_id
 from kdgov.checkpoints.placement import load_placed
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.hugging_face.hf_model import DTYPES, ids_digest
@@ -56,7 +57,7 @@ class ClassifierModel:
         encoded = [list(i) for i in self.tokenizer(list(texts))["input_ids"]]
         kept = [ids[: self.max_length] for ids in encoded]
         width = max(1, max(len(ids) for ids in kept))
-        pad = self.tokenizer.pad_token_id or 0
+        pad = pad_id(self.tokenizer)
         ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in kept], device=self.device)
         mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in kept], device=self.device)
         logits = self.model(input_ids=ids, attention_mask=mask).logits.float().cpu()
