@@ -10,8 +10,8 @@ from typing import Any
 import torch
 import transformers
 
+from kdgov.checkpoints.fit.padding import pad_id, tell_padding
 from kdgov.checkpoints.identity import read_config
-from kdgov.checkpoints.padding import pad_id, tell_padding
 from kdgov.checkpoints.tasks import Task as Task
 from kdgov.checkpoints.tasks import task_of as task_of
 from kdgov.checkpoints.weights.packed_weights import refuse_missing_package

@@ -150,9 +150,6 @@ def refuse_unfit_recipes(release: Release, path_of: Callable[[str], Path]) -> No
     Raises:
         InputError: naming the term and the task.
     """
-    if release.distillation is not None or release.stages:
-        for name in filter(None, (release.teacher.model, release.student.model)):
-            refuse_adapter(path_of(name))
     named = release.teacher.model or release.student.model
     folder = None if named is None else path_of(named)
     if folder is None or not (folder / "config.json").is_file():

@@ -27,6 +27,7 @@ from kdgov.errors import InputError
 from kdgov.evaluation.backends.hugging_face.classifier import ClassifierModel
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
+from kdgov.pipeline.inputs.load_inputs import load_release_inputs
 from tests.distillation import worlds
 from tests.distillation.conftest import WORDS, llama, sentences, write_tokenizer
 
@@ -255,14 +256,46 @@ def test_several_labels_are_not_compared_as_one_class_of_several(tmp_path):
     assert (made["problem_type"], made["id2label"]["0"]) == ("multi_label_classification", "rude")
 
 
+def release(folder, teacher, student, *terms, **recipe_keys):
+    models = {"teacher": {"model": str(teacher)}, "student": student, "data": [str(worlds.labelled_texts(folder / "rows.jsonl"))]}
+    recipe = {"steps": 1, **({"terms": list(terms)} if terms else {}), **recipe_keys}
+    (folder / "r.yaml").write_text(json.dumps({"schema": "kdgov.release/1", "name": "r", **models, "distillation": recipe}))
+    return open_release(folder / "r.yaml", store=folder / "store")
+
+
 @pytest.mark.parametrize("role", ["teacher", "student"])
 def test_an_adapter_alone_is_refused_by_the_check(role, tmp_path):
     base = worlds.gpt2(tmp_path / "base", layers=1)
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "org/base"}')
     save_file({"base_model.model.a.lora_A.weight": torch.ones(1, 2)}, tmp_path / "adapter" / "adapter_model.safetensors")
-    models = {"teacher": {"model": str(base)}, "student": {"model": str(base)}} | {role: {"model": str(tmp_path / "adapter")}}
-    release = {"schema": "kdgov.release/1", "name": "r", **models, "data": [str(worlds.labelled_texts(tmp_path / "rows.jsonl"))]}
-    (tmp_path / "r.yaml").write_text(json.dumps({**release, "distillation": {"steps": 1}}))
+    models = {"teacher": base, "student": base} | {role: tmp_path / "adapter"}
     with pytest.raises(InputError, match="holds an adapter for org/base, and no model"):
-        check_step(open_release(tmp_path / "r.yaml", store=tmp_path / "store"))
+        check_step(release(tmp_path, models["teacher"], {"model": str(models["student"])}))
+
+
+def test_the_check_says_that_two_models_answer_otherwise(tmp_path):
+    """By their configurations alone: nothing is loaded, and no data are read for it."""
+    teacher = named(worlds.bert(tmp_path / "t", layers=1), ["bad", "fair", "good"])
+    other = named(worlds.bert(tmp_path / "o", layers=1), ["good", "fair", "bad"])
+    two = worlds.bert(tmp_path / "two", layers=1, labels=2)
+    several = worlds.bert(tmp_path / "several", layers=1, problem_type="multi_label_classification")
+    single = worlds.bert(tmp_path / "single", layers=1, problem_type="single_label_classification")
+    config = str(two / "config.json")
+    further = {"further_teachers": [{"model": str(two), "license": "MIT"}]}
+    odd = [
+        (teacher, {"model": str(other)}, {}, "class 0 is 'bad' to the teacher and 'good' to the student"),
+        (teacher, {"model": str(two)}, {}, "over 3 classes, the student over 2"),
+        (teacher, {"config": config}, {}, "over 3 classes, the student over 2"),
+        (several, {"model": str(single)}, {}, "the teacher answers any of several labels, the student one class of several"),
+        (teacher, {"keep_layers": [0]}, further, "over 3 classes, the student over 2"),
+    ]
+    for taught, student, keys, said in odd:
+        with pytest.raises(InputError, match=said):
+            load_release_inputs(release(tmp_path, taught, student, **keys))
+    dense = worlds.sentence_encoder(tmp_path / "dense", layers=1)
+    (dense / "modules.json").write_text(json.dumps([{"type": "x.Transformer", "path": ""}, {"type": "x.Dense", "path": "2_Dense"}]))
+    with pytest.raises(InputError, match="has a module Dense"):
+        load_release_inputs(release(tmp_path, dense, {"keep_layers": [0]}, {"kind": "embeddings"}))
+    # A body without a head gets its teacher's, and is none of these.
+    load_release_inputs(release(tmp_path, teacher, {"model": str(worlds.encoder(tmp_path / "body", "MaskedLM", layers=1))}))

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kdgov.checkpoints.fit.padding import pad_id
 from kdgov.checkpoints.identity import read_config
 from kdgov.checkpoints.loading import Task, load_processor, load_tokenizer
 from kdgov.checkpoints.media.sound_readers import blank_of, frames_of, listener
-from kdgov.checkpoints.padding import pad_id
 from kdgov.checkpoints.tokenizer_mapping import KnownIds, known_ids
 from kdgov.declarations.distillation import Distillation, HardLabels, MarginError
 from kdgov.declarations.release_parts.teacher_writing import TeacherText

@@ -6,18 +6,17 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kdgov.checkpoints.padding import tell_padding
+from kdgov.checkpoints.fit.padding import tell_padding
+from kdgov.checkpoints.fit.pair_fit import ANSWERS, PROBLEMS, lacks_head
 from kdgov.checkpoints.tasks import OF_FILES, SPEECH
 from kdgov.distillation.data.compared_ids import OVER_TOKENS, fitted
-from kdgov.distillation.data.labelled.class_labels import PROBLEMS, Problem, differing_classes
+from kdgov.distillation.data.labelled.class_labels import Problem, differing_classes
 from kdgov.distillation.data.labelled.encoder_tasks import MaskingCollator
 from kdgov.distillation.inputs import DistillationInputs
 from kdgov.distillation.loop.senses_fit import refuse_other_hearing, refuse_other_processor, refuse_short_sounds
-from kdgov.distillation.starts.class_heads import lacks_head, named_as_taught
+from kdgov.distillation.starts.class_heads import named_as_taught
 from kdgov.errors import InputError
 from kdgov.quantities import quantity
-
-_ANSWERS: Mapping[Problem, str] = {"single_label": "one class of several", "multi_label": "any of several labels", "regression": "numbers"}
 
 
 def warnings_of(material: DistillationInputs, teacher: Any, student: Any, further: Sequence[Any] = ()) -> Iterator[str]:
@@ -65,7 +64,7 @@ def _refuse_other_problem(models: Mapping[str, Any], problem: Problem) -> None:
     for who, model in models.items():
         declared = PROBLEMS.get(str(model.config.problem_type))
         if declared is not None and declared != problem:
-            told = f"the {who} answers {_ANSWERS[declared]} (problem_type {model.config.problem_type}), and {_ANSWERS[problem]} is learnt"
+            told = f"the {who} answers {ANSWERS[declared]} (problem_type {model.config.problem_type}), and {ANSWERS[problem]} is learnt"
             raise InputError(told, where="student", mend="Set `problem_type` in the config.json of both models to what their outputs are.")
 
 

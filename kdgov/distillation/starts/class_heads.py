@@ -7,32 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.checkpoints.class_names import are_named, names_of
+from kdgov.checkpoints.fit.pair_fit import HEADED, lacks_head
 from kdgov.checkpoints.identity import read_config
-from kdgov.checkpoints.loading import Task, task_of
+from kdgov.checkpoints.loading import Task
 from kdgov.errors import InputError
 
-_HEADED = ("text_classification", "token_classification", "question_answering", "image_classification", "audio_classification")
 _SAID = ("id2label", "label2id", "problem_type")
 """Keys of a configuration that say what a head answers."""
 _TRAINS_HEAD = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")
 """Task types for which PEFT trains the head beside an adapter."""
 
 
-def lacks_head(task: Task, checkpoint: Path) -> bool:
-    """Whether a checkpoint is the body of another task's model, such as a masked language model that is to tell classes."""
-    if task not in _HEADED:
-        return False
-    try:
-        return task_of(checkpoint) != task
-    except InputError:
-        # A class that says nothing of a task (BertForPreTraining) has no head for this one either.
-        return True
-
-
 def said_of_classes(task: Task, student: Path, teacher: Path | None) -> Mapping[str, Any]:
     """The configuration that says what the outputs are: the student's, or its teacher's where the student has no head or names no class."""
     own = read_config(student)
-    if teacher is None or teacher == student or task not in _HEADED:
+    if teacher is None or teacher == student or task not in HEADED:
         return own
     theirs = read_config(teacher)
     if lacks_head(task, student):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdgov.checkpoints.digests import remembered_digest
+from kdgov.checkpoints.fit.pair_fit import refuse_unfit_pairs
 from kdgov.checkpoints.identity import model_identity, read_config, resolve_model
 from kdgov.checkpoints.layer_choice import depths_of, refuse_absent_starts
 from kdgov.checkpoints.tasks import refuse_unfit_recipes
@@ -30,6 +31,7 @@ def load_release_inputs(context: ReleaseContext) -> ReleaseInputs:
     teacher_identity = _identity(context, release.teacher.model, release.teacher.revision) if release.teacher.model else {}
     refuse_absent_starts(release, _depths(context) if teacher_identity else {}, context.path_of, file=where)
     refuse_unfit_recipes(release, context.path_of)
+    refuse_unfit_pairs(release, context.path_of)
     refuse_packed_models(release, context.path_of)
     teacher = model_facts(
         "teacher",

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 from kdgov.checkpoints.class_names import ORDER_MEND, first_difference, names_of, order_fault, place_of
+from kdgov.checkpoints.fit.pair_fit import PROBLEMS
+from kdgov.checkpoints.fit.pair_fit import Problem as Problem
 from kdgov.distillation.data.examples import Example
 from kdgov.errors import Fault, InputError
 
 _ROUNDING = 1e-2
-
-Problem = Literal["single_label", "multi_label", "regression"]
-"""What a classifier's outputs are: one class of several, any of several labels, or numbers."""
-PROBLEMS: Mapping[str, Problem] = {
-    "regression": "regression",
-    "multi_label_classification": "multi_label",
-    "single_label_classification": "single_label",
-}
-"""`problem_type` of a configuration → what it says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

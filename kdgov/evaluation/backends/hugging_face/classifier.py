@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from kdgov.checkpoints.class_names import is_numbered, label_fault, positive_fault
+from kdgov.checkpoints.fit.padding import pad_id
 from kdgov.checkpoints.loading import load_processor, load_tokenizer, task_of
 from kdgov.checkpoints.media.media_files import read_image, read_sound
-from kdgov.checkpoints.padding import pad_id
 from kdgov.checkpoints.placement import load_placed
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.hugging_face.hf_model import DTYPES, ids_digest
