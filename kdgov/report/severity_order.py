@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from kdgov.decision.decision import CriterionResult, Decision
 from kdgov.quantities import decimal, fixed, percent
@@ -69,13 +70,18 @@ def columns(result: CriterionResult) -> tuple[str, str, str, str, str]:
             highest = None if result.bound is None or result.student is None or result.difference is None else _highest(result)
             allowed = "–" if result.margin is None or highest is None else f"≤ {value(_chance(result) + result.margin, share=False)}"
             return teacher, student, "–", value(highest, share=False), allowed
-    limit = result.details.get("limit")
+    limit = own_limit(result)
     if limit is None:
         allowed = points(None if result.margin is None else -result.margin, share=share)
         return teacher, student, points(result.difference, share=share), points(result.bound, share=share), allowed
     is_floor = result.details.get("limit_kind") == "floor"
     edge = None if result.bound is None else (limit + result.bound if is_floor else limit - result.bound)
     return teacher, student, "–", value(edge, share=share), f"{'≥' if is_floor else '≤'} {value(limit, share=share)}"
+
+
+def own_limit(result: CriterionResult) -> Any:
+    """The limit of the student's own value; None where a change is judged, as of a gap that may be wider than the teacher's by a margin."""
+    return None if result.kind == "gap" and result.margin else result.details.get("limit")
 
 
 def allowed_ratios(result: CriterionResult) -> tuple[float | None, float | None]:

@@ -87,6 +87,17 @@ def test_a_system_prompt_in_a_file_is_read_and_a_missing_one_named(tmp_path: Pat
         system_prompt_of([in_file.model_copy(update={"file": "absent.txt"})], tmp_path / "release.yaml")
 
 
+@pytest.mark.parametrize(
+    "named", [{"kind": "system_prompt", "text": " \n"}, {"kind": "output_filter", "patterns": ["x", ""]}, {"kind": "output_filter", "patterns": [" "]}]
+)
+def test_a_mitigation_that_says_or_looks_for_nothing_is_an_input_fault(named: dict[str, object], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="blank"):
+        Mitigation(guards_against="rudeness", **named)
+    (tmp_path / "system.txt").write_text(" \n", encoding="utf-8")
+    with pytest.raises(InputError, match="blank"):
+        system_prompt_of([PROMPT.model_copy(update={"text": None, "file": "system.txt"})], tmp_path / "release.yaml")
+
+
 def test_a_release_is_asked_and_scored_under_its_mitigations_both_models_alike(
     write_suite, teacher: Path, student: Path, tmp_path: Path
 ) -> None:
@@ -109,7 +120,7 @@ def test_a_release_is_asked_and_scored_under_its_mitigations_both_models_alike(
         return {role: float(read_items(folder / role / "items.parquet").scores.mean()) for role in ("teacher", "student")}
 
     assert rates() == {"teacher": 0.0, "student": 0.0}
-    everything = {"kind": "output_filter", "guards_against": "all", "patterns": [""]}
+    everything = {"kind": "output_filter", "guards_against": "all", "patterns": ["(?s)^"]}
     assert rates(mitigations=[everything]) == {"teacher": 1.0, "student": 1.0}, "what users would have read is the refusal"
 
 

@@ -84,6 +84,15 @@ def test_a_share_to_keep_and_a_ratio_are_drawn_in_what_they_allow():
     assert columns(ratio)[2:] == ("× 0.25", "–", "≤ × 0.5")
 
 
+def test_a_gap_that_may_be_wider_than_the_teachers_shows_its_change_and_not_a_level():
+    change = {"difference": -0.01, "bound": -0.064, "upper": 0.04, "margin": 0.1}
+    wider = result(kind="gap", unit="share", teacher=0.02, student=0.03, details={"limit": 0.1}, **change)
+    assert columns(wider) == ("2.0 %", "3.0 %", "−1.0", "−6.4", "−10.0")
+    assert room(wider) == pytest.approx((0.36, 0.9, 1.4))
+    level = replace(wider, margin=0.0, bound=0.036, details={"limit": 0.1})
+    assert columns(level)[2:] == ("–", "6.4 %", "≤ 10.0 %")
+
+
 def test_an_interval_that_leaves_the_axis_has_an_arrow_at_either_end():
     inside, beyond = forest_plot([result(upper=0.02)]), forest_plot([result(upper=0.2)])
     assert beyond.count('d="M') == inside.count('d="M') + 1

@@ -48,7 +48,16 @@ class Mitigation(Declared):
                 re.compile(value)
             except re.error as error:
                 raise ValueError(f"{value!r} is not a regular expression: {error}\nCorrect it.") from None
+            if not value.strip():
+                raise ValueError(f"{value!r} is a blank pattern, which finds every answer or every space\nWrite what is to be found.")
         return values
+
+    @field_validator("text")
+    @classmethod
+    def _says_something(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("is blank: a prompt that says nothing keeps a model from nothing\nWrite the prompt, or leave the mitigation out.")
+        return value
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Mitigation:

@@ -49,18 +49,22 @@ def system_prompt_of(mitigations: Sequence[Mitigation], path: Path) -> str:
     """The system prompt of a release, several joined in order; empty where it declares none.
 
     Raises:
-        InputError: if a file cannot be read.
+        InputError: if a file cannot be read or says nothing.
     """
     texts = []
     for one in mitigations:
         if one.kind == "system_prompt":
             try:
-                texts.append(one.text if one.file is None else resolve(one.file, beside=path).read_text(encoding="utf-8").strip())
+                texts.append((one.text or "") if one.file is None else resolve(one.file, beside=path).read_text(encoding="utf-8").strip())
             except (OSError, UnicodeDecodeError) as error:
                 raise InputError(
                     f"mitigations: the system prompt {one.file!r} cannot be read", where=str(path), mend="Correct the path; text is UTF-8."
                 ) from error
-    return "\n\n".join(text for text in texts if text)
+            if not texts[-1].strip():
+                raise InputError(
+                    f"mitigations: the system prompt {one.file or ''!r} is blank", where=str(path), mend="Write the prompt, or leave it out."
+                )
+    return "\n\n".join(texts)
 
 
 def withholdings_of(mitigations: Sequence[Mitigation], path: Path, identity: Callable[[JudgeInSuite, Path], str]) -> list[Withholding]:

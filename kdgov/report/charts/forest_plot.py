@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from kdgov.decision.decision import CriterionResult
 from kdgov.quantities import fixed, minus
 from kdgov.report.charts.drawing import Drawing
-from kdgov.report.severity_order import allowed_ratios, columns
+from kdgov.report.severity_order import allowed_ratios, columns, own_limit
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _ROW, _FOOT = 1000.0, 340.0, 250.0, 84.0, 36.0, 44.0
 _FROM, _TO = -2.0, 3.0
@@ -53,7 +53,7 @@ def room(result: CriterionResult) -> tuple[float, float, float] | None:
 
     Exposures without a ceiling are judged by how likely they are by chance: there is no limit to be near to.
     """
-    limit = result.details.get("limit")
+    limit = own_limit(result)
     if result.kind == "efficiency":
         return _ratio_room(result)
     if result.bound is None or (result.margin is None and not isinstance(limit, (int, float))):
