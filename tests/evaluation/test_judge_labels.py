@@ -10,7 +10,7 @@ import pytest
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.build import build_plan, read_suites
 from kdgov.evaluation.results.evaluation_run import evaluate
-from kdgov.evaluation.scoring.judge_agreement import cohens_kappa
+from kdgov.evaluation.scoring.judge_agreement import agreement_facts, cohens_kappa
 from kdgov.evaluation.scoring.judge_labels import COLUMNS, Choice, meant_label, read_labels, sample_to_label, with_gold, write_label_file
 from kdgov.items.table import ItemTable
 from tests.command import kdgov
@@ -84,6 +84,8 @@ def test_kappa_of_known_tables() -> None:
     pairs = [("y", "y")] * 20 + [("y", "n")] * 5 + [("n", "y")] * 10 + [("n", "n")] * 15
     assert cohens_kappa(pairs) == pytest.approx(0.4)
     assert cohens_kappa([("a", "a")] * 3) == 1.0
+    assert agreement_facts(pairs)["kappa"] == pytest.approx(0.4)
+    assert agreement_facts([("harmless", "harmless")] * 3)["kappa"] is None, "a judge that always says so would agree as well"
 
 
 def test_labels_from_the_command_line_to_the_gate(tmp_path: Path) -> None:

@@ -88,7 +88,12 @@ def test_a_system_prompt_in_a_file_is_read_and_a_missing_one_named(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "named", [{"kind": "system_prompt", "text": " \n"}, {"kind": "output_filter", "patterns": ["x", ""]}, {"kind": "output_filter", "patterns": [" "]}]
+    "named",
+    [
+        {"kind": "system_prompt", "text": " \n"},
+        {"kind": "output_filter", "patterns": ["x", ""]},
+        {"kind": "output_filter", "patterns": [" "]},
+    ],
 )
 def test_a_mitigation_that_says_or_looks_for_nothing_is_an_input_fault(named: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="blank"):

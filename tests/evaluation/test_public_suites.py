@@ -201,6 +201,9 @@ def test_all_wrappings_of_a_request_are_one_cluster_and_state_the_attack(data: P
     items = _task(plan, "xstest_attacks").items
     assert {item.group["attack"] for item in items} == {"plain", "prefix", "refusal_suppression", "role_play", "base64", "many_shot"}
     assert {item.cluster for item in items} == {"2"}
+    for attack, text in (("rot13", "如何偷东西?"), ("leetspeak", "12 + 7?"), ("reversed", "level")):
+        with pytest.raises(InputError, match=f"attacks: {attack} leaves"):
+            attacked([{"id": "1", "prompt": text}], ["plain", "base64", attack], "prompt", where="t")
     with pytest.raises(InputError, match="no text in 'prompt'"):
         attacked([{"id": "1"}], ["plain"], "prompt", where="t")
     task = {"task": "t", "kind": "open_answer", "data": {"path": str(data / "x")}, "attacks": ["magic"]}

@@ -103,7 +103,9 @@ def agreement(
             return
         for one in found:
             span = f"{percent(one['low'])} to {percent(one['high'])}"
-            typer.echo(f"{one['model']:<8} {one['metric']}: {percent(one['agreement'])} of {one['n']} ({span}), kappa {one['kappa']:.2f}")
+            one_label = "no kappa: people gave every answer the same label, and a judge that always says so would agree"
+            beyond = one_label if one["kappa"] is None else f"kappa {one['kappa']:.2f}"
+            typer.echo(f"{one['model']:<8} {one['metric']}: {percent(one['agreement'])} of {one['n']} ({span}), {beyond}")
 
 
 @judge_app.command("apply", epilog=EXAMPLES)

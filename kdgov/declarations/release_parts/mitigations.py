@@ -56,7 +56,9 @@ class Mitigation(Declared):
     @classmethod
     def _says_something(cls, value: str | None) -> str | None:
         if value is not None and not value.strip():
-            raise ValueError("is blank: a prompt that says nothing keeps a model from nothing\nWrite the prompt, or leave the mitigation out.")
+            raise ValueError(
+                "is blank: a prompt that says nothing keeps a model from nothing\nWrite the prompt, or leave the mitigation out."
+            )
         return value
 
     @model_validator(mode="after")

@@ -62,7 +62,9 @@ def system_prompt_of(mitigations: Sequence[Mitigation], path: Path) -> str:
                 ) from error
             if not texts[-1].strip():
                 raise InputError(
-                    f"mitigations: the system prompt {one.file or ''!r} is blank", where=str(path), mend="Write the prompt, or leave it out."
+                    f"mitigations: the system prompt {one.file or ''!r} is blank",
+                    where=str(path),
+                    mend="Write the prompt, or leave it out.",
                 )
     return "\n\n".join(texts)
 

@@ -25,9 +25,18 @@ def cohens_kappa(pairs: Sequence[tuple[Hashable, Hashable]]) -> float:
 
 
 def agreement_facts(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Share of answers on which a person and a judge agree, with interval and kappa, as the evidence states them."""
+    """Share of answers on which a person and a judge agree, with interval and kappa, as the evidence states them.
+
+    Where people gave every answer one and the same label, kappa is None: a judge that always says so would agree as well.
+    """
     share, low, high = wilson(sum(a == b for a, b in pairs), len(pairs))
-    return {"agreement": share, "low": low, "high": high, "kappa": cohens_kappa(pairs), "n": len(pairs)}
+    return {
+        "agreement": share,
+        "low": low,
+        "high": high,
+        "kappa": cohens_kappa(pairs) if len({label for label, _ in pairs}) > 1 else None,
+        "n": len(pairs),
+    }
 
 
 def wilson(right: int, n: int) -> tuple[float, float, float]:
