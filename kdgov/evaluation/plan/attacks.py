@@ -122,7 +122,7 @@ def attacked(
             raise InputError(
                 f"attacks: {', '.join(idle)} leaves a text in {field!r} as it is: {text[:60]!r}",
                 where=where,
-                mend="It changes Latin letters (reversed: the order of letters). Keep such rows out (`where:`) or name other attacks for them.",
+                mend="It changes Latin letters (reversed: their order). Keep such rows out (`where:`), or name other attacks.",
             )
         name = str(row[named_by]) if row.get(named_by) is not None else f"{number:05d}"
         made += [
