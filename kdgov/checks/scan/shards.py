@@ -63,7 +63,7 @@ def read_rows(path: Path, tally: Tally) -> Iterator[Row]:
                 yield from _text_rows(_decoded(stream, tally), tally, first=1, plain=True)
     except RepeatedKeyError as error:
         raise error.fault(str(path)) from error
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, pa.ArrowInvalid, csv.Error) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, OSError, pa.ArrowInvalid, csv.Error) as error:
         raise InputError(
             f"cannot be read as {''.join(suffixes) or 'text'}: {error}",
             where=str(path),

@@ -14,6 +14,7 @@ from kdgov.declarations.data_parts.data_use import ColumnNames, DataUse, lacking
 from kdgov.declarations.data_parts.feature_names import classes_in
 from kdgov.declarations.suite_parts.media_folders import as_data_file
 from kdgov.digest import digest_json
+from kdgov.distillation.data.file_kinds import FORMATS, FileKind, kind_of, paragraphs
 from kdgov.distillation.data.row_shapes import content_of
 from kdgov.distillation.data.turns import RowError
 from kdgov.errors import DeclarationError, Fault, InputError
@@ -22,7 +23,6 @@ from kdgov.safe_parse import RepeatedKeyError
 _FAULTS_SHOWN = 20
 _AT_ONCE = 1024
 _LABELS = ("label", "labels", "tags", "ner_tags")
-FORMATS = "JSON lines, JSON, CSV, TSV, Parquet or plain text (.txt, .md), each also as .gz, .bz2, .xz or .zst"
 _QUOTES = 'Put a field that holds the delimiter, a quote or a line break between quotes, and write a quote inside as "".'
 
 
@@ -167,28 +167,31 @@ def _weighed(example: Example, path: Path, weight: float) -> Example:
 
 def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool, columns: ColumnNames) -> Iterator[Example | Fault]:
     path = as_data_file(path)
-    if columns and (lacks := _lacking(path, columns)):
+    kind = kind_of(path)
+    if columns and (lacks := _lacking(path, kind, columns)):
         yield Fault(file=str(path), key="columns", what=lacks, mend="Correct the name under `columns:`, or leave it out.")
         return
-    if path.suffix.lower() in (".txt", ".md", ""):
-        yield from _paragraphs(path)
-        return
-    if not path.is_file():
-        raise InputError("there is no such data file", where=str(path), mend="Correct the path under `data:`.")
     tally, classes = Tally(repeated=[]), _classes_of(path, columns)
-    for row in read_rows(path, tally):
-        if row.value is None and row.pieces and not path.suffix.lower().startswith(".json"):
-            yield Example(item_id=f"{path.name}:{row.number}", completion=row.pieces[0].text)
-            continue
+    if kind == "text":
+        yield from (
+            Example(item_id=f"{path.name}#{number}", completion=part) for number, part in enumerate(paragraphs(path, tally), start=1)
+        )
+    for row in read_rows(path, tally) if kind != "text" else ():
         if row.value is None:
             continue
-        value = _without_nulls(row.value) if path.suffix.lower() in (".parquet", ".pq") else row.value
+        value = _without_nulls(row.value) if kind == "parquet" else row.value
         value = mapped(value, columns) if columns and isinstance(value, dict) else value
         found = _example(value, path, row.number, ignored, as_prompts)
         yield replace(found, classes=classes) if classes and isinstance(found, Example) else found
-    is_table = any(suffix in (".csv", ".tsv") for suffix in path.suffixes)
+    yield from _told(path, kind, tally)
+
+
+def _told(path: Path, kind: FileKind, tally: Tally) -> Iterator[Fault]:
+    """What a reader had to note of a file."""
     for number in tally.unreadable:
-        what, mend = ("opens a quote that is not closed", _QUOTES) if is_table else ("is not JSON", "Write one JSON object per line.")
+        what, mend = (
+            ("opens a quote that is not closed", _QUOTES) if kind == "table" else ("is not JSON", "Write one JSON object per line.")
+        )
         yield Fault(file=str(path), key="", line=number, what=what, mend=mend)
     for number, key in tally.repeated or ():
         yield RepeatedKeyError(key, number).fault(str(path)).faults[0]
@@ -209,13 +212,13 @@ def _classes_of(path: Path, columns: ColumnNames) -> tuple[str, ...]:
     return next((named[str(column)] for key in _LABELS if (column := columns.get(key, key)) in named), ())
 
 
-def _lacking(path: Path, columns: ColumnNames) -> str:
+def _lacking(path: Path, kind: FileKind, columns: ColumnNames) -> str:
     """What is wrong with the columns that an entry names; empty where every one stands in a line."""
-    if path.suffix.lower() in (".txt", ".md", ""):
+    if kind == "text":
         return "is plain text, which has no columns"
     left = {column for column in columns.values() if column is not None}
     known: dict[str, None] = {}
-    for row in read_rows(path, Tally(repeated=[])) if path.is_file() else ():
+    for row in read_rows(path, Tally(repeated=[])):
         if isinstance(row.value, dict):
             left &= lacking(row.value, columns)
             known |= dict.fromkeys(map(str, row.value))
@@ -229,20 +232,6 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nulls(one) for key, one in value.items() if one is not None}
     return [_without_nulls(one) for one in value] if isinstance(value, list) and value and isinstance(value[0], dict) else value
-
-
-def _paragraphs(path: Path) -> Iterator[Example | Fault]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError("there is no such data file", where=str(path), mend="Correct the path under `data:`.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"is not UTF-8 text (byte {error.start})", where=str(path), mend=f"Save the file as UTF-8. Formats read: {FORMATS}."
-        ) from error
-    paragraphs = [part.strip() for part in text.replace("\r\n", "\n").split("\n\n")]
-    for number, paragraph in enumerate((part for part in paragraphs if part), start=1):
-        yield Example(item_id=f"{path.name}#{number}", completion=paragraph)
 
 
 def _example(row: Any, path: Path, number: int, ignored: Counter[str], as_prompts: bool) -> Example | Fault:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdgov.distillation.data.turn_marks import words_of
+from kdgov.distillation.data.turn_marks import MARKS, words_of
 from kdgov.distillation.data.turns import RowError, message_of, parsed
 
 _SHARED = {"id", "item_id", "weight", "file_digest"}
@@ -25,6 +25,8 @@ _CONTENT = {
 }  # fmt: skip
 _TRANSCRIPTS = ("text", "transcription", "transcript", "sentence")
 _TAGS = ("tags", "ner_tags", "labels")
+_LINE_MARKS = {*MARKS, "sample_weight", "example_weight"} - {"weight"}
+_OTHER_NAMES = "Keep one of these shapes per line, or name its columns in its entry: `columns: {prompt: question, completion: answer}`."
 SHAPES = (
     "`text`, or `prompt` and `completion`, or `messages`, or `image` or `audio` with `label`, or `audio` with `text`, or `tokens` with "
     "`tags`, or `question` and `context` with `answers`, or `query`, `positive` and `negative`"
@@ -58,17 +60,28 @@ def content_of(row: Any, *, as_prompts: bool = False) -> RowContent:
     if isinstance(present.get("cut"), bool):
         fields["is_cut"] = present["cut"]
         used.add("cut")
+    _refuse_marks(present)
     used |= _content(present, row, fields, as_prompts)
     used |= _label(present, fields)
-    if left := sorted((present.keys() & _CONTENT) - used):
+    if left := sorted(key for key in present.keys() - used if key.strip().lower() in _CONTENT):
         raise RowError(
             f"holds {', '.join(f'`{key}`' for key in left)} beside {', '.join(sorted(used - _SHARED - _LABELS)) or 'nothing to learn'}, "
             "which would not be learnt from",
-            f"Remove it, leave it out by `columns: {{{left[0]}: null}}` of its entry, or keep one shape per line: {SHAPES}.",
+            f"Leave it out by `columns: {{{left[0]}: null}}` of its entry, or name there what it is, or keep one shape: {SHAPES}.",
             key=left[0],
         )
     name = present.get("id", present.get("item_id", ""))
     return RowContent(fields=fields, name=str(name), ignored=sorted(present.keys() - used))
+
+
+def _refuse_marks(present: Mapping[str, Any]) -> None:
+    """Refuse a mark of a whole line that says how much of it is learnt, and that nothing here follows."""
+    for key in sorted(present.keys() & _LINE_MARKS):
+        value = present[key]
+        is_share = "weight" in key
+        if isinstance(value, bool | int | float) and (value != 1 if is_share else value in (0, False)):
+            mend = "Write `weight:`." if is_share else "Remove the line, or mark turns of its conversation."
+            raise RowError(f"marks the line with {value!r}, which is not followed", mend, key=key)
 
 
 def _content(present: Mapping[str, Any], row: Mapping[str, Any], fields: dict[str, Any], as_prompts: bool) -> set[str]:
@@ -106,7 +119,7 @@ def _content(present: Mapping[str, Any], row: Mapping[str, Any], fields: dict[st
             fields["completion"] = _text(row, "completion")
         return {"prompt", "completion"}
     named = ", ".join(sorted(str(key) for key in row)) or "no key"
-    raise RowError(f"needs {SHAPES}; it has {named}", "Keep one of these shapes per line.")
+    raise RowError(f"needs {SHAPES}; it has {named}", _OTHER_NAMES)
 
 
 def _transcript(row: Mapping[str, Any], fields: dict[str, Any]) -> set[str]:
