@@ -15,6 +15,7 @@ from kdgov.license.case.countries import country_code, place_mend
 
 _KEY_NAME = re.compile(r"^[A-Z][A-Z0-9_]*(_API_KEY|_TOKEN)$")
 _OWN = "KDGOV_KEY"
+_ADDED = ("/chat/completions", "/completions")
 _SECRET_WORDS = re.compile(r"(key|token|secret|passw|passphrase|credential|auth|sig)", re.IGNORECASE)
 
 
@@ -49,6 +50,9 @@ def plain_address(address: str) -> str:
         raise ValueError("holds a key in its query\nPut the key into a variable and name it as key_variable.")
     if parts.scheme not in ("http", "https") or not has_host or any(c.isspace() or not c.isprintable() for c in address):
         raise ValueError("is not an http(s) address\nWrite https://host/v1.")
+    path = parts.path.rstrip("/")
+    if added := next((end for end in _ADDED if path.endswith(end)), ""):
+        raise ValueError(f"ends in {added}, which is added\nWrite {parts.scheme}://{parts.netloc}{path.removesuffix(added)}.")
     return address
 
 

@@ -155,7 +155,7 @@ def _sentence(fault: EndpointFault, endpoint: Endpoint) -> tuple[str, str]:
         case "over_budget":
             return f"would pass budget_usd {fault.said}", "Raise `budget_usd`; answers already received are kept and not paid again."
         case "not_allowed":
-            return fault.said, "Correct `base_url`, or ask whoever set the limit."
+            return fault.said, "Correct `base_url` or the variable, or ask whoever set the limit."
         case "refused":
             return f"refuses with {fault.status}{said}", _mend_of(fault.status, endpoint)
 

@@ -22,6 +22,7 @@ LARGEST_ANSWER_BYTES = 16 << 20
 HOSTS_VARIABLE = "KDGOV_ENDPOINT_HOSTS"
 """Hosts that may be asked, as comma-separated patterns such as ``*.acme.com,127.0.0.1``; unset: any."""
 _SAID_BYTES = 4000
+_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
 
 @dataclass(slots=True)
@@ -43,7 +44,14 @@ class HttpTransport:
         import httpx2  # noqa: PLC0415
 
         limits = httpx2.Limits(max_connections=self.endpoint.concurrency, max_keepalive_connections=self.endpoint.concurrency)
-        self._client = httpx2.Client(follow_redirects=False, timeout=self.endpoint.timeout_s, limits=limits)
+        # What lies on this machine or its network is reached directly: a proxy of the environment would be handed a key in the clear.
+        is_near = is_local(urlsplit(self.endpoint.base_url).hostname or "")
+        try:
+            direct = httpx2.HTTPTransport(limits=limits) if is_near else None
+            self._client = httpx2.Client(follow_redirects=False, timeout=self.endpoint.timeout_s, limits=limits, transport=direct)
+        except (ImportError, ValueError, httpx2.InvalidURL) as error:
+            said = str(error).split(". ")[0][:200]
+            raise ValueError(f"the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names cannot be used ({said})") from None
 
     def post(self, body: Mapping[str, Any]) -> bytes | EndpointFault:
         """The answer's bytes, in which the key is not repeated; or why there is none."""
@@ -51,7 +59,7 @@ class HttpTransport:
 
         key = _key(self.endpoint)
         # Without compression no small answer can unpack to a large one.
-        headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        headers = {"Accept-Encoding": "identity"} | (_authorization(self.endpoint, key) if key else {})
         deadline = time.monotonic() + self.endpoint.timeout_s
         try:
             with self._client.stream("POST", self.endpoint.url, json=body, headers=headers) as answer:
@@ -114,6 +122,12 @@ def _wait_s(value: str) -> float:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, TypeError):
         return 0.0
+
+
+def _authorization(endpoint: Endpoint, key: str) -> dict[str, str]:
+    """The header that carries the key: Azure takes its own keys under another name than tokens (which begin as JSON web tokens do)."""
+    is_azure = (urlsplit(endpoint.base_url).hostname or "").endswith(_AZURE)
+    return {"api-key": key} if is_azure and not key.startswith("eyJ") else {"Authorization": f"Bearer {key}"}
 
 
 def _key(endpoint: Endpoint) -> str | None:

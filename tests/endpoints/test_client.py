@@ -13,6 +13,7 @@ from kdgov.endpoints.endpoint_client import EndpointClient, chat_body
 from kdgov.endpoints.faults import EndpointRefusedError, EndpointUnavailableError
 from kdgov.endpoints.limits import Limits
 from kdgov.endpoints.reply import is_same_model
+from kdgov.endpoints.transport import _authorization
 from kdgov.errors import EXIT_ENVIRONMENT, EXIT_INPUT
 from tests.endpoints.scripted_server import scripted_server
 
@@ -346,3 +347,34 @@ def test_a_count_of_nothing_is_no_count():
     assert not reply.is_counted
     assert reply.input_tokens > 5
     assert reply.usd == reply.input_tokens + reply.output_tokens > 10
+
+
+def test_a_near_address_is_reached_directly_whatever_proxy_the_environment_names(monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with scripted_server() as server, EndpointClient(endpoint(server)) as client:
+        assert client.ask(body()).text == "re: hello"
+    far = Endpoint.model_validate({"base_url": "https://llm.example.com/v1", "model": "m", "terms": "MIT"})
+    monkeypatch.setenv("ALL_PROXY", "gopher://127.0.0.1:9")
+    with pytest.raises(EndpointRefusedError, match="the proxy that HTTPS_PROXY"):
+        EndpointClient(far)
+
+
+@pytest.mark.parametrize(
+    ("host", "key", "header"),
+    [
+        ("https://acme.openai.azure.com/openai/v1", SECRET, {"api-key": SECRET}),
+        ("https://acme.openai.azure.com/openai/v1", "eyJ0.e.s", {"Authorization": "Bearer eyJ0.e.s"}),
+        ("https://acme.azure.com.example.com/v1", SECRET, {"Authorization": f"Bearer {SECRET}"}),
+    ],
+)
+def test_a_key_goes_in_the_header_that_its_host_reads(host, key, header):
+    asked = Endpoint.model_validate({"base_url": host, "model": "m", "terms": "MIT"})
+    assert _authorization(asked, key) == header
+
+
+def test_an_address_with_what_is_added_to_it_is_refused():
+    with pytest.raises(ValueError, match=r"which is added\nWrite https://h/openai/v1\."):
+        Endpoint.model_validate({"base_url": "https://h/openai/v1/chat/completions/?api-version=1", "model": "m", "terms": "MIT"})
