@@ -38,6 +38,11 @@ _ENDINGS: tuple[tuple[str, Task], ...] = (
     ("ForTokenClassification", "token_classification"),
     ("ForQuestionAnswering", "question_answering"),
     ("ForImageClassification", "image_classification"),
+    # Pairs whose names do not say that they write: Marian, and two stacks that were joined.
+    ("MTModel", "seq2seq_lm"),
+    ("SpeechEncoderDecoderModel", "embedding"),
+    ("VisionEncoderDecoderModel", "embedding"),
+    ("EncoderDecoderModel", "seq2seq_lm"),
     ("Model", "embedding"),
 )
 FEATURES = frozenset({"hidden_states", "attention", "attention_relation"})

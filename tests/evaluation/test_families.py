@@ -18,7 +18,9 @@ from kdgov.declarations.suite import load_suite
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.hugging_face.hf_model import load_asked_model
 from kdgov.evaluation.backends.hugging_face.model_faults import named_fault
+from kdgov.evaluation.backends.runner import RequestRunner, batches_of
 from kdgov.evaluation.plan.build import build_plan, read_suites
+from kdgov.evaluation.plan.request import Request
 from kdgov.evaluation.results.evaluation_run import evaluate
 from kdgov.pipeline.context import open_release
 from kdgov.pipeline.forecast.model_fit import model_fit_findings
@@ -117,3 +119,33 @@ def test_an_error_of_the_models_own_code_names_model_and_task() -> None:
         model(torch.zeros(1, 3))
     with pytest.raises(RuntimeError, match="out of memory"), named_fault(model, path, "write"):
         raise RuntimeError("CUDA out of memory")
+
+
+def test_an_encoder_decoder_that_is_shown_its_answer_has_no_likelihoods_and_one_by_another_name_has(tmp_path: Path) -> None:
+    """MBART begins to write with the last label; Marian's class bears no ending that says what it does."""
+    small = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4, "decoder_attention_heads": 4}
+    common = {**small, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "vocab_size": 320, "max_position_embeddings": 64, "init_std": 0.2}
+    made: dict[str, tuple[Any, Any]] = {
+        "mbart": (transformers.MBartForConditionalGeneration, transformers.MBartConfig(**common, pad_token_id=2)),
+        "marian": (transformers.MarianMTModel, transformers.MarianConfig(**common, pad_token_id=2, decoder_start_token_id=2)),
+    }
+    requests = [
+        Request(kind="loglikelihood", context="Ada", continuation=" red"),
+        Request(kind="generate", context="Ada", generation={"max_gen_toks": 4}),
+    ]
+    for name, (model, config) in made.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        make_tokenizer(folder)
+        model(config).save_pretrained(folder)
+        asker = RequestRunner.of(load_asked_model(folder), batch_tokens=512)
+        ((_, write),) = batches_of(requests[1:], asker)
+        asker.asked.model.generation_config.forced_bos_token_id = 40
+        with asker.asked.boundary():
+            (written,) = write()
+        assert written.answer.startswith(asker.asked.tokenizer.decode([40]))
+        if name == "marian":
+            assert batches_of(requests, asker)
+            continue
+        with pytest.raises(InputError, match="MBartForConditionalGeneration is shown the end of an answer"):
+            batches_of(requests, asker)

@@ -15,6 +15,7 @@ from lm_eval import utils as lm_eval_utils
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.distributed import barrier
 from kdgov.evaluation.backends.endpoint import BATCH, Served
+from kdgov.evaluation.backends.hugging_face.causality import refuse_shown_answers
 from kdgov.evaluation.backends.hugging_face.generation import (
     Prompt,
     answer_length,
@@ -131,6 +132,8 @@ def batches_of(requests: Sequence[Request], asker: RequestRunner) -> list[Batch]
             batches.append((f"ll{number}", functools.partial(_score, asked, batch, cut)))
     elif scored:
         assert asker.plain is not None  # noqa: S101 - set with packs False
+        if not asked.is_causal:
+            refuse_shown_answers(asked.model, asked.path, asked.device)
         size = 16
         for start in range(0, len(scored), size):
             batches.append((f"hf{start}", functools.partial(asker.plain.score, scored[start : start + size])))

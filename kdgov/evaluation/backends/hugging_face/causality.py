@@ -36,3 +36,26 @@ def refuse_looking_ahead(model: Any, path: Path, device: torch.device) -> None:
             where=str(path),
             mend="Name a causal language model; of BERT and the like, one with `is_decoder: true`.",
         )
+
+
+def refuse_shown_answers(model: Any, path: Path, device: torch.device) -> None:
+    """Nothing, if an encoder-decoder says of an answer's tokens what does not hang on the answer's end.
+
+    Raises:
+        InputError: if it does: mBART and its like begin to write with the last of the labels, which in training marks the language.
+    """
+    vocabulary = int(model.get_input_embeddings().weight.shape[0])
+    ids = torch.randint(vocabulary, (2, _TOKENS), generator=torch.Generator().manual_seed(20_261_128)).to(device)
+    answers = ids[:, : _TOKENS // 2].clone()
+    answers[1] = answers[0]
+    # Away from the first ids, which are most often those of padding and of ends.
+    answers[:, -1] = torch.tensor([vocabulary // 2, vocabulary // 2 + 1], device=device)
+    with torch.no_grad(), named_fault(model, path, "an answer"):
+        said = [model(input_ids=ids[:1], labels=answers[row : row + 1]).logits[0].float() for row in (0, 1)]
+    changed = float((said[0] - said[1]).abs().max()) / max(float(said[0].abs().max()), 1e-9)
+    if changed > _TOLERANCE.get(next(model.parameters()).dtype, _LOW_TOLERANCE):
+        raise InputError(
+            f"{type(model).__name__} is shown the end of an answer before it says how likely the answer is, so that no likelihood is one",
+            where=str(path),
+            mend="Ask it tasks to which it writes the answer.",
+        )

@@ -129,6 +129,8 @@ def write_one(asked: HuggingFaceModel, prompt: Prompt) -> Written:
         pad_token_id=asked.tokenizer.pad_token_id if asked.tokenizer.pad_token_id is not None else asked.prefix_id,
         decoder_start_token_id=own.decoder_start_token_id,
         bos_token_id=own.bos_token_id,
+        # Of M2M100 and NLLB the language that is written.
+        forced_bos_token_id=own.forced_bos_token_id,
     )
     ids = torch.tensor([list(prompt.ids)], device=asked.device)
     asked.taken()
