@@ -12,12 +12,14 @@ import transformers
 import yaml
 from safetensors.torch import load_file
 
+from kdgov.checkpoints.tokenizer_mapping import KnownIds
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.effects.release_file import load_release
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.distillation import StudentStart, distill
 from kdgov.distillation.data.collation import prepare
 from kdgov.distillation.data.examples import read_examples
+from kdgov.distillation.teacher_cache.told_tables import NEVER, ranked
 from kdgov.errors import DeclarationError, InputError
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import open_release
@@ -137,6 +139,29 @@ def test_files_written_elsewhere_teach_the_same(rows, teacher, base, questions, 
     assert all(torch.allclose(mine[name], theirs[name], atol=2e-3) for name in mine)
 
 
+def changed(rows, key, entry):
+    """Rows of arrays of which the first says something odd of its last token but one, which is learnt."""
+    first = as_arrays(rows[0])
+    first[key][-4:] = [entry] * 4
+    return [first, *map(as_arrays, rows[1:])]
+
+
+def certain(row):
+    """A row of a teacher that is sure of every token of the text."""
+    others = {str(other): -9.0 for other in range(40) if other not in row["token_ids"]}
+    tables = [{**others, str(token): -0.01} for token in row["token_ids"]]
+    return {**row, "prompt_logprobs": tables}
+
+
+def test_tables_are_put_in_order_and_cut_to_tokens_of_both_models():
+    """Likeliest first whatever the order; next to nothing on padding rows of a larger matrix is left to the rest."""
+    known = KnownIds(size=10, holes=(4,))
+    assert ranked([[(3, -2.0), (7, -0.2), (5, -5.0)]], 2, known, where="x") == [[(7, -0.2), (3, -2.0)]]
+    assert ranked([[(12, -6.0), (4, -7.0), (7, -0.1)]], 3, known, where="x") == [[(7, -0.1), (0, NEVER), (1, NEVER)]]
+    with pytest.raises(InputError, match="gives the id 12 a probability"):
+        ranked([[(12, -1.0), (7, -0.5)]], 2, known, where="x")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -145,6 +170,19 @@ def test_files_written_elsewhere_teach_the_same(rows, teacher, base, questions, 
         (lambda rows: [{**rows[0], "prompt_logprobs": rows[0]["prompt_logprobs"][:2]}, *rows[1:]], "tells log-probabilities of 2 tokens"),
         (lambda rows: [{**rows[0], "prompt_logprobs": [None, *[{"1": {"logprob": -1}}] * 20]}, *rows[1:]], "Set `cache.k: 1`"),
         (lambda rows: [{**rows[0], "prompt_logprobs": [None, *[{str(i): 0.5 for i in range(9)}] * 20]}, *rows[1:]], "no log-probabilities"),
+        (lambda rows: changed(rows, "top_ids", None), "has no ids with their log-probabilities at learnt token 0"),
+        (lambda rows: changed(rows, "top_ids", [1] * K), "names one id twice at learnt token 0"),
+        (lambda rows: changed(rows, "top_ids", [*range(1, K), 9999]), "gives the id 9999 a probability, which is no token of the student"),
+        (lambda rows: changed(rows, "top_ids", [*range(1, K), 0.5]), "has no ids with their log-probabilities"),
+        (lambda rows: changed(rows, "top_logprobs", ["low"] * K), "has no ids with their log-probabilities"),
+        (lambda rows: [{**as_arrays(rows[0]), "top_ids": 5}], "holds no lists of ids and numbers"),
+        (lambda rows: [{**as_arrays(rows[0]), "token_ids": "abc"}], "holds no lists of ids and numbers"),
+        (
+            lambda rows: [
+                {**row, "prompt_logprobs": row["prompt_logprobs"][1:] + row["prompt_logprobs"][:1]} for row in map(certain, rows)
+            ],
+            "is one token early",
+        ),
     ],
 )
 def test_files_that_do_not_fit_are_refused_by_name(rows, base, questions, tmp_path, change, said):

@@ -16,9 +16,9 @@ from kdgov.distillation.data.row_shapes import content_of
 from kdgov.distillation.data.tokenization import TokenExample, tokenized
 from kdgov.distillation.data.turns import RowError
 from kdgov.distillation.data.two_tokenizers.vocabulary_bridge import token_texts
+from kdgov.distillation.teacher_cache.told_tables import NEVER
 from kdgov.errors import InputError
 
-_NEVER = -1e4
 LOGPROBS = "logprobs"
 """Key of a row: an endpoint's own ``logprobs``."""
 
@@ -87,7 +87,7 @@ def tables_of(row: Mapping[str, Any], example: TokenExample, spelling: Spelling,
 
 def _certain(number: int, k: int) -> list[tuple[int, float]]:
     others = [other for other in range(k) if other != number]
-    return [(number, 0.0), *((other, _NEVER) for other in others)][:k]
+    return [(number, 0.0), *((other, NEVER) for other in others)][:k]
 
 
 def _entries(said: Mapping[str, Any], where: str) -> Sequence[Mapping[str, Any]]:

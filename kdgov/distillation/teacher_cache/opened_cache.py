@@ -53,11 +53,13 @@ def opened_cache(material: DistillationInputs, teacher: Any, progress: Progress)
 
 def _told(cache: LogitCache, declared: TeacherCache, material: DistillationInputs, progress: Progress) -> LogitCache:
     lacking = cache.missing(material.prepared.items)
+    known = material.vocabulary.student or material.prepared.known
     if lacking and declared.endpoint is not None:
-        cache.take_in(asked_logits(declared.endpoint, lacking, cache.header.k, progress))
+        cache.take_in(asked_logits(declared.endpoint, lacking, cache.header.k, progress, known=known))
     elif lacking:
         path, recipe = material.tokenizer_path, material.recipe
-        cache.take_in(read_logits(material.logit_files, lacking, cache.header.k, progress, tokenizer_path=path, recipe=recipe))
+        told = read_logits(material.logit_files, lacking, cache.header.k, progress, tokenizer_path=path, recipe=recipe, known=known)
+        cache.take_in(told)
     if left := cache.missing(material.prepared.items):
         raise InputError(
             f"says nothing of {len(left)} of {len(material.prepared.items)} examples, the first: {left[0].item_id}",

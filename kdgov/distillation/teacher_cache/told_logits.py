@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdgov.checkpoints.loading import load_tokenizer
+from kdgov.checkpoints.tokenizer_mapping import KnownIds
 from kdgov.checks.scan.shards import Tally, read_rows
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.distillation.data.tokenization import TokenExample
 from kdgov.distillation.teacher_cache.distillkit_capture import CONFIG, CaptureLayout, is_capture, layout_beside, unpacked
 from kdgov.distillation.teacher_cache.generated_logits import Spelling, example_of, is_generated, spelling_of, tables_of
+from kdgov.distillation.teacher_cache.told_tables import Places, Table, ranked
 from kdgov.endpoints.endpoint_client import EndpointClient
 from kdgov.errors import InputError
 from kdgov.progress import Progress
@@ -42,7 +44,9 @@ class ToldExample:
     """Their log-probabilities."""
 
 
-def asked_logits(endpoint: Endpoint, examples: Sequence[TokenExample], k: int, progress: Progress) -> Iterator[ToldExample]:
+def asked_logits(
+    endpoint: Endpoint, examples: Sequence[TokenExample], k: int, progress: Progress, *, known: KnownIds | None = None
+) -> Iterator[ToldExample]:
     """The engine's word on each example, as its answers come.
 
     Args:
@@ -50,6 +54,7 @@ def asked_logits(endpoint: Endpoint, examples: Sequence[TokenExample], k: int, p
         examples: what is asked, as token ids.
         k: likeliest tokens per position.
         progress: told every answer.
+        known: ids that are tokens of the student; None: all.
 
     Raises:
         InputError: if it is no such engine, or refuses.
@@ -66,11 +71,11 @@ def asked_logits(endpoint: Endpoint, examples: Sequence[TokenExample], k: int, p
         for done, (place, reply) in enumerate(client.ask_all(bodies), start=1):
             choice = reply.raw["choices"][0]
             said = choice.get("prompt_logprobs", reply.raw.get("prompt_logprobs"))
-            yield told_by_vllm(examples[place], said, k, where=endpoint.address)
+            yield told_by_vllm(examples[place], said, k, where=endpoint.address, known=known)
             progress("asking the engine", done, len(bodies))
 
 
-def told_by_vllm(example: TokenExample, said: Any, k: int, *, where: str) -> ToldExample:
+def told_by_vllm(example: TokenExample, said: Any, k: int, *, where: str, known: KnownIds | None = None) -> ToldExample:
     """VLLM's ``prompt_logprobs``: per token a mapping of id → ``{"logprob": …}``, nothing for the first.
 
     Raises:
@@ -85,11 +90,11 @@ def told_by_vllm(example: TokenExample, said: Any, k: int, *, where: str) -> Tol
         )
     wanted = said[example.first_target : len(example.ids)]
     try:
-        tables = [{int(key): float(_value(value)) for key, value in entry.items()} for entry in wanted]
+        tables = [[(int(key), _value(value)) for key, value in entry.items()] for entry in wanted]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"has no log-probabilities for every token of {example.item_id}", where=where, mend="") from error
-    rows = [sorted(table.items(), key=lambda pair: -pair[1])[:k] for table in tables]
-    return _checked(example, [[i for i, _ in row] for row in rows], [[p for _, p in row] for row in rows], k, where)
+        told = f"has no log-probabilities for every token of {example.item_id}"
+        raise InputError(told, where=where, mend="Write one mapping per token; the first may be null.") from error
+    return _checked(example, ranked(tables, k, known, where=where), k, where)
 
 
 def _value(value: Any) -> Any:
@@ -97,7 +102,14 @@ def _value(value: Any) -> Any:
 
 
 def read_logits(
-    files: Sequence[Path], examples: Sequence[TokenExample], k: int, progress: Progress, *, tokenizer_path: Path, recipe: Distillation
+    files: Sequence[Path],
+    examples: Sequence[TokenExample],
+    k: int,
+    progress: Progress,
+    *,
+    tokenizer_path: Path,
+    recipe: Distillation,
+    known: KnownIds | None = None,
 ) -> Iterator[ToldExample]:
     """What files say of the examples; rows about other texts are left out.
 
@@ -110,11 +122,13 @@ def read_logits(
         progress: told every file.
         tokenizer_path: folder of the student's tokenizer, for answers whose tokens are named by their text.
         recipe: how such answers are tokenised.
+        known: ids that are tokens of the student; None: all.
 
     Raises:
-        InputError: naming file and row: no such keys, fewer tokens than ``k``, or numbers that are no log-probabilities.
+        InputError: naming file and row: no such keys, fewer tokens than ``k``, numbers that are no log-probabilities, ids that are no
+            tokens, or tables that stand one token early.
     """
-    wanted = Wanted.of(examples, k)
+    wanted, places = Wanted.of(examples, k, known), Places()
     for number, file in enumerate(files, start=1):
         layout = layout_beside(file) if (file.parent / CONFIG).is_file() else None
         spelling: Spelling | None = None
@@ -126,7 +140,7 @@ def read_logits(
             elif is_capture(row.value):
                 yield from _of_capture(row.value, wanted, layout or layout_beside(file), where)
             else:
-                yield from _of_row(row.value, wanted, where)
+                yield from _of_row(row.value, wanted, places, where)
         progress("reading logits", number, len(files))
 
 
@@ -140,14 +154,16 @@ class Wanted:
     """Lengths there are, in order."""
     k: int
     """Likeliest tokens per position."""
+    known: KnownIds | None = None
+    """Ids that are tokens of the student; None: all."""
 
     @classmethod
-    def of(cls, examples: Sequence[TokenExample], k: int) -> Wanted:
+    def of(cls, examples: Sequence[TokenExample], k: int, known: KnownIds | None = None) -> Wanted:
         """The examples, each found by its ids."""
         found: dict[bytes, list[TokenExample]] = {}
         for example in examples:
             found.setdefault(example.ids.astype(np.int64).tobytes(), []).append(example)
-        return cls(by_ids=found, lengths=sorted({len(example.ids) for example in examples}), k=k)
+        return cls(by_ids=found, lengths=sorted({len(example.ids) for example in examples}), k=k, known=known)
 
     def beginning(self, ids: Sequence[int]) -> Iterator[TokenExample]:
         """Examples that are a text's beginning: a longer one than max_length was cut in training, and what is said of the rest holds."""
@@ -156,7 +172,7 @@ class Wanted:
             yield from self.by_ids.get(array[:length].tobytes(), ())
 
 
-def _of_row(row: Any, wanted: Wanted, where: str) -> Iterator[ToldExample]:
+def _of_row(row: Any, wanted: Wanted, places: Places, where: str) -> Iterator[ToldExample]:
     ids = row.get("token_ids", row.get("input_ids")) if isinstance(row, Mapping) else None
     if ids is None or not ("prompt_logprobs" in row or ("top_ids" in row and "top_logprobs" in row)):
         raise InputError(
@@ -164,13 +180,32 @@ def _of_row(row: Any, wanted: Wanted, where: str) -> Iterator[ToldExample]:
             where=where,
             mend="Write one entry per token; the first may be null. Answers with an endpoint's `logprobs` are read as well.",
         )
-    for example in wanted.beginning(ids):
-        if "prompt_logprobs" in row:
-            yield told_by_vllm(example, row["prompt_logprobs"], wanted.k, where=where)
+    try:
+        found = list(wanted.beginning(ids))
+        entries = None if "prompt_logprobs" in row else [row[name] for name in ("top_ids", "top_logprobs")]
+        counts = [len(ids), *map(len, entries or [])]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            "holds no lists of ids and numbers", where=where, mend="Write one whole number per token, and one list of each per token."
+        ) from error
+    for example in found:
+        part = slice(example.first_target, len(example.ids))
+        if entries is None:
+            one = told_by_vllm(example, row["prompt_logprobs"], wanted.k, where=where, known=wanted.known)
+        elif min(counts[1:]) < len(example.ids):
+            told = f"tells of {min(counts[1:])} tokens where item {example.item_id} has {len(example.ids)}"
+            raise InputError(told, where=where, mend="Write one entry per token; the first may be null.")
         else:
-            part = slice(example.first_target, len(example.ids))
-            tables = [[list(entry)[: wanted.k] for entry in row[name][part]] for name in ("top_ids", "top_logprobs")]
-            yield _checked(example, tables[0], tables[1], wanted.k, where)
+            tables = [_pairs(a, b) for a, b in zip(*(part_of[part] for part_of in entries), strict=True)]
+            one = _checked(example, ranked(tables, wanted.k, wanted.known, where=where), wanted.k, where)
+        places.add(example.ids[part].tolist(), [[(i, 0.0) for i in row_ids] for row_ids in one.ids.tolist()], where=where)
+        yield one
+
+
+def _pairs(ids: Any, log_p: Any) -> list[tuple[Any, Any]]:
+    """Ids with their numbers; something that `ranked` refuses where they are no lists of one length."""
+    are_lists = all(isinstance(one, Sequence | np.ndarray) and not isinstance(one, str) for one in (ids, log_p))
+    return list(zip(ids, log_p, strict=True)) if are_lists and len(ids) == len(log_p) else [(None, None)]
 
 
 def _of_capture(row: Any, wanted: Wanted, layout: CaptureLayout, where: str) -> Iterator[ToldExample]:
@@ -181,25 +216,25 @@ def _of_capture(row: Any, wanted: Wanted, layout: CaptureLayout, where: str) -> 
     for example in found:
         # Its entries begin with the second token.
         part = slice(example.first_target - 1, len(example.ids) - 1)
-        yield _checked(example, ids[part, : wanted.k].tolist(), log_p[part, : wanted.k].tolist(), wanted.k, where)
+        tables = [list(zip(a, b, strict=True)) for a, b in zip(ids[part].tolist(), log_p[part].tolist(), strict=True)]
+        yield _checked(example, ranked(tables, wanted.k, wanted.known, where=where), wanted.k, where)
 
 
 def _of_generated(row: Any, wanted: Wanted, spelling: Spelling, recipe: Distillation, where: str) -> Iterator[ToldExample]:
     made = example_of(row, spelling, recipe, where=where)
     for example in () if made is None else wanted.by_ids.get(made.ids.astype(np.int64).tobytes(), ()):
-        tables = tables_of(row, example, spelling, wanted.k, where=where)
-        yield _checked(example, [[i for i, _ in table] for table in tables], [[p for _, p in table] for table in tables], wanted.k, where)
+        yield _checked(example, tables_of(row, example, spelling, wanted.k, where=where), wanted.k, where)
 
 
-def _checked(example: TokenExample, ids: Sequence[Sequence[Any]], log_p: Sequence[Sequence[Any]], k: int, where: str) -> ToldExample:
-    least = min((min(len(a), len(b)) for a, b in zip(ids, log_p, strict=False)), default=0)
-    if least < k or len(ids) != len(log_p) or len(ids) != len(example.ids) - example.first_target:
+def _checked(example: TokenExample, tables: Sequence[Table], k: int, where: str) -> ToldExample:
+    least = min((len(table) for table in tables), default=0)
+    if least < k or len(tables) != len(example.ids) - example.first_target:
         raise InputError(
             f"tells {least} tokens at some place of item {example.item_id}, fewer than cache.k, which is {k}",
             where=where,
             mend=f"Set `cache.k: {max(least, 1)}`, or have more written: vLLM tells as many as `--max-logprobs` allows.",
         )
-    numbers = np.asarray(log_p, dtype=np.float32)
+    numbers = np.asarray([[value for _, value in table] for table in tables], dtype=np.float32)
     sums = np.exp(numbers.astype(np.float64)).sum(-1)
     if not np.isfinite(numbers).all() or numbers.max(initial=-math.inf) > _SUM_TOLERANCE or sums.max(initial=0.0) > 1 + _SUM_TOLERANCE:
         raise InputError(
@@ -207,4 +242,5 @@ def _checked(example: TokenExample, ids: Sequence[Sequence[Any]], log_p: Sequenc
             where=where,
             mend="Write natural logarithms of probabilities at temperature 1.",
         )
-    return ToldExample(example=example, ids=np.asarray(ids, dtype=np.int64), log_p=np.minimum(numbers, 0.0))
+    ids = np.asarray([[number for number, _ in table] for table in tables], dtype=np.int64)
+    return ToldExample(example=example, ids=ids, log_p=np.minimum(numbers, 0.0))
