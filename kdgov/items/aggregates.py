@@ -55,7 +55,7 @@ def limited_part(task: str, asked: int, *, whole: int | None = None, limit: obje
     if whole is not None and asked >= whole:
         return []
     told = f"A limit had {asked:,} of the {whole:,} items asked" if whole is not None else f"A limit of {limit:g} had {asked:,} items asked"
-    reason = f"{told}, as {file} says: a look, on which nothing is promoted."
+    reason = f"{told}, as {file} says: a look at a part of them, and no evaluation of the task."
     mend = "Evaluate all of them, without the tool's limit, before you release."
     return [evidence_finding("limited", task, reason, mend, items=asked, **({} if whole is None else {"of_suite": whole}))]
 

@@ -224,6 +224,9 @@ def test_a_mean_of_numbers_that_are_no_means_over_items_is_lm_evals_own(write_su
     assert not any(m.members for m in table.metrics)
     policy = Policy(name="p", version="1", digest="sha256:" + "0" * 64, criteria=())
     assert not [f for f in compare_results(table, replace(table, folder=""), policy).findings if f.rule == "evidence.aggregate"]
+    named = [Criterion(id=n, kind="non_inferiority", suite="tiny", tasks=(n,), metric="word_perplexity") for n in ("pages", "pages1")]
+    found = compare_results(table, replace(table, folder=""), replace(policy, criteria=tuple(named))).findings
+    assert [f.reason.split()[0] for f in found if f.rule == "evidence.group"] == ["pages"]
 
 
 def test_a_statistic_that_fails_on_the_answers_is_one_message(write_suite, teacher, tmp_path):

@@ -489,7 +489,7 @@ def test_a_run_that_a_limit_cut_short_says_so_whatever_tool_it_is_of(case, tmp_p
         TOOLS[tool][0](tmp_path / folder, SCORES)
     _state(tmp_path / "part", tool, keys, stated)
     (found,) = [f for f in read_results(tmp_path / "part").findings if f.rule == "evidence.limited"]
-    assert "a look, on which nothing is promoted" in found.reason
+    assert "a look at a part of them" in found.reason
     assert found.verdict == "warn"
     assert ("7 of the 900 items" in found.reason) == ("900" in str(stated) or tool == "promptfoo")
     assert not [f for f in read_results(tmp_path / "whole").findings if f.rule == "evidence.limited"]

@@ -22,6 +22,7 @@ from kdgov.items.assumed_ranges import assumed_ranges
 from kdgov.items.metric import declaration_for, other_groups
 from kdgov.items.reader import evidence_finding
 from kdgov.items.results import Results
+from kdgov.items.table import MetricKey
 
 CHAT_TEMPLATE = "chat_template"
 """Name under ``allowed_differences`` of two chat templates over equal documents."""
@@ -65,6 +66,7 @@ def compare_results(teacher: Results, student: Results, policy: Policy) -> Compa
         *_asked(teacher, student),
         *_polarity(teacher, student),
         *_groups(teacher, student),
+        *_groups_of_numbers(teacher, policy),
     ]
     first, second = teacher.table, student.table
     if tasks:
@@ -159,6 +161,22 @@ def _groups(teacher: Results, student: Results) -> list[Finding]:
     named = ", ".join(other[:_NAMED]) + (f" and {len(other) - _NAMED} more" if len(other) > _NAMED else "")
     reason = f"The group's mean {named} is made of other tasks, or weighs them otherwise, for one of the two models."
     return [evidence_finding("group", "groups", reason, "Run both models on the same groups with one version of the tool.")]
+
+
+def _groups_of_numbers(results: Results, policy: Policy) -> list[Finding]:
+    """Criteria on a group's mean of numbers that are no means over items: it is shown, and no row of the table stands for it."""
+    found = []
+    rows = [row for row in (results.evidence or {}).get("groups", ()) if row.get("of_numbers")]
+    for criterion in policy.criteria if rows else ():
+        if any(criterion.matches(key) for key in results.table.partitions):
+            continue
+        for row in rows:
+            if criterion.matches(MetricKey(row["suite"], row["group"], row["metric"])):
+                subject = f"{row['suite']}/{row['group']} {row['metric']}"
+                reason = f"{criterion.id} asks for a mean of the tasks' own numbers (F1, perplexity), which single items do not give."
+                mend = f"Name the tasks ({', '.join(row['tasks'][:_NAMED])} …) in the criterion; the mean is shown beside them."
+                found.append(evidence_finding("group", subject, reason, mend))
+    return found
 
 
 def _templated(teacher: Results, student: Results) -> list[str]:
