@@ -244,6 +244,7 @@ RULES: dict[str, Rule] = {
         "review", "thoughts that were scored as answers: nothing says that the model thinks", "docs/evaluation.md"
     ),
     "evidence.judge-agreement": _rule("warn", "a judge that people often disagree with", "docs/evaluation.md"),
+    "evidence.judge-order": _rule("review", "a judge of pairs that prefers a place and not an answer", "docs/evaluation.md"),
     "evidence.judge-wording": _rule("warn", "a guard model that is asked in other words than its authors publish", "docs/evaluation.md"),
     "evidence.judge-not-validated": _rule("warn", "a judge that nobody checked on answers of these two models", "docs/gate.md"),
     "evidence.by-design-tokenizer": _rule("warn", "teacher and student use different tokenizers, as two models may", "docs/evaluation.md"),

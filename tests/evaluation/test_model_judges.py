@@ -21,11 +21,12 @@ from kdgov.declarations.suite import Suite
 from kdgov.declarations.suite_judge import JudgeInSuite
 from kdgov.errors import InputError, UnavailableError
 from kdgov.evaluation.backends.hugging_face.guard_model import _as_text, _by_template, _marks, guard_says
+from kdgov.evaluation.results.evidence_faults import own_faults
 from kdgov.evaluation.scoring.endpoint_judge import label_in, mark_in, preferred_in
 from kdgov.evaluation.scoring.guards.guard_families import family_of, form_for
 from kdgov.evaluation.scoring.guards.guard_forms import FORMS, GuardText, guard_text
 from kdgov.evaluation.scoring.judge_replies import JudgeReplies
-from kdgov.evaluation.scoring.judges import judge_digest, judge_facts, labels_given, make_judge, score_of
+from kdgov.evaluation.scoring.judges import judge_digest, judge_facts, judging_usage, labels_given, make_judge, score_of
 from tests.endpoints.scripted_server import scripted_server
 from tests.evaluation.worlds import make_tokenizer
 
@@ -122,6 +123,30 @@ def test_two_answers_are_compared_in_both_orders_so_that_a_preference_for_the_fi
     labels = judge([("q", "long answer", "short"), ("q", "ab", "abc"), ("q", "ab", "cd"), ("q", "same", "same")])
     assert labels == ["better", "worse", "tie", "tie"]
     assert [score_of(label, suite.judges["j"], "wins") for label in labels] == [1.0, 0.0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(("pairs", "stops"), [(12, True), (8, False)])
+def test_a_judge_that_decides_by_the_place_alone_is_told_from_answers_that_are_alike(
+    server: _Judge, tmp_path: Path, pairs: int, stops: bool
+) -> None:
+    """Its ties would make every student as good as the teacher."""
+    suite = _suite(server, prompt="compare {prompt}|{first}|{second}|", form="pairwise")
+    asked = [("q", f"ab{n:02}", f"cd{n:02}") for n in range(pairs)] + [("q", "same", "same"), ("q", "longer", "l")]
+    make_judge("j", suite, suite_file=FILE, cache=tmp_path)(asked)
+    facts = judging_usage(suite.judges["j"], FILE, tmp_path, asked)
+    assert (facts["compared"], facts["by_order"]) == (pairs + 1, pairs)
+    task = {
+        "suite": "s",
+        "task": "t",
+        "items": len(asked),
+        "truncated": 0,
+        "not_finite": 0,
+        "way": {},
+        "settings": {},
+        "judges": {"j": facts},
+    }
+    found = [finding for finding in own_faults("student", {"tasks": [task]}) if finding.rule == "evidence.judge-order"]
+    assert [finding.verdict for finding in found] == (["review"] * stops)
 
 
 @pytest.mark.parametrize(

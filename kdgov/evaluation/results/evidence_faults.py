@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from kdgov.quantities import percent, quantity
 Document = Mapping[str, Any]
 RULE = "evidence"
 _JUDGE_DOUBT = 0.9
+_FEW_PAIRS, _BY_PLACE = 10, 0.9
 _NAMED = 9
 _SAME = 1e-9
 
@@ -83,6 +85,10 @@ def own_faults(who: str, document: Document) -> list[Finding]:
                 reason = f"The judge agrees with people on {percent(facts['agreement'])} of {facts['n']} labelled answers."
                 mend = "Read its errors on both models' answers before trusting a small difference."
                 found.append(_warning("judge-agreement", f"{name} {judge}", reason, mend))
+            if facts.get("compared", 0) >= _FEW_PAIRS and facts["by_order"] >= _BY_PLACE * facts["compared"]:
+                reason = f"The judge preferred the same place in both orders in {facts['by_order']} of {facts['compared']} comparisons."
+                mend = "Its ties are its own and say nothing of the answers: take another judge, or another prompt."
+                found.append(replace(_warning("judge-order", f"{name} {judge}", reason, mend), verdict="review"))
             if facts.get("asked_with") in FOREIGN_WORDS:
                 found.append(_other_words(f"{name} {judge}", facts["asked_with"]))
     guards = {words for task in document["tasks"] for words in task["settings"].get("mitigations", {}).get("guards_asked_with", ())}

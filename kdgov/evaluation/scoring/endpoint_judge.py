@@ -85,6 +85,15 @@ def _label(judge: JudgeInSuite, said: Sequence[str]) -> str:
     return BETTER if (there, back) == ("first", "second") else WORSE if (there, back) == ("second", "first") else TIE
 
 
+def order_decided(judge: JudgeInSuite, asked: Sequence[Asked], replies: JudgeReplies) -> dict[str, int]:
+    """Of the pairs that a judge compared in both orders, how many it decided by the place alone; nothing for a judge of another form."""
+    if judge.form != "pairwise":
+        return {}
+    pairs = [tuple(preferred_in(without_thoughts(replies.said(one) or "")) for one in questions_of(judge, each)) for each in asked]
+    compared = [pair for pair in pairs if pair and all(pair)]
+    return {"compared": len(compared), "by_order": sum(pair in {("first", "first"), ("second", "second")} for pair in compared)}
+
+
 def label_in(said: str, labels: Mapping[str, str]) -> str:
     """The one label that an answer names; empty where it names none or several, or says that one does not hold.
 

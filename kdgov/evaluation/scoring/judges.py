@@ -21,7 +21,7 @@ from kdgov.digest import digest_json
 from kdgov.errors import InputError
 from kdgov.evaluation.plan.item_data import read_data
 from kdgov.evaluation.scoring.answer_text import ANSWERED, EMPTY, PARTIAL, REFUSED, without_thoughts
-from kdgov.evaluation.scoring.endpoint_judge import endpoint_judge, label_in, questions_of
+from kdgov.evaluation.scoring.endpoint_judge import endpoint_judge, label_in, order_decided, questions_of
 from kdgov.evaluation.scoring.guards.guard_families import AUTO, family_of, form_for, template_in
 from kdgov.evaluation.scoring.guards.guard_forms import FORMS, GuardForm, GuardText, Origin, guard_text
 from kdgov.evaluation.scoring.judge_agreement import agreement_facts
@@ -207,9 +207,13 @@ def _guard_text(judge: JudgeInSuite, suite_file: Path) -> GuardText:
 
 
 def judging_usage(judge: JudgeInSuite, beside: Path, cache: Path | None, asked: Sequence[Asked]) -> dict[str, Any]:
-    """What judging some answers at an address took; an answer that two models gave was asked about once, and counts with each."""
+    """What judging some answers at an address took, and how many pairs were decided by the place alone.
+
+    An answer that two models gave was asked about once, and counts with each.
+    """
     replies = JudgeReplies(cache, judge_digest(judge, beside))
-    return replies.usage(question for one in asked for question in questions_of(judge, one))
+    usage = replies.usage(question for one in asked for question in questions_of(judge, one))
+    return {"usage": usage, **order_decided(judge, asked, replies)}
 
 
 def _refuse_without_template(judge: JudgeInSuite, suite_file: Path) -> None:

@@ -160,7 +160,7 @@ class Scorer:
                 labels_of[metric.judge] = judge(asked if declared.form == "pairwise" else [one[:2] for one in asked])
                 facts[metric.judge] = agreement(metric.judge, self.suite, judge, suite_file=self.suite_file)
                 if declared.kind == "openai":
-                    facts[metric.judge]["usage"] = judging_usage(declared, self.suite_file, judging.cache, asked)
+                    facts[metric.judge] |= judging_usage(declared, self.suite_file, judging.cache, asked)
                 if unlabelled := labels_of[metric.judge].count(""):
                     facts[metric.judge]["unlabelled"] = unlabelled
                 both = [(named[i.item_id], label) for i, label in zip(items, labels_of[metric.judge], strict=True) if named.get(i.item_id)]
