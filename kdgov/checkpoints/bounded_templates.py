@@ -149,7 +149,13 @@ def chat_text(tokenizer: Any, messages: Sequence[Mapping[str, Any]], *, where: s
     in_parts = any(isinstance(message.get("content"), list) for message in messages)
     said = [_in_one_text(message) for message in messages] if in_parts and _reads_text(tokenizer) else list(messages)
     if not any(message.get("tool_calls") for message in messages):
-        return written([dict(message) for message in said])
+        try:
+            return written([dict(message) for message in said])
+        except InputError:
+            if not in_parts:
+                raise
+            # A template that knows parts alone may fail on one text, the trial of `_reads_text` included.
+            return written([dict(message) for message in messages])
     # As transformers documents them arguments are objects; OpenAI keeps them as text, and so do some templates.
     as_objects = [_with_arguments(message, _object_of) for message in said]
     try:
