@@ -33,6 +33,7 @@ _ENDINGS: tuple[tuple[str, Task], ...] = (
     ("ForCausalLM", "causal_lm"),
     ("LMHeadModel", "causal_lm"),
     ("ForConditionalGeneration", "seq2seq_lm"),
+    ("MTModel", "seq2seq_lm"),
     ("ForCTC", "ctc"),
     ("ForMaskedLM", "masked_lm"),
     ("ForTokenClassification", "token_classification"),

@@ -113,6 +113,44 @@ def test_a_model_that_looks_ahead_is_refused_by_name_where_it_is_loaded_and_at_t
     assert "transformers does not have (LLaDAModelLM)" in found[1].reason
 
 
+@pytest.mark.parametrize(("kind", "name"), [("prophetnet", "ProphetNetForConditionalGeneration"), ("fsmt", "FSMTForConditionalGeneration")])
+def test_a_family_whose_own_code_fails_is_named_at_the_check_also_where_only_a_log_is_asked(tmp_path: Path, kind: str, name: str) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"architectures": [name], "model_type": kind}))
+    (tmp_path / "log.jsonl").write_text('{"input": "q"}\n')
+    release = tmp_path / "release.yaml"
+    both = {"teacher": {"model": str(folder)}, "student": {"model": str(folder)}, "production_inputs": {"path": "log.jsonl"}}
+    release.write_text(yaml.safe_dump({"schema": "kdgov.release/1", "name": "r", "suites": [], **both}))
+    materials: Any = SimpleNamespace(suites=[])
+    found = model_fit_findings(open_release(release, store=tmp_path / "s"), materials, Stances())
+    assert [f.verdict for f in found] == ["block", "block"]
+    assert f"own code fails on {'written answers' if kind == 'prophetnet' else 'likelihoods'} ({name})" in found[0].reason
+    assert "production-replay/answers" in found[0].reason
+
+
+_HALVES: dict[str, tuple[Any, Any, bool]] = {
+    "decoder half of bart": (transformers.BartForCausalLM, transformers.BartConfig, True),
+    "marian, whose class is called a model": (transformers.MarianMTModel, transformers.MarianConfig, False),
+}
+
+
+@pytest.mark.parametrize("family", _HALVES)
+def test_a_model_is_asked_as_its_class_says_and_not_as_its_family(tiny_suite: Path, tmp_path: Path, family: str) -> None:
+    made, config, is_causal = _HALVES[family]
+    sides = {f"{side}_{key}": value for side in ("encoder", "decoder")
+             for key, value in {"layers": 1, "attention_heads": 4, "ffn_dim": 32}.items()}  # fmt: skip
+    told = config(vocab_size=320, d_model=16, max_position_embeddings=256, pad_token_id=2, bos_token_id=0, eos_token_id=1,
+                  forced_eos_token_id=None, decoder_start_token_id=2, **sides)  # fmt: skip
+    folder = tmp_path / "m"
+    folder.mkdir()
+    make_tokenizer(folder)
+    made(told).save_pretrained(folder)
+    assert load_asked_model(folder).is_causal is is_causal
+    found = evaluate(build_plan(read_suites([str(tiny_suite)]), limit=3), folder, tmp_path / "out", cache=tmp_path / "c")
+    assert all(task["not_finite"] == 0 for task in found.document["tasks"])
+
+
 def test_an_error_of_the_models_own_code_names_model_and_task() -> None:
     model, path = torch.nn.Linear(2, 2), Path("m")
     with pytest.raises(InputError, match="Linear cannot answer write: RuntimeError: mat1 and mat2"), named_fault(model, path, "write"):

@@ -29,7 +29,10 @@ class PlainBackend:
     @classmethod
     def of(cls, asked: HuggingFaceModel) -> PlainBackend:
         """lm-eval's HFLM around a loaded model."""
-        return cls(lm=HFLM(pretrained=asked.model, tokenizer=asked.tokenizer, batch_size=16, max_length=asked.max_length), asked=asked)
+        # By the type of its configuration alone lm-eval would take the decoder half of BART and the like for the whole.
+        backend: Any = "causal" if asked.is_causal else "seq2seq"
+        lm = HFLM(pretrained=asked.model, tokenizer=asked.tokenizer, batch_size=16, max_length=asked.max_length, backend=backend)
+        return cls(lm=lm, asked=asked)
 
     def score(self, group: Sequence[tuple[int, Request]]) -> list[Answered]:
         """Log-likelihoods of one batch through lm-eval."""
