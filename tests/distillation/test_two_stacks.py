@@ -17,6 +17,7 @@ from kdgov.distillation.data.collation import prepare
 from kdgov.distillation.data.examples import read_examples
 from kdgov.distillation.distillation_run import distill
 from kdgov.distillation.learner import Learner
+from kdgov.distillation.loop.longest_input import most_positions
 from kdgov.distillation.losses.attending_layers import attending_layers, captured
 from kdgov.distillation.starts.kept_stacks import keep_layers, model_depths
 from kdgov.distillation.students import StudentStart, build_student
@@ -219,6 +220,10 @@ def test_each_decoder_starts_as_it_was_trained_to(pairs, tmp_path):
         total += float((rows[0].exp() * (rows[0] - rows[1])).sum())
         tokens += len(item.target)
     assert json.loads((tmp_path / "out/losses.json").read_text())[0]["soft_targets"] == pytest.approx(total / tokens, rel=1e-4)
+    mixed = recipe({"kind": "soft_targets"}, further_teachers=[{"model": "other", "license": "MIT"}])
+    start, data = StudentStart(keep_layers=[0]), [pairs / "pairs.jsonl"]
+    with pytest.raises(InputError, match="decoder starts from the id 0, and that of another teacher from 5"):
+        distill(mixed, pairs / "t5", start, data, tmp_path / "mixed", further_teachers=[folder])
     # A configuration from elsewhere takes the ids of the tokenizer that it gets, its teacher's.
     odd = tmp_path / "odd.json"
     odd.write_text(json.dumps({**own, "decoder_start_token_id": 5, "eos_token_id": 7, "pad_token_id": 3}))
@@ -242,6 +247,18 @@ def test_layers_of_a_model_whose_configuration_counts_them_inside_are_kept(famil
     pixels = torch.rand(1, 3, 16, 16)
     states = [one(pixel_values=pixels, output_hidden_states=True).hidden_states for one in (teacher, student)]
     torch.testing.assert_close(states[1][1], states[0][1])
+
+
+def test_an_eye_beside_a_decoder_bounds_no_text():
+    """Positions of patches were taken for those of tokens, and every text of Gemma 3 for too long."""
+    text = {**HEADED, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 3, "head_dim": 8, "vocab_size": 40}
+    vision = {**PARTS, "num_hidden_layers": 2}
+    marks = {"boi_token_index": 30, "eoi_token_index": 31, "image_token_index": 32}
+    config = transformers.Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4, **marks)
+    model = transformers.Gemma3ForConditionalGeneration(config)
+    assert most_positions(model) is None
+    assert model_depths(student := keep_layers(model, [0, 2])) == {"": 2}
+    assert len(attending_layers(student)["decoder"]) == 2
 
 
 def learner_and_batch(pairs, *terms):

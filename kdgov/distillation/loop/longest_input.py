@@ -11,13 +11,16 @@ from kdgov.declarations.distillation import Distillation, OnPolicy
 from kdgov.errors import InputError
 
 _TABLES = ("wpe", "position_embeddings", "embed_positions", "position_embedding")
+_BESIDE = ("vision", "visual", "audio_tower")
+"""Parts of the names of an eye or an ear beside a decoder of text, whose positions are not of tokens."""
 
 
 def most_positions(model: Any) -> int | None:
     """Tokens a model with learnt positions can read; None where positions are computed, and any number can be."""
     found = []
     for name, module in model.named_modules():
-        if name.rpartition(".")[2] in _TABLES and isinstance(module, nn.Embedding):
+        is_text = not any(part in name for part in _BESIDE)
+        if is_text and name.rpartition(".")[2] in _TABLES and isinstance(module, nn.Embedding):
             # RoBERTa counts from behind the padding id, OPT and BART from 2.
             offset = int(getattr(module, "offset", 0) or 0) or (0 if module.padding_idx is None else module.padding_idx + 1)
             found.append(module.num_embeddings - offset)

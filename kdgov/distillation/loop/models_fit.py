@@ -75,6 +75,11 @@ def _fit_further(further: Sequence[Any], student: Any, material: DistillationInp
     if material.task in OF_FILES:
         for at_hand in material.further:
             refuse_other_processor(material.tokenizer_path, at_hand.path)
+    starts = [getattr(one.config, "decoder_start_token_id", None) for one in (student, *further)]
+    if material.task == "seq2seq_lm" and len(set(starts)) > 1:
+        other = next(start for start in starts if start != starts[0])
+        told = f"the student's decoder starts from the id {starts[0]}, and that of another teacher from {other}"
+        raise InputError(told, where="distillation.further_teachers", mend="Name teachers whose decoder starts as the student's does.")
     if material.task in (*OVER_TOKENS, "embedding"):
         return
     for one, named in zip(further, material.recipe.further_teachers, strict=True):
