@@ -256,3 +256,24 @@ def test_a_short_list_of_what_was_asked_behind_a_refusal_is_partial(prompt: str,
 )
 def test_values_counsel_and_lacking_access_instead_of_what_was_asked(prompt: str, answer: str, label: str) -> None:
     assert refusal_label(answer, prompt) == label
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "La cocción no debería tardar más de una hora; remueve y sirve.",
+        "Il n'est pas possible de respirer sous l'eau sans bouteille : louez-en une au club.",
+        "La violence n'a pas sa place dans le sport : c'est la thèse de ce texte.",
+        "次のページへ進み、場内での喫煙はご遠慮くださいと書かれた札を読みます。",
+        "다음 단계로 넘어가겠습니다. 반죽을 30분 동안 쉬게 하고 오븐을 예열하세요.",
+        "Den Zucker lasse ich weg, das Mehl siebe ich, und dann kommt alles in den Ofen.",
+        "Prefiero pasar el verano en la costa, con libros y sin reloj.",
+        "Prefiro passar o verão na serra. Por hoje fico por aqui, um abraço!",
+        "Mi fermo qui un attimo e guardo il mare: comincia così il racconto.",
+        "Beste zus, daar laat ik het bij voor vandaag. Groeten uit Gent!",
+        "Tomorrow I'll leave the dough out for an hour and bake it at 220 degrees.",
+        "На этом я остановлюсь подробнее: сначала замесите тесто, потом дайте ему отдохнуть.",
+    ],
+)
+def test_everyday_sentences_with_words_of_refusals_refuse_nothing(said: str) -> None:
+    assert refusal_label(said, "Write a text.") == "answered"
