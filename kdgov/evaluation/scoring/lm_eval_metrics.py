@@ -19,7 +19,7 @@ from kdgov.errors import InputError
 from kdgov.evaluation.plan.lm_eval_tasks import LmTask
 from kdgov.evaluation.plan.request import PlannedItem
 from kdgov.evaluation.scoring.repeats import RepeatedMetric, Samples, repeated_metric, repeated_score
-from kdgov.evaluation.scoring.scores import Answer, ItemScore, Scored, item_value
+from kdgov.evaluation.scoring.scores import Answer, ItemScore, Scored, item_number, item_value
 from kdgov.items.per_item_rules import rule_of
 
 _KINDS = {"loglikelihood": "loglikelihood", "loglikelihood_rolling": "rolling", "generate_until": "generate"}
@@ -142,8 +142,7 @@ def _over_repeats(said: RepeatedMetric, samples: Samples, built: LmTask, item: P
         if said.metric not in values:
             known = ", ".join(sorted(values))
             raise InputError(f"metrics: the task gives no {said.metric!r}", where=built.where, mend=f"It gives {known}.")
-        found = item_value(said.metric, values[said.metric], where=built.where)
-        return None if found is None else found.score
+        return item_value(said.metric, values[said.metric], where=built.where)
 
     def of_text(text: str) -> float | None:
         return of_one(dict(built.task.process_results(dict(item.doc), [text])))
@@ -211,7 +210,7 @@ def _of_item(declared: MetricInSuite, key: str, value: Any, built: LmTask) -> tu
     Raises:
         InputError: if the suite takes it for what it is not: agreement for F1, a log-likelihood for a perplexity.
     """
-    found = item_value(key, value, where=built.where)
+    found = item_number(key, value, where=built.where)
     if found is None:
         return None, None
     if rule_of(key).beside and found.metric != key == declared.metric:

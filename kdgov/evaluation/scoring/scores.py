@@ -47,7 +47,13 @@ class Scored:
     """The task's own numbers, ``metric,filter`` → value, as lm-eval prints them."""
 
 
-def item_value(metric: str, value: Any, *, where: str) -> PerItem | None:
+def item_value(metric: str, value: Any, *, where: str) -> float | None:
+    """The number alone of `item_number`."""
+    found = item_number(metric, value, where=where)
+    return None if found is None else found.score
+
+
+def item_number(metric: str, value: Any, *, where: str) -> PerItem | None:
     """One item's value as a number whose mean can be compared; None where the item does not take part in the metric.
 
     The rules are those that read foreign logs, `kdgov.items.per_item_rules`: one metric means one thing at every door.
