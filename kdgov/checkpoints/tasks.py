@@ -39,8 +39,7 @@ _ENDINGS: tuple[tuple[str, Task], ...] = (
     ("ForTokenClassification", "token_classification"),
     ("ForQuestionAnswering", "question_answering"),
     ("ForImageClassification", "image_classification"),
-    # Pairs whose names do not say that they write: Marian, and two stacks that were joined.
-    ("MTModel", "seq2seq_lm"),
+    # Two stacks that were joined, of which one kind reads text.
     ("SpeechEncoderDecoderModel", "embedding"),
     ("VisionEncoderDecoderModel", "embedding"),
     ("EncoderDecoderModel", "seq2seq_lm"),

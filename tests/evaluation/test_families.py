@@ -151,6 +151,21 @@ def test_a_model_is_asked_as_its_class_says_and_not_as_its_family(tiny_suite: Pa
     assert all(task["not_finite"] == 0 for task in found.document["tasks"])
 
 
+def test_what_a_pair_that_is_shown_its_answer_cannot_say_is_named_at_the_check(tiny_suite: Path, tmp_path: Path) -> None:
+    for name, kind in (("mbart", "MBartForConditionalGeneration"), ("bart", "BartForConditionalGeneration")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"architectures": [kind], "model_type": name}))
+    release = tmp_path / "release.yaml"
+    models = {"teacher": {"model": str(tmp_path / "mbart")}, "student": {"model": str(tmp_path / "bart")}}
+    release.write_text(yaml.safe_dump({"schema": "kdgov.release/1", "name": "r", **models, "suites": [str(tiny_suite.parent)]}))
+    materials: Any = SimpleNamespace(suites=[SuiteFile(path=tiny_suite, suite=load_suite(tiny_suite), name="tiny")])
+    (found,) = model_fit_findings(open_release(release, store=tmp_path / "s"), materials, Stances())
+    assert found.subject.startswith("teacher")
+    assert "shown the end of an answer" in found.reason
+    assert "tiny/choice" in found.reason
+    assert "tiny/write" not in found.reason
+
+
 def test_an_error_of_the_models_own_code_names_model_and_task() -> None:
     model, path = torch.nn.Linear(2, 2), Path("m")
     with pytest.raises(InputError, match="Linear cannot answer write: RuntimeError: mat1 and mat2"), named_fault(model, path, "write"):
@@ -182,6 +197,12 @@ def test_an_encoder_decoder_that_is_shown_its_answer_has_no_likelihoods_and_one_
         with asker.asked.boundary():
             (written,) = write()
         assert written.answer.startswith(asker.asked.tokenizer.decode([40]))
+        sampled = Request(kind="generate", context="Ada " * 6, generation={"max_gen_toks": 4, "do_sample": True, "temperature": 2.0})
+        ((_, sample),) = batches_of([sampled], asker)
+        torch.manual_seed(0)
+        with asker.asked.boundary():
+            (drawn,) = sample()
+        assert 0 < len(asker.asked.tokenizer(drawn.answer, add_special_tokens=False)["input_ids"]) <= 8
         if name == "marian":
             assert batches_of(requests, asker)
             continue

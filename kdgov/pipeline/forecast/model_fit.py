@@ -13,7 +13,8 @@ from kdgov.checks.cards.release_inputs import ReleaseInputs
 from kdgov.checks.findings.rules import Stances
 from kdgov.declarations.effects.asked_endpoints import asked_endpoints
 from kdgov.declarations.release_parts.production_inputs import REPLAY
-from kdgov.declarations.suite_parts.suite_task import TASK_KINDS
+from kdgov.declarations.suite_parts.lm_eval_config import stated_config
+from kdgov.declarations.suite_parts.suite_task import TASK_KINDS, TaskInSuite
 from kdgov.errors import InputError
 from kdgov.finding import Finding
 from kdgov.pipeline.context import ReleaseContext
@@ -24,6 +25,9 @@ _FAIL = {
 }  # fmt: skip
 """Family → what its own code in transformers ends in an error on, however it is asked."""
 _ENCODERS = ("bert", "roberta", "electra", "camembert", "xlm-roberta", "megatron-bert", "roformer", "rembert", "data2vec-text", "ernie")
+_SHOWN_THE_ANSWER = ("mbart", "plbart")
+"""Pairs whose decoder begins with the answer's last token: they write, and no likelihood of theirs is one."""
+_OF_LIKELIHOODS = ("canary_exposure", "membership", "pairs")
 RULE = "evidence.model-cannot-answer"
 _CLASSIFIERS = ("text_classification", "image_classification", "audio_classification")
 _WRITERS = ("causal_lm", "seq2seq_lm")
@@ -49,9 +53,13 @@ def model_fit_findings(context: ReleaseContext, materials: ReleaseInputs, stance
         is_start = role == "student" and context.release.distillation is not None and context.release.teacher.model is not None
         if is_start or (does := _does(context, model)) is None:
             continue
-        named = [(f"{file.suite.name}/{task.task}", task.kind) for file in materials.suites for task in file.suite.tasks]
-        named += [(f"{REPLAY}/answers", "replay")] if context.release.production_inputs is not None else []
-        if unanswered := [name for name, kind in named if not _fits(kind, does)]:
+        is_shown = does == "seq2seq_lm" and _type_of(context, model) in _SHOWN_THE_ANSWER
+        asked = [(f"{file.suite.name}/{task.task}", task, file.path) for file in materials.suites for task in file.suite.tasks]
+        unanswered = [n for n, task, path in asked if not _fits(task.kind, does) or (is_shown and _asks_likelihoods(task, path))]
+        if context.release.production_inputs is not None and not _fits("replay", does):
+            unanswered.append(f"{REPLAY}/answers")
+        if unanswered:
+            does = "of a kind that is shown the end of an answer before it says how likely it is" if is_shown else does
             shown = ", ".join(unanswered[:4]) + (" …" if len(unanswered) > 4 else "")
             kinds = " or ".join(_kinds_of(does)) or "none that kdgov has"
             told = f"It is {does}" if does.startswith("of ") else f"It is a model for {does}"
@@ -108,6 +116,16 @@ def _odd(folder: Path) -> str:
         if kind not in known:
             return f"of an architecture that transformers does not have ({name}): code of a checkpoint is never run"
     return ""
+
+
+def _type_of(context: ReleaseContext, model: str | None) -> str:
+    return str(read_config(context.path_of(model or "")).get("model_type"))
+
+
+def _asks_likelihoods(task: TaskInSuite, path: Path) -> bool:
+    if task.kind != "lm_eval":
+        return task.kind in _OF_LIKELIHOODS
+    return str(stated_config(task, path).get("output_type", "generate_until")) != "generate_until"
 
 
 def _fits(kind: str, does: str) -> bool:

@@ -17,6 +17,14 @@ from kdgov.evaluation.backends.response_log import Answered, number
 from kdgov.evaluation.plan.request import Request
 
 
+class _OwnLength(HFLM):  # type: ignore[misc]
+    """lm-eval's class for pairs, whose answers have their declared length: lm-eval adds the prompt's, which no decoder of a pair writes."""
+
+    def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **settings: Any) -> torch.Tensor:
+        # The decoder's own first token counts as well.
+        return super()._model_generate(context, max_length - context.shape[1] + 1, stop, **settings)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainBackend:
     """An lm-eval model and the model it wraps."""
@@ -31,7 +39,10 @@ class PlainBackend:
         """lm-eval's HFLM around a loaded model."""
         # By the type of its configuration alone lm-eval would take the decoder half of BART and the like for the whole.
         backend: Any = "causal" if asked.is_causal else "seq2seq"
-        lm = HFLM(pretrained=asked.model, tokenizer=asked.tokenizer, batch_size=16, max_length=asked.max_length, backend=backend)
+        made = HFLM if asked.is_causal else _OwnLength
+        # A state reads the padding of a batch before it reads the prompt.
+        size = 1 if getattr(asked.model, "_is_stateful", False) else 16
+        lm = made(pretrained=asked.model, tokenizer=asked.tokenizer, batch_size=size, max_length=asked.max_length, backend=backend)
         return cls(lm=lm, asked=asked)
 
     def score(self, group: Sequence[tuple[int, Request]]) -> list[Answered]:
