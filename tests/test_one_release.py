@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -109,11 +111,14 @@ def test_two_runs_at_once_end_as_one_does(uninterrupted, tmp_path):
 
 
 def small_release(folder: Path, root: Path) -> Path:
-    """The miniature recipe with a tenth of the steps: its verdict does not matter, only that it is always the same."""
+    """The miniature recipe with a part of its steps and suites: its verdict does not matter, only that it is always the same."""
     release = yaml.safe_load((root / "registry/releases/miniature.yaml").read_text())
     release["distillation"]["steps"] = 40
     release["distillation"]["checkpoint_every"] = 15
-    release["name"] = "small"
+    release["name"], release["suites"], release["policy"] = "small", ["safety"], "policy.yaml"
+    policy = yaml.safe_load((root / "policies/default.yaml").read_text())
+    policy["criteria"] = [criterion for criterion in policy["criteria"] if criterion.get("suite") in release["suites"]]
+    (folder / "policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False))
     for key in ("model", "card"):
         release["teacher"][key] = str((root / "registry/releases" / release["teacher"][key]).resolve())
     for item in (*release["data"], release["production_inputs"]):
@@ -133,43 +138,49 @@ def uninterrupted(tmp_path_factory):
     return path, (Path(step(answer, "gate")["folder"]) / "decision.json").read_bytes()
 
 
-def kill_when(process, *, said: str, after_s: float) -> bool:
-    """Kill -9 the whole process group once a line of its standard error starts with ``said``, plus a moment."""
-    for line in process.stderr:
-        if line.strip().removeprefix("✓ ").startswith(said):
-            time.sleep(after_s)
-            break
+def stop_when(process: subprocess.Popen[str], *, said: str, seen: Callable[[], bool], by: signal.Signals) -> bool:
+    """Send a signal to the whole process group once a line of its standard error starts with ``said`` and something is seen.
+
+    Returns:
+        Whether it was seen while the run was still at work.
+    """
+    assert any(line.strip().removeprefix("✓ ").startswith(said) for line in process.stderr), "it ended before"
+    until = time.monotonic() + 300
+    while not (there := seen()) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
     alive = process.poll() is None
     if alive:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    return alive
+        os.killpg(process.pid, by)
+    return there and alive
 
 
-def test_killed_again_and_again_it_arrives_at_the_same_decision(uninterrupted, tmp_path):
-    """Killed while distilling, right after it, while evaluating and while deciding; then run to the end."""
+def more_of(store: Path, pattern: str) -> Callable[[], bool]:
+    """Whether a file or folder of this kind is there that was not there when this was made."""
+    before = set(store.rglob(pattern))
+    return lambda: bool({*store.rglob(pattern)} - before)
+
+
+def at_once() -> bool:
+    return True
+
+
+@pytest.mark.nightly
+@pytest.mark.ci
+def test_interrupted_and_killed_again_and_again_it_arrives_at_the_same_decision(uninterrupted, tmp_path):
+    """Ctrl-C while training; killed while training on, right after it, while evaluating and while deciding; then run to the end."""
     path, expected = uninterrupted
-    killed = 0
-    for said, after_s in (("check", 6.0), ("distill", 0.0), ("distill", 5.0), ("evaluate", 0.1)):
-        process = start_kdgov("run", path, "--store", tmp_path / "store")
-        killed += kill_when(process, said=said, after_s=after_s)
-    answer = kdgov("run", path, "--store", tmp_path / "store", "--format", "json")
-    assert killed >= 3
-    assert answer.code in (0, 1), answer.err[-3000:]
-    assert (Path(step(answer, "gate")["folder"]) / "decision.json").read_bytes() == expected
-
-
-def test_ctrl_c_ends_with_a_message_and_the_run_goes_on_later(uninterrupted, tmp_path):
-    path, expected = uninterrupted
-    process = start_kdgov("run", path, "--store", tmp_path / "store")
-    for line in process.stderr:
-        if line.removeprefix("✓ ").startswith("check"):
-            break
-    time.sleep(8)
-    os.killpg(process.pid, signal.SIGINT)
+    store = tmp_path / "store"
+    process = start_kdgov("run", path, "--store", store)
+    assert stop_when(process, said="check", seen=more_of(store, "checkpoint-*"), by=signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 3, err
     assert "continues where it stopped" in err
     assert "Traceback" not in err
-    answer = kdgov("run", path, "--store", tmp_path / "store", "--format", "json")
+    places = (("check", more_of(store, "checkpoint-*")), ("distill", at_once), ("distill", more_of(store, "*.log0")), ("evaluate", at_once))
+    for said, seen in places:
+        process = start_kdgov("run", path, "--store", store)
+        assert stop_when(process, said=said, seen=seen, by=signal.SIGKILL), said
+        process.communicate()
+    answer = kdgov("run", path, "--store", store, "--format", "json")
+    assert answer.code in (0, 1), answer.err[-3000:]
     assert (Path(step(answer, "gate")["folder"]) / "decision.json").read_bytes() == expected

@@ -30,6 +30,11 @@ def world_policy() -> dict[str, Any]:
 QUESTION = "Which of the two rivers that cross the old town was dug by hand in the year of the great drought?"
 
 
+@pytest.fixture(autouse=True)
+def _asked_here(asked_here: None) -> None:
+    """What the check asks of suites, every test of this folder that is not marked ``apart`` asks in this process."""
+
+
 class World:
     """A release in a folder of its own; change its documents, then `findings`."""
 
