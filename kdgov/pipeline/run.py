@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from kdgov.errors import InputError
+from kdgov.evaluation.plan.sources import suites_digest
 from kdgov.pipeline.check import check_step
 from kdgov.pipeline.context import ReleaseContext
 from kdgov.pipeline.data_checks.before_training import refuse_blocked_training
@@ -199,6 +200,7 @@ def resolve(context: ReleaseContext, *, until: StepName, options: StepOptions | 
     wanted = _needed(until)
     for name in PIPELINE:
         if name in wanted:
+            _look_for_items(context, before=name, until=until)
             way.take(name)
     return way.outcome()
 
@@ -229,12 +231,20 @@ def run_release(
             continue
         if stopped_by in ("check", "generate") or (stopped_by == "gate" and name == "promote"):
             break
+        _look_for_items(context, before=name, until=until)
         taken = way.take(name)
         on_step(taken)
         stopped_by = stopped_by or refusal_of(taken.finished)
         if name == until:
             break
     return way.outcome(stopped_by)
+
+
+def _look_for_items(context: ReleaseContext, *, before: StepName, until: StepName) -> None:
+    """Refuse suites whose items are not at hand before a teacher is asked or a student trained that they are to judge."""
+    is_trained, is_judged = context.release.distillation is not None, PIPELINE.index(until) >= PIPELINE.index("evaluate")
+    if before in ("generate", "distill") and is_trained and is_judged:
+        suites_digest(context.release.suites, beside=context.path)
 
 
 def refusal_of(finished: StepResult) -> StoppedBy:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kdgov.errors import InputError
 from kdgov.pipeline.context import ReleaseContext, open_release
 from kdgov.pipeline.run import NEEDS, PIPELINE, StepTaken, resolve, run_release
 from tests.evaluation.conftest import student, teacher, tiny_suite, write_suite
@@ -79,6 +80,22 @@ def test_evaluate_alone_neither_checks_nor_judges(context: ReleaseContext) -> No
         outcome = resolve(context, until="evaluate")
     assert [taken.step for taken in outcome.taken] == ["distill", "evaluate"]
     assert calls == {"distill_step": 1, "evaluate_step": 1}
+
+
+def test_items_that_are_not_at_hand_are_told_before_a_student_is_trained_to_be_judged_on_them(context: ReleaseContext) -> None:
+    folder, suite = context.path.parent, context.path.parent / "suite" / "suite.yaml"
+    (folder / "texts.txt").write_text("".join(f"Line {n} of what the student reads, once.\n" for n in range(40)))
+    recipe = {"terms": [{"kind": "soft_targets"}], "steps": 4, "batch_size": 4}
+    made = {"student": {"keep_layers": [0]}, "data": ["texts.txt"], "distillation": recipe}
+    context.path.write_text(yaml.safe_dump({**yaml.safe_load(context.path.read_text()), **made}))
+    suite.write_text(suite.read_text().replace("path: choice.jsonl", "path: ${HOME}/no-such-folder/choice.jsonl"))
+    context = open_release(context.path, store=context.store.root)
+    with counted() as calls:
+        for until in ("evaluate", "gate"):
+            with pytest.raises(InputError, match="does not exist"):
+                resolve(context, until=until)
+    assert "distill_step" not in calls
+    assert resolve(context, until="distill").taken, "what is not judged needs no items"
 
 
 @pytest.mark.apart
