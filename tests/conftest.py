@@ -21,6 +21,13 @@ LONGEST_FIRST = (
     "real",
     "postgres",
     "sqlite",
+    "distillation/test_signals",
+    "evaluation/test_parity",
+    "auditing/test_tamper",
+    "decision/test_looks",
+    "decision/test_drill",
+    "tests/test_deploy",
+    "tests/test_bad_input",
 )
 """Groups of tests that keep one worker busy longest, these first: at the end both workers take from many short ones."""
 

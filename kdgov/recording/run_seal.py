@@ -21,7 +21,7 @@ from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import WEIGHTS_FOLDER
 from kdgov.evidence.release_statement import binding_fault
 from kdgov.evidence.trust_store import load_trust, trust_path
-from kdgov.recording.client.fetch_bundle import attestations
+from kdgov.recording.client.fetch_bundle import attestations, json_artifact
 from kdgov.recording.client.signers import signing_for
 from kdgov.recording.client.version_facts import RECORDING_TAG, SEALED_TAG, version_facts
 from kdgov.safe_parse import json_file, json_value
@@ -185,10 +185,7 @@ class Statements:
         """Whether a file of the run is such a statement."""
         if not path.startswith("attestation/"):
             return False
-        try:
-            envelope = json_file(Path(self.client.download_artifacts(str(self.version.run_id), path)))
-        except InputError:
-            return False
+        envelope = json_artifact(self.client, str(self.version.run_id), path)
         return isinstance(envelope, Mapping) and self.covers(envelope)
 
     def covers(self, envelope: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,14 @@ def test_every_upload_path_writes_once(store, tmp_path, write):
     fetched = store.download_artifacts("run/evidence/decision.json")
     with open(fetched, "rb") as stream:
         assert stream.read() == b"first"
+
+
+def test_comparing_leaves_no_copy_behind(store, tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    for _ in range(2):
+        by_stream(store, tmp_path, b"first", "run/evidence/decision.json")
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 @pytest.mark.parametrize("write", [by_file, by_stream, by_async_stream, by_folder])

@@ -7,6 +7,7 @@ import datetime
 import os
 import shutil
 import statistics
+import tempfile
 import threading
 import time
 
@@ -30,6 +31,7 @@ from kdgov.guard.trigger import install_trigger, protect_database, remove_trigge
 from kdgov.recording.client.read_log import guard_status, read_log
 from kdgov.recording.client.target import registry_target
 from kdgov.recording.promotion import promote, revoke
+from kdgov.recording.verify import verify_version
 
 served_postgres_only = [pytest.mark.server, pytest.mark.xdist_group("postgres")]
 
@@ -88,6 +90,18 @@ def test_the_canary_is_refused_by_a_guarded_registry(site):
         assert len(checks) == 6
         assert all(check.refused for check in checks), [c for c in checks if not c.refused]
         assert not [m for m in client.search_registered_models() if m.name.startswith("kdgov-canary")]
+
+
+@pytest.mark.server
+@pytest.mark.xdist_group("sqlite")
+def test_a_release_recorded_promoted_and_verified_at_a_server_leaves_no_copy_of_its_evidence(served_sqlite, tmp_path, monkeypatch):
+    site, temporary = served_sqlite, tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    recorded = site.record()
+    promote(recorded.name, recorded.version, site.target, weights=site.weights_of(recorded))
+    assert verify_version(recorded.name, recorded.version, site.target).holds
+    assert not list(temporary.iterdir())
 
 
 def test_the_canary_flies_through_a_plain_registry(embedded):

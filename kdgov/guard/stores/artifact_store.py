@@ -92,11 +92,11 @@ class WriteOnceRepository(ArtifactRepository):
         )
 
     def _has_same(self, file: Path, destination: str) -> bool:
-        there = self._existing(destination)
+        there = self._digest_at(destination)
         if there is None:
             self._refuse_if_sealed(file, destination)
             return False
-        if digest_file(there) == digest_file(file):
+        if there == digest_file(file):
             return True
         raise MlflowException(
             f"kdgov refuses to overwrite {destination}: this store keeps evidence, and other bytes already lie there.",
@@ -129,21 +129,27 @@ class WriteOnceRepository(ArtifactRepository):
 
     def _refuse_if_sealed(self, file: Path, destination: str) -> None:
         root = _inner(self.artifact_uri)
-        fault = placing_fault(destination, file, root=root, holds=lambda path: self._existing(path) is not None)
+        fault = placing_fault(destination, file, root=root, holds=self._holds)
         if not fault and self._folder is not None and sealed_above(self._folder):
             fault = f"kdgov refuses to add {destination}: the evidence there is sealed."
         if fault:
             raise MlflowException(fault, error_code=PERMISSION_DENIED)
 
-    def _existing(self, destination: str) -> Path | None:
+    def _holds(self, destination: str) -> bool:
         if self._folder is not None:
-            place = self._folder / destination
-            return place if place.is_file() else None
+            return (self._folder / destination).is_file()
         names = {item.path: item for item in self._behind.list_artifacts(posixpath.dirname(destination) or None)}
         found = names.get(destination)
-        if found is None or found.is_dir:
+        return found is not None and not found.is_dir
+
+    def _digest_at(self, destination: str) -> str | None:
+        if not self._holds(destination):
             return None
-        return Path(self._behind.download_artifacts(destination))
+        if self._folder is not None:
+            return digest_file(self._folder / destination)
+        # Of an object store a copy is fetched, which nobody else would remove.
+        with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
+            return digest_file(Path(self._behind.download_artifacts(destination, folder)))
 
     # Reading.
 

@@ -72,15 +72,18 @@ def download_bundle(client: MlflowClient, version: ModelVersion, *, into: Path) 
 
 def attestations(client: MlflowClient, version: ModelVersion) -> list[Mapping[str, Any]]:
     """Signed envelopes lying beside a version's evidence, newest file name last; unverified."""
-    found: list[Mapping[str, Any]] = []
-    for item in sorted(_listed(client, version.run_id or "", ATTESTATION_FOLDER), key=lambda f: f.path):
+    names = sorted(item.path for item in _listed(client, version.run_id or "", ATTESTATION_FOLDER))
+    values = (json_artifact(client, version.run_id or "", name) for name in names)
+    return [value for value in values if isinstance(value, dict)]
+
+
+def json_artifact(client: MlflowClient, run_id: str, path: str) -> Any:
+    """What an artifact of a run holds as JSON; None where it holds none. No copy of it is left behind."""
+    with tempfile.TemporaryDirectory(prefix="kdgov-") as folder:
         try:
-            value = json_file(Path(client.download_artifacts(version.run_id, item.path)))
+            return json_file(Path(client.download_artifacts(run_id, path, folder)))
         except InputError:
-            continue
-        if isinstance(value, dict):
-            found.append(value)
-    return found
+            return None
 
 
 def missing_files(folder: Path) -> list[str]:
