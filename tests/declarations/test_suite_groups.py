@@ -107,8 +107,8 @@ def test_a_task_that_lacks_a_metric_is_left_out_of_its_mean_as_lm_eval_does(tmp_
     files = {"one": {"task": "one", **CHOICE}, "two": {"task": "two", **other}}
     suite = suite_of(tmp_path, {"task": "g", "group": group, "metrics": [ACC, f1]}, **files)
     assert [[m.metric for m in task.metrics] for task in suite.tasks] == [["acc"], ["f1"]]
-    # F1 is no mean over items: nothing that the gate could compute again from them.
-    assert [(mean.metric, mean.tasks) for mean in suite.task_groups[0].means] == [("acc", ("one",))]
+    # F1 is no mean over items: the group's mean of it is reported, and no criterion judges it.
+    assert [(mean.metric, mean.tasks) for mean in suite.task_groups[0].means] == [("acc", ("one",)), ("f1", ("two",))]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 from kdgov.digest import digest_bytes
 from kdgov.errors import InputError
 from kdgov.finding import Finding
-from kdgov.items.aggregates import count_fault, limited_part, mean_faults
+from kdgov.items.aggregates import count_fault, mean_faults
 from kdgov.items.formats.source import Source
 from kdgov.items.per_item_rules import scalar
 from kdgov.items.reader import Claim, Reader, Reading, one_row_per_item
@@ -44,7 +44,7 @@ def _read(scores: Sequence[Source], beside: Sequence[Source]) -> Reading:
         own, provider = _read_csv(source) if source.path.suffix == ".csv" else _read_results(source)
         providers |= provider
         rows += own
-        findings += [*_faults(source, own), *_limited(source, own)]
+        findings += _faults(source, own)
     if len(providers) > 1:
         named = ", ".join(sorted(providers))
         raise InputError(f"holds results of {len(providers)} providers: {named}", where=str(best[0]), mend="Write one output per model.")
@@ -218,19 +218,6 @@ def _faults(source: Source, rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
         means = {(task, m): float(v) / numbers[m] for m, v in sums.items() if numbers.get(m) and isinstance(v, (int, float))}
         found += [*([] if fault is None else [fault]), *mean_faults(own, means, file=source.name)]
     return found
-
-
-def _limited(source: Source, rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """Whether a filter (``--filter-first-n``, ``--filter-sample`` …) let only some of the configuration's tests be asked."""
-    config = source.document().get("config") if source.path.suffix == ".json" else None
-    listed = config.get("tests") if isinstance(config, dict) else None
-    # A file of tests, or a scenario's, stands there by name: how many it holds is not known.
-    if not isinstance(listed, list) or not all(isinstance(test, dict) and "vars" in test for test in listed):
-        return []
-    # Over all prompts: a test may name the prompts that it is for.
-    asked, tasks = {str(row["item_id"]) for row in rows}, dict.fromkeys(str(row["task"]) for row in rows)
-    whole = len({_digest([test.get("description"), test["vars"]]) for test in listed})
-    return limited_part(", ".join(tasks), len(asked), whole=whole, file=source.name)
 
 
 READER = Reader(
