@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -89,9 +89,8 @@ class RepeatedKeyError(Exception):
 
     def fault(self, where: str, line: int = 0) -> InputError:
         """The same as an error at a line of a file."""
-        at = line or self.line
-        what = f"{f'line {at} ' if at else ''}names the key {self.key[:80]!r} twice, and readers would keep the last alone"
-        return DeclarationError([Fault(file=where, key="", line=at, what=what, mend=KEEP_ONE)])
+        what = f"names the key {self.key[:80]!r} twice, and readers would keep the last alone"
+        return fault(where, line or self.line, f"line {line or self.line} {what}" if line or self.line else what, KEEP_ONE)
 
 
 KEEP_ONE = "Keep the one that is meant, or give the other another name."
@@ -104,6 +103,12 @@ def unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise RepeatedKeyError(next(name for name in names if names.count(name) > 1))
     return found
+
+
+def refuse_half(text: str, value: Any) -> None:
+    """Nothing, or the `UnicodeEncodeError` of a value that was written with half a surrogate pair, which is no character."""
+    if "\\ud" in text or "\\uD" in text:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
 
 
 def line_of_repeat(raw: bytes) -> int:
@@ -138,9 +143,9 @@ def json_value(data: bytes | str, *, where: str, line: int = 0, may_repeat: bool
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     _guard_json(raw, where, line)
     try:
-        value = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=None if may_repeat else unique_object)
-        if b"\\ud" in raw or b"\\uD" in raw:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        text = raw.decode("utf-8-sig")
+        value = json.loads(text, object_pairs_hook=None if may_repeat else unique_object)
+        refuse_half(text, value)
     except RepeatedKeyError as error:
         raise error.fault(where, line or line_of_repeat(raw)) from error
     except UnicodeDecodeError as error:
@@ -265,35 +270,3 @@ def _depth(raw: bytes) -> int:
 
 def _too_large(size: int, most: int) -> str:
     return f"has {size / (1 << 20):,.0f} MiB; at most {most >> 20} MiB are read"
-
-
-_FIRST_ELEMENT = re.compile(r"\s*\[\s*(?:(\])|(?=\{))")
-_NEXT_ELEMENT = re.compile(r"\s*(?:(\])|,\s*(?=\{))")
-
-
-def json_elements(texts: Iterator[str], longest: int) -> Generator[Any, None, tuple[str, bool]]:
-    """Elements of an array of objects; returns, as a generator does, what was read and is no part of one, and whether the array ended.
-
-    Args:
-        texts: the document, in blocks; what follows the returned text is still in it.
-        longest: characters of an element after which it is given up.
-
-    Raises:
-        RepeatedKeyError: if an element names a key twice.
-    """
-    decoder, held, at, before = json.JSONDecoder(object_pairs_hook=unique_object), "", 0, _FIRST_ELEMENT
-    for block in texts:
-        held, at = held[at:] + block, 0
-        while found := before.match(held, at):
-            if found[1]:
-                return held[found.end() :], True
-            try:
-                value, at = decoder.raw_decode(held, found.end())
-            except (ValueError, RecursionError):
-                # Cut by the end of the block, or no JSON: more text tells.
-                break
-            before = _NEXT_ELEMENT
-            yield value
-        if len(held) - at > longest or (not found and held[at:].strip().strip("[,").strip()):
-            break
-    return held[at:], False

@@ -84,6 +84,9 @@ def test_words_are_tagged_as_the_classes_that_their_file_names(tmp_path):
         path = _written(tmp_path / "x.parquet", rows, ner_tags=feature)
         (item,) = prepare("token_classification", read_examples([path]), folder, RECIPE).items
         assert item.labels[item.asked].tolist() == [0, 2, 1]
+    (tmp_path / "x.jsonl").write_text(json.dumps({"tokens": ["a", "b"], "tags": ["2", 1]}) + "\n")
+    (item,) = prepare("token_classification", read_examples([tmp_path / "x.jsonl"]), folder, RECIPE).items
+    assert item.labels[item.asked].tolist() == [2, 1], "a number in quotes is that number, as with labels of texts"
     path = _written(tmp_path / "x.parquet", rows, ner_tags=[_class(["O", "PERSON", "RIVER"])])
     with pytest.raises(DeclarationError, match="has the tag 2, which its file calls 'RIVER'"):
         prepare("token_classification", read_examples([path]), folder, RECIPE)

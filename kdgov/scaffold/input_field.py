@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.checks.scan.logged_inputs import text_at
-from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.checks.scan.shards import read_rows
+from kdgov.checks.scan.text_fields import Tally
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.errors import InputError
 

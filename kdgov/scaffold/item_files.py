@@ -10,7 +10,8 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, Literal
 
-from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.checks.scan.shards import read_rows
+from kdgov.checks.scan.text_fields import Tally
 from kdgov.errors import InputError
 from kdgov.quantities import quantity
 

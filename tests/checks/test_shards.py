@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from kdgov.checks.scan import shards
-from kdgov.checks.scan.shards import BLOCK_BYTES, LONG_LINE_BYTES, OVERLAP, Tally, read_rows
+from kdgov.checks.scan.shards import BLOCK_BYTES, LONG_LINE_BYTES, OVERLAP, read_rows
+from kdgov.checks.scan.text_fields import Tally
 from kdgov.errors import InputError
 
 ROWS = [{"id": "a", "prompt": "What is it?", "completion": "A café."}, {"id": "b", "prompt": "And that?", "completion": "A house"}]

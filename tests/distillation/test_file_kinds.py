@@ -68,6 +68,7 @@ def test_paragraphs_are_those_of_a_reader_whatever_breaks_lines_and_compresses(n
         ({"prompt": "a", " Completion": "b"}, "holds ` Completion` beside"),
         ({"text": "a", "Label": 1}, "holds `Label` beside"),
         ({"question": "a", "answer": "b"}, "needs `text`"),
+        ({"text": "half \ud83d a pair"}, "is not JSON of whole characters"),
     ],
 )
 def test_a_key_that_would_change_what_is_learnt_is_refused(row, told, tmp_path):

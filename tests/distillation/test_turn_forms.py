@@ -106,7 +106,9 @@ def test_calls_of_older_formats_are_calls():
         ({"role": "system", "content": None}, "a system message whose content is null"),
         ({"role": "user", "content": "see", "images": ["1.png"]}, "a message with `images`"),
         ({"from": "function_call", "value": "call it"}, "is text that is not JSON"),
-        ({"from": "function_call", "value": "{}"}, "has a call without a name"),
+        ({"from": "function_call", "value": "{}"}, "tool calls that are no list, or one without a name"),
+        ({"role": "assistant", "content": "", "tool_calls": {"function": CALL}}, "tool calls that are no list"),
+        ({"role": "assistant", "content": "", "tool_calls": [{"function": {"arguments": {}}}]}, "one without a name"),
         ({"from": "narrator", "value": "x"}, "has a turn from 'narrator'"),
     ],
 )

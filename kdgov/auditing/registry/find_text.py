@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from kdgov.auditing.registry.registry_page import registry_page
 from kdgov.checkpoints.digests import remembered_digest
-from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.checks.scan.shards import read_rows
+from kdgov.checks.scan.text_fields import Tally
 from kdgov.errors import InputError
 from kdgov.evidence.bundle_layout import INPUTS
 from kdgov.evidence.registry_query import asked

@@ -22,7 +22,8 @@ from kdgov.checks.cards.hub_identity import card_title, hub_identity
 from kdgov.checks.cards.interchange import card_beside_model, dataset_card_from_hub, model_card_from_hub, name_of_folder
 from kdgov.checks.cards.known_facts import filled
 from kdgov.checks.cards.release_inputs import follow_cards
-from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.checks.scan.shards import read_rows
+from kdgov.checks.scan.text_fields import Tally
 from kdgov.declarations.cards import DATASET_CARD, MODEL_CARD, Card, DatasetCard, ModelCard, load_card
 from kdgov.declarations.load import resolve
 from kdgov.declarations.suite_parts.media_folders import as_data_file

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from kdgov.checks.scan.coverage_score import LEAST_TEXTS, MOST_DATA
 from kdgov.checks.scan.logged_inputs import LoggedInput
-from kdgov.checks.scan.shards import Tally, read_rows
-from kdgov.checks.scan.text_fields import Row
+from kdgov.checks.scan.shards import read_rows
+from kdgov.checks.scan.text_fields import Row, Tally
 
 DOCUMENT_KEYS = (
     "document",

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.checks.scan.shards import read_rows
+from kdgov.checks.scan.text_fields import Tally
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.errors import InputError
 from kdgov.quantities import quantity

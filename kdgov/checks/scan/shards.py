@@ -24,17 +24,16 @@ import pyarrow.parquet as pq
 
 from kdgov.checks.scan.text_fields import Piece, Row, Tally, pieces_of
 from kdgov.errors import InputError
-from kdgov.safe_parse import RepeatedKeyError, json_elements, line_of_repeat, unique_object
+from kdgov.items.formats.json_array import json_elements
+from kdgov.safe_parse import RepeatedKeyError, line_of_repeat, refuse_half, unique_object
 
-__all__ = ["BLOCK_BYTES", "CHARS_PER_BATCH", "LONG_LINE_BYTES", "OVERLAP", "ROWS_PER_BATCH", "Tally", "read_rows"]
 BLOCK_BYTES = 1 << 20
 """Bytes read at a time."""
 LONG_LINE_BYTES = 16 << 20
 """A line longer than this is scanned as raw text in windows instead of being parsed."""
 OVERLAP = 4096
 """Characters two neighbouring windows share, so that nothing is lost at a cut."""
-ROWS_PER_BATCH = 4096
-CHARS_PER_BATCH = 1 << 20
+ROWS_PER_BATCH, CHARS_PER_BATCH = 4096, 1 << 20
 
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 _PLAIN = {"n": "\n", "t": "\t", "r": "\r", "b": " ", "f": " ", '"': '"', "\\": "\\", "/": "/"}
@@ -117,6 +116,7 @@ def _json_row(line: str, number: int, tally: Tally) -> Iterator[Row]:
         return
     try:
         value = json.loads(line, object_pairs_hook=unique_object)
+        refuse_half(line, value)
     except RepeatedKeyError as error:
         if tally.repeated is None:
             raise RepeatedKeyError(error.key, number) from error
@@ -160,9 +160,9 @@ def _json_file(stream: IO[bytes], tally: Tally) -> Iterator[Row]:
     if len(head) > LONG_LINE_BYTES:
         yield from _long_file(stream, head, tally)
         return
-    text = _decode(head, tally)
     try:
-        value = json.loads(text, object_pairs_hook=unique_object)
+        value = json.loads(text := _decode(head, tally), object_pairs_hook=unique_object)
+        refuse_half(text, value)
     except RepeatedKeyError as error:
         raise RepeatedKeyError(error.key, line_of_repeat(head)) from error
     except (ValueError, RecursionError):

@@ -10,7 +10,8 @@ from typing import Any
 
 from kdgov.checks.cards.release_inputs import SuiteFile
 from kdgov.checks.scan.contamination import WHOLE_TEXT_WORDS, SuiteItem
-from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.checks.scan.shards import read_rows
+from kdgov.checks.scan.text_fields import Tally
 from kdgov.declarations.suite_data import DataInSuite
 from kdgov.declarations.suite_parts.suite_options import file_field
 from kdgov.declarations.suite_parts.suite_task import TaskInSuite

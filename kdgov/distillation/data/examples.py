@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kdgov.checkpoints.digests import remembered_digest
-from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.checks.scan.shards import read_rows
+from kdgov.checks.scan.text_fields import Tally
 from kdgov.declarations.data_parts.data_use import ColumnNames, DataUse, lacking, mapped
 from kdgov.declarations.data_parts.feature_names import classes_in
 from kdgov.declarations.suite_parts.media_folders import as_data_file
@@ -179,7 +180,7 @@ def _examples_of(path: Path, ignored: Counter[str], as_prompts: bool, columns: C
     for row in read_rows(path, tally) if kind != "text" else ():
         if row.value is None:
             continue
-        value = _without_nulls(row.value) if kind == "parquet" else row.value
+        value = {key: _without_nulls(one) for key, one in row.value.items()} if kind == "parquet" else row.value
         value = mapped(value, columns) if columns and isinstance(value, dict) else value
         found = _example(value, path, row.number, ignored, as_prompts)
         yield replace(found, classes=classes) if classes and isinstance(found, Example) else found
@@ -190,7 +191,9 @@ def _told(path: Path, kind: FileKind, tally: Tally) -> Iterator[Fault]:
     """What a reader had to note of a file."""
     for number in tally.unreadable:
         what, mend = (
-            ("opens a quote that is not closed", _QUOTES) if kind == "table" else ("is not JSON", "Write one JSON object per line.")
+            ("opens a quote that is not closed", _QUOTES)
+            if kind == "table"
+            else ("is not JSON of whole characters", "Write one JSON object per line.")
         )
         yield Fault(file=str(path), key="", line=number, what=what, mend=mend)
     for number, key in tally.repeated or ():

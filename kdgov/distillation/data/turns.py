@@ -63,10 +63,17 @@ def _of_sharegpt(turn: Mapping[str, Any], key: str) -> dict[str, Any]:
     if said == "function_call":
         calls = parsed(str(turn["value"]), key)
         calls = calls if isinstance(calls, list) else [calls]
-        if not all(isinstance(call, Mapping) and isinstance(call.get("name"), str) for call in calls):
-            raise RowError("has a call without a name", 'Write {"name": ..., "arguments": {...}}.', key=key)
         message |= {"content": "", "tool_calls": [{"type": "function", "function": call} for call in calls]}
     return _filled(message, key)
+
+
+def _calls(said: Any, key: str) -> list[Any]:
+    calls = parsed(said, key) if isinstance(said, str) else said
+    functions = [call.get("function", call) if isinstance(call, Mapping) else call for call in calls] if isinstance(calls, list) else [None]
+    if not all(isinstance(one, Mapping) and isinstance(one.get("name"), str) and one["name"] for one in functions):
+        mend = 'Write a list of {"type": "function", "function": {"name": ..., "arguments": {...}}}.'
+        raise RowError("holds tool calls that are no list, or one without a name", mend, key=key)
+    return list(calls)
 
 
 def _filled(message: dict[str, Any], key: str) -> dict[str, Any]:
@@ -76,6 +83,8 @@ def _filled(message: dict[str, Any], key: str) -> dict[str, Any]:
     if "content" not in message and message["role"] in ("user", "system", "developer"):
         raise RowError(f"holds a {message['role']} message whose content is null", "Write its words, or remove the message.", key=key)
     message.setdefault("content", "")
+    if message.get("tool_calls"):
+        message["tool_calls"] = _calls(message["tool_calls"], key)
     if not isinstance(message["content"], (str, list)):
         raise RowError(f"holds a message whose content is {message['content']!r}, no text", "Write a string.", key=key)
     return message

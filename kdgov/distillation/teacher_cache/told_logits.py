@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from kdgov.checkpoints.loading import load_tokenizer
 from kdgov.checkpoints.tokenizer_mapping import KnownIds
-from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.checks.scan.shards import read_rows
+from kdgov.checks.scan.text_fields import Tally
 from kdgov.declarations.distillation import Distillation
 from kdgov.declarations.endpoint_declaration import Endpoint
 from kdgov.distillation.data.tokenization import TokenExample

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from kdgov.errors import InputError
-from kdgov.safe_parse import RepeatedKeyError, json_value, line_of_repeat, unique_object
+from kdgov.safe_parse import RepeatedKeyError, json_value, line_of_repeat, refuse_half, unique_object
 
 Row = dict[str, Any]
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -141,6 +141,7 @@ def _json_lines(text: str, path: Path) -> list[Row]:
             continue
         try:
             value = json.loads(line, object_pairs_hook=unique_object)
+            refuse_half(line, value)
         except RepeatedKeyError as error:
             raise error.fault(str(path), number) from error
         except (ValueError, RecursionError) as error:

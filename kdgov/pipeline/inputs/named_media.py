@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from kdgov.checkpoints.digests import remembered_digest
-from kdgov.checks.scan.shards import Tally, read_rows
+from kdgov.checks.scan.shards import read_rows
+from kdgov.checks.scan.text_fields import Tally
 from kdgov.declarations.data_parts.data_use import DataUse, mapped
 from kdgov.digest import digest_json
 

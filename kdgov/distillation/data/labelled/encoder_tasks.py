@@ -149,6 +149,7 @@ def _place(tag: int | str, example: Example, labels: Labels) -> int | None:
     """The output of a tag; below nought for a word that has none."""
     if str(tag) in labels.names:
         return labels.names.index(str(tag))
+    tag = int(tag) if isinstance(tag, str) and tag.isdecimal() else tag
     return (place_of(tag, example.classes, labels.names) if tag >= 0 else tag) if isinstance(tag, int) else None
 
 
