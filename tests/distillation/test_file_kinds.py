@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 
 import pyarrow as pa
 import pytest
 
+from kdgov.checks.scan.logged_inputs import read_log
+from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.distillation.data.examples import read_data, read_examples
 from kdgov.errors import InputError
+from kdgov.evaluation.plan.data_files import read_rows
 
 LINE = b'{"text": "a"}\n'
 FILES = {
@@ -38,6 +42,30 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(name, tmp_path):
     assert told in fault.what
     assert fault.file == str(tmp_path / name)
     assert fault.mend
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "told"),
+    [
+        *((name, data.replace(b"text", b"input"), told) for name, (data, told) in FILES.items() if b"\x1f\x8b" not in data),
+        ("l.csv", b"input\n\xe9\n", "is not UTF-8 text"),
+        ("l.jsonl", b'{"input": "\xe9"}\n', "is not UTF-8 text"),
+        ("q.csv", b'input\n"a\n', "closed by a quote"),
+        ("s.jsonl", b'{"input": "a\\ud83d"}\n', "not JSON"),
+    ],
+)
+def test_a_log_of_production_inputs_is_refused_alike(name, data, told, tmp_path):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=re.escape(told)):
+        read_log(tmp_path / name, ProductionInputs(path=name))
+
+
+def test_lines_of_a_text_are_those_of_an_editor(tmp_path):
+    (tmp_path / "x.txt").write_bytes("one\u2028more\r\n\r\ntwo\x0c\rthree".encode())
+    assert read_rows(tmp_path / "x.txt") == [{"text": "one\u2028more"}, {"text": "two\x0c"}, {"text": "three"}]
+    (tmp_path / "x.jsonl").write_text('{"input": "a", "who": {"id": 7}}\n')
+    (one,) = read_log(tmp_path / "x.jsonl", ProductionInputs(path="x.jsonl", session="who.id")).inputs
+    assert one.session == "7"
 
 
 def test_a_stream_that_is_cut_short_is_one_line(tmp_path):

@@ -14,8 +14,10 @@ import numpy as np
 
 from kdgov.checks.scan.shards import read_rows
 from kdgov.checks.scan.text_fields import Tally
+from kdgov.declarations.data_parts.data_use import value_at
 from kdgov.declarations.release_parts.production_inputs import ProductionInputs
 from kdgov.errors import InputError
+from kdgov.items.formats.file_kinds import FileKind, kind_of, refuse_rows
 from kdgov.quantities import quantity
 
 _MOST_DISTINCT = 4_000_000
@@ -63,8 +65,8 @@ def read_log(path: Path, declared: ProductionInputs, *, size: int | None = None)
     most = declared.limit if size is None else size
     times, kept = _Counts(), list[tuple[int, LoggedInput]]()
     drawn_ranks: set[int] = set()
-    tally, rows = Tally(), 0
-    for number, value in _values(path, tally):
+    tally, rows, kind = Tally(), 0, kind_of(path)
+    for number, value in _values(path, tally, kind):
         text = _required(value, declared.field, number, path)
         rank = _rank(text)
         rows += 1
@@ -80,7 +82,10 @@ def read_log(path: Path, declared: ProductionInputs, *, size: int | None = None)
                 drawn_ranks.discard(-heapq.heapreplace(kept, (-rank, one))[0])
     if tally.unreadable_count:
         count = quantity(tally.unreadable_count, "line is", "lines are")
-        raise _fault(path, f"{count} not JSON (first: line {tally.unreadable[0]})", "Correct or remove what is not.")
+        said = "closed by a quote" if kind == "table" else "JSON"
+        raise _fault(path, f"{count} not {said} (first: line {tally.unreadable[0]})", "Correct or remove what is not.")
+    if tally.invalid_utf8:
+        raise _fault(path, "is not UTF-8 text", "Save the file as UTF-8.")
     if not rows:
         raise _fault(path, "holds no input", "Name a log with at least one record.")
     drawn = sorted(kept, key=lambda pair: pair[1].row)
@@ -129,16 +134,17 @@ def _counted(one: LoggedInput, times: int) -> LoggedInput:
     return LoggedInput(text=one.text, row=one.row, times=times, session=one.session, reference=one.reference)
 
 
-def _values(path: Path, tally: Tally) -> Iterator[tuple[int, Any]]:
+def _values(path: Path, tally: Tally, kind: FileKind) -> Iterator[tuple[int, Any]]:
     number = 0
     for row in read_rows(path, tally):
         if row.value is not None:
             yield row.number, row.value
             continue
-        if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
+        if kind == "lines":
             continue  # counted in the tally, and told at the end
         # A plain text file is one long row: its lines are the inputs.
         for piece in row.pieces:
+            refuse_rows("" if number else piece.text, path)
             for line in piece.text[piece.own_from : piece.own_to].split("\n"):
                 number += 1
                 if line.strip():
@@ -192,7 +198,7 @@ def _extras(value: Any, declared: ProductionInputs, number: int, path: Path) -> 
         name = getattr(declared, key)
         if name is None:
             continue
-        given = value.get(name) if isinstance(value, Mapping) else None
+        given = value_at(value, name)[0]
         given = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
         if not isinstance(given, str) or not given.strip():
             raise _fault(path, f"row {number} has no {name!r}, which `production_inputs.{key}` names", "Correct the row or the key.")

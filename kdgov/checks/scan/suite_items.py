@@ -18,6 +18,7 @@ from kdgov.declarations.suite_parts.suite_task import TaskInSuite
 from kdgov.digest import digest_file
 from kdgov.errors import InputError
 from kdgov.hub.suite_data_path import data_path
+from kdgov.items.formats.file_kinds import text_lines
 from kdgov.items.text_digest import hidden_name
 from kdgov.quantities import quantity
 
@@ -125,7 +126,7 @@ def _values(path: Path, tally: Tally) -> Iterator[Any]:
     kind = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"][-1:]
     if kind == [".txt"]:
         raw = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
-        yield from ({"text": line} for line in raw.decode("utf-8-sig", "replace").splitlines() if line.strip())
+        yield from ({"text": line} for line in text_lines(raw.decode("utf-8-sig", "replace")))
         return
     for row in read_rows(path, tally):
         yield row.value

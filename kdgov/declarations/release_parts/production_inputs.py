@@ -24,7 +24,7 @@ class ProductionInputs(HubData):
     field: str = "input"
     """Key that holds the text; dots reach into nested records, and a list of chat messages means its last user message."""
     session: str | None = None
-    """Key of the conversation or user an input belongs to: inputs of one session are one cluster."""
+    """Key of the conversation or user an input belongs to (dots reach into nested records): inputs of one session are one cluster."""
     reference: str | None = None
     """Key of a known good answer; both models' word overlap with it is then measured as ``reference_overlap``."""
     judge: JudgeInSuite | None = None

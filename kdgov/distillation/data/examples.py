@@ -15,10 +15,11 @@ from kdgov.declarations.data_parts.data_use import ColumnNames, DataUse, lacking
 from kdgov.declarations.data_parts.feature_names import classes_in
 from kdgov.declarations.suite_parts.media_folders import as_data_file
 from kdgov.digest import digest_json
-from kdgov.distillation.data.file_kinds import FORMATS, FileKind, kind_of, paragraphs
+from kdgov.distillation.data.paragraphs import paragraphs
 from kdgov.distillation.data.row_shapes import content_of
 from kdgov.distillation.data.turns import RowError
 from kdgov.errors import DeclarationError, Fault, InputError
+from kdgov.items.formats.file_kinds import FORMATS, FileKind, kind_of
 from kdgov.safe_parse import RepeatedKeyError
 
 _FAULTS_SHOWN = 20

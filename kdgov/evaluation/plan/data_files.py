@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from kdgov.errors import InputError
+from kdgov.items.formats.file_kinds import text_lines
 from kdgov.safe_parse import RepeatedKeyError, json_value, line_of_repeat, refuse_half, unique_object
 
 Row = dict[str, Any]
@@ -48,7 +49,7 @@ def read_rows(path: Path) -> list[Row]:
         case ".csv" | ".tsv":
             return csv_rows(text_of(path), where=str(path), delimiter="\t" if kind[0] == ".tsv" else ",")
         case ".txt":
-            return [{"text": line} for line in text_of(path).splitlines() if line.strip()]
+            return [{"text": line} for line in text_lines(text_of(path))]
         case other:
             raise InputError(f"has an unknown kind {other!r}", where=str(path), mend="Use .jsonl, .json, .csv, .tsv, .parquet or .txt.")
 
@@ -155,6 +156,7 @@ def _json_lines(text: str, path: Path) -> list[Row]:
 def _json_rows(text: str, path: Path) -> list[Row]:
     try:
         value = json.loads(text, object_pairs_hook=unique_object)
+        refuse_half(text, value)
     except RepeatedKeyError as error:
         raise error.fault(str(path), line_of_repeat(text.encode())) from error
     except (ValueError, RecursionError) as error:

@@ -1,15 +1,11 @@
-"""Which kind of file data are in, told by its name and held against its first bytes: no file is learnt as the text that it is not."""
+"""Which kind of file data are in, told by its name and held against its first bytes: no file is read as the text that it is not."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from kdgov.checks.scan.shards import read_rows
-from kdgov.checks.scan.text_fields import Tally
 from kdgov.errors import InputError
 from kdgov.safe_parse import first_bytes
 
@@ -17,11 +13,10 @@ FORMATS = "JSON lines, JSON, CSV, TSV, Parquet or plain text (.txt, .md), each a
 FileKind = Literal["lines", "table", "parquet", "text"]
 _KINDS: dict[str, FileKind] = {
     ".jsonl": "lines", ".ndjson": "lines", ".json": "lines", ".csv": "table", ".tsv": "table", ".parquet": "parquet", ".pq": "parquet",
-    ".txt": "text", ".text": "text", ".md": "text", "": "text",
+    ".txt": "text", ".log": "text", ".text": "text", ".md": "text", "": "text",
 }  # fmt: skip
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-_ROW_KEYS = {"text", "prompt", "messages", "conversations", "instruction", "input", "question"}
-_BLANK_LINES = re.compile(r"\n[^\S\n]*\n")
+_ROW_KEYS = {"text", "prompt", "messages", "conversations", "instruction", "input", "question", "query", "content", "request"}
 
 
 def kind_of(path: Path) -> FileKind:
@@ -31,7 +26,7 @@ def kind_of(path: Path) -> FileKind:
         InputError: if there is none, its name is of no kind that is read, or its first bytes are of another.
     """
     if not path.is_file():
-        raise InputError("there is no such data file", where=str(path), mend="Correct the path under `data:`.")
+        raise InputError("there is no such data file", where=str(path), mend="Correct its path.")
     compressed = path.suffix.lower() in _COMPRESSED
     suffix = Path(path.stem).suffix.lower() if compressed else path.suffix.lower()
     if (kind := _KINDS.get(suffix)) is None:
@@ -45,19 +40,20 @@ def kind_of(path: Path) -> FileKind:
     return kind
 
 
-def paragraphs(path: Path, tally: Tally) -> Iterator[str]:
-    """The paragraphs of a plain text, between lines that are blank.
+def refuse_rows(text: str, path: Path) -> None:
+    """Nothing, where a plain text is one.
 
     Raises:
-        InputError: if it holds JSON lines, or its compression is damaged.
+        InputError: if it holds JSON lines: every line would be taken for its own words.
     """
-    text = "".join(piece.text[piece.own_from : piece.own_to] for row in read_rows(path, tally) for piece in row.pieces)
     if _is_rows(text):
-        raise InputError(
-            "holds JSON lines under the name of a plain text", where=str(path), mend="Rename it to `.jsonl`: every line is an example then."
-        )
-    parts = _BLANK_LINES.split(text.replace("\r\n", "\n").replace("\r", "\n"))
-    return (part.strip() for part in parts if part.strip())
+        mend = "Rename it to `.jsonl`: every line is a record then."
+        raise InputError("holds JSON lines under the name of a plain text", where=str(path), mend=mend)
+
+
+def text_lines(text: str) -> list[str]:
+    """The lines of a text that are not blank, as editors break them: a line or paragraph separator within one ends none."""
+    return [line for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line.strip()]
 
 
 def _is_rows(text: str) -> bool:
