@@ -108,4 +108,4 @@ def test_a_student_that_starts_from_another_order_is_refused_before_training(rel
     (tmp_path / "d.jsonl").write_text('{"text": "a cat", "label": "cat"}\n')
     code, told = release(["cat"], data=["d.jsonl"], distillation={"terms": [{"kind": "soft_targets"}], "steps": 4})
     assert code == 2
-    assert "class 0 is 'dog', and 'cat' to the teacher" in told
+    assert "class 0 is 'cat' to the teacher and 'dog' to the student" in told
