@@ -33,6 +33,9 @@ AUTO_CLASSES: Mapping[Task, Any] = {
 
 
 def _auto_class(path: Path, task: Task) -> Any:
+    # The encoder of a T5 alone, as sentence encoders and image generators have it: AutoModel would ask for a decoder.
+    if task == "embedding" and str((read_config(path).get("architectures") or [""])[0]).endswith("EncoderModel"):
+        return transformers.AutoModelForTextEncoding
     if task != "causal_lm":
         return AUTO_CLASSES[task]
     # A decoder with an eye beside it: some types transformers also lists among language models, others (LLaVA) not.

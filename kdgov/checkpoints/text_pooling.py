@@ -10,15 +10,19 @@ from typing import Any, Literal
 from kdgov.errors import InputError
 
 _WIDTHS = ("word_embedding_dimension", "embedding_dimension")
-_MODES = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max"}
+_MODES = {
+    "pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max", "pooling_mode_lasttoken": "last",
+}  # fmt: skip
+_NAMES = {"lasttoken": "last"}
+"""Names of newer files that are other names here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pooling:
     """How a text's hidden states become one embedding."""
 
-    mode: Literal["mean", "cls", "max"] = "mean"
-    """Mean or maximum over tokens, or the first token's."""
+    mode: Literal["mean", "cls", "max", "last"] = "mean"
+    """Mean or maximum over tokens, or the first or the last token's."""
     is_normalised: bool = False
     """Whether embeddings have length one."""
 
@@ -44,11 +48,35 @@ def pooling_of(folder: Path) -> Pooling:
         return Pooling(is_normalised="Normalize" in kinds)
     stated: dict[str, Any] = json.loads((folder / where / "config.json").read_text(encoding="utf-8"))
     on = [key for key, value in stated.items() if key.startswith("pooling_mode") and value is True]
-    named = str(stated.get("pooling_mode"))
+    said = str(stated.get("pooling_mode"))
+    named = _NAMES.get(said, said)
     modes = [_MODES[key] for key in on if key in _MODES] or [mode for mode in _MODES.values() if mode == named]
     if len(modes) != 1 or len(on) > 1:
-        raise InputError(f"pools by {on or named}", where=str(folder / where), mend="Use mean, cls or max pooling.")
+        raise InputError(f"pools by {on or named}", where=str(folder / where), mend="Use mean, cls, max or lasttoken pooling.")
     return Pooling(mode=modes[0], is_normalised="Normalize" in kinds)  # type: ignore[arg-type]
+
+
+def pooled(hidden: Any, attended: Any, pooling: Pooling) -> Any:
+    """(batch, width) embeddings in float32.
+
+    Args:
+        hidden: (batch, time, width) tensor.
+        attended: (batch, time), 1 where a token is real.
+        pooling: how.
+    """
+    hidden = hidden.float()
+    real = attended[:, :, None].to(hidden.dtype)
+    if pooling.mode == "cls":
+        made = hidden[:, 0]
+    elif pooling.mode == "last":
+        # The real token that stands furthest behind, on whichever side the padding is.
+        places = (real.cumsum(1) * real).argmax(1, keepdim=True)
+        made = hidden.gather(1, places.expand(-1, -1, hidden.shape[-1]))[:, 0]
+    elif pooling.mode == "max":
+        made = hidden.masked_fill(real == 0, float("-inf")).amax(1)
+    else:
+        made = (hidden * real).sum(1) / real.sum(1).clamp(min=1e-9)
+    return made / made.norm(dim=-1, keepdim=True).clamp_min(1e-12) if pooling.is_normalised else made
 
 
 def write_embedding_width(folder: Path, width: int) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgov.checkpoints.tasks import WRITERS, Task
-from kdgov.checkpoints.text_pooling import Pooling
+from kdgov.checkpoints.text_pooling import Pooling, pooled
 from kdgov.declarations.distillation import (
     Distillation,
     Embeddings,
@@ -25,7 +25,7 @@ from kdgov.declarations.distillation import (
 from kdgov.distillation.data.compared_ids import NOTHING_KNOWN, Vocabulary
 from kdgov.distillation.data.labelled.class_labels import Problem
 from kdgov.distillation.losses.cross_tokenizer import aligned_sum
-from kdgov.distillation.losses.embeddings import embedding_distance, margin_error, pooled
+from kdgov.distillation.losses.embeddings import embedding_distance, margin_error
 from kdgov.distillation.losses.forward import Pass, Passed, Wanted, read_by_teacher, where_asked
 from kdgov.distillation.losses.frame_labels import loss_of_frames
 from kdgov.distillation.losses.fused_loss import KeptTargets, LogitTerms, Targets, loss_of_hidden, loss_of_logits

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kdgov.checkpoints.loading import load_model, load_tokenizer, task_of
-from kdgov.checkpoints.text_pooling import Pooling, pooling_of
+from kdgov.checkpoints.text_pooling import Pooling, pooled, pooling_of
 from kdgov.checkpoints.tokenizer_mapping import KnownIds
 from kdgov.declarations.distillation import Distillation
 from kdgov.distillation import StudentStart, distill
@@ -24,7 +24,7 @@ from kdgov.distillation.data.labelled.encoder_tasks import (
     token_examples,
 )
 from kdgov.distillation.learner import Learner
-from kdgov.distillation.losses.embeddings import margin_error, pooled
+from kdgov.distillation.losses.embeddings import margin_error
 from kdgov.distillation.students import copy_companions
 from kdgov.errors import DeclarationError, InputError
 from tests.distillation import worlds
@@ -157,6 +157,11 @@ def test_embeddings_are_pooled_as_the_folder_says(tmp_path):
     hidden, attended = torch.randn(2, 3, 4), torch.tensor([[1, 1, 0], [1, 1, 1]])
     assert torch.allclose(pooled(hidden, attended, Pooling())[0], hidden[0, :2].mean(0))
     assert torch.allclose(pooled(hidden, attended, Pooling(mode="cls", is_normalised=True)).norm(dim=-1), torch.ones(2))
+    last = pooled(hidden, torch.tensor([[1, 1, 0], [0, 1, 1]]), Pooling(mode="last"))
+    assert torch.equal(last, torch.stack([hidden[0, 1], hidden[1, 2]]))
+    for said in ({"pooling_mode_lasttoken": True}, {"pooling_mode": "lasttoken"}):
+        (tmp_path / "cls" / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 24, **said}))
+        assert pooling_of(tmp_path / "cls").mode == "last"
     (tmp_path / "mean" / "modules.json").write_text(json.dumps([{"type": "x.Dense", "path": "2_Dense"}]))
     with pytest.raises(InputError, match="has a module Dense"):
         pooling_of(tmp_path / "mean")

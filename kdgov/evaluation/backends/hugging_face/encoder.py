@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ import torch
 from kdgov.checkpoints.loading import load_tokenizer
 from kdgov.checkpoints.placement import load_placed
 from kdgov.checkpoints.tasks import task_of
-from kdgov.checkpoints.text_pooling import pooling_of
+from kdgov.checkpoints.text_pooling import Pooling, pooled, pooling_of
 from kdgov.digest import digest_json
 from kdgov.errors import InputError
 from kdgov.evaluation.backends.hugging_face.hf_model import DTYPES, ids_digest
@@ -43,7 +44,7 @@ class EncoderModel:
         config: Any = self.model.config
         longest = [getattr(config, "max_position_embeddings", None), getattr(self.tokenizer, "model_max_length", None)]
         self.max_length = min([int(n) for n in longest if n and n < 1 << 20] or [512])
-        self.takes_first = kind == "retrieval" and _takes_first(path)
+        self.pooling = dataclasses.replace(pooling_of(path), is_normalised=True) if kind == "retrieval" else Pooling(is_normalised=True)
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def vectors(self, texts: Sequence[str]) -> tuple[torch.Tensor, list[tuple[str, bool]]]:
@@ -51,11 +52,9 @@ class EncoderModel:
         whole = [list(ids) for ids in self.tokenizer(list(texts))["input_ids"]]
         kept = [ids[: self.max_length] for ids in whole]
         ids, mask = self._padded(kept)
-        hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
-        weights = mask[:, :, None].float()
-        pooled = hidden[:, 0] if self.takes_first else (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+        vectors = pooled(self.model(input_ids=ids, attention_mask=mask).last_hidden_state, mask, self.pooling)
         entered = [(ids_digest(k), len(w) > len(k)) for k, w in zip(kept, whole, strict=True)]
-        return torch.nn.functional.normalize(pooled, dim=-1).cpu(), entered
+        return vectors.cpu(), entered
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def tags(self, sentences: Sequence[list[str]]) -> list[tuple[list[str] | None, str, bool]]:
@@ -79,19 +78,6 @@ class EncoderModel:
         ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], device=self.device)
         mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self.device)
         return ids, mask
-
-
-def _takes_first(path: Path) -> bool:
-    """Whether sentence-transformers' files say that the first token's vector stands for the text; the mean where nothing is said.
-
-    Raises:
-        InputError: if they say a pooling or a further layer that is not computed here.
-    """
-    mode = pooling_of(path).mode
-    if mode == "max":
-        mend = "Export a checkpoint with mean or first-token pooling alone."
-        raise InputError("pools by max, which is not computed here", where=str(path), mend=mend)
-    return mode == "cls"
 
 
 def ask_encoder(task: PlannedTask, model: EncoderModel, log: AnswerLog, *, progress: Any = None) -> Record:
