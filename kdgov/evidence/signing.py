@@ -265,7 +265,7 @@ def _body(envelope: Envelope) -> dict[str, Any] | str:
     if envelope.payload_type != PAYLOAD_TYPE:
         return f"holds {envelope.payload_type!r}, not an in-toto statement"
     try:
-        body = json_value(envelope.payload, where="payload")
+        body = json_value(envelope.payload, where="payload", may_repeat=True)
     except (InputError, ValueError):
         return "holds a payload that is not JSON"
     well_formed = (
