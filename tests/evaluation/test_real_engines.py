@@ -73,7 +73,8 @@ def engine(request: Any, model: Path) -> Iterator[str]:
         if not is_serve_available():
             pytest.skip("transformers[serving] is not installed")
         command = [str(Path(sys.executable).parent / "transformers"), "serve", str(model), "--port", port, "--device", "cpu"]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+    # A cache that is there: without one, transformers' server answers 500 to whoever asks what it serves.
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_CACHE": str(model.parent)}
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(600):
