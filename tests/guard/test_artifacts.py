@@ -242,13 +242,13 @@ def test_of_two_writers_to_a_bucket_one_is_second(bucket, tmp_path, monkeypatch)
     """Both looked before either wrote; S3 itself tells the second that the place is taken."""
     store = WriteOnceRepository(f"kdgov-artifacts:{bucket}/{tmp_path.name}")
     by_stream(store, tmp_path, b"theirs", "run/a")
-    look, looks = type(store)._existing, []
+    look, looks = type(store)._digest_at, []
 
     def blind_once(self, destination):
         looks.append(destination)
         return None if len(looks) == 1 else look(self, destination)
 
-    monkeypatch.setattr(type(store), "_existing", blind_once)
+    monkeypatch.setattr(type(store), "_digest_at", blind_once)
     with pytest.raises(MlflowException, match="refuses to overwrite"):
         by_stream(store, tmp_path, b"mine", "run/a")
     assert Path(store.download_artifacts("run/a")).read_bytes() == b"theirs"
