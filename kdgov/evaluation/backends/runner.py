@@ -7,7 +7,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lm_eval import utils as lm_eval_utils
@@ -27,11 +27,13 @@ from kdgov.evaluation.backends.hugging_face.generation import (
 )
 from kdgov.evaluation.backends.hugging_face.hf_model import HuggingFaceModel, ids_digest
 from kdgov.evaluation.backends.hugging_face.likelihood import Scorable, allows_packing, packed, score_packs
-from kdgov.evaluation.backends.hugging_face.lm_eval_hflm import PlainBackend
 from kdgov.evaluation.backends.hugging_face.model_faults import named_fault
 from kdgov.evaluation.backends.response_log import Answered, AnswerLog, Record, number
 from kdgov.evaluation.plan.request import PlannedTask, Request
 from kdgov.progress import Progress
+
+if TYPE_CHECKING:
+    from kdgov.evaluation.backends.hugging_face.lm_eval_hflm import PlainBackend
 
 Batch = tuple[str, Callable[[], list[Answered]]]
 
@@ -59,7 +61,7 @@ class RequestRunner:
         packs, why = _may_pack(asked, use_lm_eval)
         made = cls(asked=asked, batch_tokens=batch_tokens, packs=packs, why_not=why)
         if not packs:
-            made.plain = PlainBackend.of(asked)
+            made.plain = _plain(asked)
         return made
 
     @property
@@ -68,6 +70,13 @@ class RequestRunner:
         if self.served is not None:
             return self.served.way
         return {"likelihoods": "shared prefix"} if self.packs else {"likelihoods": "lm-eval HFLM", "because": self.why_not}
+
+
+def _plain(asked: HuggingFaceModel) -> PlainBackend:
+    # Few models need it, and a tenth of a second goes into loading it.
+    from kdgov.evaluation.backends.hugging_face.lm_eval_hflm import PlainBackend  # noqa: PLC0415
+
+    return PlainBackend.of(asked)
 
 
 def _may_pack(asked: HuggingFaceModel, use_lm_eval: bool) -> tuple[bool, str]:
@@ -146,7 +155,7 @@ def batches_of(requests: Sequence[Request], asker: RequestRunner) -> list[Batch]
         batches.append((f"gen{number}", functools.partial(_write, asked, group, cut)))
     mine = {i for i, _ in own}
     if sampled := [(i, r) for i, r in written if i not in mine]:
-        asker.plain = asker.plain or PlainBackend.of(asked)
+        asker.plain = asker.plain or _plain(asked)
         for start in range(0, len(sampled), 16):
             batches.append((f"sample{start}", functools.partial(asker.plain.write, sampled[start : start + 16], seed=start)))
     following = [(i, r) for i, r in enumerate(requests) if r.kind == "next_token"]
