@@ -25,6 +25,7 @@ from kdgov.evaluation.results.evidence_faults import own_faults
 from kdgov.evaluation.scoring.endpoint_judge import label_in, mark_in, preferred_in
 from kdgov.evaluation.scoring.guards.guard_families import family_of, form_for
 from kdgov.evaluation.scoring.guards.guard_forms import FORMS, GuardText, guard_text
+from kdgov.evaluation.scoring.judge_cache import JudgeCache
 from kdgov.evaluation.scoring.judge_replies import JudgeReplies
 from kdgov.evaluation.scoring.judges import judge_digest, judge_facts, judging_usage, labels_given, make_judge, score_of
 from tests.endpoints.scripted_server import scripted_server
@@ -528,3 +529,17 @@ def test_keys_of_an_endpoint_reach_the_judge_and_change_its_digest_only_where_th
     ):
         with pytest.raises(ValueError, match=told):
             JudgeInSuite.model_validate(unfit)
+
+
+def test_a_label_behind_the_torn_line_of_a_killed_run_is_kept(tmp_path):
+    asked = ("a prompt", "an answer")
+    first = JudgeCache(tmp_path, "sha256:a")
+    assert first.labels([asked], lambda new: ["r\u00e9ponse"] * len(new)) == ["r\u00e9ponse"]
+    whole = first.path.read_bytes()
+    first.path.write_bytes(whole + whole.split(b"\xc3")[0] + b"\xc3")
+    other = ("a prompt", "another answer")
+    assert JudgeCache(tmp_path, "sha256:a").labels([other], lambda new: ["kept"]) == ["kept"]
+    assert JudgeCache(tmp_path, "sha256:a").labels([asked, other], lambda new: pytest.fail(f"asked again: {new}")) == [
+        "r\u00e9ponse",
+        "kept",
+    ]

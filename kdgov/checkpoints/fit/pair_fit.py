@@ -25,7 +25,7 @@ PROBLEMS: Mapping[str, Problem] = {
 ANSWERS: Mapping[Problem, str] = {"single_label": "one class of several", "multi_label": "any of several labels", "regression": "numbers"}
 """The same in words."""
 HEADED = ("text_classification", "token_classification", "question_answering", "image_classification", "audio_classification")
-"""Tasks whose models are a body with a small head, which may be made anew."""
+"""Tasks whose models have a small output layer on top, which can be replaced by a new one."""
 _OVER_CLASSES = tuple(task for task in HEADED if task != "question_answering")
 
 
@@ -65,7 +65,7 @@ def refuse_other_classes(teacher: Mapping[str, Any], student: Mapping[str, Any],
 def refuse_unfit_pairs(release: Release, path_of: Callable[[str], Path]) -> None:
     """Refuse a release whose student cannot be compared with its teacher, as far as their files say.
 
-    What is not at hand (a model of the Hub, an endpoint) is left to the step itself.
+    A model that is not on this machine (of the Hub, at an endpoint) is checked when training starts.
 
     Raises:
         InputError: naming what does not fit.

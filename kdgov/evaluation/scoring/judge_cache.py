@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kdgov.digest import digest_json
 
@@ -29,10 +31,10 @@ class JudgeCache:
         self._lock = threading.Lock()
         self.known: dict[str, str] = {}
         if self.path is not None and self.path.is_file():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
+            for line in self.path.read_bytes().splitlines():
                 self._take(line)
 
-    def _take(self, line: str) -> None:
+    def _take(self, line: bytes) -> None:
         try:
             row = json.loads(line)
             self.known[str(row["asked"])] = str(row["label"])
@@ -53,6 +55,17 @@ class JudgeCache:
         with self._lock:
             self.known[key] = label
             if self.path is not None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"asked": key, "label": label}) + "\n")
+                append_row(self.path, {"asked": key, "label": label})
+
+
+def append_row(path: Path, row: Mapping[str, Any], *, is_paid: bool = False) -> None:
+    """Append one line of JSON; the torn last line of a killed run ends first, unreadable alone. What was paid is on disk at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        torn = b"\n" if size and file.read(1) != b"\n" else b""
+        file.write(torn + json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        if is_paid:
+            file.flush()
+            os.fsync(file.fileno())

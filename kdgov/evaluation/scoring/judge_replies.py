@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from kdgov.digest import digest_json
 from kdgov.endpoints.reply import WITHHELD, Reply
+from kdgov.evaluation.scoring.judge_cache import append_row
 
 
 class JudgeReplies:
@@ -59,19 +59,7 @@ class JudgeReplies:
             self._rows[key] = row
             if self.path is None or (reply.finish_reason == WITHHELD and not reply.usd):
                 return
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
-                # A torn last line of a killed run ends here, and stays none.
-                torn = b"\n" if file.tell() and not self._ends_whole() else b""
-                file.write(torn + json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-
-    def _ends_whole(self) -> bool:
-        assert self.path is not None  # noqa: S101 - asked for files alone
-        with self.path.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read(1) == b"\n"
+            append_row(self.path, row, is_paid=True)
 
     def usage(self, questions: Iterable[str]) -> dict[str, Any]:
         """What the replies to some questions took: the same for the same questions, whoever asked them first."""
